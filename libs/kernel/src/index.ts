@@ -1,0 +1,11 @@
+export type { Brand } from "./brand.ts";
+export { type CancelTimer, type Clock, sleep } from "./clock.ts";
+export { formatDuration, parseDuration } from "./duration.ts";
+export { type ErrorCode, type Fault, LateenError, type LateenErrorOptions, messageOf } from "./errors.ts";
+export { Mailbox } from "./mailbox.ts";
+export { nearestName } from "./nearest.ts";
+export { type Random, randomInt, seededRandom } from "./random.ts";
+export { collectResults, type Err, err, expectOk, mapResult, type Ok, ok, type Result } from "./result.ts";
+export { type Disposer, Scope } from "./scope.ts";
+export { Secret } from "./secret.ts";
+export { systemClock } from "./system-clock.ts";

@@ -1,0 +1,48 @@
+import { s } from "../../schema/index.ts";
+import { LATER, workloadSelector } from "../shared.ts";
+
+const list = s.array(s.string());
+const source = s.object({
+  principals: list,
+  notPrincipals: list,
+  requestPrincipals: s.unsupported(list, LATER),
+  notRequestPrincipals: s.unsupported(list, LATER),
+  namespaces: list,
+  notNamespaces: list,
+  serviceAccounts: list,
+  notServiceAccounts: list,
+  trustDomains: s.unsupported(list, LATER),
+  notTrustDomains: s.unsupported(list, LATER),
+  ipBlocks: list,
+  notIpBlocks: list,
+  remoteIpBlocks: list,
+  notRemoteIpBlocks: list,
+});
+const operation = s.object({
+  hosts: list,
+  notHosts: list,
+  ports: list,
+  notPorts: list,
+  methods: list,
+  notMethods: list,
+  paths: list,
+  notPaths: list,
+});
+
+/** security.istio.io AuthorizationPolicy. */
+export const authorizationPolicyBody = s.object({
+  spec: s.object({
+    selector: workloadSelector,
+    targetRef: s.unsupported(s.any(), LATER),
+    targetRefs: s.unsupported(s.any(), LATER),
+    action: s.oneOf(["ALLOW", "DENY", "AUDIT", "CUSTOM"]),
+    provider: s.unsupported(s.object({ name: s.string() }), LATER),
+    rules: s.array(
+      s.object({
+        from: s.array(s.object({ source })),
+        to: s.array(s.object({ operation })),
+        when: s.array(s.object({ key: s.required(s.string()), values: list, notValues: list })),
+      }),
+    ),
+  }),
+});

@@ -1,0 +1,44 @@
+import { s } from "../../schema/index.ts";
+import { labels, LATER, port } from "../shared.ts";
+
+export const serverPort = s.object({
+  number: s.required(port),
+  protocol: s.required(s.string()),
+  name: s.string(),
+  targetPort: port,
+});
+
+/** networking.istio.io Gateway. */
+export const gatewayBody = s.object({
+  spec: s.required(
+    s.object({
+      selector: labels,
+      servers: s.array(
+        s.object({
+          port: s.required(serverPort),
+          bind: s.string(),
+          hosts: s.required(s.array(s.string())),
+          name: s.string(),
+          defaultEndpoint: s.unsupported(s.string(), LATER),
+          tls: s.object({
+            httpsRedirect: s.boolean(),
+            mode: s.oneOf(["PASSTHROUGH", "SIMPLE", "MUTUAL", "AUTO_PASSTHROUGH", "ISTIO_MUTUAL", "OPTIONAL_MUTUAL"]),
+            serverCertificate: s.string(),
+            privateKey: s.string(),
+            caCertificates: s.string(),
+            caCrl: s.unsupported(s.string(), LATER),
+            subjectAltNames: s.array(s.string()),
+            credentialName: s.string(),
+            credentialNames: s.unsupported(s.array(s.string()), LATER),
+            tlsCertificates: s.unsupported(s.any(), LATER),
+            verifyCertificateSpki: s.unsupported(s.array(s.string()), LATER),
+            verifyCertificateHash: s.unsupported(s.array(s.string()), LATER),
+            minProtocolVersion: s.oneOf(["TLS_AUTO", "TLSV1_0", "TLSV1_1", "TLSV1_2", "TLSV1_3"]),
+            maxProtocolVersion: s.oneOf(["TLS_AUTO", "TLSV1_0", "TLSV1_1", "TLSV1_2", "TLSV1_3"]),
+            cipherSuites: s.array(s.string()),
+          }),
+        }),
+      ),
+    }),
+  ),
+});

@@ -1,0 +1,62 @@
+import type { Scope } from "@lateen/kernel";
+import type { Diagnostic, Origin, Resource, ResourceKey } from "@lateen/mesh-model";
+
+/** A text to be decided on: a file's whole content, or the body of an apply. */
+export interface RawDocument {
+  /** Path as the user gave it; decides ownership (an object belongs to the file it came from). */
+  readonly file: string;
+  /** undefined: the file is gone. */
+  readonly text: string | undefined;
+}
+
+/** Where configuration comes from. The first call carries every document there is; later calls only what changed. */
+export interface ConfigSource {
+  watch(scope: Scope, receive: (documents: readonly RawDocument[]) => void): Promise<void>;
+}
+
+/** An object that galley accepted, with where it came from. What is published on the bus under topic `config`. */
+export interface AcceptedObject {
+  readonly object: Resource;
+  readonly origin: Origin;
+  /** The watched file that owns it, or undefined when it was applied by command. */
+  readonly ownerFile: string | undefined;
+  readonly revision: number;
+}
+
+/** An object, or a whole document, that galley did not accept. Its last good version, if any, keeps serving. */
+export interface RejectedObject {
+  /** undefined when the document could not be read far enough to tell which object it is. */
+  readonly key: ResourceKey | undefined;
+  readonly kind: string;
+  readonly namespace: string;
+  readonly name: string;
+  readonly file: string;
+  readonly diagnostics: readonly Diagnostic[];
+  /** Whether an earlier version is still in force. */
+  readonly lastGoodServes: boolean;
+}
+
+/** What a store keeps: the accepted objects, and the rejections so that they are still known after a restart. */
+export interface StoredState {
+  readonly revision: number;
+  readonly objects: ReadonlyMap<ResourceKey, AcceptedObject>;
+  readonly rejected: readonly RejectedObject[];
+}
+
+export interface StoreChange {
+  readonly revision: number;
+  readonly upserted: readonly AcceptedObject[];
+  readonly removed: readonly ResourceKey[];
+  /** The complete list of rejections after this change. */
+  readonly rejected: readonly RejectedObject[];
+}
+
+/** Durable home of accepted configuration. `commit` resolves only once a kill -9 cannot lose the change any more. */
+export interface ConfigStore {
+  load(): Promise<StoredState>;
+  commit(change: StoreChange): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Name of the bus topic on which galley publishes {@link AcceptedObject} by {@link ResourceKey}. */
+export const CONFIG_TOPIC = "config";

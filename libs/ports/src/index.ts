@@ -1,0 +1,26 @@
+export type { Bus, EventTopic, StateDelta, StateEntry, StateTopic } from "./bus.ts";
+export {
+  type AcceptedObject,
+  CONFIG_TOPIC,
+  type ConfigSource,
+  type ConfigStore,
+  type RawDocument,
+  type RejectedObject,
+  type StoreChange,
+  type StoredState,
+} from "./config.ts";
+export type { CaMaterial, Caller, SecretStore, TokenIdentity, TokenReviewer } from "./identity.ts";
+export type { HeldLease, Lease } from "./lease.ts";
+export type { RegistryDelta, RegistryObject, ServiceRegistry } from "./registry.ts";
+export type { Condition, StatusWriter } from "./status.ts";
+export type { Sample, ScrapeTarget, TelemetrySource } from "./telemetry.ts";
+export type {
+  AdsClientEvents,
+  AdsServer,
+  AdsSession,
+  AdsTransport,
+  ChannelIdentity,
+  ChannelOptions,
+  ConnectAds,
+  SignCsr,
+} from "./xds.ts";

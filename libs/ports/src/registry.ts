@@ -1,0 +1,23 @@
+import type { Scope } from "@lateen/kernel";
+import type { Resource } from "@lateen/mesh-model";
+
+/** Objects that say what runs: Pod (with status.podIP and a Ready condition), Endpoints, EndpointSlice, Namespace, Node. */
+export type RegistryObject =
+  | Resource<"Pod">
+  | Resource<"Endpoints">
+  | Resource<"EndpointSlice">
+  | Resource<"Namespace">;
+
+export interface RegistryDelta {
+  /** True on the first delivery: replaces all. */
+  readonly snapshot: boolean;
+  readonly upserted: readonly RegistryObject[];
+  /** Keys `Kind/namespace/name`. */
+  readonly removed: readonly string[];
+}
+
+/** What is running where. Adapters: a file that the local supervisor writes, Kubernetes. */
+export interface ServiceRegistry {
+  /** Resolves once the first snapshot was delivered. */
+  watch(scope: Scope, receive: (delta: RegistryDelta) => void): Promise<void>;
+}

@@ -1,0 +1,15 @@
+import type { ResourceKey } from "@lateen/mesh-model";
+
+/** A Kubernetes-style condition on an object. */
+export interface Condition {
+  readonly type: string;
+  readonly status: "True" | "False" | "Unknown";
+  readonly reason: string;
+  readonly message: string;
+  readonly lastTransitionTime: string;
+}
+
+/** Writes an object's status back to where the object lives. */
+export interface StatusWriter {
+  write(key: ResourceKey, conditions: readonly Condition[]): Promise<void>;
+}

@@ -1,0 +1,245 @@
+import type { FilterChainMatchSpec, RouteTableSpec, StringMatchSpec } from "@lateen/traffic";
+
+/**
+ * What the agent thread hands to the data-path workers: plain data, made from xDS resources, structured-clone safe.
+ * A {@link PlanDelta} is applied as a whole: cluster and endpoint changes first, then routes and listeners, one swap, so that a
+ * request sees either the old state or the new one. Requests in flight keep what they started with.
+ */
+export interface PlanDelta {
+  /** Grows with every delta; workers answer `applied` with it, and only then does the agent ACK. */
+  readonly generation: number;
+  readonly clusters: readonly ClusterSpec[];
+  readonly removedClusters: readonly string[];
+  readonly endpoints: readonly ClusterEndpointsSpec[];
+  readonly routes: readonly RouteTableSpec[];
+  readonly removedRoutes: readonly string[];
+  readonly listeners: readonly ListenerSpec[];
+  readonly removedListeners: readonly string[];
+  readonly secrets: readonly SecretSpec[];
+  /** The whole mesh name table when it changed: every spelling this workload may use (short, ns-qualified, FQDN; lower case) to its addresses. */
+  readonly names: Readonly<Record<string, readonly string[]>> | undefined;
+}
+
+// ---------------------------------------------------------------- clusters
+
+/** @see envoy.config.cluster.v3.Cluster */
+export interface ClusterSpec {
+  readonly name: string;
+  readonly discovery: "eds" | "static" | "strictDns" | "logicalDns" | "originalDst";
+  /** For `static`: final. For the DNS kinds: host names to resolve. For `eds` these come in {@link PlanDelta.endpoints}. */
+  readonly endpoints: readonly LocalityEndpointsSpec[];
+  readonly connectTimeoutMs: number;
+  readonly dnsRefreshMs: number;
+  readonly balance: "roundRobin" | "leastRequest" | "random" | "clusterProvided";
+  /** Least request: how many endpoints are compared (P2C = 2). */
+  readonly choices: number;
+  /** Below this share of healthy endpoints all are used; 0 disables. Percent, default 50. */
+  readonly panicPercent: number;
+  /** First entry whose `match` is a subset of the endpoint's transportSocketMatch wins; else `transport`. */
+  readonly transportMatches: readonly {
+    readonly name: string;
+    readonly match: Readonly<Record<string, string>>;
+    readonly transport: UpstreamTransportSpec;
+  }[];
+  readonly transport: UpstreamTransportSpec;
+  readonly circuitBreakers: {
+    readonly maxConnections: number;
+    readonly maxPendingRequests: number;
+    readonly maxRequests: number;
+    readonly maxRetries: number;
+  };
+  readonly outlier: OutlierSpec | undefined;
+  readonly idleTimeoutMs: number;
+  /** 0 = unlimited. */
+  readonly maxRequestsPerConnection: number;
+  readonly tcpKeepaliveMs: number | undefined;
+  /** Labels of the destination for the standard metrics, from the cluster's `istio` metadata. */
+  readonly destinationService: { readonly host: string; readonly name: string; readonly namespace: string } | undefined;
+  readonly direction: "inbound" | "outbound";
+  /** Which user object shaped it, for explain. */
+  readonly origin: string | undefined;
+}
+
+export interface OutlierSpec {
+  /** 0 = off. */
+  readonly consecutive5xx: number;
+  readonly consecutiveGatewayFailure: number;
+  readonly splitExternalLocalOriginErrors: boolean;
+  readonly consecutiveLocalOriginFailure: number;
+  readonly intervalMs: number;
+  readonly baseEjectionMs: number;
+  readonly maxEjectionPercent: number;
+}
+
+export type UpstreamTransportSpec = { readonly kind: "raw" } | ({ readonly kind: "tls" } & UpstreamTlsSpec);
+
+export interface TlsValidationSpec {
+  /** SDS name of the trust bundle (`ROOTCA`, `file-root:…`), or inline PEM; undefined: do not verify the chain. */
+  readonly trust: { readonly secret: string } | { readonly pem: string } | undefined;
+  /** The peer must carry one matching SAN; empty = any. */
+  readonly sans: readonly { readonly type: "uri" | "dns"; readonly match: StringMatchSpec }[];
+}
+
+export interface UpstreamTlsSpec {
+  readonly sni: string | undefined;
+  readonly alpn: readonly string[];
+  /** SDS name of the client certificate, when one is presented. */
+  readonly certificateSecret: string | undefined;
+  readonly validation: TlsValidationSpec;
+  readonly minVersion: TlsVersion | undefined;
+  readonly maxVersion: TlsVersion | undefined;
+  readonly ciphers: readonly string[];
+}
+export type TlsVersion = "TLSv1.2" | "TLSv1.3";
+
+/** @see envoy.config.endpoint.v3.ClusterLoadAssignment */
+export interface ClusterEndpointsSpec {
+  readonly cluster: string;
+  readonly localities: readonly LocalityEndpointsSpec[];
+}
+export interface LocalityEndpointsSpec {
+  readonly region: string;
+  readonly zone: string;
+  readonly subZone: string;
+  /** Relative weight of this locality; 0 or undefined = by endpoint count. */
+  readonly weight: number | undefined;
+  /** 0 is preferred. */
+  readonly priority: number;
+  readonly endpoints: readonly EndpointSpec[];
+}
+export interface EndpointSpec {
+  /** IP address, or a host name for DNS clusters. */
+  readonly address: string;
+  readonly port: number;
+  readonly weight: number;
+  readonly healthy: boolean;
+  /** filter_metadata `envoy.transport_socket_match`. */
+  readonly transportSocketMatch: Readonly<Record<string, string>>;
+  readonly workload: WorkloadFacts | undefined;
+}
+
+/** Who a peer is, for metrics and logs. Unknown parts are empty strings. */
+export interface WorkloadFacts {
+  readonly workload: string;
+  readonly namespace: string;
+  readonly app: string;
+  readonly version: string;
+  readonly canonicalService: string;
+  readonly canonicalRevision: string;
+  readonly cluster: string;
+}
+
+// ---------------------------------------------------------------- listeners
+
+/** @see envoy.config.listener.v3.Listener */
+export interface ListenerSpec {
+  readonly name: string;
+  readonly address: string;
+  readonly port: number;
+  /** False: reached only by original-destination hand-off, no socket of its own. */
+  readonly bindToPort: boolean;
+  readonly useOriginalDst: boolean;
+  readonly direction: "inbound" | "outbound" | "unspecified";
+  readonly inspectors: {
+    readonly tls: boolean;
+    readonly http: boolean;
+    /** Destination ports on which the http inspector is off because the protocol is declared. */
+    readonly httpDisabledPorts: readonly number[];
+    readonly tlsDisabledPorts: readonly number[];
+    /** How long inspection waits for bytes. 0 = for ever. */
+    readonly timeoutMs: number;
+    readonly continueOnTimeout: boolean;
+  };
+  readonly chains: readonly FilterChainSpec[];
+  readonly defaultChain: FilterChainSpec | undefined;
+  readonly origin: string | undefined;
+}
+
+export interface FilterChainSpec {
+  readonly name: string;
+  readonly match: FilterChainMatchSpec;
+  readonly transport: { readonly kind: "raw" } | ({ readonly kind: "tls" } & DownstreamTlsSpec);
+  /** Network filters before the terminal one, in order; `config` comes from that filter's own decoder. */
+  readonly networkFilters: readonly { readonly name: string; readonly config: unknown }[];
+  readonly terminal: HttpConnectionManagerSpec | TcpProxySpec;
+}
+
+export interface DownstreamTlsSpec {
+  readonly alpn: readonly string[];
+  readonly certificateSecret: string;
+  readonly requireClientCertificate: boolean;
+  readonly validation: TlsValidationSpec | undefined;
+  readonly minVersion: TlsVersion | undefined;
+  readonly maxVersion: TlsVersion | undefined;
+  readonly ciphers: readonly string[];
+}
+
+/** @see envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy */
+export interface TcpProxySpec {
+  readonly kind: "tcp";
+  readonly statPrefix: string;
+  readonly clusters: readonly { readonly cluster: string; readonly weight: number }[];
+  /** 0 = none; Envoy's default is one hour. */
+  readonly idleTimeoutMs: number;
+  readonly maxConnectAttempts: number;
+  readonly accessLogs: readonly AccessLogSpec[];
+}
+
+/** @see envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager */
+export interface HttpConnectionManagerSpec {
+  readonly kind: "http";
+  readonly statPrefix: string;
+  readonly routes: { readonly rds: string } | { readonly inline: RouteTableSpec };
+  /** In order; the router is implied at the end and not listed. `config` comes from that filter's own decoder. */
+  readonly httpFilters: readonly { readonly name: string; readonly config: unknown }[];
+  /** Value of the `server` header, and whether an upstream's own is kept. */
+  readonly serverName: string;
+  readonly serverHeader: "overwrite" | "appendIfAbsent" | "passThrough";
+  readonly useRemoteAddress: boolean;
+  readonly xffTrustedHops: number;
+  readonly forwardClientCert: "sanitize" | "forwardOnly" | "appendForward" | "sanitizeSet" | "alwaysForwardOnly";
+  readonly setClientCertDetails: {
+    readonly subject: boolean;
+    readonly uri: boolean;
+    readonly dns: boolean;
+    readonly cert: boolean;
+  };
+  /** Milliseconds; 0 = none. Envoy's default is five minutes. */
+  readonly streamIdleTimeoutMs: number;
+  readonly requestTimeoutMs: number;
+  readonly idleTimeoutMs: number;
+  readonly drainTimeoutMs: number;
+  readonly normalizePath: boolean;
+  readonly mergeSlashes: boolean;
+  readonly escapedSlashes: "keep" | "reject" | "unescapeRedirect" | "unescapeForward";
+  readonly acceptHttp10: boolean;
+  readonly generateRequestId: boolean;
+  readonly preserveExternalRequestId: boolean;
+  readonly alwaysSetRequestIdInResponse: boolean;
+  readonly stripPortMode: "none" | "matching" | "any";
+  readonly upgrades: readonly string[];
+  readonly accessLogs: readonly AccessLogSpec[];
+}
+
+/** Where access-log records go. Text and JSON formats keep Envoy's command operators; the worker compiles them. */
+export type AccessLogSpec =
+  | {
+      readonly kind: "file";
+      /** `/dev/stdout`, `/dev/stderr` or a path. */
+      readonly path: string;
+      readonly format:
+        | { readonly kind: "text"; readonly text: string }
+        | { readonly kind: "json"; readonly fields: Readonly<Record<string, unknown>> };
+    }
+  | { readonly kind: "grpc"; readonly logName: string; readonly cluster: string };
+
+// ---------------------------------------------------------------- secrets
+
+export type SecretSpec =
+  | {
+      readonly kind: "certificate";
+      readonly name: string;
+      readonly certChainPem: string;
+      readonly privateKeyPem: string;
+    }
+  | { readonly kind: "trust"; readonly name: string; readonly bundlePem: string };

@@ -1,0 +1,3 @@
+export type * from "./chain/spi.ts";
+export type * from "./config/plan.ts";
+export type * from "./worker/protocol.ts";

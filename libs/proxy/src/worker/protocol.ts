@@ -1,0 +1,132 @@
+import type { PlanDelta, WorkloadFacts } from "../config/plan.ts";
+
+/**
+ * What agent thread and data-path worker say to each other. Messages are structured-clone safe; counters live in shared memory
+ * (see stats/slots.ts) and are never posted.
+ */
+export interface WorkerBootstrap {
+  /** This proxy's own facts, for metric labels and peer metadata. */
+  readonly self: WorkloadFacts & { readonly principal: string; readonly nodeId: string };
+  readonly role: "sidecar" | "gateway";
+  readonly capture: CaptureSpec;
+  /** xDS listener port → where its socket is really bound. A port without an entry binds at `bindAddress` on its own number. */
+  readonly bindMap: readonly { readonly port: number; readonly address: string; readonly bindPort: number }[];
+  /** Address for listeners that xDS puts on 0.0.0.0. */
+  readonly bindAddress: string;
+  /** Added to ports below 1024 that have no entry in bindMap (local gateways run without root). */
+  readonly lowPortOffset: number;
+  /** Number of this worker, from 0; with more than one, listening sockets use reusePort. */
+  readonly index: number;
+  readonly workers: number;
+  readonly limits: { readonly maxConnections: number };
+  readonly stats: SharedStats;
+}
+
+/** How traffic reaches the proxy when no kernel redirection is there. All addresses are IPs. */
+export type CaptureSpec =
+  | { readonly mode: "none" }
+  | {
+      readonly mode: "proxy-env";
+      /** The pod's address. Inbound connections to `address:containerPort` are handed to virtualInbound with that original destination. */
+      readonly address: string;
+      readonly inbound: readonly {
+        readonly containerPort: number;
+        /** Where the application really listens: what an inbound ORIGINAL_DST upstream to `address:containerPort` dials. */
+        readonly appAddress: string;
+        readonly appPort: number;
+      }[];
+      /** The explicit HTTP proxy (absolute-form and CONNECT) that `http_proxy` names; normally address:15001. */
+      readonly explicitProxy: { readonly address: string; readonly port: number };
+      /** TCP (or any) services handed out as SVC_SERVICE_HOST/_PORT: a connection here has original destination `host:port`. */
+      readonly services: readonly {
+        readonly address: string;
+        readonly port: number;
+        readonly host: string;
+        readonly destinationPort: number;
+      }[];
+    };
+
+/** Shared memory for counters. `values` holds Float64 slots; the worker owns allocation and tells names by `series`. */
+export interface SharedStats {
+  readonly values: SharedArrayBuffer;
+}
+
+/** A named series the worker made; `slot` is its first Float64 index, `length` slots belong to it (histograms: buckets, then sum). */
+export interface SeriesDefinition {
+  readonly slot: number;
+  readonly length: number;
+  readonly name: string;
+  readonly kind: "counter" | "gauge" | "histogram";
+  /** Upper bounds of a histogram, without +Inf. */
+  readonly bounds?: readonly number[];
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+export type ToWorker =
+  | { readonly type: "plan"; readonly delta: PlanDelta }
+  /** Stop accepting, answer with `connection: close`, finish within `timeoutMs`, then report `drained`. */
+  | { readonly type: "drain"; readonly timeoutMs: number }
+  /** Ask for a report, answered by `report` with the same id. */
+  | { readonly type: "inspect"; readonly id: number; readonly what: "listeners" | "clusters" };
+
+export type FromWorker =
+  | { readonly type: "ready" }
+  /** The delta is live; `failures` names resources that could not be put in force (port in use, bad certificate …) with the reason. */
+  | {
+      readonly type: "applied";
+      readonly generation: number;
+      readonly failures: readonly ApplyFailure[];
+      readonly bound: readonly BoundAddress[];
+    }
+  | { readonly type: "series"; readonly series: readonly SeriesDefinition[] }
+  /** Finished access-log lines for one file sink. */
+  | { readonly type: "log"; readonly path: string; readonly bytes: Uint8Array }
+  /** Records for a gRPC access-log sink. */
+  | {
+      readonly type: "records";
+      readonly cluster: string;
+      readonly logName: string;
+      readonly records: readonly AccessRecord[];
+      readonly dropped: number;
+    }
+  | { readonly type: "drained" }
+  | { readonly type: "report"; readonly id: number; readonly report: unknown };
+
+export interface ApplyFailure {
+  readonly resource: "cluster" | "listener" | "route" | "secret";
+  readonly name: string;
+  readonly reason: string;
+}
+export interface BoundAddress {
+  readonly listener: string;
+  readonly address: string;
+  readonly port: number;
+}
+
+/** One finished request or connection, as access-log services receive it. Times are epoch milliseconds. */
+export interface AccessRecord {
+  readonly startTimeMs: number;
+  readonly durationMs: number;
+  readonly protocol: "http/1.0" | "http/1.1" | "tcp";
+  readonly method: string;
+  readonly path: string;
+  readonly authority: string;
+  readonly requestId: string;
+  readonly userAgent: string;
+  readonly responseCode: number;
+  readonly responseFlags: string;
+  readonly responseDetails: string;
+  readonly bytesReceived: number;
+  readonly bytesSent: number;
+  readonly upstreamCluster: string;
+  readonly upstreamHost: string;
+  readonly routeName: string;
+  readonly downstreamRemoteAddress: string;
+  readonly downstreamLocalAddress: string;
+  readonly peerPrincipal: string;
+  readonly localPrincipal: string;
+  readonly reporter: "source" | "destination";
+  readonly source: WorkloadFacts | undefined;
+  readonly destination: WorkloadFacts | undefined;
+  readonly destinationService: string;
+}

@@ -1,0 +1,151 @@
+/**
+ * A route table as plain data: what RDS means once it is decoded, before it is compiled for matching. Safe to post to a worker.
+ * @see envoy.config.route.v3.RouteConfiguration
+ */
+export interface RouteTableSpec {
+  readonly name: string;
+  readonly virtualHosts: readonly VirtualHostSpec[];
+  /** Match `Host: a:80` as `a`. */
+  readonly ignorePortInHostMatching: boolean;
+  readonly requestHeaders: HeaderEditSpec;
+  readonly responseHeaders: HeaderEditSpec;
+  readonly maxDirectResponseBytes: number;
+}
+
+export interface VirtualHostSpec {
+  readonly name: string;
+  /** Exact, `*.suffix`, `prefix.*`, or `*`; matched in that order of preference, longest first. */
+  readonly domains: readonly string[];
+  /** First match wins. */
+  readonly routes: readonly RouteSpec[];
+  readonly requestHeaders: HeaderEditSpec;
+  readonly responseHeaders: HeaderEditSpec;
+  readonly includeAttemptCount: boolean;
+  /** Redirect plain HTTP to https (Gateway httpsRedirect). */
+  readonly requireTls: boolean;
+  readonly filterConfig: FilterConfigs;
+}
+
+export interface RouteSpec {
+  readonly name: string;
+  readonly match: RouteMatchSpec;
+  readonly action: RouteActionSpec;
+  readonly requestHeaders: HeaderEditSpec;
+  readonly responseHeaders: HeaderEditSpec;
+  /** Per-route filter configuration by filter name, already decoded by that filter's own decoder. */
+  readonly filterConfig: FilterConfigs;
+  /** Which user object and rule made this route, e.g. `VirtualService default/reviews http[1]`; for logs and explain. */
+  readonly origin: string | undefined;
+  /** Operation name for spans: `reviews.default.svc.cluster.local:9080/*`. */
+  readonly decorator: string | undefined;
+}
+
+export type FilterConfigs = Readonly<Record<string, unknown>>;
+
+export type StringMatchSpec =
+  | { readonly kind: "exact" | "prefix" | "suffix" | "contains"; readonly value: string; readonly ignoreCase: boolean }
+  /** RE2 syntax; must match the whole value. */
+  | { readonly kind: "regex"; readonly pattern: string };
+
+export interface HeaderMatchSpec {
+  /** Lower case. `:method`, `:path`, `:authority`, `:scheme` are allowed. */
+  readonly name: string;
+  readonly match: { readonly kind: "present" } | StringMatchSpec;
+  readonly invert: boolean;
+  readonly treatMissingAsEmpty: boolean;
+}
+
+export interface QueryMatchSpec {
+  readonly name: string;
+  readonly match: { readonly kind: "present" } | StringMatchSpec;
+}
+
+export interface RouteMatchSpec {
+  readonly path:
+    | {
+        readonly kind: "prefix" | "exact" | "pathSeparatedPrefix";
+        readonly value: string;
+        readonly ignoreCase: boolean;
+      }
+    /** RE2, whole path without query. */
+    | { readonly kind: "regex"; readonly pattern: string };
+  readonly headers: readonly HeaderMatchSpec[];
+  readonly query: readonly QueryMatchSpec[];
+  /** Share of requests in [0,1] that may match; 1 when unset. */
+  readonly fraction: number;
+}
+
+export type RouteActionSpec =
+  | ({ readonly kind: "forward" } & ForwardSpec)
+  | ({ readonly kind: "redirect" } & RedirectSpec)
+  | { readonly kind: "direct"; readonly status: number; readonly body: string };
+
+export interface WeightedClusterSpec {
+  readonly cluster: string;
+  readonly weight: number;
+  readonly requestHeaders: HeaderEditSpec;
+  readonly responseHeaders: HeaderEditSpec;
+  readonly hostRewrite: string | undefined;
+}
+
+export interface ForwardSpec {
+  /** At least one; with one the weight does not matter. */
+  readonly clusters: readonly WeightedClusterSpec[];
+  /** Milliseconds; 0 = none. */
+  readonly timeoutMs: number;
+  /** Milliseconds; 0 = none; undefined = the connection manager's. */
+  readonly idleTimeoutMs: number | undefined;
+  readonly retry: RetrySpec | undefined;
+  readonly rewrite: {
+    readonly prefix: string | undefined;
+    /** RE2 with `\1` groups. */
+    readonly regex: { readonly pattern: string; readonly substitution: string } | undefined;
+    readonly host: string | undefined;
+  };
+  readonly mirrors: readonly MirrorSpec[];
+  /** Lower-case upgrade names allowed here, e.g. `websocket`. */
+  readonly upgrades: readonly string[];
+  /** Status when the cluster does not exist: 503 unless the config says otherwise. */
+  readonly clusterNotFoundStatus: number;
+}
+
+export interface MirrorSpec {
+  readonly cluster: string;
+  /** Share of requests in [0,1]. */
+  readonly fraction: number;
+}
+
+export interface RedirectSpec {
+  readonly status: number;
+  readonly scheme: string | undefined;
+  readonly host: string | undefined;
+  readonly port: number | undefined;
+  readonly path: string | undefined;
+  readonly prefixRewrite: string | undefined;
+  readonly stripQuery: boolean;
+}
+
+export interface RetrySpec {
+  /** Extra attempts after the first. */
+  readonly attempts: number;
+  /** Tokens such as `connect-failure`, `5xx`, `gateway-error`, `reset`, `retriable-status-codes`. */
+  readonly retryOn: readonly string[];
+  readonly retriableStatusCodes: readonly number[];
+  readonly perTryTimeoutMs: number;
+  readonly baseIntervalMs: number;
+  readonly maxIntervalMs: number;
+  readonly avoidPreviousHosts: boolean;
+  readonly hostSelectionMaxAttempts: number;
+}
+
+/** Header changes in Envoy's order: set/append, then remove. Values may hold `%…%` command operators. */
+export interface HeaderEditSpec {
+  readonly set: readonly HeaderValueSpec[];
+  readonly append: readonly HeaderValueSpec[];
+  readonly remove: readonly string[];
+}
+export interface HeaderValueSpec {
+  readonly name: string;
+  readonly value: string;
+}
+export const NO_HEADER_EDITS: HeaderEditSpec = { set: [], append: [], remove: [] };

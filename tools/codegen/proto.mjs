@@ -1,0 +1,16 @@
+// Generates libs/proto/src/gen from proto/ and the Envoy API inside @grpc/grpc-js-xds (see buf.gen.yaml).
+// The copy of validate.proto shipped there lacks a field that the Envoy API uses; a patched copy goes to .proto-deps.
+import { execFileSync } from "node:child_process";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+
+const source = readFileSync("node_modules/@grpc/grpc-js-xds/deps/protoc-gen-validate/validate/validate.proto", "utf8");
+const patched = source.replace(
+  /(KnownRegex well_known_regex = 24;[\s\S]*?)optional bool strict/,
+  "$1optional bool ignore_empty = 26;\n  optional bool strict",
+);
+mkdirSync(".proto-deps/validate", { recursive: true });
+writeFileSync(".proto-deps/validate/validate.proto", patched);
+execFileSync("buf", ["generate"], {
+  stdio: "inherit",
+  env: { ...process.env, PATH: `${process.cwd()}/node_modules/.bin:${process.env.PATH}` },
+});
