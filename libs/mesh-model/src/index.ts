@@ -11,3 +11,4 @@ export {
   type Schema,
   type SchemaNode,
 } from "./schema/index.ts";
+export type { MeshService, MeshServicePort, Protocol, ServiceEndpoint, ServiceHost, Workload } from "./services/types.ts";

@@ -1,0 +1,88 @@
+import type { Brand } from "@lateen/kernel";
+
+/** Fully qualified host name of a service, lower case: `reviews.default.svc.cluster.local`. */
+export type ServiceHost = Brand<string, "ServiceHost">;
+
+/** Declared or detected application protocol of a port. `Auto` = sniffed. UDP ports are not part of the model. */
+export type Protocol =
+  | "HTTP"
+  | "HTTP_PROXY"
+  | "HTTP2"
+  | "GRPC"
+  | "GRPCWeb"
+  | "HTTPS"
+  | "TLS"
+  | "TCP"
+  | "Mongo"
+  | "Redis"
+  | "MySQL"
+  | "Auto";
+
+export interface MeshServicePort {
+  readonly name: string;
+  readonly number: number;
+  readonly protocol: Protocol;
+  /** Container port number or name; the number itself when unset. */
+  readonly targetPort: number | string;
+}
+
+/** A destination of the mesh, whatever it was declared with. */
+export interface MeshService {
+  readonly host: ServiceHost;
+  /** Metadata name (Service) or the host itself (ServiceEntry). */
+  readonly name: string;
+  readonly namespace: string;
+  /** `Kubernetes` or `External`, as NDS and logs call it. */
+  readonly registry: "Kubernetes" | "External";
+  readonly ports: readonly MeshServicePort[];
+  /** Virtual IPs or CIDRs; empty for headless services and address-less entries. */
+  readonly addresses: readonly string[];
+  /** clientSide = EDS; passthrough = ORIGINAL_DST (headless, resolution NONE); dns = STRICT_DNS; dnsRoundRobin = LOGICAL_DNS; alias = ExternalName. */
+  readonly resolution: "clientSide" | "passthrough" | "dns" | "dnsRoundRobin" | "alias";
+  /** For alias: the host it stands for. */
+  readonly aliasOf: string | undefined;
+  /** MESH_EXTERNAL: no mTLS. */
+  readonly meshExternal: boolean;
+  /** Labels that select the workloads; undefined when endpoints are given otherwise. */
+  readonly selector: Readonly<Record<string, string>> | undefined;
+  readonly exportTo: readonly string[];
+  readonly subjectAltNames: readonly string[];
+  readonly publishNotReadyAddresses: boolean;
+  readonly headless: boolean;
+  readonly labels: Readonly<Record<string, string>>;
+  /** Epoch milliseconds, for conflict rules; 0 when unknown. */
+  readonly createdAt: number;
+  /** Key of the object it was declared with. */
+  readonly source: string;
+}
+
+/** One address of a service port. */
+export interface ServiceEndpoint {
+  /** IP, DNS name or `unix://` path. */
+  readonly address: string;
+  readonly port: number;
+  /** Name of the service port it belongs to. */
+  readonly portName: string;
+  readonly ready: boolean;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly serviceAccount: string;
+  readonly namespace: string;
+  readonly workload: string;
+  readonly locality: string;
+  readonly network: string;
+  readonly weight: number;
+  /** `istio` when a sidecar with mTLS is there (label security.istio.io/tlsMode), else `disabled`. */
+  readonly tlsMode: "istio" | "disabled";
+}
+
+/** A running workload as policies and inbound listeners see it. */
+export interface Workload {
+  readonly name: string;
+  readonly namespace: string;
+  readonly pod: string;
+  readonly address: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly serviceAccount: string;
+  readonly ready: boolean;
+  readonly containerPorts: readonly { readonly name: string; readonly port: number }[];
+}
