@@ -1,1 +1,23 @@
-export {};
+export { type ConfigSource, formatConfig, type ReadConfig, readConfig } from "./config.ts";
+export { addressInUse, addressNotAllowed, badConfiguration } from "./errors.ts";
+export { atomicWriteFile, ensureDirectory, isErrno, readFileIfExists } from "./files.ts";
+export {
+  defineFlags,
+  type FlagSpec,
+  type FlagSpecs,
+  type Flags,
+  type FlagValues,
+  flagName,
+  helpText,
+  variableName,
+} from "./flags.ts";
+export { createHttp, type HttpAddress, type HttpOptions, listenHttp } from "./http.ts";
+export { createLogger, type LoggerOptions, type LogLevel } from "./logger.ts";
+export {
+  EXIT_SOFTWARE,
+  EXIT_USAGE,
+  type MainContext,
+  type RunMainOptions,
+  readProcessConfig,
+  runMain,
+} from "./run-main.ts";
