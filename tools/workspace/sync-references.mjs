@@ -8,7 +8,7 @@ const manifests = globSync("{libs,apps,e2e,samples,tools}/*/package.json").sort(
 const projects = new Map(
   manifests.map((file) => [JSON.parse(readFileSync(file, "utf8")).name, { file, dir: dirname(file) }]),
 );
-const typed = [...projects.values()].filter(({ dir }) => existsSync(`${dir}/src`));
+const typed = [...projects.values()].filter(({ dir }) => globSync(`${dir}/src/**/*.ts`).length > 0);
 let drift = 0;
 
 function emit(file, value) {
@@ -23,7 +23,7 @@ function emit(file, value) {
 for (const { file, dir } of typed) {
   const manifest = JSON.parse(readFileSync(file, "utf8"));
   const references = Object.keys({ ...manifest.dependencies, ...manifest.devDependencies })
-    .filter((name) => projects.has(name) && existsSync(`${projects.get(name).dir}/src`))
+    .filter((name) => projects.has(name) && typed.includes(projects.get(name)))
     .map((name) => ({ path: relative(dir, projects.get(name).dir) }))
     .sort((a, b) => a.path.localeCompare(b.path));
   emit(`${dir}/tsconfig.json`, {
