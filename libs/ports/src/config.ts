@@ -5,8 +5,10 @@ import type { Diagnostic, Origin, Resource, ResourceKey } from "@lateen/mesh-mod
 export interface RawDocument {
   /** Path as the user gave it; decides ownership (an object belongs to the file it came from). */
   readonly file: string;
-  /** undefined: the file is gone. */
+  /** undefined: the file is gone, unless `unreadable` says otherwise. */
   readonly text: string | undefined;
+  /** Set when the file is there but could not be read, and why. What it held before stays in force. */
+  readonly unreadable?: string;
 }
 
 /** Where configuration comes from. The first call carries every document there is; later calls only what changed. */
@@ -36,11 +38,22 @@ export interface RejectedObject {
   readonly lastGoodServes: boolean;
 }
 
+/**
+ * A document of a watched file that a command overrode: it stays without effect until its text says something else than what
+ * `fingerprint` was made of.
+ */
+export interface FileOverride {
+  readonly key: ResourceKey;
+  readonly file: string;
+  readonly fingerprint: string;
+}
+
 /** What a store keeps: the accepted objects, and the rejections so that they are still known after a restart. */
 export interface StoredState {
   readonly revision: number;
   readonly objects: ReadonlyMap<ResourceKey, AcceptedObject>;
   readonly rejected: readonly RejectedObject[];
+  readonly overrides?: readonly FileOverride[];
 }
 
 export interface StoreChange {
@@ -49,6 +62,8 @@ export interface StoreChange {
   readonly removed: readonly ResourceKey[];
   /** The complete list of rejections after this change. */
   readonly rejected: readonly RejectedObject[];
+  /** The complete list after this change; left out means unchanged. */
+  readonly overrides?: readonly FileOverride[];
 }
 
 /** Durable home of accepted configuration. `commit` resolves only once a kill -9 cannot lose the change any more. */

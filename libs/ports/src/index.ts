@@ -4,12 +4,14 @@ export {
   CONFIG_TOPIC,
   type ConfigSource,
   type ConfigStore,
+  type FileOverride,
   type RawDocument,
   type RejectedObject,
   type StoreChange,
   type StoredState,
 } from "./config.ts";
-export type { CaMaterial, Caller, SecretStore, TokenIdentity, TokenReviewer } from "./identity.ts";
+export { parseExposition } from "./exposition.ts";
+export type { Caller, CaMaterial, SecretStore, TokenIdentity, TokenReviewer } from "./identity.ts";
 export type { HeldLease, Lease } from "./lease.ts";
 export type { RegistryDelta, RegistryObject, ServiceRegistry } from "./registry.ts";
 export type { Condition, StatusWriter } from "./status.ts";

@@ -1,10 +1,10 @@
+import type { Scope } from "@lateen/kernel";
 import type {
   DeltaDiscoveryRequest,
   DeltaDiscoveryResponse,
   DiscoveryRequest,
   DiscoveryResponse,
 } from "@lateen/proto/envoy/service/discovery/v3/discovery";
-import type { Scope } from "@lateen/kernel";
 import type { Caller } from "./identity.ts";
 
 /**
