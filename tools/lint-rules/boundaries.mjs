@@ -50,7 +50,8 @@ for (const [name, project] of projects) {
         problems.push(`${file}: "${specifier}" is no project of this workspace`);
         continue;
       }
-      if (specifier !== target && target !== "@lateen/proto") problems.push(`${file}: import "${target}", not "${specifier}"`);
+      if (specifier !== target && target !== "@lateen/proto")
+        problems.push(`${file}: import "${target}", not "${specifier}"`);
       const declared = target in (project.manifest.dependencies ?? {});
       if (isTest ? !declared && !(target in (project.manifest.devDependencies ?? {})) : !declared)
         problems.push(`${file}: "${target}" is not in the ${isTest ? "devDependencies" : "dependencies"} of ${name}`);

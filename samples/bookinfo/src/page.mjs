@@ -1,7 +1,7 @@
 // The HTML of the product page. Everything that came from another service is escaped.
 
 const escapes = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;" };
-const escape = (value) => String(value).replace(/[&<>"']/g, (character) => escapes[character]);
+const escapeHtml = (value) => String(value).replace(/[&<>"']/g, (character) => escapes[character]);
 
 const style = `
 :root { color-scheme: light dark; --ink: #16324a; --paper: #fbfaf6; --line: #d9d3c3; --accent: #b5432e; --muted: #6a7783; }
@@ -27,42 +27,45 @@ blockquote p { margin: 0 0 .25rem; } small { color: var(--muted); font-family: s
 `;
 
 function detailsBlock({ value }) {
-  if (value.error !== undefined) return `<p class="error">Error fetching product details! ${escape(value.error)}</p>`;
+  if (value.error !== undefined)
+    return `<p class="error">Error fetching product details! ${escapeHtml(value.error)}</p>`;
   const rows = Object.entries(value).filter(([key]) => key !== "id" && key !== "via");
-  return `<dl>${rows.map(([key, text]) => `<dt>${escape(key)}</dt><dd>${escape(text)}</dd>`).join("")}</dl>`;
+  return `<dl>${rows.map(([key, text]) => `<dt>${escapeHtml(key)}</dt><dd>${escapeHtml(text)}</dd>`).join("")}</dl>`;
 }
 
 function starsLine(rating) {
   if (rating === undefined) return "";
-  if (rating.error !== undefined) return `<p class="error">${escape(rating.error)}</p>`;
+  if (rating.error !== undefined) return `<p class="error">${escapeHtml(rating.error)}</p>`;
   const count = Math.max(0, Math.min(5, Number(rating.stars) || 0));
   const color = rating.color === "red" ? "red" : "black";
   return `<p class="stars ${color}" aria-label="${count} of 5 stars">${"★".repeat(count)}${"☆".repeat(5 - count)}</p>`;
 }
 
 function reviewsBlock({ value }) {
-  if (value.error !== undefined) return `<p class="error">Error fetching product reviews! ${escape(value.error)}</p>`;
+  if (value.error !== undefined)
+    return `<p class="error">Error fetching product reviews! ${escapeHtml(value.error)}</p>`;
   const quotes = value.reviews.map(
     ({ reviewer, text, rating }) =>
-      `<blockquote><p>${escape(text)}</p>${starsLine(rating)}<small>— ${escape(reviewer)}</small></blockquote>`,
+      `<blockquote><p>${escapeHtml(text)}</p>${starsLine(rating)}<small>— ${escapeHtml(reviewer)}</small></blockquote>`,
   );
-  return `${quotes.join("")}<small>Reviews served by: ${escape(value.podname ?? "unknown")} (${escape(value.version ?? "")})</small>`;
+  return `${quotes.join("")}<small>Reviews served by: ${escapeHtml(value.podname ?? "unknown")} (${escapeHtml(value.version ?? "")})</small>`;
 }
 
 function sessionBlock(user) {
-  if (user !== undefined) return `<div class="session">Signed in as <b>${escape(user)}</b> <a href="/logout">Sign out</a></div>`;
+  if (user !== undefined)
+    return `<div class="session">Signed in as <b>${escapeHtml(user)}</b> <a href="/logout">Sign out</a></div>`;
   return `<form method="post" action="/login"><input name="username" placeholder="User name" aria-label="User name" required><button>Sign in</button></form>`;
 }
 
 export function page({ product, user, details, reviews }) {
   return `<!doctype html>
 <html lang="en">
-<head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>${escape(product.title)} · Bookinfo</title><style>${style}</style></head>
+<head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>${escapeHtml(product.title)} · Bookinfo</title><style>${style}</style></head>
 <body>
 <header><strong>Bookinfo</strong>${sessionBlock(user)}</header>
 <main>
-<h1>${escape(product.title)}</h1>
-<p class="lead">${escape(product.descriptionHtml)}</p>
+<h1>${escapeHtml(product.title)}</h1>
+<p class="lead">${escapeHtml(product.descriptionHtml)}</p>
 <div class="columns">
 <section><h2>Book Details</h2>${detailsBlock(details)}</section>
 <section><h2>Book Reviews</h2>${reviewsBlock(reviews)}</section>

@@ -8,7 +8,9 @@ const defaults = { Reviewer1: 5, Reviewer2: 4 };
 
 /** Where the database is. Under proxy-env capture the mesh hands TCP services out as <NAME>_SERVICE_HOST/_PORT, so these come first. */
 function database() {
-  const mongo = process.env.DB_TYPE !== "mysql" && (process.env.MONGO_DB_URL !== undefined || process.env.MONGODB_SERVICE_HOST !== undefined);
+  const mongo =
+    process.env.DB_TYPE !== "mysql" &&
+    (process.env.MONGO_DB_URL !== undefined || process.env.MONGODB_SERVICE_HOST !== undefined);
   if (mongo) {
     const url = new URL(process.env.MONGO_DB_URL ?? "mongodb://mongodb:27017/test");
     return {

@@ -96,4 +96,8 @@ export function startService(name, routes) {
   return server;
 }
 
-export const healthRoute = ["GET", /^\/health$/, (_request, response) => sendJson(response, 200, { status: "healthy" })];
+export const healthRoute = [
+  "GET",
+  /^\/health$/,
+  (_request, response) => sendJson(response, 200, { status: "healthy" }),
+];
