@@ -1,0 +1,241 @@
+import type { CircuitBreakers } from "@lateen/proto/envoy/config/cluster/v3/circuit_breaker";
+import {
+  type Cluster,
+  Cluster_DiscoveryType as Discovery,
+  Cluster_LbPolicy as LbPolicy,
+} from "@lateen/proto/envoy/config/cluster/v3/cluster";
+import type { OutlierDetection } from "@lateen/proto/envoy/config/cluster/v3/outlier_detection";
+import { HttpProtocolOptions } from "@lateen/proto/envoy/extensions/upstreams/http/v3/http_protocol_options";
+import type { ClusterSpec, OutlierSpec } from "../plan.ts";
+import { unpack } from "./any.ts";
+import type { DecodeRun } from "./context.ts";
+import { localities } from "./endpoints.ts";
+import { join, millis, onlyFields, optionalMs, refuse } from "./fields.ts";
+import { filterMetadata, originOf, stringEntries } from "./metadata.ts";
+import { upstreamTransport } from "./transport.ts";
+
+/** A cluster and, for EDS, the name its endpoints come under. */
+export interface DecodedCluster {
+  readonly spec: ClusterSpec;
+  readonly edsName: string | undefined;
+}
+
+const HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+const HOUR_MS = 3_600_000;
+
+/** @see envoy.config.cluster.v3.Cluster */
+export function clusterSpec(cluster: Cluster, run: DecodeRun): DecodedCluster {
+  onlyFields(cluster, "", KNOWN);
+  if (cluster.name === "") refuse("name", "required");
+  const discovery = discoveryOf(cluster);
+  const http = httpOptions(cluster);
+  const assignment = cluster.loadAssignment;
+  if (discovery === "eds" && assignment !== undefined) refuse("load_assignment", "not allowed on an EDS cluster");
+  const spec: ClusterSpec = {
+    name: cluster.name,
+    discovery,
+    endpoints: assignment === undefined ? [] : localities(assignment, "load_assignment"),
+    connectTimeoutMs: millis(cluster.connectTimeout, 5000, "connect_timeout"),
+    dnsRefreshMs: millis(cluster.dnsRefreshRate, 5000, "dns_refresh_rate"),
+    ...balanceOf(cluster),
+    panicPercent: cluster.commonLbConfig?.healthyPanicThreshold?.value ?? 50,
+    transportMatches: cluster.transportSocketMatches.map((entry, index) => ({
+      name: entry.name,
+      match: stringEntries(entry.match),
+      transport: upstreamTransport(entry.transportSocket, run, `transport_socket_matches[${index}].transport_socket`),
+    })),
+    transport: upstreamTransport(cluster.transportSocket, run, "transport_socket"),
+    circuitBreakers: breakers(cluster.circuitBreakers),
+    outlier: cluster.outlierDetection === undefined ? undefined : outlier(cluster.outlierDetection),
+    ...http,
+    tcpKeepaliveMs: keepalive(cluster),
+    destinationService: serviceOf(cluster),
+    direction:
+      cluster.name.startsWith("inbound|") || cluster.name.startsWith("InboundPassthrough") ? "inbound" : "outbound",
+    origin: originOf(cluster.metadata),
+  };
+  return { spec, edsName: discovery === "eds" ? cluster.edsClusterConfig?.serviceName || cluster.name : undefined };
+}
+
+/** Honoured, or without influence on where a request goes and how it ends. */
+const KNOWN: readonly (keyof Cluster & string)[] = [
+  "transportSocketMatches",
+  "name",
+  "altStatName",
+  "clusterDiscoveryType",
+  "edsClusterConfig",
+  "connectTimeout",
+  "perConnectionBufferLimitBytes",
+  "lbPolicy",
+  "loadAssignment",
+  "maxRequestsPerConnection",
+  "circuitBreakers",
+  "commonHttpProtocolOptions",
+  "httpProtocolOptions",
+  "typedExtensionProtocolOptions",
+  "dnsRefreshRate",
+  "dnsFailureRefreshRate",
+  "respectDnsTtl",
+  "dnsLookupFamily",
+  "waitForWarmOnInit",
+  "outlierDetection",
+  "cleanupInterval",
+  // Source addresses such as 127.0.0.6 only keep captured traffic from looping; nothing is captured by the kernel here.
+  "upstreamBindConfig",
+  "lbConfig",
+  "commonLbConfig",
+  "transportSocket",
+  "metadata",
+  "upstreamConnectionOptions",
+  "closeConnectionsOnHostHealthFailure",
+  "ignoreHealthOnHostRemoval",
+  "trackTimeoutBudgets",
+  "trackClusterStats",
+  "connectionPoolPerDownstreamConnection",
+];
+
+function discoveryOf(cluster: Cluster): ClusterSpec["discovery"] {
+  const type = cluster.clusterDiscoveryType;
+  if (type?.$case === "clusterType") return refuse("cluster_type", `${type.value.name} is not supported by this proxy`);
+  switch (type?.value ?? Discovery.STATIC) {
+    case Discovery.STATIC:
+      return "static";
+    case Discovery.STRICT_DNS:
+      return "strictDns";
+    case Discovery.LOGICAL_DNS:
+      return "logicalDns";
+    case Discovery.EDS:
+      return "eds";
+    case Discovery.ORIGINAL_DST:
+      return "originalDst";
+    default:
+      return refuse("type", `${type?.value} is not a discovery type`);
+  }
+}
+
+function balanceOf(cluster: Cluster): Pick<ClusterSpec, "balance" | "choices"> {
+  const config = cluster.lbConfig;
+  if (config?.$case === "originalDstLbConfig") onlyFields(config.value, "original_dst_lb_config", []);
+  switch (cluster.lbPolicy) {
+    case LbPolicy.ROUND_ROBIN:
+      return { balance: "roundRobin", choices: 2 };
+    case LbPolicy.LEAST_REQUEST:
+      return {
+        balance: "leastRequest",
+        choices: config?.$case === "leastRequestLbConfig" ? (config.value.choiceCount ?? 2) : 2,
+      };
+    case LbPolicy.RANDOM:
+      return { balance: "random", choices: 2 };
+    case LbPolicy.CLUSTER_PROVIDED:
+      return { balance: "clusterProvided", choices: 2 };
+    case LbPolicy.RING_HASH:
+      return refuse("lb_policy", "RING_HASH is not supported by this proxy");
+    case LbPolicy.MAGLEV:
+      return refuse("lb_policy", "MAGLEV is not supported by this proxy");
+    default:
+      return refuse("lb_policy", `${cluster.lbPolicy} is not supported by this proxy`);
+  }
+}
+
+/** Limits of the default priority; Envoy's defaults where unset. */
+function breakers(settings: CircuitBreakers | undefined): ClusterSpec["circuitBreakers"] {
+  if (settings !== undefined) onlyFields(settings, "circuit_breakers", ["thresholds"]);
+  const limits = settings?.thresholds.find((threshold) => threshold.priority === 0);
+  if (limits !== undefined) {
+    onlyFields(limits, "circuit_breakers.thresholds", [
+      "maxConnections",
+      "maxPendingRequests",
+      "maxRequests",
+      "maxRetries",
+      "trackRemaining",
+    ]);
+  }
+  return {
+    maxConnections: limits?.maxConnections ?? 1024,
+    maxPendingRequests: limits?.maxPendingRequests ?? 1024,
+    maxRequests: limits?.maxRequests ?? 1024,
+    maxRetries: limits?.maxRetries ?? 3,
+  };
+}
+
+/** Success-rate and failure-percentage ejection are off unless enforced; enforcing them is refused. */
+function outlier(settings: OutlierDetection): OutlierSpec {
+  onlyFields(settings, "outlier_detection", [
+    "consecutive5xx",
+    "interval",
+    "baseEjectionTime",
+    "maxEjectionPercent",
+    "enforcingConsecutive5xx",
+    "enforcingSuccessRate",
+    "consecutiveGatewayFailure",
+    "enforcingConsecutiveGatewayFailure",
+    "splitExternalLocalOriginErrors",
+    "consecutiveLocalOriginFailure",
+    "enforcingConsecutiveLocalOriginFailure",
+  ]);
+  if ((settings.enforcingSuccessRate ?? 0) > 0)
+    refuse("outlier_detection.enforcing_success_rate", "only 0 is supported");
+  const enforced = (count: number | undefined, fallback: number, percent: number | undefined) =>
+    percent === 0 ? 0 : (count ?? fallback);
+  return {
+    consecutive5xx: enforced(settings.consecutive5xx, 5, settings.enforcingConsecutive5xx),
+    // Envoy counts gateway failures by default but enforces them only when asked to.
+    consecutiveGatewayFailure: enforced(
+      settings.consecutiveGatewayFailure,
+      5,
+      settings.enforcingConsecutiveGatewayFailure ?? 0,
+    ),
+    splitExternalLocalOriginErrors: settings.splitExternalLocalOriginErrors,
+    consecutiveLocalOriginFailure: enforced(
+      settings.consecutiveLocalOriginFailure,
+      5,
+      settings.enforcingConsecutiveLocalOriginFailure,
+    ),
+    intervalMs: millis(settings.interval, 10_000, "outlier_detection.interval"),
+    baseEjectionMs: millis(settings.baseEjectionTime, 30_000, "outlier_detection.base_ejection_time"),
+    maxEjectionPercent: settings.maxEjectionPercent ?? 10,
+  };
+}
+
+function httpOptions(cluster: Cluster): Pick<ClusterSpec, "idleTimeoutMs" | "maxRequestsPerConnection"> {
+  for (const name of Object.keys(cluster.typedExtensionProtocolOptions)) {
+    if (name !== HTTP_OPTIONS) refuse(`typed_extension_protocol_options[${name}]`, "not supported by this proxy");
+  }
+  const any = cluster.typedExtensionProtocolOptions[HTTP_OPTIONS];
+  const at = `typed_extension_protocol_options[${HTTP_OPTIONS}]`;
+  const options = any === undefined ? undefined : unpack(any, HttpProtocolOptions, at);
+  const protocol = options?.upstreamProtocolOptions;
+  if (options !== undefined) {
+    onlyFields(options, at, ["commonHttpProtocolOptions", "upstreamHttpProtocolOptions", "upstreamProtocolOptions"]);
+  }
+  if (protocol?.$case === "explicitHttpConfig" && protocol.value.protocolConfig?.$case !== "httpProtocolOptions") {
+    refuse(join(at, "explicit_http_config"), "only HTTP/1.1 upstreams are supported by this proxy");
+  }
+  const common = options?.commonHttpProtocolOptions ?? cluster.commonHttpProtocolOptions;
+  if (common !== undefined) {
+    onlyFields(common, join(at, "common_http_protocol_options"), [
+      "idleTimeout",
+      "maxRequestsPerConnection",
+      "maxHeadersCount",
+    ]);
+  }
+  return {
+    idleTimeoutMs: optionalMs(common?.idleTimeout, join(at, "idle_timeout")) ?? HOUR_MS,
+    maxRequestsPerConnection: common?.maxRequestsPerConnection ?? cluster.maxRequestsPerConnection ?? 0,
+  };
+}
+
+function keepalive(cluster: Cluster): number | undefined {
+  const settings = cluster.upstreamConnectionOptions?.tcpKeepalive;
+  if (settings === undefined) return undefined;
+  return (settings.keepaliveTime ?? 7200) * 1000;
+}
+
+/** The first entry of `istio` metadata's services list. */
+function serviceOf(cluster: Cluster): ClusterSpec["destinationService"] {
+  const services = filterMetadata(cluster.metadata, "istio")["services"];
+  const first: unknown = Array.isArray(services) ? services[0] : undefined;
+  if (typeof first !== "object" || first === null) return undefined;
+  const { host = "", name = "", namespace = "" } = stringEntries(Object.fromEntries(Object.entries(first)));
+  return { host, name, namespace };
+}

@@ -1,0 +1,167 @@
+import {
+  HttpConnectionManager_CodecType as Codec,
+  HttpConnectionManager_PathWithEscapedSlashesAction as Escaped,
+  HttpConnectionManager_ForwardClientCertDetails as Forward,
+  type HttpConnectionManager,
+  type HttpFilter,
+  HttpConnectionManager_ServerHeaderTransformation as ServerHeader,
+} from "@lateen/proto/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager";
+import type { FilterChainSpec, HttpConnectionManagerSpec } from "../plan.ts";
+import { accessLogs } from "./access-log.ts";
+import { typedConfig } from "./any.ts";
+import type { DecodeRun } from "./context.ts";
+import { join, millis, onlyFields, refuse } from "./fields.ts";
+import { guarded, routeTable } from "./route-table.ts";
+
+const ROUTER_TYPE = "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router";
+
+/** Honoured, or without influence on a request's fate. */
+const KNOWN: readonly (keyof HttpConnectionManager & string)[] = [
+  "codecType",
+  "statPrefix",
+  "routeSpecifier",
+  "httpFilters",
+  "commonHttpProtocolOptions",
+  "httpProtocolOptions",
+  "http2ProtocolOptions",
+  "serverName",
+  "serverHeaderTransformation",
+  "maxRequestHeadersKb",
+  "streamIdleTimeout",
+  "requestTimeout",
+  "drainTimeout",
+  "delayedCloseTimeout",
+  "accessLog",
+  "accessLogFlushInterval",
+  "accessLogOptions",
+  "useRemoteAddress",
+  "xffNumTrustedHops",
+  "internalAddressConfig",
+  "generateRequestId",
+  "preserveExternalRequestId",
+  "alwaysSetRequestIdInResponse",
+  "forwardClientCertDetails",
+  "setCurrentClientCertDetails",
+  "upgradeConfigs",
+  "normalizePath",
+  "mergeSlashes",
+  "pathWithEscapedSlashesAction",
+  "requestIdExtension",
+  "stripMatchingHostPort",
+  "stripPortMode",
+  "tracing",
+  "proxyStatusConfig",
+];
+
+const SERVER_HEADER = new Map([
+  [ServerHeader.OVERWRITE, "overwrite"],
+  [ServerHeader.APPEND_IF_ABSENT, "appendIfAbsent"],
+  [ServerHeader.PASS_THROUGH, "passThrough"],
+] as const);
+const FORWARD = new Map([
+  [Forward.SANITIZE, "sanitize"],
+  [Forward.FORWARD_ONLY, "forwardOnly"],
+  [Forward.APPEND_FORWARD, "appendForward"],
+  [Forward.SANITIZE_SET, "sanitizeSet"],
+  [Forward.ALWAYS_FORWARD_ONLY, "alwaysForwardOnly"],
+] as const);
+const ESCAPED = new Map([
+  [Escaped.IMPLEMENTATION_SPECIFIC_DEFAULT, "keep"],
+  [Escaped.KEEP_UNCHANGED, "keep"],
+  [Escaped.REJECT_REQUEST, "reject"],
+  [Escaped.UNESCAPE_AND_REDIRECT, "unescapeRedirect"],
+  [Escaped.UNESCAPE_AND_FORWARD, "unescapeForward"],
+] as const);
+
+function named<T>(map: ReadonlyMap<number, T>, value: number, at: string): T {
+  return map.get(value) ?? refuse(at, `${value} is not known to this proxy`);
+}
+
+/** @see envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager */
+export function connectionManager(hcm: HttpConnectionManager, run: DecodeRun, at: string): HttpConnectionManagerSpec {
+  onlyFields(hcm, at, KNOWN);
+  if (hcm.codecType !== Codec.AUTO && hcm.codecType !== Codec.HTTP1) {
+    refuse(join(at, "codec_type"), "only AUTO and HTTP1 are supported by this proxy");
+  }
+  const common = hcm.commonHttpProtocolOptions;
+  const details = hcm.setCurrentClientCertDetails;
+  return {
+    kind: "http",
+    statPrefix: hcm.statPrefix,
+    routes: routesOf(hcm, run, at),
+    httpFilters: httpFilters(hcm.httpFilters, run, at),
+    serverName: hcm.serverName || "envoy",
+    serverHeader: named(SERVER_HEADER, hcm.serverHeaderTransformation, join(at, "server_header_transformation")),
+    useRemoteAddress: hcm.useRemoteAddress ?? false,
+    xffTrustedHops: hcm.xffNumTrustedHops,
+    forwardClientCert: named(FORWARD, hcm.forwardClientCertDetails, join(at, "forward_client_cert_details")),
+    setClientCertDetails: {
+      subject: details?.subject ?? false,
+      uri: details?.uri ?? false,
+      dns: details?.dns ?? false,
+      cert: details?.cert ?? false,
+    },
+    streamIdleTimeoutMs: millis(hcm.streamIdleTimeout, 300_000, join(at, "stream_idle_timeout")),
+    requestTimeoutMs: millis(hcm.requestTimeout, 0, join(at, "request_timeout")),
+    idleTimeoutMs: millis(common?.idleTimeout, 3_600_000, join(at, "common_http_protocol_options.idle_timeout")),
+    drainTimeoutMs: millis(hcm.drainTimeout, 5000, join(at, "drain_timeout")),
+    normalizePath: hcm.normalizePath ?? false,
+    mergeSlashes: hcm.mergeSlashes,
+    escapedSlashes: named(ESCAPED, hcm.pathWithEscapedSlashesAction, join(at, "path_with_escaped_slashes_action")),
+    acceptHttp10: hcm.httpProtocolOptions?.acceptHttp10 ?? false,
+    generateRequestId: hcm.generateRequestId ?? true,
+    preserveExternalRequestId: hcm.preserveExternalRequestId,
+    alwaysSetRequestIdInResponse: hcm.alwaysSetRequestIdInResponse,
+    stripPortMode: hcm.stripPortMode?.value === true ? "any" : hcm.stripMatchingHostPort ? "matching" : "none",
+    upgrades: upgrades(hcm, at),
+    accessLogs: accessLogs(hcm.accessLog, run, at),
+  };
+}
+
+function upgrades(hcm: HttpConnectionManager, at: string): readonly string[] {
+  return hcm.upgradeConfigs.flatMap((upgrade, index) => {
+    if (upgrade.filters.length > 0)
+      refuse(join(at, `upgrade_configs[${index}].filters`), "not supported by this proxy");
+    return upgrade.enabled === false ? [] : [upgrade.upgradeType.toLowerCase()];
+  });
+}
+
+function routesOf(hcm: HttpConnectionManager, run: DecodeRun, at: string): HttpConnectionManagerSpec["routes"] {
+  const specifier = hcm.routeSpecifier;
+  switch (specifier?.$case) {
+    case "rds":
+      if (specifier.value.routeConfigName === "") refuse(join(at, "rds.route_config_name"), "required");
+      return { rds: specifier.value.routeConfigName };
+    case "routeConfig":
+      return { inline: routeTable(specifier.value, run, join(at, "route_config")) };
+    case "scopedRoutes":
+      return refuse(join(at, "scoped_routes"), "not supported by this proxy");
+    case undefined:
+      return refuse(at, "route_specifier is required");
+  }
+}
+
+/** The chain without the router, which must be last. A filter this proxy lacks is refused unless it is optional. */
+function httpFilters(filters: readonly HttpFilter[], run: DecodeRun, at: string): FilterChainSpec["networkFilters"] {
+  const chain: { name: string; config: unknown }[] = [];
+  for (const [index, filter] of filters.entries()) {
+    const path = join(at, `http_filters[${filter.name || index}]`);
+    const config = typedConfig(filter.configType, path);
+    if (isRouter(filter, config?.typeUrl)) {
+      if (index !== filters.length - 1) refuse(path, "the router must be the last filter");
+      return chain;
+    }
+    if (filter.disabled) refuse(join(path, "disabled"), "not supported by this proxy");
+    const factory = run.httpFilters.find((entry) => entry.configType === config?.typeUrl);
+    if (factory === undefined || config === undefined) {
+      if (filter.isOptional) continue;
+      return refuse(path, `filter ${config?.typeUrl ?? "without typed_config"} is not supported by this proxy`);
+    }
+    chain.push({ name: factory.name, config: guarded(() => factory.decodeConfig(config.value), path) });
+  }
+  return refuse(join(at, "http_filters"), "the last filter must be envoy.filters.http.router");
+}
+
+function isRouter(filter: HttpFilter, type: string | undefined): boolean {
+  return type === ROUTER_TYPE || (type === undefined && filter.name === "envoy.filters.http.router");
+}

@@ -1,0 +1,10 @@
+export { type Decodable, decodeBytes, unpack } from "./any.ts";
+export { clusterSpec, type DecodedCluster } from "./cluster.ts";
+export { type DecodeContext, type DecodeRun, decodeRun } from "./context.ts";
+export { localities } from "./endpoints.ts";
+export { join, onlyFields, Refusal, refuse } from "./fields.ts";
+export { listenerSpec } from "./listener.ts";
+export { cidr, fractionOf, headerMatch, queryMatch, re2Pattern, runtimeFraction, stringMatch } from "./matchers.ts";
+export { nameTable } from "./names.ts";
+export { routeTable } from "./route-table.ts";
+export { secretSpec } from "./secret.ts";

@@ -1,0 +1,230 @@
+import {
+  type DirectResponseAction,
+  RouteAction_ClusterNotFoundResponseCode as NotFoundCode,
+  type RedirectAction,
+  RedirectAction_RedirectResponseCode as RedirectCode,
+  type RetryPolicy,
+  type Route,
+  type RouteAction,
+  type RouteAction_RequestMirrorPolicy,
+  type VirtualHost,
+} from "@lateen/proto/envoy/config/route/v3/route_components";
+import {
+  type ForwardSpec,
+  type MirrorSpec,
+  NO_HEADER_EDITS,
+  type RedirectSpec,
+  type RetrySpec,
+  type RouteActionSpec,
+  type WeightedClusterSpec,
+} from "@lateen/traffic";
+import type { DecodeRun } from "./context.ts";
+import { join, millis, onlyFields, optionalMs, refuse } from "./fields.ts";
+import { headerEdits } from "./headers.ts";
+import { re2Pattern, runtimeFraction } from "./matchers.ts";
+import { dataText } from "./tls.ts";
+
+/** Envoy's default route timeout. */
+const ROUTE_TIMEOUT_MS = 15_000;
+
+/** What a matched route does. */
+export function routeAction(action: Route["action"], host: VirtualHost, run: DecodeRun, at: string): RouteActionSpec {
+  switch (action?.$case) {
+    case "route":
+      return { kind: "forward", ...forward(action.value, host, join(at, "route")) };
+    case "redirect":
+      return { kind: "redirect", ...redirect(action.value, join(at, "redirect")) };
+    case "directResponse":
+      return direct(action.value, run, join(at, "direct_response"));
+    case "filterAction":
+    case "nonForwardingAction":
+      return refuse(at, `${action.$case} is not supported by this proxy`);
+    case undefined:
+      return refuse(at, "an action is required");
+  }
+}
+
+function direct(action: DirectResponseAction, run: DecodeRun, at: string): RouteActionSpec {
+  if (action.status < 200 || action.status > 599) refuse(join(at, "status"), `${action.status} is not a final status`);
+  return {
+    kind: "direct",
+    status: action.status,
+    body: action.body === undefined ? "" : dataText(action.body, run, join(at, "body")),
+  };
+}
+
+const REDIRECT_STATUS = new Map<RedirectCode, number>([
+  [RedirectCode.MOVED_PERMANENTLY, 301],
+  [RedirectCode.FOUND, 302],
+  [RedirectCode.SEE_OTHER, 303],
+  [RedirectCode.TEMPORARY_REDIRECT, 307],
+  [RedirectCode.PERMANENT_REDIRECT, 308],
+]);
+
+function redirect(action: RedirectAction, at: string): RedirectSpec {
+  const scheme = action.schemeRewriteSpecifier;
+  const path = action.pathRewriteSpecifier;
+  if (path?.$case === "regexRewrite") refuse(join(at, "regex_rewrite"), "not supported by this proxy");
+  return {
+    status: REDIRECT_STATUS.get(action.responseCode) ?? refuse(join(at, "response_code"), "unknown"),
+    scheme: scheme?.$case === "schemeRedirect" ? scheme.value : scheme?.value === true ? "https" : undefined,
+    host: action.hostRedirect || undefined,
+    port: action.portRedirect || undefined,
+    path: path?.$case === "pathRedirect" ? path.value : undefined,
+    prefixRewrite: path?.$case === "prefixRewrite" ? path.value : undefined,
+    stripQuery: action.stripQuery,
+  };
+}
+
+/** @see envoy.config.route.v3.RouteAction */
+function forward(action: RouteAction, host: VirtualHost, at: string): ForwardSpec {
+  onlyFields(action, at, [
+    "clusterSpecifier",
+    "clusterNotFoundResponseCode",
+    "prefixRewrite",
+    "regexRewrite",
+    "hostRewriteSpecifier",
+    "timeout",
+    "idleTimeout",
+    "retryPolicy",
+    "requestMirrorPolicies",
+    "priority",
+    "maxGrpcTimeout",
+    "grpcTimeoutOffset",
+    "upgradeConfigs",
+    "maxStreamDuration",
+  ]);
+  if (action.priority !== 0) refuse(join(at, "priority"), "HIGH is not supported by this proxy");
+  if (action.maxStreamDuration !== undefined) {
+    // Limits taken from the grpc-timeout header concern gRPC only, which this data path carries as opaque TCP.
+    onlyFields(action.maxStreamDuration, join(at, "max_stream_duration"), [
+      "grpcTimeoutHeaderMax",
+      "grpcTimeoutHeaderOffset",
+    ]);
+  }
+  const mirrors = action.requestMirrorPolicies.length > 0 ? action.requestMirrorPolicies : host.requestMirrorPolicies;
+  const retry = action.retryPolicy ?? host.retryPolicy;
+  return {
+    clusters: clusters(action, at),
+    timeoutMs: millis(action.timeout, ROUTE_TIMEOUT_MS, join(at, "timeout")),
+    idleTimeoutMs: optionalMs(action.idleTimeout, join(at, "idle_timeout")),
+    retry: retry === undefined ? undefined : retrySpec(retry, join(at, "retry_policy")),
+    rewrite: rewriteSpec(action, at),
+    mirrors: mirrors.map((mirror, index) => mirrorSpec(mirror, join(at, `request_mirror_policies[${index}]`))),
+    upgrades: action.upgradeConfigs
+      .filter((upgrade) => upgrade.enabled !== false)
+      .map((upgrade) => upgrade.upgradeType.toLowerCase()),
+    clusterNotFoundStatus: notFoundStatus(action.clusterNotFoundResponseCode),
+  };
+}
+
+function notFoundStatus(code: NotFoundCode): number {
+  if (code === NotFoundCode.NOT_FOUND) return 404;
+  return code === NotFoundCode.INTERNAL_SERVER_ERROR ? 500 : 503;
+}
+
+function clusters(action: RouteAction, at: string): readonly WeightedClusterSpec[] {
+  const specifier = action.clusterSpecifier;
+  switch (specifier?.$case) {
+    case "cluster":
+      return [single(specifier.value)];
+    case "weightedClusters": {
+      const path = join(at, "weighted_clusters");
+      onlyFields(specifier.value, path, ["clusters", "totalWeight", "runtimeKeyPrefix"]);
+      const list = specifier.value.clusters.map((entry, index) => {
+        const where = join(path, `clusters[${index}]`);
+        onlyFields(entry, where, [
+          "name",
+          "weight",
+          "requestHeadersToAdd",
+          "requestHeadersToRemove",
+          "responseHeadersToAdd",
+          "responseHeadersToRemove",
+          "hostRewriteSpecifier",
+        ]);
+        return {
+          cluster: entry.name || refuse(join(where, "name"), "required"),
+          weight: entry.weight ?? 0,
+          requestHeaders: headerEdits(
+            entry.requestHeadersToAdd,
+            entry.requestHeadersToRemove,
+            join(where, "request_headers"),
+          ),
+          responseHeaders: headerEdits(
+            entry.responseHeadersToAdd,
+            entry.responseHeadersToRemove,
+            join(where, "response_headers"),
+          ),
+          hostRewrite: entry.hostRewriteSpecifier?.value,
+        };
+      });
+      if (list.every((entry) => entry.weight === 0)) refuse(path, "the sum of weights must be greater than 0");
+      return list;
+    }
+    case undefined:
+      return refuse(at, "cluster_specifier is required");
+    default:
+      return refuse(at, `${specifier?.$case} is not supported by this proxy`);
+  }
+}
+
+function single(cluster: string): WeightedClusterSpec {
+  return {
+    cluster,
+    weight: 1,
+    requestHeaders: NO_HEADER_EDITS,
+    responseHeaders: NO_HEADER_EDITS,
+    hostRewrite: undefined,
+  };
+}
+
+function rewriteSpec(action: RouteAction, at: string): ForwardSpec["rewrite"] {
+  const host = action.hostRewriteSpecifier;
+  if (host !== undefined && host.$case !== "hostRewriteLiteral" && host.value !== false) {
+    refuse(at, `${host.$case} is not supported by this proxy`);
+  }
+  const regex = action.regexRewrite;
+  return {
+    prefix: action.prefixRewrite || undefined,
+    regex:
+      regex === undefined
+        ? undefined
+        : { pattern: re2Pattern(regex.pattern, join(at, "regex_rewrite.pattern")), substitution: regex.substitution },
+    host: host?.$case === "hostRewriteLiteral" ? host.value : undefined,
+  };
+}
+
+function mirrorSpec(policy: RouteAction_RequestMirrorPolicy, at: string): MirrorSpec {
+  onlyFields(policy, at, ["cluster", "runtimeFraction", "traceSampled"]);
+  return { cluster: policy.cluster, fraction: runtimeFraction(policy.runtimeFraction) };
+}
+
+const PREVIOUS_HOSTS = "envoy.retry_host_predicates.previous_hosts";
+
+/** @see envoy.config.route.v3.RetryPolicy */
+function retrySpec(policy: RetryPolicy, at: string): RetrySpec {
+  onlyFields(policy, at, [
+    "retryOn",
+    "numRetries",
+    "perTryTimeout",
+    "retryHostPredicate",
+    "hostSelectionRetryMaxAttempts",
+    "retriableStatusCodes",
+    "retryBackOff",
+  ]);
+  for (const predicate of policy.retryHostPredicate) {
+    if (predicate.name !== PREVIOUS_HOSTS)
+      refuse(join(at, "retry_host_predicate"), `${predicate.name} is not supported`);
+  }
+  const base = millis(policy.retryBackOff?.baseInterval, 25, join(at, "retry_back_off.base_interval"));
+  return {
+    attempts: policy.numRetries ?? 1,
+    retryOn: policy.retryOn.split(",").flatMap((token) => token.trim() || []),
+    retriableStatusCodes: policy.retriableStatusCodes,
+    perTryTimeoutMs: millis(policy.perTryTimeout, 0, join(at, "per_try_timeout")),
+    baseIntervalMs: base,
+    maxIntervalMs: millis(policy.retryBackOff?.maxInterval, base * 10, join(at, "retry_back_off.max_interval")),
+    avoidPreviousHosts: policy.retryHostPredicate.length > 0,
+    hostSelectionMaxAttempts: Number(policy.hostSelectionRetryMaxAttempts) || 1,
+  };
+}
