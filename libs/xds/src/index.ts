@@ -1,1 +1,23 @@
-export {};
+export {
+  createXdsClient,
+  type XdsClient,
+  type XdsClientOptions,
+} from "./client/delta-client.ts";
+export type { ApplyFailure, ReceivedResource, XdsUpdate } from "./client/update.ts";
+export { hasImplicitWildcard, pushOrder, xdsTypes } from "./resource-types.ts";
+export { createDeltaSession, type ServerStream } from "./server/delta-session.ts";
+export { defaultStreamLimits } from "./server/limits.ts";
+export { createSotwSession } from "./server/sotw-session.ts";
+export type { ServerStreamOptions } from "./server/stream-core.ts";
+export { grpcStatus } from "./status-codes.ts";
+export type {
+  AdmitStream,
+  EncodedResource,
+  NackRecord,
+  StreamLimits,
+  StreamObserver,
+  StreamRefusal,
+  StreamSource,
+  StreamStatus,
+  TypeStatus,
+} from "./types.ts";

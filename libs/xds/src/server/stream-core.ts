@@ -1,0 +1,256 @@
+import type { Clock } from "@lateen/kernel";
+import type { AdsTransport } from "@lateen/ports";
+import type { Node } from "@lateen/proto/envoy/config/core/v3/base";
+import { pushOrder, removedAfter, xdsTypes } from "../resource-types.ts";
+import { grpcStatus } from "../status-codes.ts";
+import type {
+  AdmitStream,
+  EncodedResource,
+  StreamLimits,
+  StreamObserver,
+  StreamSource,
+  StreamStatus,
+  TypeStatus,
+} from "../types.ts";
+import { defaultStreamLimits, RequestBudget } from "./limits.ts";
+import { TypeState } from "./type-state.ts";
+
+/** What a server stream needs from its owner. */
+export interface ServerStreamOptions<Response> {
+  readonly transport: AdsTransport<Response>;
+  readonly admit: AdmitStream;
+  readonly clock: Clock;
+  readonly observer?: StreamObserver;
+  readonly limits?: Partial<StreamLimits>;
+  /** Sent as `control_plane.identifier`. Default `lateen`. */
+  readonly identifier?: string;
+}
+
+/** Facts of a response that is about to be sent. */
+export interface ResponseFacts {
+  readonly nonce: string;
+  readonly revision: number;
+  readonly upserted: readonly EncodedResource[];
+  readonly removed: readonly string[];
+}
+
+/** One response of a protocol variant: what changes for the client, and the message that says so. */
+export interface BuiltResponse<Response> {
+  readonly upserted: readonly EncodedResource[];
+  readonly removed: readonly string[];
+  /** More of the same type has to follow. */
+  readonly incomplete: boolean;
+  encode(nonce: string, revision: number, identifier: string): Response;
+}
+
+/** The difference between the state-of-the-world and the delta protocol on the sending side. */
+export type BuildResponse<Response> = (
+  state: TypeState,
+  source: StreamSource,
+  context: { readonly mayRemove: boolean; readonly responseBytes: number },
+) => BuiltResponse<Response> | undefined;
+
+/**
+ * What both protocol variants share: admission, bounds, one response in flight per type, order of types, removals after their
+ * users, merging while the transport is full. Knows no sockets and no timers.
+ */
+export class StreamCore<Response> {
+  readonly limits: StreamLimits;
+  readonly #options: ServerStreamOptions<Response>;
+  readonly #build: BuildResponse<Response>;
+  readonly #budget: RequestBudget;
+  readonly #types = new Map<string, TypeState>();
+  #ordered: readonly TypeState[] = [];
+  #source: StreamSource | undefined;
+  #writable = true;
+  #closed = false;
+  #responses = 0;
+  #revision = 0;
+  #settled: number | undefined;
+  /** No change was pushed since the stream opened. */
+  #fresh = true;
+
+  constructor(options: ServerStreamOptions<Response>, build: BuildResponse<Response>) {
+    this.#options = options;
+    this.#build = build;
+    this.limits = { ...defaultStreamLimits, ...options.limits };
+    this.#budget = new RequestBudget(options.clock, this.limits);
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  /** Checks a request's right to be looked at; false when the stream was ended instead. */
+  begin(node: Node | undefined, typeUrl: string): boolean {
+    if (this.#closed) return false;
+    if (!this.#budget.take()) return this.end(grpcStatus.resourceExhausted, "too many discovery requests");
+    if (this.#source === undefined) {
+      if (node === undefined) return this.end(grpcStatus.invalidArgument, "the first request must carry the node");
+      const admitted = this.#options.admit(node);
+      if (!admitted.ok) return this.end(admitted.error.code, admitted.error.message);
+      this.#source = admitted.value;
+      this.#revision = admitted.value.revision();
+    }
+    if (typeUrl === "") return this.end(grpcStatus.invalidArgument, "type_url is missing");
+    return true;
+  }
+
+  /** The state of a type if the client asked for it before. */
+  find(typeUrl: string): TypeState | undefined {
+    return this.#types.get(typeUrl);
+  }
+
+  /** Adds a type; undefined when that would exceed the bound (the stream is ended). */
+  add(typeUrl: string): TypeState | undefined {
+    if (this.#types.size >= this.limits.types) {
+      this.end(grpcStatus.resourceExhausted, `more than ${this.limits.types} resource types on one stream`);
+      return undefined;
+    }
+    const state = new TypeState(typeUrl);
+    this.#types.set(typeUrl, state);
+    this.#ordered = [...this.#types.values()].sort((a, b) => pushOrder(a.typeUrl) - pushOrder(b.typeUrl));
+    return state;
+  }
+
+  /** Adds names to a subscription within the bounds; false when the stream was ended. */
+  subscribe(state: TypeState, names: readonly string[]): boolean {
+    for (const name of names) {
+      if (name.length > this.limits.nameLength) {
+        return this.end(
+          grpcStatus.resourceExhausted,
+          `a resource name is longer than ${this.limits.nameLength} characters`,
+        );
+      }
+      state.names.add(name);
+    }
+    if (state.names.size > this.limits.names) {
+      return this.end(
+        grpcStatus.resourceExhausted,
+        `more than ${this.limits.names} names subscribed for ${state.typeUrl}`,
+      );
+    }
+    return true;
+  }
+
+  /** An ACK or NACK. False when the nonce is not that of the response in flight. */
+  answer(state: TypeState, nonce: string, refusal: string | undefined): boolean {
+    const inFlight = state.inFlight;
+    if (inFlight === undefined || inFlight.nonce !== nonce) return false;
+    state.inFlight = undefined;
+    if (refusal === undefined) {
+      state.acknowledge(inFlight);
+      this.#options.observer?.acked?.(state.typeUrl, nonce);
+    } else {
+      this.#options.observer?.nacked?.(state.refuse(inFlight, refusal));
+    }
+    return true;
+  }
+
+  /** The source may answer differently now. */
+  changed(): void {
+    if (this.#source === undefined || this.#closed) return;
+    this.#fresh = false;
+    this.#revision = this.#source.revision();
+    for (const state of this.#ordered) state.dirty = true;
+    this.pump();
+  }
+
+  drained(): void {
+    this.#writable = true;
+    this.pump();
+  }
+
+  closedByPeer(): void {
+    this.#closed = true;
+  }
+
+  /** Ends the stream. Always false, so that callers can return it. */
+  end(code: number, message: string): false {
+    if (!this.#closed) {
+      this.#closed = true;
+      this.#options.transport.close(code, message);
+    }
+    return false;
+  }
+
+  /** Sends what can be sent now. */
+  pump(): void {
+    const source = this.#source;
+    if (source === undefined) return;
+    let again = true;
+    while (again && !this.#closed) {
+      again = false;
+      for (const state of this.#ordered) {
+        if (!this.#writable) return;
+        if (state.waiting && state.inFlight === undefined && this.#mayRemove(state)) {
+          state.waiting = false;
+          state.touch();
+        }
+        if (state.inFlight === undefined && (state.dirty || state.owesAnswer)) {
+          this.#evaluate(state, source);
+          again = true;
+        }
+        // What refers to this type's resources must not overtake the rest of them.
+        if (state.incomplete && (state.inFlight !== undefined || state.dirty)) break;
+      }
+    }
+    this.#noteSettled();
+  }
+
+  status(): StreamStatus {
+    const types: Record<string, TypeStatus> = {};
+    for (const state of this.#ordered) types[state.typeUrl] = state.status();
+    return { types, settledRevision: this.#settled };
+  }
+
+  #mayRemove(state: TypeState): boolean {
+    return removedAfter(state.typeUrl).every((typeUrl) => {
+      const user = this.#types.get(typeUrl);
+      if (user !== undefined) return user.clean;
+      // A client that reconnects asks for its types one after the other: its listeners count although not asked for yet.
+      return !(this.#fresh && typeUrl === xdsTypes.listener && state.hasClaims);
+    });
+  }
+
+  #evaluate(state: TypeState, source: StreamSource): void {
+    const mayRemove = this.#mayRemove(state);
+    const owed = state.owesAnswer;
+    state.dirty = false;
+    state.owesAnswer = false;
+    state.incomplete = false;
+    const built = this.#build(state, source, { mayRemove, responseBytes: this.limits.responseBytes });
+    if (built === undefined) return;
+    if (built.upserted.length === 0 && built.removed.length === 0 && !owed) return;
+    const revision = source.revision();
+    const nonce = `${revision}.${++this.#responses}`;
+    state.inFlight = { nonce, revision, upserted: built.upserted.map((resource) => resource.name) };
+    state.sentNonce = nonce;
+    state.incomplete = built.incomplete;
+    if (built.incomplete) state.touch();
+    this.#writable = this.#options.transport.send(built.encode(nonce, revision, this.#options.identifier ?? "lateen"));
+    const facts = { nonce, resources: built.upserted.length, removed: built.removed.length };
+    this.#options.observer?.sent?.(state.typeUrl, facts);
+    this.#afterSend(state, built.upserted);
+  }
+
+  /** A client that warms a changed cluster waits for its endpoints, and may not ask for them again by itself (delta). */
+  #afterSend(state: TypeState, upserted: readonly EncodedResource[]): void {
+    const dependent = WARMED_BY[state.typeUrl];
+    const other = dependent === undefined ? undefined : this.#types.get(dependent);
+    if (other === undefined) return;
+    for (const { name } of upserted) if (other.names.has(name) && other.held.has(name)) other.owe(name);
+  }
+
+  #noteSettled(): void {
+    if (this.#closed || this.#ordered.length === 0 || !this.#ordered.every((state) => state.clean)) return;
+    if (this.#settled !== undefined && this.#settled >= this.#revision) return;
+    this.#settled = this.#revision;
+    this.#options.observer?.settled?.(this.#revision);
+  }
+}
+
+/** Clusters and their load assignments share their names in our configuration. */
+const WARMED_BY: Readonly<Record<string, string>> = {
+  [xdsTypes.cluster]: xdsTypes.endpoint,
+};

@@ -1,0 +1,160 @@
+import type { EncodedResource, NackRecord, StreamSource, TypeStatus } from "../types.ts";
+
+/** A response that waits for its ACK or NACK. */
+export interface InFlight {
+  readonly nonce: string;
+  readonly revision: number;
+  readonly upserted: readonly string[];
+}
+
+/** What the client holds under a name. */
+export type Held =
+  | { readonly kind: "resource"; readonly resource: EncodedResource }
+  /** Claimed by the client when it connected: version known, bytes not. */
+  | { readonly kind: "claimed"; readonly version: string }
+  /** The client was told that there is none. */
+  | { readonly kind: "absent" }
+  /** The client asked again or let go: it must be told, whatever it holds. */
+  | { readonly kind: "owed" };
+
+const OWED: Held = { kind: "owed" };
+const ABSENT: Held = { kind: "absent" };
+
+/** What changes for the client, against what it holds. */
+export interface Difference {
+  readonly upserted: readonly EncodedResource[];
+  /** Told to the client as gone. */
+  readonly removed: readonly string[];
+  /** Gone as well, but the client may still refer to them: to be told later. */
+  readonly heldBack: readonly string[];
+}
+
+/** Subscription and acknowledgement state of one type on one stream. */
+export class TypeState {
+  readonly typeUrl: string;
+  wildcard = false;
+  readonly names = new Set<string>();
+  readonly held = new Map<string, Held>();
+  readonly rejected = new Map<string, NackRecord>();
+  inFlight: InFlight | undefined;
+  /** There may be something to send. */
+  dirty = false;
+  /** A response is due even when it is empty. */
+  owesAnswer = false;
+  /** Removals wait for other types to be acknowledged. */
+  waiting = false;
+  /** The last response was cut at the size limit; the types after this one wait. */
+  incomplete = false;
+  sentNonce: string | undefined;
+  ackedNonce: string | undefined;
+  #seen: ReadonlyMap<string, EncodedResource> | undefined;
+
+  constructor(typeUrl: string) {
+    this.typeUrl = typeUrl;
+  }
+
+  /** Nothing to send and nothing outstanding: the client runs what it was last given. */
+  get clean(): boolean {
+    return !this.dirty && !this.waiting && this.inFlight === undefined && this.rejected.size === 0;
+  }
+
+  /** The client brought resources of an earlier stream. */
+  get hasClaims(): boolean {
+    for (const held of this.held.values()) if (held.kind === "claimed") return true;
+    return false;
+  }
+
+  /** The client must be told about this name once more. */
+  owe(name: string): void {
+    this.held.set(name, OWED);
+    this.touch();
+  }
+
+  /** Forces the next comparison. */
+  touch(): void {
+    this.#seen = undefined;
+    this.dirty = true;
+  }
+
+  /** What the client should hold by now, of what it asked for. */
+  desired(source: StreamSource): ReadonlyMap<string, EncodedResource> {
+    if (this.wildcard && this.names.size === 0) return source.resources(this.typeUrl);
+    if (!this.wildcard) return this.names.size === 0 ? new Map() : source.resources(this.typeUrl, this.names);
+    const all = new Map(source.resources(this.typeUrl));
+    for (const [name, resource] of source.resources(this.typeUrl, this.names)) all.set(name, resource);
+    return all;
+  }
+
+  /** Compares; undefined when the source gave the very map that the client already has. */
+  difference(desired: ReadonlyMap<string, EncodedResource>, mayRemove: boolean): Difference | undefined {
+    if (desired === this.#seen) return undefined;
+    const upserted: EncodedResource[] = [];
+    for (const [name, resource] of desired) {
+      if (versionOf(this.held.get(name)) !== resource.version) upserted.push(resource);
+    }
+    const removed: string[] = [];
+    const heldBack: string[] = [];
+    for (const [name, held] of this.held) {
+      if (held.kind === "absent" || desired.has(name)) continue;
+      if (held.kind === "owed" || mayRemove) removed.push(name);
+      else heldBack.push(name);
+    }
+    for (const name of this.names) if (!desired.has(name) && !this.held.has(name)) removed.push(name);
+    this.#seen = heldBack.length === 0 ? desired : undefined;
+    return { upserted, removed, heldBack };
+  }
+
+  /** The client has been sent these. */
+  sent(upserted: readonly EncodedResource[], removed: readonly string[]): void {
+    for (const resource of upserted) this.held.set(resource.name, { kind: "resource", resource });
+    for (const name of removed) {
+      this.rejected.delete(name);
+      if (this.names.has(name)) this.held.set(name, ABSENT);
+      else this.held.delete(name);
+    }
+  }
+
+  /** Takes note of a positive answer. */
+  acknowledge(inFlight: InFlight): void {
+    for (const name of inFlight.upserted) this.rejected.delete(name);
+    this.rejected.delete("");
+    this.ackedNonce = inFlight.nonce;
+  }
+
+  /** Takes note of a refusal; what was refused is not sent again until it changes. */
+  refuse(inFlight: InFlight, reason: string): NackRecord {
+    const mentioned = inFlight.upserted.filter((name) => reason.includes(name));
+    const names = mentioned.length > 0 ? mentioned : inFlight.upserted;
+    const record: NackRecord = {
+      typeUrl: this.typeUrl,
+      nonce: inFlight.nonce,
+      revision: inFlight.revision,
+      reason: reason.slice(0, 1024),
+      names,
+    };
+    for (const name of inFlight.upserted) this.rejected.delete(name);
+    for (const name of names) this.rejected.set(name, record);
+    // A response without resources can be refused as well; then the type as such is what was refused.
+    if (names.length === 0) this.rejected.set("", record);
+    return record;
+  }
+
+  status(): TypeStatus {
+    let nack: NackRecord | undefined;
+    for (const record of this.rejected.values()) nack = record;
+    let resources = 0;
+    for (const held of this.held.values()) if (held.kind === "resource" || held.kind === "claimed") resources++;
+    return { sent: this.sentNonce, acked: this.ackedNonce, nack, resources };
+  }
+}
+
+function versionOf(held: Held | undefined): string | undefined {
+  switch (held?.kind) {
+    case "resource":
+      return held.resource.version;
+    case "claimed":
+      return held.version;
+    default:
+      return undefined;
+  }
+}
