@@ -41,7 +41,7 @@ function parseLine(line: string): Sample | undefined {
         }
         return undefined;
       }
-      Object.defineProperty(labels, label[1], { value: unescape(label[2]), enumerable: true, configurable: true });
+      Object.defineProperty(labels, label[1], { value: unescapeLabel(label[2]), enumerable: true, configurable: true });
       at = LABEL.lastIndex;
     }
     at++;
@@ -50,7 +50,7 @@ function parseLine(line: string): Sample | undefined {
   return value === undefined ? undefined : { name, labels, value };
 }
 
-function unescape(text: string): string {
+function unescapeLabel(text: string): string {
   if (!text.includes("\\")) return text;
   return text.replace(/\\(.)/g, (_, char: string) => (char === "n" ? "\n" : char));
 }
