@@ -1,4 +1,20 @@
-export { keyOf, parseResourceKey, resourceKey, type ResourceKey } from "./key.ts";
+export { analyze } from "./analysis/analyze.ts";
+export { meshConfigFromConfigMap } from "./config/from-config-map.ts";
+export {
+  defaultMeshConfig,
+  type ExtensionProvider,
+  type FileAccessLogProvider,
+  type HttpAlsProvider,
+  type HttpRetryPolicy,
+  type MeshConfig,
+  type ProxyDefaults,
+} from "./config/mesh-config.ts";
+export { decodeObject, decodeText } from "./decode/decode.ts";
+export { encodeObject } from "./decode/encode.ts";
+export type { DecodedDocument, DecodedObject, DecodeOptions, TextInput, UndecodedDocument } from "./decode/types.ts";
+export { canonicalRevisionOf, canonicalServiceOf } from "./identity/canonical.ts";
+export { parseSpiffeId, type SpiffeIdentity, spiffeId } from "./identity/spiffe.ts";
+export { keyOf, parseResourceKey, type ResourceKey, resourceKey } from "./key.ts";
 export * from "./kinds/index.ts";
 export { type ObjectMeta, objectMetaSchema } from "./metadata.ts";
 export { type Diagnostic, type DiagnosticLevel, formatOrigin, type Origin } from "./origin.ts";
@@ -7,8 +23,22 @@ export {
   type FieldNode,
   type Infer,
   type ObjectNode,
-  s,
   type Schema,
   type SchemaNode,
+  s,
 } from "./schema/index.ts";
-export type { MeshService, MeshServicePort, Protocol, ServiceEndpoint, ServiceHost, Workload } from "./services/types.ts";
+export { assignClusterIp, SERVICE_CIDR } from "./services/cluster-ip.ts";
+export { type EndpointWorld, endpointsOf, labelsMatch } from "./services/endpoints.ts";
+export { DEFAULT_DOMAIN, hostMatches, hostsIntersect, kubernetesHost, shortHostToFqdn } from "./services/hosts.ts";
+export { createdAt, serviceFromKubernetes } from "./services/kubernetes.ts";
+export { isHttpProtocol, isTlsProtocol, parseProtocol, protocolOf } from "./services/protocol.ts";
+export { servicesFromServiceEntry } from "./services/service-entry.ts";
+export type {
+  MeshService,
+  MeshServicePort,
+  Protocol,
+  ServiceEndpoint,
+  ServiceHost,
+  Workload,
+} from "./services/types.ts";
+export { containerPortsOf, type PodStatus, podStatusOf, workloadFromPod, workloadNameOf } from "./services/workload.ts";

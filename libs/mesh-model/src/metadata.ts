@@ -1,5 +1,5 @@
-import { s } from "./schema/index.ts";
 import type { Infer } from "./schema/index.ts";
+import { s } from "./schema/index.ts";
 
 /** Kubernetes ObjectMeta, as far as people write it. Server-managed fields are accepted and kept. */
 export const objectMetaSchema = s.object({

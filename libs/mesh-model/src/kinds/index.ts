@@ -1,5 +1,6 @@
 import type { ObjectMeta } from "../metadata.ts";
-import type { Infer, Schema } from "../schema/index.ts";
+import type { Infer, ObjectNode, Schema } from "../schema/index.ts";
+import type { Check } from "../validation/check.ts";
 import { authorizationPolicyBody } from "./authorization-policy/schema.ts";
 import { configMapBody } from "./config-map/schema.ts";
 import { deploymentBody } from "./deployment/schema.ts";
@@ -12,9 +13,9 @@ import { namespaceBody } from "./namespace/schema.ts";
 import { peerAuthenticationBody } from "./peer-authentication/schema.ts";
 import { podBody } from "./pod/schema.ts";
 import { secretBody } from "./secret/schema.ts";
+import { serviceBody } from "./service/schema.ts";
 import { serviceAccountBody } from "./service-account/schema.ts";
 import { serviceEntryBody } from "./service-entry/schema.ts";
-import { serviceBody } from "./service/schema.ts";
 import { sidecarBody } from "./sidecar/schema.ts";
 import { virtualServiceBody } from "./virtual-service/schema.ts";
 import { workloadEntryBody } from "./workload-entry/schema.ts";
@@ -28,6 +29,16 @@ export interface KindDefinition<B> {
   readonly shortNames: readonly string[];
   readonly scope: "Namespaced" | "Cluster";
   readonly body: Schema<B>;
+  /** Checks beyond the schema; see {@link KindContext}. */
+  readonly validate?: (body: B, context: KindContext) => void;
+  /** Rewrites a valid body into its one canonical form. */
+  readonly normalize?: (body: B) => B;
+}
+
+/** What a kind's validation may use beside the body. Findings go to `check`, whose path is the object's root. */
+export interface KindContext {
+  readonly check: Check;
+  readonly metadata: ObjectMeta;
 }
 
 function kind<B>(
@@ -73,6 +84,18 @@ export const kinds = {
 } as const;
 
 export type KindName = keyof typeof kinds;
+
+/** A kind without its static types, for code that is driven by the schema. */
+export interface ErasedKind extends Omit<KindDefinition<unknown>, "body" | "validate" | "normalize"> {
+  readonly body: ObjectNode;
+  readonly validate?: (body: unknown, context: KindContext) => void;
+  readonly normalize?: (body: unknown) => unknown;
+}
+
+/** The definition of a kind, its types erased: the caller passes bodies that the same definition's schema has decoded. */
+export function kindDefinition(kind: KindName): ErasedKind {
+  return kinds[kind] as unknown as ErasedKind;
+}
 type BodyOf<K extends KindName> = Infer<(typeof kinds)[K]["body"]>;
 
 /** A decoded object: the JSON of the API, checked, with metadata completed. Narrow it by `kind`. */

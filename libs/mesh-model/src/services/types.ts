@@ -1,4 +1,6 @@
 import type { Brand } from "@lateen/kernel";
+import type { workloadEntrySpec } from "../kinds/workload-entry/schema.ts";
+import type { Infer } from "../schema/index.ts";
 
 /** Fully qualified host name of a service, lower case: `reviews.default.svc.cluster.local`. */
 export type ServiceHost = Brand<string, "ServiceHost">;
@@ -54,6 +56,8 @@ export interface MeshService {
   readonly createdAt: number;
   /** Key of the object it was declared with. */
   readonly source: string;
+  /** Endpoints written inside a ServiceEntry; absent or empty otherwise. */
+  readonly inlineEndpoints?: readonly Infer<typeof workloadEntrySpec>[];
 }
 
 /** One address of a service port. */

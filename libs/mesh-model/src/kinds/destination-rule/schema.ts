@@ -1,5 +1,5 @@
 import { s } from "../../schema/index.ts";
-import { labels, LATER, port, workloadSelector } from "../shared.ts";
+import { LATER, labels, port, workloadSelector } from "../shared.ts";
 
 const tls = s.object({
   mode: s.oneOf(["DISABLE", "SIMPLE", "MUTUAL", "ISTIO_MUTUAL"]),

@@ -1,5 +1,5 @@
 import { s } from "../../schema/index.ts";
-import { labels, LATER, port } from "../shared.ts";
+import { LATER, labels, port } from "../shared.ts";
 
 export const serverPort = s.object({
   number: s.required(port),

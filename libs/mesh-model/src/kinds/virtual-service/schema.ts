@@ -1,5 +1,5 @@
 import { s } from "../../schema/index.ts";
-import { destination, headers, labels, LATER, percent, port, stringMatch } from "../shared.ts";
+import { destination, headers, LATER, labels, percent, port, stringMatch } from "../shared.ts";
 
 const httpMatch = s.object({
   name: s.string(),

@@ -1,0 +1,131 @@
+import { err, ok, parseDuration, type Result } from "@lateen/kernel";
+import { toDiagnostic } from "../decode/decode-document.ts";
+import { decodeObjectValue } from "../decode/decode-value.ts";
+import { splitDocuments } from "../decode/split.ts";
+import { parseYaml } from "../decode/yaml.ts";
+import { codes } from "../errors.ts";
+import type { Resource } from "../kinds/index.ts";
+import type { Diagnostic, Origin } from "../origin.ts";
+import type { Infer, ObjectNode } from "../schema/index.ts";
+import { Check } from "../validation/check.ts";
+import { checkMeshConfig } from "./check.ts";
+import { defaultMeshConfig, type ExtensionProvider, type HttpRetryPolicy, type MeshConfig } from "./mesh-config.ts";
+import { meshConfigSchema } from "./schema.ts";
+
+type Written = Infer<typeof meshConfigSchema>;
+
+/**
+ * Reads the mesh configuration out of the ConfigMap `istio` (key `mesh`), over Istio's defaults. Unknown fields, wrong values
+ * and settings this release cannot honour are errors. Origins name the ConfigMap and count lines within the key's text.
+ */
+export function meshConfigFromConfigMap(map: Resource<"ConfigMap">): Result<MeshConfig, readonly Diagnostic[]> {
+  return meshConfigFromText(map.data?.mesh ?? "", `ConfigMap/${map.metadata.namespace}/${map.metadata.name}#mesh`);
+}
+
+/** Reads mesh configuration from its YAML. `file` is for messages. */
+export function meshConfigFromText(text: string, file: string): Result<MeshConfig, readonly Diagnostic[]> {
+  const documents = splitDocuments(text);
+  const [first, second] = documents;
+  if (first === undefined) return ok(defaultMeshConfig());
+  if (second !== undefined) {
+    return err([problem("the mesh configuration must be one document", { file, line: second.line + 1, column: 1 })]);
+  }
+  const parsed = parseYaml(file, first);
+  if (!parsed.ok) {
+    return err(parsed.problems.map(({ message, origin, code }) => ({ ...problem(message, origin), code })));
+  }
+  const check = new Check();
+  const written = decodeObjectValue(meshConfigSchema as ObjectNode, parsed.document.value ?? {}, check, "strict");
+  if (written !== undefined && check.findings.length === 0) checkMeshConfig(written as Written, check);
+  const errors = check.findings.filter((finding) => finding.level === "error");
+  if (written === undefined || errors.length > 0) {
+    return err(errors.map((finding) => toDiagnostic(finding, parsed.document.locate)));
+  }
+  return ok(complete(written as Written));
+}
+
+function problem(message: string, origin: Origin): Diagnostic {
+  return { level: "error", code: codes.meshConfig, message, path: "", origin };
+}
+
+function complete(written: Written): MeshConfig {
+  const defaults = defaultMeshConfig();
+  const proxy = written.defaultConfig ?? {};
+  const normalization = written.pathNormalization?.normalization ?? "DEFAULT";
+  return {
+    trustDomain: written.trustDomain || defaults.trustDomain,
+    trustDomainAliases: written.trustDomainAliases ?? [],
+    rootNamespace: written.rootNamespace || defaults.rootNamespace,
+    outboundTrafficPolicy: { mode: written.outboundTrafficPolicy?.mode ?? defaults.outboundTrafficPolicy.mode },
+    accessLogFile: written.accessLogFile ?? "",
+    accessLogFormat: written.accessLogFormat ?? "",
+    accessLogEncoding: written.accessLogEncoding ?? "TEXT",
+    enableAutoMtls: written.enableAutoMtls ?? true,
+    connectTimeoutMs: durationMs(written.connectTimeout) ?? defaults.connectTimeoutMs,
+    protocolDetectionTimeoutMs: durationMs(written.protocolDetectionTimeout) ?? defaults.protocolDetectionTimeoutMs,
+    defaultConfig: {
+      concurrency: proxy.concurrency,
+      proxyMetadata: proxy.proxyMetadata ?? {},
+      terminationDrainDurationMs:
+        durationMs(proxy.terminationDrainDuration) ?? defaults.defaultConfig.terminationDrainDurationMs,
+      drainDurationMs: durationMs(proxy.drainDuration) ?? defaults.defaultConfig.drainDurationMs,
+      holdApplicationUntilProxyStarts: proxy.holdApplicationUntilProxyStarts ?? true,
+    },
+    defaultHttpRetryPolicy: written.defaultHttpRetryPolicy && retryPolicy(written.defaultHttpRetryPolicy),
+    defaultServiceExportTo: written.defaultServiceExportTo ?? defaults.defaultServiceExportTo,
+    defaultVirtualServiceExportTo: written.defaultVirtualServiceExportTo ?? defaults.defaultVirtualServiceExportTo,
+    defaultDestinationRuleExportTo: written.defaultDestinationRuleExportTo ?? defaults.defaultDestinationRuleExportTo,
+    extensionProviders: mergeProviders(defaults.extensionProviders, (written.extensionProviders ?? []).map(provider)),
+    defaultProviders: {
+      accessLogging: written.defaultProviders?.accessLogging ?? [],
+      metrics: written.defaultProviders?.metrics ?? [],
+    },
+    pathNormalization: normalization === "DEFAULT" ? "BASE" : normalization,
+  };
+}
+
+/** A provider of the same name replaces a built-in one. */
+function mergeProviders(
+  builtIn: readonly ExtensionProvider[],
+  written: readonly ExtensionProvider[],
+): readonly ExtensionProvider[] {
+  const names = new Set(written.map((one) => one.name));
+  return [...builtIn.filter((one) => !names.has(one.name)), ...written];
+}
+
+function provider(written: NonNullable<Written["extensionProviders"]>[number]): ExtensionProvider {
+  const { name, envoyHttpAls, envoyFileAccessLog } = written;
+  if (envoyHttpAls !== undefined) {
+    return {
+      name,
+      envoyHttpAls: {
+        service: envoyHttpAls.service,
+        port: envoyHttpAls.port,
+        logName: envoyHttpAls.logName || "http_envoy_accesslog",
+        additionalRequestHeadersToLog: envoyHttpAls.additionalRequestHeadersToLog ?? [],
+        additionalResponseHeadersToLog: envoyHttpAls.additionalResponseHeadersToLog ?? [],
+      },
+    };
+  }
+  if (envoyFileAccessLog !== undefined) {
+    const { path, logFormat } = envoyFileAccessLog;
+    return { name, envoyFileAccessLog: { path: path || "/dev/stdout", logFormat } };
+  }
+  return { name, prometheus: true };
+}
+
+function retryPolicy(written: NonNullable<Written["defaultHttpRetryPolicy"]>): HttpRetryPolicy {
+  return {
+    attempts: written.attempts,
+    perTryTimeoutMs: durationMs(written.perTryTimeout),
+    retryOn: written.retryOn,
+    backoffMs: durationMs(written.backoff),
+    retryIgnorePreviousHosts: written.retryIgnorePreviousHosts,
+  };
+}
+
+function durationMs(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  const parsed = parseDuration(text);
+  return parsed.ok ? parsed.value : undefined;
+}

@@ -1,0 +1,112 @@
+/** Settings of the whole mesh (istio.mesh.v1alpha1.MeshConfig), defaults filled in. Field names are Istio's; durations are milliseconds. */
+export interface MeshConfig {
+  /** Default `cluster.local`. */
+  readonly trustDomain: string;
+  /** Further trust domains whose identities count as ours. Default none. */
+  readonly trustDomainAliases: readonly string[];
+  /** Namespace whose policies hold for the mesh. Default `istio-system`. */
+  readonly rootNamespace: string;
+  /** What becomes of traffic to unknown destinations. Default `ALLOW_ANY`. */
+  readonly outboundTrafficPolicy: { readonly mode: "ALLOW_ANY" | "REGISTRY_ONLY" };
+  /** Path of the access log such as `/dev/stdout`; empty (the default) = off. */
+  readonly accessLogFile: string;
+  /** Empty = Istio's default format of the encoding. */
+  readonly accessLogFormat: string;
+  readonly accessLogEncoding: "TEXT" | "JSON";
+  /** Clients use mTLS towards whoever has a sidecar unless told otherwise. Default true. */
+  readonly enableAutoMtls: boolean;
+  /** Upstream connect timeout. Default 10 s. */
+  readonly connectTimeoutMs: number;
+  /** How long a listener waits for the first bytes of a port of unknown protocol. Default 0 = as long as it takes. */
+  readonly protocolDetectionTimeoutMs: number;
+  readonly defaultConfig: ProxyDefaults;
+  /** Undefined = Istio's built-in policy. */
+  readonly defaultHttpRetryPolicy: HttpRetryPolicy | undefined;
+  readonly defaultServiceExportTo: readonly string[];
+  readonly defaultVirtualServiceExportTo: readonly string[];
+  readonly defaultDestinationRuleExportTo: readonly string[];
+  readonly extensionProviders: readonly ExtensionProvider[];
+  readonly defaultProviders: { readonly accessLogging: readonly string[]; readonly metrics: readonly string[] };
+  /** Default `BASE` (also written `DEFAULT`): what RFC 3986 calls normalisation, slashes kept. */
+  readonly pathNormalization: "NONE" | "BASE" | "MERGE_SLASHES" | "DECODE_AND_MERGE_SLASHES";
+}
+
+/** `defaultConfig`: what every proxy starts with. */
+export interface ProxyDefaults {
+  /** Worker threads; undefined = the proxy chooses. */
+  readonly concurrency: number | undefined;
+  readonly proxyMetadata: Readonly<Record<string, string>>;
+  /** Default 5 s. */
+  readonly terminationDrainDurationMs: number;
+  /** Default 45 s. */
+  readonly drainDurationMs: number;
+  /** Default true here: an application never starts before its proxy is ready. */
+  readonly holdApplicationUntilProxyStarts: boolean;
+}
+
+export interface HttpRetryPolicy {
+  readonly attempts: number | undefined;
+  readonly perTryTimeoutMs: number | undefined;
+  readonly retryOn: string | undefined;
+  readonly backoffMs: number | undefined;
+  readonly retryIgnorePreviousHosts: boolean | undefined;
+}
+
+/** A named backend for logs or metrics; exactly one of the fields beside `name`. */
+export interface ExtensionProvider {
+  readonly name: string;
+  /** Envoy's HTTP access log service over gRPC. */
+  readonly envoyHttpAls?: HttpAlsProvider;
+  readonly envoyFileAccessLog?: FileAccessLogProvider;
+  readonly prometheus?: true;
+}
+export interface HttpAlsProvider {
+  /** `[namespace/]host` of the service. */
+  readonly service: string;
+  readonly port: number;
+  /** Default `http_envoy_accesslog`. */
+  readonly logName: string;
+  readonly additionalRequestHeadersToLog: readonly string[];
+  readonly additionalResponseHeadersToLog: readonly string[];
+}
+export interface FileAccessLogProvider {
+  /** Default `/dev/stdout`. */
+  readonly path: string;
+  /** Text format or JSON labels; undefined = the default text format. */
+  readonly logFormat: { readonly text?: string; readonly labels?: Readonly<Record<string, string>> } | undefined;
+}
+
+/** Istio's defaults, with `overrides` laid over them field by field. */
+export function defaultMeshConfig(overrides: Partial<MeshConfig> = {}): MeshConfig {
+  return {
+    trustDomain: "cluster.local",
+    trustDomainAliases: [],
+    rootNamespace: "istio-system",
+    outboundTrafficPolicy: { mode: "ALLOW_ANY" },
+    accessLogFile: "",
+    accessLogFormat: "",
+    accessLogEncoding: "TEXT",
+    enableAutoMtls: true,
+    connectTimeoutMs: 10_000,
+    protocolDetectionTimeoutMs: 0,
+    defaultConfig: {
+      concurrency: undefined,
+      proxyMetadata: {},
+      terminationDrainDurationMs: 5000,
+      drainDurationMs: 45_000,
+      holdApplicationUntilProxyStarts: true,
+    },
+    defaultHttpRetryPolicy: undefined,
+    defaultServiceExportTo: ["*"],
+    defaultVirtualServiceExportTo: ["*"],
+    defaultDestinationRuleExportTo: ["*"],
+    extensionProviders: [{ name: "prometheus", prometheus: true }, envoyFileProvider()],
+    defaultProviders: { accessLogging: [], metrics: [] },
+    pathNormalization: "BASE",
+    ...overrides,
+  };
+}
+
+function envoyFileProvider(): ExtensionProvider {
+  return { name: "envoy", envoyFileAccessLog: { path: "/dev/stdout", logFormat: undefined } };
+}
