@@ -1,3 +1,4 @@
+export { type CompiledRbac, compileRbac } from "./authorize/rbac.ts";
 export type {
   PeerFacts,
   PermissionSpec,
@@ -6,8 +7,30 @@ export type {
   RbacSpec,
   RbacVerdict,
 } from "./authorize/spec.ts";
+export { type Balancer, type BalancerKind, type BalancerOptions, createBalancer } from "./balance/balancer.ts";
+export { type EndpointGroup, healthySet, type LocalityHealth } from "./balance/health.ts";
+export { splitWeights } from "./balance/weights.ts";
+export { type ChainMatcher, compileChainMatcher } from "./chain/match.ts";
 export type { ConnectionFacts, FilterChainMatchSpec } from "./chain/spec.ts";
-export { hashName, HeadView, MAX_HEADERS } from "./head/head.ts";
+export { type HeadInput, headFrom } from "./head/build.ts";
+export { HeadView, hashName, MAX_HEADERS } from "./head/head.ts";
+export { compileHeaderMatch, type HeaderMatch, type Scheme } from "./match/header.ts";
+export { compileQueryMatch } from "./match/query.ts";
+export { compileRegex, parseRegex, type Regex, replaceAll } from "./match/regex.ts";
+export { type BytesMatch, compileStringMatch, compileTextMatch, type TextMatch } from "./match/string.ts";
+export { type Cidr, compileCidr, parseIp } from "./net/ip.ts";
+export { type AttemptOutcome, backoffMs, retryDecision } from "./retry/retry.ts";
+export { type FormatOperator, type FormatPart, parseFormat } from "./route/format.ts";
+export {
+  type CompiledHeaderEdits,
+  compileHeaderEdits,
+  type HeaderEditSink,
+  type ResolveOperator,
+} from "./route/header-edits.ts";
+export { compileHostIndex, type HostIndex } from "./route/hosts.ts";
+export { compilePathMatch } from "./route/path-index.ts";
+export { type Redirect, redirectLocation } from "./route/redirect.ts";
+export { rewritePath } from "./route/rewrite.ts";
 export {
   type FilterConfigs,
   type ForwardSpec,
@@ -27,3 +50,11 @@ export {
   type VirtualHostSpec,
   type WeightedClusterSpec,
 } from "./route/spec.ts";
+export {
+  type CompiledRoute,
+  type CompiledVirtualHost,
+  type CompiledWeightedCluster,
+  compileRouteTable,
+  type RouteMatch,
+  type RouteTable,
+} from "./route/table.ts";

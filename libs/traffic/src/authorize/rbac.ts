@@ -1,0 +1,144 @@
+import { HeadView } from "../head/head.ts";
+import { compileHeaderMatch } from "../match/header.ts";
+import { compileStringMatch, compileTextMatch } from "../match/string.ts";
+import { compileCidr, parseIp } from "../net/ip.ts";
+import type { HeaderMatchSpec } from "../route/spec.ts";
+import type { PeerFacts, PermissionSpec, PrincipalSpec, RbacPolicySpec, RbacSpec, RbacVerdict } from "./spec.ts";
+
+export interface CompiledRbac {
+  /** @param head undefined for connections that carry no HTTP: conditions on it then see an empty head. */
+  evaluate(head: HeadView | undefined, peer: PeerFacts): RbacVerdict;
+}
+
+type Check = (head: HeadView, peer: PeerFacts) => boolean;
+
+/**
+ * Compiles an RBAC. Policies are tried in name order; a match allows (`allow`), denies (`deny`) or is only named (`log`).
+ * Without a match `allow` denies, the others allow. Evaluation makes no objects.
+ * @throws LateenError LTN5901, LTN5902 for expressions and ranges that cannot be read.
+ * @see envoy.config.rbac.v3.RBAC
+ */
+export function compileRbac(spec: RbacSpec): CompiledRbac {
+  const onMatch = spec.action !== "deny";
+  const unmatched: RbacVerdict = { allowed: spec.action !== "allow", policy: undefined };
+  const policies = Object.keys(spec.policies)
+    .sort()
+    .map((name) => ({
+      matches: compilePolicy(spec.policies[name] ?? { permissions: [], principals: [] }),
+      verdict: { allowed: onMatch, policy: name } satisfies RbacVerdict,
+    }));
+  return {
+    evaluate(head, peer) {
+      const judged = head ?? NO_HEAD;
+      for (const policy of policies) if (policy.matches(judged, peer)) return policy.verdict;
+      return unmatched;
+    },
+  };
+}
+
+const NO_HEAD: HeadView = new HeadView();
+
+function compilePolicy(policy: RbacPolicySpec): Check {
+  const permission = anyOf(policy.permissions.map(compilePermission));
+  const principal = anyOf(policy.principals.map(compilePrincipal));
+  return (head, peer) => permission(head, peer) && principal(head, peer);
+}
+
+function compilePermission(spec: PermissionSpec): Check {
+  switch (spec.kind) {
+    case "any":
+      return () => true;
+    case "and":
+      return allOf(spec.of.map(compilePermission));
+    case "or":
+      return anyOf(spec.of.map(compilePermission));
+    case "not": {
+      const check = compilePermission(spec.of);
+      return (head, peer) => !check(head, peer);
+    }
+    case "header":
+      return header(spec.header);
+    case "urlPath":
+      return urlPath(spec.path);
+    case "destinationIp":
+      return ipWithin(spec.cidr, (peer) => peer.destinationAddress);
+    case "destinationPort":
+      return (_, peer) => peer.destinationPort === spec.port;
+    case "serverName": {
+      const match = compileTextMatch(spec.match);
+      return (_, peer) => match(peer.serverName);
+    }
+  }
+}
+
+function compilePrincipal(spec: PrincipalSpec): Check {
+  switch (spec.kind) {
+    case "any":
+      return () => true;
+    case "and":
+      return allOf(spec.of.map(compilePrincipal));
+    case "or":
+      return anyOf(spec.of.map(compilePrincipal));
+    case "not": {
+      const check = compilePrincipal(spec.of);
+      return (head, peer) => !check(head, peer);
+    }
+    case "authenticated": {
+      if (spec.principal === undefined) return (_, peer) => peer.principal !== undefined;
+      const match = compileTextMatch(spec.principal);
+      return (_, peer) => peer.principal !== undefined && match(peer.principal);
+    }
+    case "directRemoteIp":
+    case "sourceIp":
+      return ipWithin(spec.cidr, (peer) => peer.sourceAddress);
+    case "remoteIp":
+      return ipWithin(spec.cidr, (peer) => peer.remoteAddress);
+    case "header":
+      return header(spec.header);
+    case "urlPath":
+      return urlPath(spec.path);
+  }
+}
+
+function header(spec: HeaderMatchSpec): Check {
+  const match = compileHeaderMatch(spec);
+  return (head) => match(head);
+}
+
+function urlPath(path: Parameters<typeof compileStringMatch>[0]): Check {
+  const match = compileStringMatch(path);
+  return (head) => match(head.bytes, head.pathStart, head.queryStart);
+}
+
+function ipWithin(cidr: string, address: (peer: PeerFacts) => string): Check {
+  const range = compileCidr(cidr);
+  // Addresses repeat from request to request of a connection: the last judgement is kept.
+  let lastAddress = "";
+  let lastVerdict = range.contains(undefined);
+  return (_, peer) => {
+    const text = address(peer);
+    if (text !== lastAddress) {
+      lastAddress = text;
+      lastVerdict = range.contains(parseIp(text));
+    }
+    return lastVerdict;
+  };
+}
+
+function anyOf(checks: readonly Check[]): Check {
+  const [only] = checks;
+  if (checks.length === 1 && only !== undefined) return only;
+  return (head, peer) => {
+    for (const check of checks) if (check(head, peer)) return true;
+    return false;
+  };
+}
+
+function allOf(checks: readonly Check[]): Check {
+  const [only] = checks;
+  if (checks.length === 1 && only !== undefined) return only;
+  return (head, peer) => {
+    for (const check of checks) if (!check(head, peer)) return false;
+    return true;
+  };
+}
