@@ -1,0 +1,102 @@
+import type { ServerDuplexStream } from "@grpc/grpc-js";
+import type { Logger } from "@lateen/kernel";
+import type { AdsServer, AdsSession, AdsTransport, Caller } from "@lateen/ports";
+import { AggregatedDiscoveryServiceService } from "@lateen/proto/envoy/service/discovery/v3/ads";
+import { identify, statusError, UNAUTHENTICATED } from "./peer.ts";
+import type { Authenticator, GrpcService } from "./service.ts";
+
+/** Messages of one stream that may wait for the network before `send` answers false. */
+const MAX_UNWRITTEN = 2;
+const UNAVAILABLE = 14;
+
+/** Serves both ADS variants from an {@link AdsServer}. Callers that cannot be identified are refused. */
+export function adsService(ads: AdsServer, authenticator: Authenticator, logger: Logger): GrpcService {
+  const open = new Set<(code: number, message: string) => void>();
+  const handler =
+    <Request, Response>(openSession: (caller: Caller, transport: AdsTransport<Response>) => AdsSession<Request>) =>
+    (call: ServerDuplexStream<Request, Response>): void => {
+      void run(call, openSession, { authenticator, logger, open });
+    };
+  return {
+    name: "envoy.service.discovery.v3.AggregatedDiscoveryService",
+    definition: AggregatedDiscoveryServiceService,
+    implementation: {
+      streamAggregatedResources: handler((caller, transport: AdsTransport<never>) => ads.openSotw(caller, transport)),
+      deltaAggregatedResources: handler((caller, transport: AdsTransport<never>) => ads.openDelta(caller, transport)),
+    },
+    drain: () => {
+      for (const end of [...open]) end(UNAVAILABLE, "the server is shutting down");
+    },
+  };
+}
+
+interface Context {
+  readonly authenticator: Authenticator;
+  readonly logger: Logger;
+  readonly open: Set<(code: number, message: string) => void>;
+}
+
+async function run<Request, Response>(
+  call: ServerDuplexStream<Request, Response>,
+  openSession: (caller: Caller, transport: AdsTransport<Response>) => AdsSession<Request>,
+  context: Context,
+): Promise<void> {
+  let ended = false;
+  let session: AdsSession<Request> | undefined;
+  const finish = () => {
+    if (ended) return;
+    ended = true;
+    context.open.delete(end);
+    session?.closed();
+  };
+  const end = (code: number, message: string) => {
+    if (ended) return;
+    call.emit("error", statusError(code, message));
+    finish();
+  };
+  context.open.add(end);
+  call.on("cancelled", finish);
+  call.on("close", finish);
+  // Without a listener an 'error' event of the stream would end the process; grpc-js's own listener sends the status.
+  call.on("error", finish);
+  const caller = await identify(context.authenticator, call);
+  if (ended) return;
+  if (!caller.ok) {
+    context.logger.warn({ event: "ads.refused", peer: call.getPeer(), reason: caller.error });
+    return end(UNAUTHENTICATED, caller.error);
+  }
+  session = openSession(
+    caller.value,
+    createTransport(call, end, () => session?.drained()),
+  );
+  call.on("data", (request: Request) => {
+    if (!ended) session?.receive(request);
+  });
+  call.on("end", () => {
+    if (!ended) call.end();
+    finish();
+  });
+}
+
+function createTransport<Request, Response>(
+  call: ServerDuplexStream<Request, Response>,
+  end: (code: number, message: string) => void,
+  drained: () => void,
+): AdsTransport<Response> {
+  let unwritten = 0;
+  let full = false;
+  return {
+    send(response) {
+      unwritten++;
+      full ||= unwritten >= MAX_UNWRITTEN;
+      call.write(response, () => {
+        unwritten--;
+        if (!full || unwritten > 0) return;
+        full = false;
+        drained();
+      });
+      return !full;
+    },
+    close: end,
+  };
+}
