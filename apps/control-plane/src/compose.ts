@@ -1,0 +1,155 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import {
+  accessLogService,
+  adsService,
+  certificateService,
+  configDistributionService,
+  type GrpcServer,
+  type GrpcService,
+  healthService,
+  serveGrpc,
+} from "@lateen/adapter-grpc";
+import {
+  fileConfigSource,
+  filePodRegistry,
+  fileSecretStore,
+  journalConfigStore,
+  memoryBus,
+} from "@lateen/adapter-local";
+import { createAuthenticator, createCitadel } from "@lateen/citadel";
+import { createGalley, galleyRoutes } from "@lateen/galley";
+import { LateenError, type Logger, systemClock } from "@lateen/kernel";
+import { defaultMeshConfig } from "@lateen/mesh-model";
+import { createMixer } from "@lateen/mixer";
+import { createPilot, pilotRoutes } from "@lateen/pilot";
+import { jwtTokenReviewer } from "@lateen/pki";
+import { type AcceptedObject, CONFIG_TOPIC } from "@lateen/ports";
+import { atomicWriteFile, createHttp, listenHttp, type MainContext } from "@lateen/runtime";
+import { serverTls } from "./certificates.ts";
+import type { ControlPlaneConfig } from "./config.ts";
+import { requireIdentity } from "./require-identity.ts";
+
+/** Where mixer's access-log service is found by name; the supervisor declares the Service. */
+const MIXER = { service: "istio-mixer.istio-system.svc.cluster.local", port: 9091 };
+
+/**
+ * All control components in one process, joined by the in-process bus and kept by files of the state directory:
+ * `ca/`, `token-pub.pem`, `config/` (journal), `registry/pods.json` (what runs), `control.sock` (0600, no further identity asked).
+ * Serves xDS only once the journal and the registry have been read, so that proxies never see a half-read world.
+ */
+export async function composeControlPlane(config: ControlPlaneConfig, { scope, logger }: MainContext): Promise<void> {
+  const clock = systemClock;
+  const inState = (name: string) => join(config.stateDir, name);
+  const citadel = await createCitadel({
+    secretStore: fileSecretStore(inState("ca")),
+    trustDomain: config.trustDomain,
+    maxTtlSeconds: config.maxCertTtl / 1000,
+    clock,
+    logger,
+  });
+  const authenticator = createAuthenticator({
+    tokenReviewer: jwtTokenReviewer({ publicPem: await readFile(inState("token-pub.pem"), "utf8") }, clock),
+    trustDomain: config.trustDomain,
+  });
+  const bus = memoryBus({ logger });
+  const mixer = createMixer({ clock, logger });
+  const galley = await createGalley({
+    source: fileConfigSource(config.config, { logger }),
+    store: journalConfigStore(inState("config"), { logger }),
+    bus,
+    scope,
+    clock,
+    logger,
+  });
+  const pilot = await createPilot({
+    bus,
+    registry: filePodRegistry(inState("registry/pods.json"), { logger, clock }),
+    meshConfig: defaultMeshConfig({
+      trustDomain: config.trustDomain,
+      extensionProviders: [{ name: "mixer", envoyHttpAls: MIXER }],
+      defaultProviders: { accessLogging: ["mixer"] },
+    }),
+    clusterId: config.clusterId,
+    scope,
+    clock,
+    logger,
+  });
+
+  const { tls, keepFresh } = await serverTls(citadel, { scope, clock, logger });
+  const ca = certificateService(citadel.sign, authenticator, logger);
+  const listen = async (port: number, services: readonly GrpcService[]): Promise<GrpcServer> => {
+    const health = healthService(services.map(({ name }) => name));
+    const server = await serveOrMove({ host: config.host, port, tls, services: [...services, health], logger });
+    health.setServing(true);
+    scope.defer(() => server.close(2_000));
+    return server;
+  };
+  const [xds, caOnly, distribution, accessLogs] = await Promise.all([
+    listen(config.xdsPort, [adsService(pilot.ads, authenticator, logger), ca]),
+    listen(config.caPort, [ca]),
+    listen(config.configPort, [
+      configDistributionService({ topic: bus.state<AcceptedObject>(CONFIG_TOPIC), authenticator, logger }),
+    ]),
+    listen(config.telemetryPort, [accessLogService(mixer.receive, authenticator, logger)]),
+  ]);
+  keepFresh([xds, caOnly, distribution, accessLogs]);
+
+  const faces = await serveHttpFaces();
+  const ports = {
+    xds: xds.port,
+    ca: caOnly.port,
+    config: distribution.port,
+    als: accessLogs.port,
+    ...faces,
+  };
+  await atomicWriteFile(inState("control-plane.json"), `${JSON.stringify({ pid: process.pid, ...ports })}\n`, 0o600);
+  logger.info({ event: "control_plane.serving", ports });
+
+  async function serveHttpFaces(): Promise<{ http: number; metrics: number; prometheus: number }> {
+    const open = async (port: number, setUp: (app: ReturnType<typeof createHttp>) => void | Promise<void>) => {
+      const app = createHttp({ logger });
+      await setUp(app);
+      const bound = await listenHttp(app, { host: config.host, port, fallbackToFreePort: true });
+      scope.defer(() => app.close());
+      return bound.port;
+    };
+    const control = createHttp({ logger });
+    await control.register(galleyRoutes(galley));
+    await control.register(pilotRoutes(pilot));
+    await listenHttp(control, { path: inState("control.sock") });
+    scope.defer(() => control.close());
+    const text = (read: () => string) => (app: ReturnType<typeof createHttp>) =>
+      void app.get("/metrics", (_request, reply) => reply.type("text/plain; version=0.0.4").send(read()));
+    const [http, metrics, prometheus] = await Promise.all([
+      open(config.httpPort, async (app) => {
+        requireIdentity(app, authenticator, ["/ready"]);
+        await app.register(pilotRoutes(pilot));
+      }),
+      open(
+        config.metricsPort,
+        text(() => [pilot.metrics(), galley.metrics(), citadel.metrics()].join("")),
+      ),
+      open(
+        config.prometheusPort,
+        text(() => mixer.metrics()),
+      ),
+    ]);
+    return { http, metrics, prometheus };
+  }
+}
+
+/** Serves on the port, or on a free one when it is taken. */
+async function serveOrMove(options: Parameters<typeof serveGrpc>[0]): Promise<GrpcServer> {
+  try {
+    return await serveGrpc(options);
+  } catch (error) {
+    if (options.port === 0 || !(error instanceof LateenError) || error.code !== "LTN6401") throw error;
+    logMove(options.logger, options.port, error);
+    return await serveGrpc({ ...options, port: 0 });
+  }
+}
+
+function logMove(logger: Logger, port: number, error: LateenError): void {
+  logger.warn({ event: "port.moved", port, reason: error.message });
+}

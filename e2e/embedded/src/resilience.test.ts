@@ -1,0 +1,83 @@
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { eventually } from "./harness/eventually.ts";
+import { call, startLoad } from "./harness/http.ts";
+import { fullCounts, type Mesh, startMesh } from "./harness/mesh.ts";
+import { killAll, pidsOf } from "./harness/processes.ts";
+
+/** How long the control plane is kept down, in milliseconds. */
+const DOWN_MS = fullCounts ? 60_000 : 5_000;
+
+describe("parts of the mesh die under load", () => {
+  let mesh: Mesh;
+  beforeAll(async () => {
+    mesh = await startMesh();
+  });
+  afterAll(() => mesh?.down());
+
+  /** The versions of all resources that a proxy holds, as its admin port tells. */
+  const held = async (address: string) => {
+    const { body } = await call(`http://${address}:15000/config_dump`);
+    return [...body.matchAll(/"version_info":\s*"([^"]*)"/g)].map((match) => match[1]).sort();
+  };
+
+  it("loses no request while the control plane is down, and sees no change when it is back", async () => {
+    await mesh.synced();
+    const details = await mesh.pod("details-v1");
+    const before = await held(details.address);
+    expect(before.length).toBeGreaterThan(10);
+
+    const load = startLoad(mesh.url("/api/v1/products/0"));
+    let kills = 0;
+    const until = performance.now() + DOWN_MS;
+    await eventually(
+      "the time of the outage to pass",
+      async () => {
+        kills += killAll("control-plane/", mesh.state);
+        return performance.now() > until ? true : undefined;
+      },
+      DOWN_MS + 10_000,
+      50,
+    );
+    expect(kills).toBeGreaterThan(0);
+    const { total, failures } = await load.stop();
+    expect(failures).toEqual([]);
+    expect(total).toBeGreaterThan(100);
+
+    const after = startLoad(mesh.url("/api/v1/products/0"));
+    await eventually(
+      "the control plane is back and all are synced",
+      async () => {
+        const { ready, workloads } = await mesh.status();
+        return ready && workloads.every((one) => one.synced) ? true : undefined;
+      },
+      90_000,
+    );
+    expect((await after.stop()).failures).toEqual([]);
+    expect(await held(details.address)).toEqual(before);
+  });
+
+  it("restarts a killed sidecar from its run directory while the control plane is down", async () => {
+    const { pod } = await mesh.pod("details-v1");
+    const outage = setInterval(() => killAll("control-plane/", mesh.state), 50);
+    try {
+      await eventually("the control plane is down", async () =>
+        pidsOf("control-plane/", mesh.state).length === 0 ? true : undefined,
+      );
+      expect(killAll("--run-dir", `default.${pod}`)).toBe(1);
+      await eventually("details answers again", async () => {
+        const { status, body } = await call(mesh.url("/api/v1/products/0"));
+        return status === 200 && body.includes("Richard Henry Dana") ? true : undefined;
+      });
+    } finally {
+      clearInterval(outage);
+    }
+  });
+
+  it("starts a crashed application again behind the same sidecar", async () => {
+    await eventually("the control plane is back", async () => ((await mesh.status()).ready ? true : undefined), 90_000);
+    expect(killAll("details.mjs", "node")).toBeGreaterThan(0);
+    await eventually("details answers again", async () =>
+      (await call(mesh.url("/api/v1/products/0"))).status === 200 ? true : undefined,
+    );
+  });
+});
