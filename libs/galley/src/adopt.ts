@@ -1,0 +1,112 @@
+import { err, messageOf, ok, type Result } from "@lateen/kernel";
+import {
+  assignClusterIp,
+  type Diagnostic,
+  formatOrigin,
+  meshConfigFromConfigMap,
+  type Origin,
+  type Resource,
+  type ResourceKey,
+} from "@lateen/mesh-model";
+import { codes, problem } from "./errors.ts";
+
+export interface AdoptContext {
+  readonly key: ResourceKey;
+  /** The version in force. */
+  readonly current: Resource | undefined;
+  readonly origin: Origin;
+  readonly nowMs: number;
+  /** Cluster addresses in use, with their owners. */
+  readonly addresses: ReadonlyMap<string, ResourceKey>;
+}
+
+const MESH_CONFIG_NAMESPACE = "istio-system";
+const MESH_CONFIG_NAME = "istio";
+
+/**
+ * Completes an object as a Kubernetes API server would when it stores it: the creation time (kept on update), a Service's cluster
+ * address; and refuses what only shows beside the other objects. Fields that the server manages are dropped, so that an export
+ * of a live object means the same as the object.
+ */
+export function adopt(candidate: Resource, context: AdoptContext): Result<Resource, readonly Diagnostic[]> {
+  const metadata = completeMetadata(candidate, context);
+  switch (candidate.kind) {
+    case "Service":
+      return adoptService({ ...candidate, metadata }, context);
+    case "ConfigMap":
+      return checkMeshConfig({ ...candidate, metadata }, context.origin);
+    default:
+      // A spread over the union of kinds loses which kind it is; the kind is not touched.
+      return ok({ ...candidate, metadata } as Resource);
+  }
+}
+
+function completeMetadata(candidate: Resource, context: AdoptContext): Resource["metadata"] {
+  const { resourceVersion, generation, managedFields, selfLink, ...metadata } = candidate.metadata;
+  const creationTimestamp =
+    metadata.creationTimestamp ??
+    context.current?.metadata.creationTimestamp ??
+    `${new Date(context.nowMs).toISOString().slice(0, 19)}Z`;
+  return { ...metadata, creationTimestamp };
+}
+
+function adoptService(
+  service: Resource<"Service">,
+  context: AdoptContext,
+): Result<Resource<"Service">, readonly Diagnostic[]> {
+  const { spec } = service;
+  if (spec.type === "ExternalName") return ok(service);
+  const asked = spec.clusterIP || spec.clusterIPs?.[0];
+  if (asked === "None") return ok({ ...service, spec: { ...spec, clusterIP: "None" } });
+  const address = asked ? claimAddress(asked, context) : keptOrFreeAddress(context);
+  if (!address.ok) return address;
+  return ok({
+    ...service,
+    spec: {
+      ...spec,
+      clusterIP: address.value,
+      clusterIPs: spec.clusterIPs?.length ? spec.clusterIPs : [address.value],
+    },
+  });
+}
+
+function claimAddress(address: string, context: AdoptContext): Result<string, readonly Diagnostic[]> {
+  const holder = context.addresses.get(address);
+  if (holder === undefined || holder === context.key) return ok(address);
+  const diagnostic = problem(
+    codes.addressTaken,
+    context.origin,
+    `spec.clusterIP ${address} is already the address of ${holder}`,
+    "leave clusterIP out to get a free one",
+  );
+  return err([{ ...diagnostic, path: "spec.clusterIP" }]);
+}
+
+function keptOrFreeAddress(context: AdoptContext): Result<string, readonly Diagnostic[]> {
+  const { current } = context;
+  const kept = current?.kind === "Service" ? current.spec.clusterIP : undefined;
+  if (kept !== undefined && kept !== "" && kept !== "None") return ok(kept);
+  try {
+    return ok(assignClusterIp(context.key, new Set(context.addresses.keys())));
+  } catch (error) {
+    return err([problem(codes.noAddress, context.origin, messageOf(error))]);
+  }
+}
+
+function checkMeshConfig(
+  map: Resource<"ConfigMap">,
+  origin: Origin,
+): Result<Resource<"ConfigMap">, readonly Diagnostic[]> {
+  const { name, namespace } = map.metadata;
+  if (name !== MESH_CONFIG_NAME || namespace !== MESH_CONFIG_NAMESPACE) return ok(map);
+  const config = meshConfigFromConfigMap(map);
+  if (config.ok) return ok(map);
+  return err(
+    config.error.map((diagnostic) => ({
+      ...diagnostic,
+      origin,
+      path: "data.mesh",
+      message: `mesh configuration: ${diagnostic.path ? `${diagnostic.path}: ` : ""}${diagnostic.message} (${formatOrigin(diagnostic.origin)})`,
+    })),
+  );
+}

@@ -1,0 +1,36 @@
+import { type Diagnostic, formatOrigin, type Origin } from "@lateen/mesh-model";
+
+/** What became of one document of an apply. `ignored`: a kind that is not part of a mesh; nothing was done. */
+export type ApplyAction = "created" | "configured" | "unchanged" | "ignored" | "rejected";
+
+export interface ApplyResult {
+  readonly kind: string;
+  readonly namespace: string;
+  readonly name: string;
+  readonly action: ApplyAction;
+  readonly file: string;
+  /** Of the document's first field; lines start at 1. */
+  readonly line: number;
+  /** Each begins with `file:line:column: `. */
+  readonly errors: readonly string[];
+  readonly warnings: readonly string[];
+}
+
+export interface RemoveResult {
+  readonly kind: string;
+  readonly namespace: string;
+  readonly name: string;
+  readonly action: "deleted" | "notFound" | "rejected";
+  readonly errors: readonly string[];
+}
+
+/** `file:line:column: path: message. hint`; the path is left out where the message names it already. */
+export function describeDiagnostic(diagnostic: Diagnostic): string {
+  const { origin, path, message, hint } = diagnostic;
+  const field = path === "" || message.includes(path) ? "" : `${path}: `;
+  return `${formatOrigin(origin)}: ${field}${message}${hint === undefined ? "" : `. ${hint}`}`;
+}
+
+export function sameLine(a: Origin, b: Origin): boolean {
+  return a.file === b.file && a.line === b.line;
+}
