@@ -1,1 +1,1 @@
-export {};
+export { createTestCa, type TestCa, type TestCertificate } from "./certificates/test-ca.ts";

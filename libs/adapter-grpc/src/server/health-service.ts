@@ -11,6 +11,11 @@ import type { GrpcService } from "./service.ts";
 const SERVING = 1;
 const NOT_SERVING = 2;
 
+/** HealthCheckRequest. */
+interface Check {
+  readonly service: string;
+}
+
 /** A health service and its switch. */
 export interface HealthService extends GrpcService {
   /** Whether `""` (the whole server) and the named services count as serving. */
@@ -21,17 +26,17 @@ export interface HealthService extends GrpcService {
 export function healthService(serviceNames: readonly string[]): HealthService {
   let serving = false;
   const known = new Set(["", ...serviceNames]);
-  const watchers = new Set<ServerWritableStream<string, number>>();
+  const watchers = new Set<ServerWritableStream<Check, number>>();
   const current = () => (serving ? SERVING : NOT_SERVING);
   return {
     name: "grpc.health.v1.Health",
     definition: DEFINITION,
     implementation: {
-      check: (call: ServerUnaryCall<string, number>, reply: sendUnaryData<number>) => {
-        if (known.has(call.request)) reply(null, current());
+      check: (call: ServerUnaryCall<Check, number>, reply: sendUnaryData<number>) => {
+        if (known.has(call.request.service)) reply(null, current());
         else reply(statusError(status.NOT_FOUND, "unknown service"));
       },
-      watch: (call: ServerWritableStream<string, number>) => {
+      watch: (call: ServerWritableStream<Check, number>) => {
         const forget = () => watchers.delete(call);
         call.on("cancelled", forget);
         call.on("close", forget);
@@ -53,15 +58,15 @@ export function healthService(serviceNames: readonly string[]): HealthService {
 }
 
 const codecs = {
-  requestSerialize: (service: string): Buffer => {
+  requestSerialize: ({ service }: Check): Buffer => {
     const text = Buffer.from(service).subarray(0, 127);
     return text.length === 0 ? Buffer.alloc(0) : Buffer.concat([Buffer.from([0x0a, text.length]), text]);
   },
   /** Field 1, a string; service names are shorter than 128 bytes, anything else is an unknown service. */
-  requestDeserialize: (bytes: Buffer): string => {
-    if (bytes.length === 0) return "";
+  requestDeserialize: (bytes: Buffer): Check => {
+    if (bytes.length === 0) return { service: "" };
     const wellFormed = bytes[0] === 0x0a && bytes[1] !== undefined && bytes[1] < 128 && bytes.length === bytes[1] + 2;
-    return wellFormed ? bytes.toString("utf8", 2) : "?";
+    return { service: wellFormed ? bytes.toString("utf8", 2) : "?" };
   },
   responseSerialize: (value: number): Buffer => Buffer.from([0x08, value]),
   responseDeserialize: (bytes: Buffer): number => bytes[1] ?? 0,

@@ -103,16 +103,13 @@ export async function serveGrpc(options: ServeGrpcOptions): Promise<GrpcServer> 
   async function close(graceMs: number): Promise<void> {
     const listenerClosed = new Promise<void>((resolve) => listener.close(() => resolve()));
     for (const service of options.services) service.drain?.();
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(() => {
-        server.forceShutdown();
-        resolve();
-      }, graceMs);
-      server.tryShutdown(() => {
-        clearTimeout(timer);
-        resolve();
-      });
-    });
+    // GOAWAY: clients without open calls hang up by themselves. Not tryShutdown, which never ends for injected connections.
+    injector.drain(graceMs);
+    await Promise.race([
+      Promise.all([...sockets].map((socket) => new Promise((resolve) => socket.once("close", resolve)))),
+      new Promise((resolve) => setTimeout(resolve, graceMs).unref()),
+    ]);
+    server.forceShutdown();
     for (const socket of sockets) socket.destroy();
     await listenerClosed;
   }

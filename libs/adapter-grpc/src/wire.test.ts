@@ -1,0 +1,510 @@
+import { createServer } from "node:net";
+import { connect as tlsConnect } from "node:tls";
+import { Client, credentials, type ServiceError, status } from "@grpc/grpc-js";
+import { err, ok, Scope, silentLogger } from "@lateen/kernel";
+import { decodeObject } from "@lateen/mesh-model";
+import type {
+  AcceptedObject,
+  AdsServer,
+  Caller,
+  ChannelIdentity,
+  ChannelOptions,
+  StateDelta,
+  StateTopic,
+} from "@lateen/ports";
+import { StreamAccessLogsMessage } from "@lateen/proto/envoy/service/accesslog/v3/als";
+import type { DeltaDiscoveryRequest, DeltaDiscoveryResponse } from "@lateen/proto/envoy/service/discovery/v3/discovery";
+import { IstioCertificateServiceClient } from "@lateen/proto/istio/v1/auth/ca";
+import { createTestCa } from "@lateen/test-support";
+import { afterEach, describe, expect, it } from "vitest";
+import {
+  type Authenticator,
+  accessLogService,
+  adsService,
+  certificateService,
+  configDistributionService,
+  connectAds,
+  connectAls,
+  type GrpcServer,
+  type GrpcService,
+  healthService,
+  serveGrpc,
+  signCsr,
+  watchConfig,
+} from "./index.ts";
+
+const SERVER_NAME = "istiod.istio-system.svc";
+const ca = createTestCa();
+const serverTls = () => ({ ...ca.issue({ dns: [SERVER_NAME] }), rootPem: ca.rootPem });
+
+/** Tokens are `namespace/account`; a certificate speaks for its only SPIFFE name. */
+const authenticator: Authenticator = {
+  async authenticate(uris, bearer) {
+    const [uri] = uris;
+    const spiffe = /^spiffe:\/\/cluster\.local\/ns\/([^/]+)\/sa\/([^/]+)$/.exec(uri ?? "");
+    if (spiffe?.[1] && spiffe[2]) return ok({ namespace: spiffe[1], serviceAccount: spiffe[2], via: "certificate" });
+    const [namespace, serviceAccount] = (bearer ?? "").split("/");
+    return namespace && serviceAccount ? ok({ namespace, serviceAccount, via: "token" }) : err("no credentials");
+  },
+};
+
+const scopes: Scope[] = [];
+function newScope(): Scope {
+  const scope = new Scope();
+  scopes.push(scope);
+  return scope;
+}
+afterEach(async () => {
+  for (const scope of scopes.splice(0).reverse()) await scope.close();
+});
+
+async function serve(services: readonly GrpcService[], limits = {}): Promise<GrpcServer> {
+  const server = await serveGrpc({
+    host: "127.0.0.1",
+    port: 0,
+    tls: serverTls(),
+    services,
+    logger: silentLogger,
+    limits,
+  });
+  newScope().defer(() => server.close(0));
+  return server;
+}
+
+function channelTo(server: GrpcServer, identity: Partial<ChannelIdentity> = { token: "shop/web" }): ChannelOptions {
+  return {
+    address: `127.0.0.1:${server.port}`,
+    serverName: SERVER_NAME,
+    identity: () => ({ rootPem: ca.rootPem, ...identity }),
+  };
+}
+
+const request = (fields: Partial<DeltaDiscoveryRequest>): DeltaDiscoveryRequest => ({
+  typeUrl: "t",
+  resourceNamesSubscribe: [],
+  resourceNamesUnsubscribe: [],
+  resourceLocatorsSubscribe: [],
+  resourceLocatorsUnsubscribe: [],
+  initialResourceVersions: {},
+  responseNonce: "",
+  ...fields,
+});
+const response = (nonce: string, bytes = 8): DeltaDiscoveryResponse => ({
+  systemVersionInfo: "1",
+  typeUrl: "t",
+  nonce,
+  resources: [{ name: "r", version: "1", aliases: [], resource: { typeUrl: "t", value: Buffer.alloc(bytes, 1) } }],
+  removedResources: [],
+  removedResourceNames: [],
+});
+
+/** An ADS server that greets every request with one response and notes who called. */
+function echoAds(callers: (Caller | undefined)[] = []): AdsServer {
+  return {
+    openSotw: (_caller, transport) => ({
+      receive: () => transport.close(status.UNIMPLEMENTED, "not here"),
+      drained() {},
+      closed() {},
+    }),
+    openDelta(caller, transport) {
+      callers.push(caller);
+      let sent = 0;
+      return { receive: () => void transport.send(response(`n${++sent}`)), drained() {}, closed() {} };
+    },
+  };
+}
+
+/** Events of a client as text, with a way to wait for one. */
+function recorder() {
+  const log: string[] = [];
+  const waiting: { text: string; resolve: () => void }[] = [];
+  return {
+    log,
+    note(text: string) {
+      log.push(text);
+      for (const wait of waiting.splice(0)) {
+        if (text.includes(wait.text)) wait.resolve();
+        else waiting.push(wait);
+      }
+    },
+    saw(text: string): Promise<void> {
+      return log.some((line) => line.includes(text))
+        ? Promise.resolve()
+        : new Promise((resolve) => waiting.push({ text, resolve }));
+    },
+  };
+}
+
+function startAds(channel: ChannelOptions, scope = newScope()) {
+  const seen = recorder();
+  const connection = connectAds(scope, channel, {
+    opened: () => {
+      seen.note("opened");
+      connection.send(request({}));
+    },
+    received: (message) => seen.note(`received ${message.nonce}`),
+    disconnected: (reason) => seen.note(`disconnected ${reason}`),
+  });
+  return seen;
+}
+
+describe("ADS over TLS", () => {
+  it("carries requests and responses for a caller with a token", async () => {
+    const callers: (Caller | undefined)[] = [];
+    const server = await serve([adsService(echoAds(callers), authenticator, silentLogger)]);
+    const seen = startAds(channelTo(server));
+    await seen.saw("received n1");
+    expect(callers).toEqual([{ namespace: "shop", serviceAccount: "web", via: "token" }]);
+    expect(seen.log[0]).toBe("opened");
+  });
+
+  it("takes the identity from a client certificate", async () => {
+    const callers: (Caller | undefined)[] = [];
+    const server = await serve([adsService(echoAds(callers), authenticator, silentLogger)]);
+    const certificate = ca.issue({ uris: ["spiffe://cluster.local/ns/shop/sa/cart"] });
+    const seen = startAds(channelTo(server, certificate));
+    await seen.saw("received n1");
+    expect(callers).toEqual([{ namespace: "shop", serviceAccount: "cart", via: "certificate" }]);
+  });
+
+  it.each([
+    ["no credentials", () => ({}), "no credentials"],
+    [
+      "a certificate of another CA",
+      () => createTestCa("other").issue({ uris: ["spiffe://cluster.local/ns/a/sa/b"] }),
+      "",
+    ],
+  ])("refuses a caller with %s", async (_title, identity, text) => {
+    const callers: (Caller | undefined)[] = [];
+    const server = await serve([adsService(echoAds(callers), authenticator, silentLogger)]);
+    const seen = startAds(channelTo(server, identity()));
+    await seen.saw(`disconnected ${text}`);
+    expect(callers).toEqual([]);
+  });
+
+  it.each([
+    ["of another name", (server: GrpcServer) => ({ ...channelTo(server), serverName: "other.istio-system.svc" })],
+    [
+      "of another CA",
+      (server: GrpcServer) => channelTo(server, { token: "a/b", rootPem: createTestCa("other").rootPem }),
+    ],
+  ])("does not speak to a server %s", async (_title, channel) => {
+    const callers: (Caller | undefined)[] = [];
+    const server = await serve([adsService(echoAds(callers), authenticator, silentLogger)]);
+    const seen = startAds(channel(server));
+    await seen.saw("disconnected");
+    expect(seen.log).not.toContain("opened");
+    expect(callers).toEqual([]);
+  });
+
+  it("ends a stream with the session's status", async () => {
+    const ads: AdsServer = {
+      ...echoAds(),
+      openDelta: (_caller, transport) => ({
+        receive: () => transport.close(status.PERMISSION_DENIED, "not your node"),
+        drained() {},
+        closed() {},
+      }),
+    };
+    const seen = startAds(channelTo(await serve([adsService(ads, authenticator, silentLogger)])));
+    await seen.saw("disconnected not your node");
+  });
+
+  it("tells a session that its transport is full, and when it is not any more", async () => {
+    const answers: boolean[] = [];
+    const drained = Promise.withResolvers<void>();
+    const ads: AdsServer = {
+      ...echoAds(),
+      openDelta: (_caller, transport) => ({
+        receive: () => {
+          while (answers.at(-1) !== false) answers.push(transport.send(response(`n${answers.length}`, 3_000_000)));
+        },
+        drained: () => drained.resolve(),
+        closed() {},
+      }),
+    };
+    const seen = startAds(channelTo(await serve([adsService(ads, authenticator, silentLogger)])));
+    await drained.promise;
+    await seen.saw("received n1");
+    expect(answers).toEqual([true, false]);
+  });
+
+  it("reconnects after the server came back, with a fresh identity", async () => {
+    const callers: (Caller | undefined)[] = [];
+    const first = await serve([adsService(echoAds(callers), authenticator, silentLogger)]);
+    let token = "shop/web";
+    const seen = startAds({ ...channelTo(first), identity: () => ({ rootPem: ca.rootPem, token }) });
+    await seen.saw("received n1");
+    token = "shop/rotated";
+    await first.close(0);
+    await seen.saw("disconnected");
+    seen.log.length = 0;
+    const services = [adsService(echoAds(callers), authenticator, silentLogger)];
+    const options = { host: "127.0.0.1", port: first.port, tls: serverTls(), services, logger: silentLogger };
+    const second = await serveGrpc(options);
+    newScope().defer(() => second.close(0));
+    await seen.saw("received n1");
+    expect(callers.map((caller) => caller?.serviceAccount)).toEqual(["web", "rotated"]);
+  });
+
+  it("ends streams with UNAVAILABLE on close, within the grace", async () => {
+    const server = await serve([adsService(echoAds(), authenticator, silentLogger)]);
+    const seen = startAds(channelTo(server));
+    await seen.saw("received");
+    await server.close(5000);
+    await seen.saw("disconnected the server is shutting down");
+  });
+});
+
+describe("TLS", () => {
+  const peerSerial = (port: number) =>
+    new Promise<string>((resolve, reject) => {
+      const socket = tlsConnect({
+        host: "127.0.0.1",
+        port,
+        ca: ca.rootPem,
+        servername: SERVER_NAME,
+        ALPNProtocols: ["h2"],
+      });
+      socket.on("secureConnect", () => {
+        resolve(socket.getPeerCertificate().serialNumber);
+        socket.destroy();
+      });
+      socket.on("error", reject);
+    });
+
+  it("gives new connections the replaced certificate and keeps open streams", async () => {
+    const server = await serve([adsService(echoAds(), authenticator, silentLogger)]);
+    const seen = startAds(channelTo(server));
+    await seen.saw("received");
+    const before = await peerSerial(server.port);
+    server.updateTls(serverTls());
+    expect(await peerSerial(server.port)).not.toBe(before);
+    expect(seen.log.filter((line) => line.startsWith("disconnected"))).toEqual([]);
+  });
+
+  it("keeps the former certificate when the new one is unusable", async () => {
+    const server = await serve([]);
+    const before = await peerSerial(server.port);
+    expect(() => server.updateTls({ ...serverTls(), keyPem: "nonsense" })).toThrow(/TLS material/);
+    expect(await peerSerial(server.port)).toBe(before);
+  });
+
+  it("names the busy port", async () => {
+    const holder = createServer();
+    await new Promise<void>((resolve) => holder.listen(0, "127.0.0.1", resolve));
+    newScope().defer(() => void holder.close());
+    const address = holder.address();
+    const port = typeof address === "object" && address ? address.port : 0;
+    const attempt = serveGrpc({ host: "127.0.0.1", port, tls: serverTls(), services: [], logger: silentLogger });
+    await expect(attempt).rejects.toMatchObject({ code: "LTN6401", detail: { code: "EADDRINUSE", port } });
+  });
+
+  it("bounds the number of connections", async () => {
+    const server = await serve([], { connections: 1 });
+    const first = tlsConnect({
+      host: "127.0.0.1",
+      port: server.port,
+      ca: ca.rootPem,
+      servername: SERVER_NAME,
+      ALPNProtocols: ["h2"],
+    });
+    await new Promise((resolve) => first.once("secureConnect", resolve));
+    await expect(peerSerial(server.port)).rejects.toThrow();
+    first.destroy();
+  });
+});
+
+describe("certificate service", () => {
+  const service = certificateService(
+    async (caller, csr, seconds) =>
+      csr === "good"
+        ? ok([`${caller.namespace}/${caller.serviceAccount}`, String(seconds)])
+        : err({ code: "invalidArgument", message: "bad CSR" }),
+    authenticator,
+    silentLogger,
+  );
+
+  it("signs for the authenticated caller", async () => {
+    const server = await serve([service]);
+    expect(await signCsr(channelTo(server), "good", 3600)).toEqual(["shop/web", "3600"]);
+  });
+
+  it.each([
+    [
+      "a bad request",
+      { token: "shop/web" },
+      "bad",
+      { code: "LTN6403", retryable: false, detail: { status: status.INVALID_ARGUMENT } },
+    ],
+    ["no identity", {}, "good", { code: "LTN6403", retryable: false, detail: { status: status.UNAUTHENTICATED } }],
+    ["an over-long request", { token: "a/b" }, "x".repeat(70_000), { detail: { status: status.INVALID_ARGUMENT } }],
+  ])("refuses %s", async (_title, identity, csr, expected) => {
+    const server = await serve([service]);
+    await expect(signCsr(channelTo(server, identity), csr, 0)).rejects.toMatchObject(expected);
+  });
+
+  it("says that asking again may help when nobody listens", async () => {
+    const server = await serve([]);
+    await server.close(0);
+    await expect(signCsr(channelTo(server), "good", 0)).rejects.toMatchObject({ code: "LTN6403", retryable: true });
+  });
+
+  it("refuses messages above the bound", async () => {
+    const server = await serve([service], { receiveBytes: 100_000 });
+    const client = new IstioCertificateServiceClient(
+      `127.0.0.1:${server.port}`,
+      credentials.createSsl(Buffer.from(ca.rootPem)),
+      {
+        "grpc.ssl_target_name_override": SERVER_NAME,
+      },
+    );
+    newScope().defer(() => client.close());
+    const error = await new Promise<ServiceError | null>((resolve) => {
+      client.createCertificate({ csr: "x".repeat(200_000), validityDuration: 0n, metadata: undefined }, (e) =>
+        resolve(e),
+      );
+    });
+    expect(error?.code).toBe(status.RESOURCE_EXHAUSTED);
+  });
+});
+
+describe("config distribution", () => {
+  const accept = (name: string, revision: number): AcceptedObject => {
+    const origin = { file: "mesh.yaml", line: 3, column: 1 };
+    const json = { apiVersion: "v1", kind: "Namespace", metadata: { name } };
+    const decoded = decodeObject(json, origin);
+    if (!decoded.ok) throw new Error(JSON.stringify(decoded.diagnostics));
+    return { object: decoded.object, origin, ownerFile: "mesh.yaml", revision };
+  };
+  const upsert = (snapshot: boolean, revision: number, ...names: string[]): StateDelta<AcceptedObject> => ({
+    snapshot,
+    revision,
+    upserted: names.map((name) => ({ key: `Namespace//${name}`, value: accept(name, revision), revision })),
+    removed: [],
+  });
+  function topic() {
+    const receivers: ((delta: StateDelta<AcceptedObject>) => void)[] = [];
+    const state: StateTopic<AcceptedObject> = {
+      publish: async () => {},
+      watch: (scope, receive) => {
+        receivers.push(receive);
+        scope.defer(() => void receivers.splice(receivers.indexOf(receive), 1));
+        receive(upsert(true, 7, "a", "b"));
+      },
+    };
+    return { state, receivers };
+  }
+
+  it("delivers the snapshot, then deltas, with origin and owner", async () => {
+    const { state, receivers } = topic();
+    const server = await serve([configDistributionService({ topic: state, authenticator, logger: silentLogger })]);
+    const seen = recorder();
+    const deltas: StateDelta<AcceptedObject>[] = [];
+    const receive = (delta: StateDelta<AcceptedObject>) => {
+      deltas.push(delta);
+      seen.note(`r${delta.revision}`);
+    };
+    watchConfig(newScope(), channelTo(server, { token: "istio-system/lateen-supervisor" }), receive, (s) =>
+      seen.note(JSON.stringify(s)),
+    );
+    await seen.saw("r7");
+    receivers[0]?.({ ...upsert(false, 8, "c"), removed: ["Namespace//a"] });
+    await seen.saw("r8");
+    expect(deltas).toEqual([upsert(true, 7, "a", "b"), { ...upsert(false, 8, "c"), removed: ["Namespace//a"] }]);
+    expect(seen.log[0]).toBe('{"connected":true}');
+  });
+
+  it("leaves out kinds that were not asked for", async () => {
+    const { state } = topic();
+    const server = await serve([configDistributionService({ topic: state, authenticator, logger: silentLogger })]);
+    const first = Promise.withResolvers<StateDelta<AcceptedObject>>();
+    const channel = channelTo(server, { token: "istio-system/x" });
+    watchConfig(newScope(), channel, (delta) => first.resolve(delta), undefined, { kinds: ["Service"] });
+    expect(await first.promise).toEqual({ snapshot: true, revision: 7, upserted: [], removed: [] });
+  });
+
+  it("refuses callers of other namespaces", async () => {
+    const { state } = topic();
+    const server = await serve([configDistributionService({ topic: state, authenticator, logger: silentLogger })]);
+    const seen = recorder();
+    watchConfig(
+      newScope(),
+      channelTo(server),
+      () => seen.note("delta"),
+      (s) => seen.note(JSON.stringify(s)),
+    );
+    await seen.saw("may not read the configuration");
+    expect(seen.log).not.toContain("delta");
+  });
+});
+
+describe("access logs", () => {
+  const message = (path: string, id?: string): StreamAccessLogsMessage =>
+    StreamAccessLogsMessage.fromPartial({
+      logEntries: { $case: "httpLogs", value: { logEntry: [{ request: { path } }] } },
+      ...(id === undefined ? {} : { identifier: { logName: "l", node: { id } } }),
+    });
+
+  it("reach the receiver with the stream's node and the caller", async () => {
+    const got = recorder();
+    const service = accessLogService(
+      (m, node, caller) => {
+        const path = m.logEntries?.$case === "httpLogs" ? m.logEntries.value.logEntry[0]?.request?.path : "";
+        got.note(`${path} ${node?.id} ${caller.serviceAccount}`);
+      },
+      authenticator,
+      silentLogger,
+    );
+    const connection = connectAls(newScope(), channelTo(await serve([service])));
+    const id = "sidecar~1.1.1.1~web-1.shop~shop.svc.cluster.local";
+    connection.send(message("/a", id));
+    connection.send(message("/b"));
+    await got.saw("/b");
+    expect(got.log).toEqual([`/a ${id} web`, `/b ${id} web`]);
+  });
+
+  it("are refused for a node of another namespace", async () => {
+    const got = recorder();
+    const service = accessLogService(() => got.note("received"), authenticator, silentLogger);
+    const connection = connectAls(newScope(), channelTo(await serve([service])), {
+      onState: (_connected, reason) => got.note(`state ${reason}`),
+    });
+    connection.send(message("/a", "sidecar~1.1.1.1~x.other~other.svc.cluster.local"));
+    await got.saw("another namespace");
+    expect(got.log).not.toContain("received");
+  });
+
+  it("are dropped and counted when the queue is full", async () => {
+    const nobody = { ...channelTo(await serve([])), address: "127.0.0.1:1" };
+    const connection = connectAls(newScope(), nobody, { queue: 2 });
+    const sent = [1, 2, 3, 4, 5].map(() => connection.send(message("/")));
+    expect(sent.filter((taken) => !taken).length).toBe(connection.dropped);
+    expect(connection.dropped).toBeGreaterThanOrEqual(2);
+  });
+});
+
+describe("health", () => {
+  it("answers for known services and follows the switch", async () => {
+    const health = healthService(["known"]);
+    const server = await serve([health]);
+    const client = new Client(`127.0.0.1:${server.port}`, credentials.createSsl(Buffer.from(ca.rootPem)), {
+      "grpc.ssl_target_name_override": SERVER_NAME,
+    });
+    newScope().defer(() => client.close());
+    const check = (service: string) =>
+      new Promise<number | string>((resolve) => {
+        const encoded = service === "" ? Buffer.alloc(0) : Buffer.from([10, service.length, ...Buffer.from(service)]);
+        client.makeUnaryRequest(
+          "/grpc.health.v1.Health/Check",
+          () => encoded,
+          (b) => b[1] ?? 0,
+          null,
+          (error, value) => resolve(error ? error.details : (value ?? -1)),
+        );
+      });
+    expect(await check("")).toBe(2);
+    health.setServing(true);
+    expect(await Promise.all([check(""), check("known"), check("other")])).toEqual([1, 1, "unknown service"]);
+  });
+});
