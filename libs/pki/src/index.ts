@@ -1,1 +1,21 @@
-export {};
+export {
+  createRootCa,
+  type IssuedCertificate,
+  type IssueRequest,
+  issueCertificate,
+  type RootCaOptions,
+} from "./certificate.ts";
+export { type CsrOptions, createCsr, MAX_CSR_LENGTH, parseCsr } from "./csr.ts";
+export { badCa, badCertificate, badCsr } from "./errors.ts";
+export { type CertificateFacts, certificateFacts, factsOf } from "./facts.ts";
+export { generateP256, privateKeyPem } from "./keys.ts";
+export { splitPem, toPem } from "./pem.ts";
+export {
+  createTokenKey,
+  jwtTokenReviewer,
+  MAX_TOKEN_TTL_SECONDS,
+  type MintRequest,
+  mintToken,
+  TOKEN_AUDIENCE,
+} from "./token.ts";
+export { checkCa, verifyChain } from "./verify.ts";
