@@ -1,1 +1,1 @@
-export {};
+export { createMixer, type Mixer, type MixerLimits, type MixerOptions } from "./mixer.ts";
