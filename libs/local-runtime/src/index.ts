@@ -1,1 +1,13 @@
-export {};
+export type { RunEvent, RunRequest } from "./admin/run.ts";
+export { type ConfigText, readConfigFiles } from "./config-files.ts";
+export { controlPlaneUnavailable, meshNotRunning } from "./errors.ts";
+export type { RejectedView, SupervisorEvent } from "./events.ts";
+export type { SupervisorOptions, WatchConfig } from "./options.ts";
+export type { ControlPlanePorts, PodLine } from "./pod/dependencies.ts";
+export type { PodPort, PodView } from "./pod/types.ts";
+export { reapLeftovers } from "./process/ledger.ts";
+export { parseRejected } from "./rejected.ts";
+export { openSocketRequest, type SocketRequest, type SocketResponse, socketRequest } from "./socket-client.ts";
+export { type StateDir, stateDir, stateRootOf } from "./state-dir.ts";
+export type { GatewayStatus, StatusReport, WorkloadStatus } from "./status.ts";
+export { createSupervisor, type Supervisor } from "./supervisor.ts";

@@ -1,0 +1,96 @@
+import { egressGateway, type GatewayFlavor, ingressGateway, ROOT_NAMESPACE } from "./gateways.ts";
+
+/** What the built-in objects depend on. */
+export interface BuiltinOptions {
+  /** `Kind/namespace/name` of every object that the user's own files define; those win. */
+  readonly userKeys: ReadonlySet<string>;
+  readonly egress: boolean;
+  readonly trustDomain: string;
+}
+
+/**
+ * The objects every local mesh has besides the user's: the root namespace, the gateways' accounts and Services, mixer's Service, and
+ * mesh configuration when the user brings none. One JSON document each, separated as YAML documents are.
+ */
+export function builtinDocuments(options: BuiltinOptions): string {
+  const objects: BuiltinObject[] = [
+    { apiVersion: "v1", kind: "Namespace", metadata: { name: ROOT_NAMESPACE } },
+    meshConfig(options.trustDomain),
+    ...gateway(ingressGateway),
+    ...(options.egress ? gateway(egressGateway) : []),
+    ...mixer(),
+  ];
+  return objects
+    .filter((object) => !options.userKeys.has(keyOf(object)))
+    .map((object) => `---\n${JSON.stringify(object, null, 2)}\n`)
+    .join("");
+}
+
+interface BuiltinObject {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly metadata: {
+    readonly name: string;
+    readonly namespace?: string;
+    readonly labels?: Readonly<Record<string, string>>;
+  };
+  readonly [field: string]: unknown;
+}
+
+function keyOf(object: BuiltinObject): string {
+  return `${object.kind}/${object.metadata.namespace ?? ""}/${object.metadata.name}`;
+}
+
+function meta(name: string, labels?: Readonly<Record<string, string>>): BuiltinObject["metadata"] {
+  return { name, namespace: ROOT_NAMESPACE, ...(labels === undefined ? {} : { labels }) };
+}
+
+function meshConfig(trustDomain: string): BuiltinObject {
+  const mesh = {
+    trustDomain,
+    rootNamespace: ROOT_NAMESPACE,
+    accessLogFile: "",
+    enableAutoMtls: true,
+    extensionProviders: [
+      { name: "mixer", envoyHttpAls: { service: `istio-mixer.${ROOT_NAMESPACE}.svc.cluster.local`, port: 9091 } },
+    ],
+    defaultProviders: { accessLogging: ["mixer"] },
+  };
+  return {
+    apiVersion: "v1",
+    kind: "ConfigMap",
+    metadata: meta("istio"),
+    data: { mesh: `${JSON.stringify(mesh, null, 2)}\n` },
+  };
+}
+
+function gateway(flavor: GatewayFlavor): BuiltinObject[] {
+  return [
+    { apiVersion: "v1", kind: "ServiceAccount", metadata: meta(`${flavor.name}-service-account`) },
+    {
+      apiVersion: "v1",
+      kind: "Service",
+      metadata: meta(flavor.name, flavor.labels),
+      spec: { selector: flavor.labels, ports: flavor.ports.map((port) => ({ ...port, protocol: "TCP" })) },
+    },
+  ];
+}
+
+/** A Service without selector: its endpoints are the control plane's own listener. */
+function mixer(): BuiltinObject[] {
+  const port = { name: "grpc-als", port: 9091, protocol: "TCP" };
+  return [
+    {
+      apiVersion: "v1",
+      kind: "Service",
+      metadata: meta("istio-mixer"),
+      spec: { ports: [{ ...port, targetPort: 9091 }] },
+    },
+    {
+      apiVersion: "v1",
+      kind: "Endpoints",
+      metadata: meta("istio-mixer"),
+      subsets: [{ addresses: [{ ip: "127.0.0.1" }], ports: [port] }],
+    },
+  ];
+}

@@ -1,0 +1,152 @@
+import { readFile } from "node:fs/promises";
+import { type Clock, type Logger, messageOf } from "@lateen/kernel";
+import { controlPlaneUnavailable } from "./errors.ts";
+import type { ControlPlanePorts } from "./pod/dependencies.ts";
+import { ReadinessLoop } from "./pod/readiness.ts";
+import { meshRestarts } from "./process/backoff.ts";
+import type { ProcessLedger } from "./process/ledger.ts";
+import { ManagedProcess } from "./process/managed-process.ts";
+import { type SocketResponse, socketRequest } from "./socket-client.ts";
+import type { StateDir } from "./state-dir.ts";
+
+export interface ControlPlaneOptions {
+  /** Program and first arguments. */
+  readonly command: readonly string[];
+  readonly state: StateDir;
+  /** Files and directories of configuration, the built-in file first. */
+  readonly configPaths: readonly string[];
+  readonly clusterId: string;
+  readonly inherited: ReadonlyMap<string, string>;
+  readonly clock: Clock;
+  readonly ledger: ProcessLedger;
+  readonly logger: Logger;
+  readonly onLine: (stream: "stdout" | "stderr", line: string) => void;
+  /** It serves (again); the ports may differ from before. */
+  readonly onReady: (ports: ControlPlanePorts) => void;
+  readonly onDown: () => void;
+}
+
+/** The control-plane process and the socket it is asked through. */
+export class ControlPlane {
+  readonly #options: ControlPlaneOptions;
+  readonly #process: ManagedProcess;
+  readonly #readiness: ReadinessLoop;
+  #ports: ControlPlanePorts | undefined;
+
+  constructor(options: ControlPlaneOptions) {
+    this.#options = options;
+    const { clock, ledger, logger } = options;
+    this.#readiness = new ReadinessLoop({
+      clock,
+      timing: { periodMs: 2_000, timeoutMs: 2_000, successThreshold: 1, failureThreshold: 3 },
+      check: () => this.#check(),
+      onChange: (ready) => (ready ? this.#becameReady() : options.onDown()),
+    });
+    this.#process = new ManagedProcess({
+      name: "control-plane",
+      kind: "own",
+      spec: async () => ({ argv: this.#argv(), env: Object.fromEntries(options.inherited) }),
+      restarts: meshRestarts,
+      clock,
+      ledger,
+      setpriv: undefined,
+      onLine: options.onLine,
+      onStart: () => this.#readiness.start(),
+      onExit: (exit) => {
+        this.#readiness.stop();
+        logger.warn({ event: "control_plane.exited", ...exit });
+        options.onDown();
+      },
+    });
+  }
+
+  /** Undefined until it has served once; kept while it is down, because it comes back on the same ports. */
+  get ports(): ControlPlanePorts | undefined {
+    return this.#ports;
+  }
+  get ready(): boolean {
+    return this.#readiness.ready;
+  }
+  get pid(): number | undefined {
+    return this.#process.pid;
+  }
+
+  start(): void {
+    this.#process.start();
+  }
+
+  async stop(graceMs: number): Promise<void> {
+    this.#readiness.stop();
+    await this.#process.stop(graceMs);
+  }
+
+  /**
+   * Asks it over its control socket.
+   * @throws LTN7005 when it does not answer.
+   */
+  async request(method: string, path: string, body?: unknown, timeoutMs?: number): Promise<SocketResponse> {
+    try {
+      return await socketRequest({
+        socketPath: this.#options.state.controlSocket,
+        method,
+        path,
+        ...(body === undefined ? {} : { body }),
+        ...(timeoutMs === undefined ? {} : { timeoutMs }),
+      });
+    } catch (error) {
+      throw controlPlaneUnavailable(error);
+    }
+  }
+
+  /** GET and parse; undefined when it does not answer with JSON. */
+  async read(path: string): Promise<unknown> {
+    try {
+      const response = await this.request("GET", path, undefined, 5_000);
+      return response.status === 200 ? JSON.parse(response.body) : undefined;
+    } catch {
+      return undefined;
+    }
+  }
+
+  #argv(): readonly string[] {
+    const { command, state, configPaths, clusterId } = this.#options;
+    return [
+      ...command,
+      ...["--state-dir", state.root, "--host", "127.0.0.1", "--cluster-id", clusterId],
+      ...configPaths.flatMap((path) => ["--config", path]),
+    ];
+  }
+
+  async #check() {
+    try {
+      const { controlSocket } = this.#options.state;
+      const response = await socketRequest({ socketPath: controlSocket, path: "/ready", timeoutMs: 2_000 });
+      if (response.status !== 200) return { ok: false as const, reason: `not ready: ${response.body.slice(0, 200)}` };
+      this.#ports = parsePorts(await readFile(this.#options.state.controlPlaneFile, "utf8"));
+      return { ok: true as const };
+    } catch (error) {
+      return { ok: false as const, reason: messageOf(error) };
+    }
+  }
+
+  #becameReady(): void {
+    if (this.#ports !== undefined) this.#options.onReady(this.#ports);
+  }
+}
+
+function parsePorts(text: string): ControlPlanePorts {
+  const value: unknown = JSON.parse(text);
+  const port = (name: keyof ControlPlanePorts): number => {
+    const found = typeof value === "object" && value !== null ? (value as Record<string, unknown>)[name] : undefined;
+    return typeof found === "number" ? found : 0;
+  };
+  return {
+    xds: port("xds"),
+    ca: port("ca"),
+    config: port("config"),
+    als: port("als"),
+    metrics: port("metrics"),
+    http: port("http"),
+    prometheus: port("prometheus"),
+  };
+}

@@ -1,0 +1,37 @@
+import type { Clock, Logger, Random, Scope } from "@lateen/kernel";
+import type { AcceptedObject, ChannelOptions, StateDelta } from "@lateen/ports";
+import type { SupervisorEvent } from "./events.ts";
+
+/** Follows galley's accepted configuration; the app passes adapter-grpc's implementation. */
+export type WatchConfig = (
+  scope: Scope,
+  channel: ChannelOptions,
+  receive: (delta: StateDelta<AcceptedObject>) => void,
+  onState: (state: { readonly connected: true } | { readonly connected: false; readonly reason: string }) => void,
+) => void;
+
+export interface SupervisorOptions {
+  /** Name of the mesh. */
+  readonly mesh: string;
+  readonly stateRoot: string;
+  /** Files and directories of configuration, absolute. */
+  readonly configPaths: readonly string[];
+  /** Port of the ingress gateway on the loopback addresses; 0 picks a free one; undefined: 8080, or a free one when it is busy. */
+  readonly ingressPort: number | undefined;
+  /** Program and first arguments of the control plane and of the sidecar. */
+  readonly controlPlane: readonly string[];
+  readonly sidecar: readonly string[];
+  readonly watchConfig: WatchConfig;
+  /** Environment of this process; only a few variables are handed on. */
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly observe: (event: SupervisorEvent) => void;
+  /** How many pods start at once; default 4. */
+  readonly parallelStarts?: number;
+  /** Time for proxies to hear that a pod is going before its application is ended; default 500 ms. */
+  readonly deregisterMs?: number;
+  /** Time for processes to end when the whole mesh is stopped; default 3000 ms. */
+  readonly stopGraceMs?: number;
+}

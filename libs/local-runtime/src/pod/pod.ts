@@ -1,0 +1,361 @@
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
+import { messageOf } from "@lateen/kernel";
+import { PodContainer } from "./container.ts";
+import type { PodDependencies } from "./dependencies.ts";
+import type { PodFacts } from "./environment.ts";
+import { type ImageRule, matchImage } from "./image-match.ts";
+import { checkContainer, type ProbeResult } from "./probe.ts";
+import { explicitProxyUrl, PodProxy } from "./proxy.ts";
+import { ReadinessLoop } from "./readiness.ts";
+import { linkServices, namedServices, type ServiceLinks } from "./service-links.ts";
+import type { Container, PodBlueprint, PodPort, PodView } from "./types.ts";
+import { makeVolumes } from "./volumes.ts";
+
+/** Containers that injected YAML may already hold; the supervisor brings the sidecar itself. */
+const INJECTED = new Set(["istio-proxy", "istio-init", "istio-validation", "lateen-proxy", "lateen-init"]);
+/** Milliseconds a proxy may take to drain when its pod ends. */
+const PROXY_GRACE_MS = 6_000;
+
+/** A process that somebody else runs and that has joined the mesh. */
+export interface JoinedApp {
+  readonly containerPort: number;
+  readonly appPort: number;
+}
+
+/**
+ * One pod on this machine.
+ *
+ * ## Pending (what it needs is not there) → proxy starts → proxy ready → init containers → containers start → Ready; → Terminating → gone
+ * An application is started only once its sidecar serves. A sidecar that dies takes readiness away, not the application.
+ */
+export class Pod {
+  readonly blueprint: PodBlueprint;
+  readonly address: string;
+  readonly #deps: PodDependencies;
+  readonly #joined: JoinedApp | undefined;
+  readonly #createdAt: number;
+  readonly #runDirectory: string;
+  readonly #uid: string;
+  #pending: string;
+  #starting = false;
+  #terminating = false;
+  #stopped: Promise<void> | undefined;
+  #ports: readonly PodPort[] = [];
+  #links: ServiceLinks | undefined;
+  #proxy: PodProxy | undefined;
+  #init: PodContainer | undefined;
+  #containers: readonly PodContainer[] = [];
+  #joinedReady: ReadinessLoop | undefined;
+  #proxyWaiters: (() => void)[] = [];
+
+  constructor(blueprint: PodBlueprint, deps: PodDependencies, uid: string, joined?: JoinedApp) {
+    this.blueprint = blueprint;
+    this.#deps = deps;
+    this.#joined = joined;
+    this.#uid = uid;
+    this.#createdAt = deps.clock.now();
+    this.address = deps.podAddresses.take();
+    this.#runDirectory = join(deps.state.pods, `${blueprint.namespace}.${blueprint.name}`);
+    this.#pending = "waiting to start";
+  }
+
+  get ready(): boolean {
+    if (this.#terminating || this.#proxy?.ready !== true) return false;
+    if (this.blueprint.kind === "gateway") return true;
+    if (this.#joined !== undefined) return this.#joinedReady?.ready === true;
+    return this.#pending === "" && this.#containers.every((container) => container.ready);
+  }
+  get terminating(): boolean {
+    return this.#terminating;
+  }
+  get runDirectory(): string {
+    return this.#runDirectory;
+  }
+
+  /** Starts it, or tries again what could not be started before because something was missing. */
+  start(): void {
+    for (const container of this.#containers) container.retry();
+    this.#init?.retry();
+    if (this.#starting || this.#terminating || this.#proxy !== undefined) return;
+    const missing = this.#missing();
+    if (missing !== "") {
+      if (missing !== this.#pending) {
+        this.#pending = missing;
+        this.#deps.onChange();
+      }
+      return;
+    }
+    this.#starting = true;
+    void this.#start().catch((error) => {
+      this.#pending = messageOf(error);
+      this.#starting = false;
+      this.#deps.onChange();
+    });
+  }
+
+  /** Resolves when the sidecar serves for the first time, or the pod ends. */
+  proxyReady(): Promise<void> {
+    if (this.#proxy?.ready || this.#terminating) return Promise.resolve();
+    return new Promise((resolve) => this.#proxyWaiters.push(resolve));
+  }
+
+  /** What a joined process has to know: environment and addresses. Only valid once the proxy is ready. */
+  joinEnvironment(): Readonly<Record<string, string>> {
+    return {
+      HOST: "127.0.0.1",
+      POD_NAME: this.blueprint.name,
+      POD_NAMESPACE: this.blueprint.namespace,
+      POD_IP: this.address,
+      HTTP_PROXY_URL: explicitProxyUrl(this.address),
+      ...Object.fromEntries(this.#links?.environment ?? []),
+    };
+  }
+  /** Addresses that must not go through the proxy. */
+  get directAddresses(): readonly string[] {
+    return this.#links?.addresses ?? [];
+  }
+
+  async refreshToken(): Promise<void> {
+    await this.#proxy?.refreshToken();
+  }
+  restartProxy(): void {
+    this.#proxy?.restart();
+  }
+  get proxyPid(): number | undefined {
+    return this.#proxy?.pid;
+  }
+
+  /** Application first, sidecar after it, so that the application can still call out while it ends. Gives everything back. */
+  stop(options: { readonly appGraceMs: number; readonly proxyGraceMs?: number }): Promise<void> {
+    this.#stopped ??= this.#stop(options.appGraceMs, options.proxyGraceMs ?? PROXY_GRACE_MS);
+    return this.#stopped;
+  }
+
+  /** Takes it out of the endpoints, without stopping anything yet. */
+  markTerminating(): void {
+    if (this.#terminating) return;
+    this.#terminating = true;
+    this.#wakeWaiters();
+    this.#deps.onChange();
+  }
+
+  view(): PodView {
+    const { blueprint } = this;
+    const restarts = this.#containers.reduce((sum, c) => sum + c.restarts, this.#proxy?.restarts ?? 0);
+    const crashing = [this.#init, ...this.#containers].some((container) => container?.backingOff === true);
+    const running = this.#pending === "";
+    return {
+      namespace: blueprint.namespace,
+      name: blueprint.name,
+      workload: blueprint.workload,
+      kind: blueprint.kind,
+      serviceAccount: blueprint.serviceAccount,
+      labels: blueprint.labels,
+      annotations: blueprint.annotations,
+      templateHash: blueprint.templateHash,
+      address: this.address,
+      ready: this.ready,
+      phase: this.#terminating ? "Terminating" : crashing ? "CrashLoopBackOff" : running ? "Running" : "Pending",
+      reason: this.#reason(),
+      restarts,
+      ports: this.#ports,
+      containerPorts: this.#declaredPorts().map(({ container, name, port }) => ({ container, name, port })),
+      images: blueprint.spec.containers.map(({ name, image }) => ({ container: name, image: image ?? "" })),
+      createdAt: this.#createdAt,
+    };
+  }
+
+  #reason(): string {
+    if (this.ready) return "";
+    if (this.#terminating) return "terminating";
+    if (this.#proxy === undefined) return this.#pending;
+    if (!this.#proxy.ready) return this.#proxy.reason;
+    const late = this.#containers.find((container) => !container.ready);
+    if (late !== undefined) return late.reason;
+    if (this.#init !== undefined) return this.#init.reason;
+    if (this.#joinedReady !== undefined) return this.#joinedReady.reason;
+    return this.#pending;
+  }
+
+  /** What has to be there before anything is started; empty when all is. */
+  #missing(): string {
+    const { namespace, serviceAccount, kind } = this.blueprint;
+    if (this.#deps.controlPlane() === undefined) return "waiting for the control plane";
+    if (kind === "gateway") return "";
+    if (!this.#deps.world.hasServiceAccount(namespace, serviceAccount)) {
+      return `ServiceAccount ${namespace}/${serviceAccount} does not exist`;
+    }
+    if (this.#joined !== undefined) return "";
+    for (const container of [...this.#initContainers(), ...this.#appContainers()]) {
+      if (this.#ruleFor(container) === undefined) {
+        return `no LocalRuntime document matches image "${container.image ?? ""}" of container ${container.name}`;
+      }
+    }
+    return "";
+  }
+
+  async #start(): Promise<void> {
+    await this.#allocate();
+    const volumes = await makeVolumes(this.blueprint.spec.volumes ?? [], this.blueprint.namespace, this.#deps.world, {
+      pod: this.#runDirectory,
+      persistent: this.#deps.state.volumes,
+    });
+    if (!volumes.ok) throw new Error(volumes.error.join("; "));
+    this.#deps.onChange();
+    const leave = await this.#deps.startGate.enter();
+    try {
+      if (this.#terminating) return;
+      const { blueprint, address } = this;
+      this.#proxy = new PodProxy(
+        {
+          blueprint,
+          address,
+          runDirectory: this.#runDirectory,
+          ports: this.#ports,
+          listeners: this.#links?.listeners ?? [],
+        },
+        this.#deps,
+        () => this.#proxyChanged(),
+      );
+      await this.#proxy.start();
+      await this.proxyReady();
+    } finally {
+      leave();
+    }
+    if (this.#terminating) return;
+    if (this.#joined !== undefined) this.#watchJoined(this.#joined);
+    else await this.#startContainers(volumes.value);
+    this.#pending = "";
+    this.#deps.onChange();
+  }
+
+  async #startContainers(volumes: ReadonlyMap<string, string>): Promise<void> {
+    for (const container of this.#initContainers()) {
+      this.#init = this.#makeContainer(container, volumes, "init");
+      await this.#init.runToSuccess();
+      this.#init = undefined;
+      if (this.#terminating) return;
+    }
+    this.#containers = this.#appContainers().map((container) => this.#makeContainer(container, volumes, "service"));
+    for (const container of this.#containers) container.start();
+  }
+
+  #makeContainer(container: Container, volumes: ReadonlyMap<string, string>, role: "service" | "init"): PodContainer {
+    const rule = this.#ruleFor(container);
+    if (rule === undefined || this.#links === undefined) throw new Error(`container ${container.name} has no rule`);
+    const declared = new Set((container.ports ?? []).map((port) => port.containerPort));
+    const own = this.#ports.filter((port) => declared.has(port.container));
+    return new PodContainer(
+      {
+        container,
+        rule,
+        facts: this.#facts(),
+        workload: this.blueprint.workload,
+        ports: own.length > 0 || this.#containers.length > 0 ? own : this.#ports,
+        links: this.#links,
+        volumes,
+        role,
+      },
+      this.#deps,
+      () => this.#deps.onChange(),
+    );
+  }
+
+  #watchJoined(joined: JoinedApp): void {
+    this.#joinedReady = new ReadinessLoop({
+      clock: this.#deps.clock,
+      timing: { periodMs: 1_000, timeoutMs: 1_000, successThreshold: 1, failureThreshold: 1 },
+      check: (): Promise<ProbeResult> =>
+        checkContainer(undefined, {
+          host: "127.0.0.1",
+          portOf: () => joined.appPort,
+          firstPort: joined.appPort,
+          env: {},
+          cwd: "/",
+        }),
+      onChange: () => this.#deps.onChange(),
+    });
+    this.#joinedReady.start();
+  }
+
+  async #allocate(): Promise<void> {
+    if (this.#links !== undefined) return;
+    const ports: PodPort[] = [];
+    if (this.blueprint.kind !== "gateway") {
+      for (const { name, port } of this.#declaredPorts()) {
+        const fixed = this.#joined?.containerPort === port ? this.#joined.appPort : undefined;
+        const privatePort = fixed ?? (await this.#deps.privatePorts.take());
+        ports.push({
+          container: port,
+          name,
+          sidecar: `${this.address}:${port}`,
+          private: `127.0.0.1:${privatePort}`,
+          privatePort,
+        });
+      }
+    }
+    this.#ports = ports;
+    const { namespace } = this.blueprint;
+    const named = namedServices(this.#appContainers().flatMap((container) => ruleTexts(this.#ruleFor(container))));
+    const services = this.blueprint.kind === "gateway" ? [] : this.#deps.world.services();
+    this.#links = linkServices(services, { namespace, domain: this.#deps.domain, named }, this.#deps.serviceAddresses);
+  }
+
+  #declaredPorts(): readonly { readonly container: string; readonly name: string; readonly port: number }[] {
+    const declared = this.#appContainers().flatMap((container) =>
+      (container.ports ?? [])
+        .filter((port) => (port.protocol ?? "TCP") === "TCP")
+        .map((port) => ({ container: container.name, name: port.name ?? "", port: port.containerPort })),
+    );
+    const known = new Set(declared.map(({ port }) => port));
+    const first = this.#appContainers()[0]?.name ?? "";
+    const extra = this.blueprint.extraPorts.filter((port) => !known.has(port));
+    return [...declared, ...extra.map((port) => ({ container: first, name: "", port }))];
+  }
+
+  #appContainers(): readonly Container[] {
+    return this.blueprint.spec.containers.filter((container) => !INJECTED.has(container.name));
+  }
+  #initContainers(): readonly Container[] {
+    return (this.blueprint.spec.initContainers ?? []).filter((container) => !INJECTED.has(container.name));
+  }
+  #ruleFor(container: Container): ImageRule | undefined {
+    return matchImage(this.#deps.rules(), container.image ?? "");
+  }
+
+  #facts(): PodFacts {
+    const { name, namespace, serviceAccount, labels, annotations } = this.blueprint;
+    return { name, namespace, uid: this.#uid, ip: this.address, serviceAccount, labels, annotations };
+  }
+
+  #proxyChanged(): void {
+    if (this.#proxy?.ready) this.#wakeWaiters();
+    this.#deps.onChange();
+  }
+
+  #wakeWaiters(): void {
+    const waiters = this.#proxyWaiters;
+    this.#proxyWaiters = [];
+    for (const wake of waiters) wake();
+  }
+
+  async #stop(appGraceMs: number, proxyGraceMs: number): Promise<void> {
+    this.markTerminating();
+    this.#joinedReady?.stop();
+    await Promise.all([
+      this.#init?.stop(appGraceMs),
+      ...this.#containers.map((container) => container.stop(appGraceMs)),
+    ]);
+    await this.#proxy?.stop(proxyGraceMs);
+    this.#deps.podAddresses.release(this.address);
+    for (const address of this.#links?.addresses ?? []) this.#deps.serviceAddresses.release(address);
+    for (const port of this.#ports) this.#deps.privatePorts.release(port.privatePort);
+    // Key, token and certificates of a pod that is gone are of no use to anybody.
+    await rm(this.#runDirectory, { recursive: true, force: true });
+  }
+}
+
+function ruleTexts(rule: ImageRule | undefined): readonly string[] {
+  return rule === undefined ? [] : [...rule.command, ...Object.values(rule.env)];
+}

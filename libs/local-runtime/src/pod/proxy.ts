@@ -1,0 +1,194 @@
+import { join } from "node:path";
+import { atomicWriteFile, ensureDirectory } from "@lateen/runtime";
+import { meshRestarts } from "../process/backoff.ts";
+import { ManagedProcess, type ProcessExit } from "../process/managed-process.ts";
+import type { PodDependencies } from "./dependencies.ts";
+import { checkContainer } from "./probe.ts";
+import { ReadinessLoop } from "./readiness.ts";
+import type { ServiceListener } from "./service-links.ts";
+import type { PodBlueprint, PodPort } from "./types.ts";
+
+const HEALTH_PORT = 15021;
+const EXPLICIT_PROXY_PORT = 15001;
+/** Added to gateway ports below 1024, which only root may bind. */
+const LOW_PORT_OFFSET = 10_000;
+
+/** What a pod's proxy needs to know about its pod. */
+export interface ProxyInput {
+  readonly blueprint: PodBlueprint;
+  readonly address: string;
+  readonly runDirectory: string;
+  readonly ports: readonly PodPort[];
+  readonly listeners: readonly ServiceListener[];
+}
+
+/** `http://ADDRESS:15001` */
+export function explicitProxyUrl(address: string): string {
+  return `http://${address}:${EXPLICIT_PROXY_PORT}`;
+}
+
+/** The sidecar (or gateway) process of one pod: its run directory, its process, its readiness. */
+export class PodProxy {
+  readonly #input: ProxyInput;
+  readonly #deps: PodDependencies;
+  readonly #process: ManagedProcess;
+  readonly #readiness: ReadinessLoop;
+  #lastExit: ProcessExit | undefined;
+
+  constructor(input: ProxyInput, deps: PodDependencies, onChange: () => void) {
+    this.#input = input;
+    this.#deps = deps;
+    const { namespace, name, workload } = input.blueprint;
+    this.#readiness = new ReadinessLoop({
+      clock: deps.clock,
+      // Once ready, what counts is whether the process lives; the slow check only notices a proxy that hangs.
+      timing: { periodMs: 5_000, timeoutMs: 2_000, successThreshold: 1, failureThreshold: 3 },
+      check: () => this.#check(),
+      onChange,
+    });
+    this.#process = new ManagedProcess({
+      name: `proxy of ${namespace}/${name}`,
+      kind: "own",
+      spec: async () => ({ argv: this.#argv(), env: this.#env() }),
+      restarts: meshRestarts,
+      clock: deps.clock,
+      ledger: deps.ledger,
+      setpriv: deps.setpriv,
+      onLine: (stream, line) =>
+        deps.onLine({ namespace, pod: name, workload, source: "proxy", container: "istio-proxy", stream, line }),
+      onStart: () => this.#readiness.start(),
+      onExit: (exit) => {
+        this.#lastExit = exit;
+        this.#readiness.stop();
+        onChange();
+      },
+    });
+  }
+
+  get ready(): boolean {
+    return this.#readiness.ready;
+  }
+  get restarts(): number {
+    return this.#process.restarts;
+  }
+  get pid(): number | undefined {
+    return this.#process.pid;
+  }
+  /** Why it is not ready. */
+  get reason(): string {
+    if (this.ready) return "";
+    if (this.#process.pid === undefined && this.#lastExit !== undefined) {
+      return `the proxy ended with ${describeExit(this.#lastExit)}`;
+    }
+    return `the proxy is starting${this.#readiness.reason === "" ? "" : ` (${this.#readiness.reason})`}`;
+  }
+
+  /** Writes the run directory and starts the process. */
+  async start(): Promise<void> {
+    await ensureDirectory(this.#input.runDirectory);
+    await Promise.all([
+      this.refreshToken(),
+      atomicWriteFile(join(this.#input.runDirectory, "root-cert.pem"), this.#deps.rootPem, 0o600),
+      atomicWriteFile(join(this.#input.runDirectory, "capture.json"), JSON.stringify(this.#capture(), null, 2), 0o600),
+    ]);
+    this.#process.start();
+  }
+
+  /** Writes a fresh projected token. */
+  async refreshToken(): Promise<void> {
+    const { namespace, serviceAccount, name } = this.#input.blueprint;
+    const token = this.#deps.mintToken({ namespace, serviceAccount, name });
+    await atomicWriteFile(join(this.#input.runDirectory, "token"), token, 0o600);
+  }
+
+  /** Ends the process; it is started again by its restart policy. */
+  restart(): void {
+    this.#process.kill("SIGTERM");
+  }
+
+  async stop(graceMs: number): Promise<void> {
+    this.#readiness.stop();
+    await this.#process.stop(graceMs);
+  }
+
+  #check() {
+    const { address } = this.#input;
+    return checkContainer(
+      { httpGet: { path: "/healthz/ready", port: HEALTH_PORT }, timeoutSeconds: 2 },
+      { host: address, portOf: () => HEALTH_PORT, firstPort: HEALTH_PORT, env: {}, cwd: "/" },
+    );
+  }
+
+  #argv(): readonly string[] {
+    const { address, runDirectory, blueprint } = this.#input;
+    const ports = this.#deps.controlPlane();
+    const discovery = `127.0.0.1:${ports?.xds ?? 15012}`;
+    const flags: Record<string, string> = {
+      role: blueprint.kind === "gateway" ? "router" : "sidecar",
+      "run-dir": runDirectory,
+      "discovery-address": discovery,
+      "ca-address": discovery,
+      "telemetry-address": `127.0.0.1:${ports?.als ?? 9091}`,
+      "server-name": "istiod.istio-system.svc",
+      capture: join(runDirectory, "capture.json"),
+      "admin-address": address,
+    };
+    return [...this.#deps.sidecar, ...Object.entries(flags).flatMap(([name, value]) => [`--${name}`, value])];
+  }
+
+  #env(): Record<string, string> {
+    const { blueprint, address, ports } = this.#input;
+    return {
+      ...Object.fromEntries(this.#deps.inherited),
+      POD_NAME: blueprint.name,
+      POD_NAMESPACE: blueprint.namespace,
+      INSTANCE_IP: address,
+      SERVICE_ACCOUNT: blueprint.serviceAccount,
+      TRUST_DOMAIN: this.#deps.trustDomain,
+      ISTIO_META_WORKLOAD_NAME: blueprint.workload,
+      ISTIO_META_CLUSTER_ID: this.#deps.clusterId,
+      ISTIO_META_MESH_ID: this.#deps.meshId,
+      ISTIO_METAJSON_LABELS: JSON.stringify(blueprint.labels),
+      ISTIO_META_POD_PORTS: JSON.stringify(
+        ports.map(({ name, container }) => ({ ...(name ? { name } : {}), containerPort: container, protocol: "TCP" })),
+      ),
+    };
+  }
+
+  #capture(): unknown {
+    const { blueprint, address, ports, listeners } = this.#input;
+    if (blueprint.kind === "gateway") {
+      // A gateway is reached from outside on 127.0.0.1; an egress gateway only from the mesh, at its own address.
+      const bindings = this.#deps.gatewayBindings(address);
+      const bindAddress = blueprint.labels.istio === "ingressgateway" ? "127.0.0.1" : address;
+      const bindMap = blueprint.labels.istio === "ingressgateway" ? bindings : [];
+      return { capture: { mode: "none" }, bindMap, bindAddress, lowPortOffset: LOW_PORT_OFFSET };
+    }
+    return {
+      capture: {
+        mode: "proxy-env",
+        address,
+        inbound: ports.map((port) => ({
+          containerPort: port.container,
+          appAddress: "127.0.0.1",
+          appPort: port.privatePort,
+        })),
+        explicitProxy: { address, port: EXPLICIT_PROXY_PORT },
+        services: listeners,
+      },
+      bindMap: [],
+      bindAddress: address,
+      lowPortOffset: LOW_PORT_OFFSET,
+    };
+  }
+}
+
+/** `code 1`, `signal SIGKILL` or why it could not start. */
+export function describeExit(exit: {
+  readonly code: number | null;
+  readonly signal: string | null;
+  readonly error?: string;
+}): string {
+  if (exit.error !== undefined) return `"${exit.error}"`;
+  return exit.signal === null ? `code ${exit.code}` : `signal ${exit.signal}`;
+}

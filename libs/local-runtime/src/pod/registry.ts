@@ -1,0 +1,78 @@
+import { atomicWriteFile } from "@lateen/runtime";
+import type { PodView } from "./types.ts";
+
+/** A pod as Kubernetes would show it: what the control plane reads of a running pod. */
+export function podObject(pod: PodView): Record<string, unknown> {
+  const revision = `${pod.workload}-${pod.templateHash}`;
+  const created = new Date(pod.createdAt).toISOString();
+  return {
+    apiVersion: "v1",
+    kind: "Pod",
+    metadata: {
+      name: pod.name,
+      namespace: pod.namespace,
+      labels: { ...pod.labels, "pod-template-hash": pod.templateHash, "security.istio.io/tlsMode": "istio" },
+      ...(Object.keys(pod.annotations).length > 0 ? { annotations: pod.annotations } : {}),
+      creationTimestamp: created,
+      ...(pod.phase === "Terminating" ? { deletionTimestamp: created } : {}),
+      ownerReferences: [{ apiVersion: "apps/v1", kind: "ReplicaSet", name: revision, controller: true }],
+    },
+    spec: {
+      serviceAccountName: pod.serviceAccount,
+      nodeName: "localhost",
+      containers: containersOf(pod),
+    },
+    status: {
+      phase: pod.phase === "Pending" ? "Pending" : "Running",
+      podIP: pod.address,
+      podIPs: [{ ip: pod.address }],
+      hostIP: "127.0.0.1",
+      // No message here: it changes with every check, and each change of the file is a push to every proxy.
+      conditions: [{ type: "Ready", status: pod.ready ? "True" : "False" }],
+    },
+  };
+}
+
+function containersOf(pod: PodView): readonly Record<string, unknown>[] {
+  const images = pod.images.length > 0 ? pod.images : [{ container: "istio-proxy", image: "" }];
+  return images.map(({ container, image }) => ({
+    name: container,
+    ...(image === "" ? {} : { image }),
+    ports: pod.containerPorts
+      .filter((port) => port.container === container)
+      .map(({ name, port }) => ({ ...(name === "" ? {} : { name }), containerPort: port, protocol: "TCP" })),
+  }));
+}
+
+/** Writes registry/pods.json: one write at a time, the last state always gets written, unchanged text never. */
+export class PodRegistryFile {
+  readonly #path: string;
+  #wanted: string | undefined;
+  #written: string | undefined;
+  #writing: Promise<void> | undefined;
+
+  constructor(path: string) {
+    this.#path = path;
+  }
+
+  /** Resolves when this state, or a later one, is in the file. */
+  write(pods: readonly PodView[]): Promise<void> {
+    this.#wanted = `${JSON.stringify({ apiVersion: "v1", kind: "List", items: pods.map(podObject) }, null, 1)}\n`;
+    this.#writing ??= this.#run();
+    return this.#writing;
+  }
+
+  async #run(): Promise<void> {
+    try {
+      while (this.#wanted !== undefined) {
+        const text = this.#wanted;
+        this.#wanted = undefined;
+        if (text === this.#written) continue;
+        await atomicWriteFile(this.#path, text, 0o600);
+        this.#written = text;
+      }
+    } finally {
+      this.#writing = undefined;
+    }
+  }
+}

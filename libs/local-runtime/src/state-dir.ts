@@ -1,0 +1,71 @@
+import { join } from "node:path";
+import { ensureDirectory } from "@lateen/runtime";
+import { socketPathTooLong } from "./errors.ts";
+
+/** Where everything of one mesh lives. All directories are 0700, all files 0600. */
+export interface StateDir {
+  readonly root: string;
+  readonly ca: string;
+  readonly tokenKey: string;
+  readonly tokenPub: string;
+  readonly rootCert: string;
+  readonly config: string;
+  readonly registry: string;
+  readonly podsFile: string;
+  readonly logs: string;
+  readonly pods: string;
+  readonly volumes: string;
+  readonly adminSocket: string;
+  readonly controlSocket: string;
+  readonly controlPlaneFile: string;
+  readonly meshFile: string;
+  readonly builtinFile: string;
+  /** What was started and has to be reaped when the supervisor was killed. */
+  readonly processesFile: string;
+}
+
+/** Longest path that fits into `sockaddr_un` everywhere (108 bytes on Linux, 104 on BSD). */
+const MAX_SOCKET_PATH = 103;
+
+/** The layout below `root`; touches nothing. */
+export function stateDir(root: string): StateDir {
+  const ca = join(root, "ca");
+  const registry = join(root, "registry");
+  return {
+    root,
+    ca,
+    tokenKey: join(root, "token-key.pem"),
+    tokenPub: join(root, "token-pub.pem"),
+    rootCert: join(ca, "root-cert.pem"),
+    config: join(root, "config"),
+    registry,
+    podsFile: join(registry, "pods.json"),
+    logs: join(root, "logs"),
+    pods: join(root, "pods"),
+    volumes: join(root, "volumes"),
+    adminSocket: join(root, "admin.sock"),
+    controlSocket: join(root, "control.sock"),
+    controlPlaneFile: join(root, "control-plane.json"),
+    meshFile: join(root, "mesh.json"),
+    builtinFile: join(root, "builtin.yaml"),
+    processesFile: join(root, "processes.json"),
+  };
+}
+
+/** `$LATEEN_HOME/MESH`, by default `~/.lateen/MESH`. */
+export function stateRootOf(mesh: string, env: Readonly<Record<string, string | undefined>>, home: string): string {
+  return join(env.LATEEN_HOME || join(home, ".lateen"), mesh);
+}
+
+/**
+ * Makes the directories.
+ * @throws LTN7007 when the socket's path would be too long.
+ */
+export async function createStateDir(root: string): Promise<StateDir> {
+  const layout = stateDir(root);
+  if (Buffer.byteLength(layout.controlSocket) > MAX_SOCKET_PATH) throw socketPathTooLong(layout.controlSocket);
+  for (const directory of [root, layout.ca, layout.config, layout.registry, layout.logs, layout.pods, layout.volumes]) {
+    await ensureDirectory(directory, 0o700);
+  }
+  return layout;
+}

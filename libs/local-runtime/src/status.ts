@@ -1,0 +1,123 @@
+import type { Gateway } from "@lateen/mesh-model";
+import type { RejectedView } from "./events.ts";
+import { egressGateway, type GatewayFlavor, ingressGateway, selects, servedAt } from "./gateways.ts";
+import type { PodView } from "./pod/types.ts";
+
+/** What `lateen status -o json` prints. */
+export interface StatusReport {
+  readonly ready: boolean;
+  readonly revision: number;
+  readonly mesh: string;
+  readonly controlPlane: { readonly ready: boolean; readonly ports: Readonly<Record<string, number>> };
+  readonly workloads: readonly WorkloadStatus[];
+  readonly gateways: readonly GatewayStatus[];
+  readonly rejected: readonly RejectedView[];
+  /** What keeps the mesh from being ready, and what people should know. */
+  readonly warnings: readonly string[];
+}
+
+export interface WorkloadStatus {
+  readonly namespace: string;
+  readonly pod: string;
+  readonly workload: string;
+  readonly serviceAccount: string;
+  readonly ready: boolean;
+  readonly address: string;
+  readonly ports: readonly { readonly container: number; readonly sidecar: string; readonly private: string }[];
+  readonly synced: boolean;
+  readonly phase: PodView["phase"];
+  readonly reason: string;
+  readonly restarts: number;
+  readonly createdAt: string;
+}
+
+export interface GatewayStatus {
+  readonly namespace: string;
+  readonly name: string;
+  readonly ports: readonly { readonly port: number; readonly listen: string }[];
+  readonly pod: string;
+  readonly address: string;
+  readonly ready: boolean;
+  readonly synced: boolean;
+  readonly reason: string;
+}
+
+export interface StatusInput {
+  readonly mesh: string;
+  readonly revision: number;
+  readonly configLoaded: boolean;
+  readonly controlPlane: StatusReport["controlPlane"];
+  readonly pods: readonly PodView[];
+  readonly gateways: readonly Gateway[];
+  readonly ingressPort: number;
+  readonly rejected: readonly RejectedView[];
+  readonly warnings: readonly string[];
+  /** Whether a proxy has acked the current configuration. */
+  readonly synced: (pod: { readonly namespace: string; readonly name: string }) => boolean;
+}
+
+/** The report of a moment. Ready: the control plane serves, and every pod that is not on its way out is ready. */
+export function statusReport(input: StatusInput): StatusReport {
+  const { pods, controlPlane, configLoaded } = input;
+  const lasting = pods.filter((pod) => pod.phase !== "Terminating");
+  return {
+    ready: controlPlane.ready && configLoaded && lasting.length > 0 && lasting.every((pod) => pod.ready),
+    revision: input.revision,
+    mesh: input.mesh,
+    controlPlane,
+    workloads: pods.filter((pod) => pod.kind !== "gateway").map((pod) => workloadStatus(pod, input)),
+    gateways: pods.filter((pod) => pod.kind === "gateway").map((pod) => gatewayStatus(pod, input)),
+    rejected: input.rejected,
+    warnings: input.warnings,
+  };
+}
+
+function workloadStatus(pod: PodView, input: StatusInput): WorkloadStatus {
+  return {
+    namespace: pod.namespace,
+    pod: pod.name,
+    workload: pod.workload,
+    serviceAccount: pod.serviceAccount,
+    ready: pod.ready,
+    address: pod.address,
+    ports: pod.ports.map((port) => ({ container: port.container, sidecar: port.sidecar, private: port.private })),
+    synced: input.synced(pod),
+    phase: pod.phase,
+    reason: pod.reason,
+    restarts: pod.restarts,
+    createdAt: new Date(pod.createdAt).toISOString(),
+  };
+}
+
+function gatewayStatus(pod: PodView, input: StatusInput): GatewayStatus {
+  const flavor = pod.workload === ingressGateway.name ? ingressGateway : egressGateway;
+  return {
+    namespace: pod.namespace,
+    name: pod.workload,
+    ports: gatewayPorts(pod, flavor, input),
+    pod: pod.name,
+    address: pod.address,
+    ready: pod.ready,
+    synced: input.synced(pod),
+    reason: pod.reason,
+  };
+}
+
+function gatewayPorts(pod: PodView, flavor: GatewayFlavor, input: StatusInput): GatewayStatus["ports"] {
+  const numbers = new Set<number>();
+  for (const gateway of input.gateways) {
+    if (!selects(gateway, flavor)) continue;
+    for (const server of gateway.spec.servers ?? []) numbers.add(server.port.number);
+  }
+  return [...numbers]
+    .sort((a, b) => a - b)
+    .map((port) => ({
+      port,
+      listen: flavor === ingressGateway ? servedAt(port, input.ingressPort) : egressAt(pod, port),
+    }));
+}
+
+function egressAt(pod: PodView, port: number): string {
+  const target = egressGateway.ports.find((candidate) => candidate.port === port)?.targetPort;
+  return `${pod.address}:${target ?? (port < 1024 ? port + 10_000 : port)}`;
+}

@@ -1,0 +1,454 @@
+import { connect } from "node:net";
+import { dirname, resolve } from "node:path";
+import { type CancelTimer, messageOf, Scope } from "@lateen/kernel";
+import type { AcceptedObject, StateDelta } from "@lateen/ports";
+import { atomicWriteFile } from "@lateen/runtime";
+import { serveAdmin } from "./admin/server.ts";
+import { builtinDocuments } from "./builtin.ts";
+import { type RootNamespaceFacts, scanRootNamespace } from "./config-files.ts";
+import { ControlPlane } from "./control-plane.ts";
+import { ingressPortBusy, meshAlreadyRunning } from "./errors.ts";
+import type { RejectedView } from "./events.ts";
+import { egressGateway, ingressBindings, selects } from "./gateways.ts";
+import { loadMeshIdentity, type MeshIdentity, TOKEN_TTL_SECONDS } from "./identity.ts";
+import { type ClaimedBlock, claimAddressBlock, freePort, PrivatePorts, probePort } from "./net/loopback.ts";
+import type { SupervisorOptions } from "./options.ts";
+import type { ControlPlanePorts, PodDependencies, PodLine } from "./pod/dependencies.ts";
+import { inheritedEnvironment } from "./pod/environment.ts";
+import { type ImageRule, imageRules } from "./pod/image-match.ts";
+import { PodRegistryFile } from "./pod/registry.ts";
+import { PodSet } from "./pod-set.ts";
+import { ProcessLedger, reapLeftovers } from "./process/ledger.ts";
+import { LogBook } from "./process/log-book.ts";
+import { findSetpriv } from "./process/setpriv.ts";
+import { StartGate } from "./process/start-gate.ts";
+import { parseRejected } from "./rejected.ts";
+import { createStateDir, type StateDir } from "./state-dir.ts";
+import { type StatusReport, statusReport } from "./status.ts";
+import { parseSynced } from "./syncz.ts";
+import { World } from "./world.ts";
+
+const CLUSTER_ID = "local";
+const DOMAIN = "cluster.local";
+/** How often galley is asked for what it rejected; a rejection alone changes nothing that would be announced. */
+const REJECTED_POLL_MS = 700;
+const DEFAULT_INGRESS_PORT = 8080;
+
+/** A running mesh. */
+export interface Supervisor {
+  readonly state: StateDir;
+  readonly ingressPort: number;
+  readonly pods: PodSet;
+  readonly controlPlane: ControlPlane;
+  readonly world: World;
+  readonly logs: LogBook;
+  status(): Promise<StatusReport>;
+  /** Ends everything in order; safe to call twice. */
+  stop(): Promise<void>;
+  /** Resolves when everything has ended, whoever asked for it. */
+  readonly stopped: Promise<void>;
+}
+
+/**
+ * Starts a mesh on this machine and keeps it running. Resolves once the control plane and gateway are started and the admin socket
+ * answers; the event `ready` tells when all pods serve.
+ * @throws LTN7001 when this mesh runs already, LTN7002 without pod addresses, LTN7004 when the ingress port is busy.
+ */
+export async function createSupervisor(options: SupervisorOptions): Promise<Supervisor> {
+  const state = await createStateDir(options.stateRoot);
+  if (await answers(state.adminSocket)) throw meshAlreadyRunning(options.mesh, state.adminSocket);
+  const reaped = reapLeftovers(state.processesFile);
+  if (reaped.length > 0) {
+    options.observe({ type: "notice", level: "warn", message: `ended ${reaped.length} processes of an earlier run` });
+  }
+  const loopback = (await probePort("::1", 0)) === "absent" ? ["127.0.0.1"] : ["127.0.0.1", "::1"];
+  const [ingressPort, facts, block] = await Promise.all([
+    chooseIngressPort(options, loopback),
+    scanRootNamespace(options.configPaths),
+    claimAddressBlock(state.root),
+  ]);
+  const identity = await loadMeshIdentity(state, facts.trustDomain, options.clock);
+  const mesh = new LocalMesh(options, { state, ingressPort, loopback, facts, block, identity });
+  await mesh.start();
+  return mesh;
+}
+
+interface Prepared {
+  readonly state: StateDir;
+  readonly ingressPort: number;
+  readonly loopback: readonly string[];
+  readonly facts: RootNamespaceFacts;
+  readonly block: ClaimedBlock;
+  readonly identity: MeshIdentity;
+}
+
+class LocalMesh implements Supervisor {
+  readonly state: StateDir;
+  readonly ingressPort: number;
+  readonly world = new World();
+  readonly controlPlane: ControlPlane;
+  readonly pods: PodSet;
+  readonly logs: LogBook;
+  readonly stopped: Promise<void>;
+  readonly #options: SupervisorOptions;
+  readonly #prepared: Prepared;
+  readonly #registry: PodRegistryFile;
+  readonly #scope = new Scope();
+  #settleStopped: () => void = () => {};
+  #stopping: Promise<void> | undefined;
+  #facts: RootNamespaceFacts;
+  #builtin = "";
+  #rules: readonly ImageRule[] = [];
+  #rulesLoaded = false;
+  #rejected: readonly RejectedView[] = [];
+  #knownRejections = new Set<string>();
+  #watchScope: Scope | undefined;
+  #watchedPort = 0;
+  #proxyPorts = "";
+  #pending: CancelTimer | undefined;
+  #progress = "";
+  #announced = false;
+  #warnings: readonly string[] = [];
+
+  constructor(options: SupervisorOptions, prepared: Prepared) {
+    this.#options = options;
+    this.#prepared = prepared;
+    this.#facts = prepared.facts;
+    this.state = prepared.state;
+    this.ingressPort = prepared.ingressPort;
+    this.#registry = new PodRegistryFile(this.state.podsFile);
+    this.logs = new LogBook(this.state.logs);
+    this.stopped = new Promise((settle) => {
+      this.#settleStopped = settle;
+    });
+    const ledger = new ProcessLedger(this.state.processesFile);
+    const inherited = inheritedEnvironment(options.env);
+    // Commands say `node`: they get the one that runs us, which is known to be recent enough.
+    inherited.set("PATH", `${dirname(process.execPath)}:${inherited.get("PATH") ?? "/usr/bin:/bin"}`);
+    this.controlPlane = new ControlPlane({
+      command: options.controlPlane,
+      state: this.state,
+      configPaths: [this.state.builtinFile, ...options.configPaths],
+      clusterId: CLUSTER_ID,
+      inherited,
+      clock: options.clock,
+      ledger,
+      logger: options.logger,
+      onLine: (stream, line) => {
+        this.logs.write("control-plane", line);
+        options.observe({ type: "control-plane-line", stream, line });
+      },
+      onReady: (ports) => this.#controlPlaneReady(ports),
+      onDown: () => this.#changed(),
+    });
+    this.pods = new PodSet({
+      deps: this.#podDependencies(ledger, inherited),
+      random: options.random,
+      logger: options.logger,
+      deregisterMs: options.deregisterMs ?? 500,
+      onChange: () => this.#changed(),
+    });
+  }
+
+  async start(): Promise<void> {
+    const { clock } = this.#options;
+    try {
+      await Promise.all([this.#writeBuiltin(), this.#registry.write([]), this.#writeMeshFile()]);
+      this.controlPlane.start();
+      await serveAdmin(this, { scope: this.#scope, logger: this.#options.logger, path: this.state.adminSocket });
+      this.#scope.defer(clock.every(REJECTED_POLL_MS, () => void this.#pollRejected()));
+      this.#scope.defer(clock.every((TOKEN_TTL_SECONDS * 1000) / 2, () => void this.#refreshTokens()));
+      this.#changed();
+    } catch (error) {
+      await this.stop();
+      throw error;
+    }
+  }
+
+  async status(): Promise<StatusReport> {
+    const [syncz, rejected] = await Promise.all([
+      this.controlPlane.read("/debug/syncz"),
+      this.controlPlane.read("/config/rejected"),
+    ]);
+    if (rejected !== undefined) this.#rejected = parseRejected(rejected);
+    const synced = parseSynced(syncz);
+    return statusReport({
+      mesh: this.#options.mesh,
+      revision: this.world.revision,
+      configLoaded: this.world.loaded && this.#rulesLoaded,
+      controlPlane: { ready: this.controlPlane.ready, ports: { ...this.controlPlane.ports } },
+      pods: this.pods.views(),
+      gateways: this.world.gateways(),
+      ingressPort: this.ingressPort,
+      rejected: this.#rejected,
+      warnings: this.#warnings,
+      synced: (pod) => synced.has(`${pod.namespace}/${pod.name}`),
+    });
+  }
+
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stop();
+    return this.#stopping;
+  }
+
+  async #stop(): Promise<void> {
+    const graceMs = this.#options.stopGraceMs ?? 3_000;
+    this.#pending?.();
+    try {
+      await this.#watchScope?.close();
+      await this.pods.close(graceMs);
+      await this.controlPlane.stop(graceMs);
+      await this.#scope.close();
+      await this.#registry.write([]);
+      await this.#prepared.block.release();
+      await this.logs.close();
+      reapLeftovers(this.state.processesFile);
+    } finally {
+      this.#settleStopped();
+    }
+  }
+
+  #podDependencies(ledger: ProcessLedger, inherited: ReadonlyMap<string, string>): PodDependencies {
+    const { clock, sidecar, mesh, env, parallelStarts } = this.#options;
+    const { block, identity, facts, loopback } = this.#prepared;
+    return {
+      clock,
+      state: this.state,
+      world: this.world,
+      podAddresses: block.block.pods,
+      serviceAddresses: block.block.services,
+      privatePorts: new PrivatePorts(this.state.root),
+      ledger,
+      setpriv: findSetpriv(env.PATH ?? "", process.platform),
+      startGate: new StartGate(parallelStarts ?? 4),
+      inherited,
+      sidecar,
+      clusterId: CLUSTER_ID,
+      meshId: mesh,
+      trustDomain: facts.trustDomain,
+      domain: DOMAIN,
+      rootPem: identity.rootPem,
+      rules: () => this.#rules,
+      controlPlane: () => this.controlPlane.ports,
+      gatewayBindings: (address) => ingressBindings(this.ingressPort, loopback, address),
+      mintToken: (pod) => identity.mint(pod),
+      onChange: () => this.#changed(),
+      onLine: (line) => this.#line(line),
+    };
+  }
+
+  #controlPlaneReady(ports: ControlPlanePorts): void {
+    void this.#writeMeshFile();
+    this.#watch(ports.config);
+    // A control plane that came back on other ports has to be told to the proxies, which know only the old ones.
+    const proxyPorts = `${ports.xds}/${ports.als}`;
+    if (this.#proxyPorts !== "" && this.#proxyPorts !== proxyPorts)
+      for (const pod of this.pods.pods()) pod.restartProxy();
+    this.#proxyPorts = proxyPorts;
+    this.#changed();
+  }
+
+  #watch(port: number): void {
+    if (this.#watchedPort === port || this.#stopping !== undefined) return;
+    void this.#watchScope?.close();
+    this.#watchedPort = port;
+    this.#watchScope = new Scope();
+    const { identity } = this.#prepared;
+    const who = { namespace: "istio-system", serviceAccount: "lateen-supervisor", name: "lateen-supervisor" };
+    this.#options.watchConfig(
+      this.#watchScope,
+      {
+        address: `127.0.0.1:${port}`,
+        serverName: "istiod.istio-system.svc",
+        identity: () => ({ rootPem: identity.rootPem, token: identity.mint(who) }),
+      },
+      (delta) => this.#receive(delta),
+      (state) => {
+        if (!state.connected) this.#options.logger.debug({ event: "config.disconnected", reason: state.reason });
+      },
+    );
+  }
+
+  #receive(delta: StateDelta<AcceptedObject>): void {
+    const first = !this.world.loaded;
+    const { changed, removed } = this.world.apply(delta);
+    if (!first && changed.length + removed.length > 0) {
+      this.#options.observe({
+        type: "config",
+        revision: delta.revision,
+        changed: changed.map((object) => `${object.kind}/${object.metadata.name}.${object.metadata.namespace}`),
+        removed,
+      });
+    }
+    const runtimes =
+      changed.some((o) => o.kind === "LocalRuntime") || removed.some((key) => key.startsWith("LocalRuntime/"));
+    if (first || runtimes) void this.#loadRules();
+    if (changed.some((o) => o.kind === "Gateway") || removed.some((key) => key.startsWith("Gateway/"))) {
+      void this.#writeBuiltin();
+    }
+    if (!first && [...changed.map((o) => o.kind as string), ...removed].some((kind) => kind.startsWith("ConfigMap"))) {
+      void this.#rescan();
+    }
+    void this.#pollRejected();
+    this.#changed();
+  }
+
+  /** Reads where the LocalRuntime documents came from: their commands are relative to those files. */
+  async #loadRules(): Promise<void> {
+    const bases = new Map<string, string>();
+    const answer = await this.controlPlane.read("/config/objects?kind=LocalRuntime");
+    for (const { key, file } of objectFiles(answer)) bases.set(key, dirname(resolve(file)));
+    this.#rules = imageRules(
+      this.world.localRuntimes(),
+      (runtime) => bases.get(`${runtime.metadata.namespace}/${runtime.metadata.name}`) ?? process.cwd(),
+    );
+    this.#rulesLoaded = true;
+    this.#changed();
+  }
+
+  get #egressWanted(): boolean {
+    return this.world.gateways().some((gateway) => selects(gateway, egressGateway));
+  }
+
+  async #writeBuiltin(): Promise<void> {
+    const { keys, trustDomain } = this.#facts;
+    const text = builtinDocuments({ userKeys: keys, trustDomain, egress: this.#egressWanted });
+    if (text === this.#builtin) return;
+    this.#builtin = text;
+    await atomicWriteFile(this.state.builtinFile, text, 0o600);
+  }
+
+  /** The user's files may now define an object that was built in, or not any more. */
+  async #rescan(): Promise<void> {
+    try {
+      this.#facts = await scanRootNamespace(this.#options.configPaths);
+      await this.#writeBuiltin();
+    } catch (error) {
+      this.#options.logger.warn({ event: "config.scan_failed", error: messageOf(error) });
+    }
+  }
+
+  async #writeMeshFile(): Promise<void> {
+    const { block } = this.#prepared;
+    const content = {
+      mesh: this.#options.mesh,
+      pid: process.pid,
+      ingressPort: this.ingressPort,
+      addressBlock: block.block.marker,
+      controlPlane: this.controlPlane.ports ?? null,
+    };
+    await atomicWriteFile(this.state.meshFile, `${JSON.stringify(content, null, 2)}\n`, 0o600);
+  }
+
+  async #pollRejected(): Promise<void> {
+    if (!this.controlPlane.ready || this.#stopping !== undefined) return;
+    const answer = await this.controlPlane.read("/config/rejected");
+    if (answer === undefined) return;
+    this.#rejected = parseRejected(answer);
+    const keys = new Set<string>();
+    let conflict = false;
+    for (const rejected of this.#rejected) {
+      const key = JSON.stringify(rejected);
+      keys.add(key);
+      if (this.#knownRejections.has(key)) continue;
+      this.#options.observe({ type: "rejected", rejected });
+      conflict ||= rejected.namespace === "istio-system";
+    }
+    this.#knownRejections = keys;
+    if (conflict) await this.#rescan();
+  }
+
+  async #refreshTokens(): Promise<void> {
+    for (const pod of this.pods.pods()) {
+      try {
+        await pod.refreshToken();
+      } catch (error) {
+        this.#options.logger.warn({ event: "token.refresh_failed", pod: pod.blueprint.name, error: messageOf(error) });
+      }
+    }
+  }
+
+  /** Something changed; everything that follows from it happens once per turn of the event loop. */
+  #changed(): void {
+    if (this.#pending !== undefined || this.#stopping !== undefined) return;
+    this.#pending = this.#options.clock.after(0, () => {
+      this.#pending = undefined;
+      this.#settle();
+    });
+  }
+
+  #settle(): void {
+    if (this.world.loaded && this.#rulesLoaded) {
+      this.pods.reconcile(this.world.deployments(), { egress: this.#egressWanted });
+    } else {
+      this.pods.reconcileGateways();
+    }
+    const views = this.pods.views();
+    this.#registry.write(views).catch((error) => {
+      this.#options.logger.error({ event: "registry.write_failed", error: messageOf(error) });
+    });
+    this.#tellProgress();
+  }
+
+  #tellProgress(): void {
+    const views = this.pods.views().filter((pod) => pod.phase !== "Terminating");
+    const waiting = views.filter((pod) => !pod.ready).map(({ workload, reason }) => ({ name: workload, reason }));
+    if (!this.world.loaded) waiting.unshift({ name: "control-plane", reason: "starting" });
+    const progress = JSON.stringify(waiting);
+    if (progress === this.#progress) return;
+    this.#progress = progress;
+    this.#options.observe({
+      type: "progress",
+      ready: views.filter((pod) => pod.ready).length,
+      total: views.length,
+      waiting,
+    });
+    if (waiting.length > 0 || this.#announced || !this.#rulesLoaded) return;
+    this.#announced = true;
+    this.#options.observe({ type: "ready" });
+  }
+
+  #line(line: PodLine): void {
+    this.logs.write(line.source === "app" ? line.pod : `${line.pod}.istio-proxy`, line.line);
+    this.#options.observe({ type: "line", line });
+  }
+}
+
+async function chooseIngressPort(options: SupervisorOptions, loopback: readonly string[]): Promise<number> {
+  const wanted = options.ingressPort ?? DEFAULT_INGRESS_PORT;
+  if (wanted === 0) return freePort(loopback);
+  const states = await Promise.all(loopback.map((address) => probePort(address, wanted)));
+  if (states.every((state) => state === "free")) return wanted;
+  if (options.ingressPort !== undefined) throw ingressPortBusy(wanted);
+  const port = await freePort(loopback);
+  options.observe({
+    type: "notice",
+    level: "warn",
+    message: `port ${wanted} is busy, the ingress gateway takes ${port}`,
+  });
+  return port;
+}
+
+/** Whether somebody listens on a unix socket. */
+function answers(path: string): Promise<boolean> {
+  return new Promise((settle) => {
+    const socket = connect(path);
+    socket.once("connect", () => {
+      socket.destroy();
+      settle(true);
+    });
+    socket.once("error", () => settle(false));
+  });
+}
+
+function objectFiles(answer: unknown): readonly { readonly key: string; readonly file: string }[] {
+  const list = typeof answer === "object" && answer !== null && "objects" in answer ? answer.objects : undefined;
+  if (!Array.isArray(list)) return [];
+  return list.flatMap(
+    (entry: { object?: { metadata?: { namespace?: string; name?: string } }; file?: string; ownerFile?: string }) => {
+      const file = entry.ownerFile ?? entry.file;
+      const { namespace = "default", name = "" } = entry.object?.metadata ?? {};
+      return file === undefined ? [] : [{ key: `${namespace}/${name}`, file }];
+    },
+  );
+}

@@ -1,0 +1,112 @@
+import {
+  type ConfigMap,
+  type Deployment,
+  type Gateway,
+  type KindName,
+  keyOf,
+  type LocalRuntime,
+  parseResourceKey,
+  type Resource,
+  type ResourceKey,
+  type Service,
+} from "@lateen/mesh-model";
+import type { AcceptedObject, StateDelta } from "@lateen/ports";
+
+/** The accepted configuration as the supervisor holds it: galley's deltas folded, nothing computed. */
+export class World {
+  readonly #byKind = new Map<KindName, Map<ResourceKey, Resource>>();
+  #revision = 0;
+  #loaded = false;
+
+  /** Galley's revision that is in here. */
+  get revision(): number {
+    return this.#revision;
+  }
+
+  /** Whether the first snapshot has come. */
+  get loaded(): boolean {
+    return this.#loaded;
+  }
+
+  /** Takes a delta over; a snapshot replaces everything. Returns the objects that are new or different, and those that went. */
+  apply(delta: StateDelta<AcceptedObject>): {
+    readonly changed: readonly Resource[];
+    readonly removed: readonly ResourceKey[];
+  } {
+    const removed = delta.removed.map((key) => key as ResourceKey);
+    if (delta.snapshot) {
+      const present = new Set(delta.upserted.map((entry) => entry.key));
+      for (const [key] of this.entries()) if (!present.has(key)) removed.push(key);
+    }
+    for (const key of removed) this.#delete(key);
+    const changed: Resource[] = [];
+    for (const { value } of delta.upserted) {
+      const { object } = value;
+      const kind = this.#kind(object.kind);
+      const key = keyOf(object);
+      const old = kind.get(key);
+      if (old !== undefined && JSON.stringify(old) === JSON.stringify(object)) continue;
+      kind.set(key, object);
+      changed.push(object);
+    }
+    this.#revision = delta.revision;
+    this.#loaded = true;
+    return { changed, removed };
+  }
+
+  *entries(): IterableIterator<[ResourceKey, Resource]> {
+    for (const kind of this.#byKind.values()) yield* kind;
+  }
+
+  deployments(): readonly Deployment[] {
+    return this.#all("Deployment") as readonly Deployment[];
+  }
+  services(namespace?: string): readonly Service[] {
+    const all = this.#all("Service") as readonly Service[];
+    return namespace === undefined ? all : all.filter((service) => service.metadata.namespace === namespace);
+  }
+  gateways(): readonly Gateway[] {
+    return this.#all("Gateway") as readonly Gateway[];
+  }
+  localRuntimes(): readonly LocalRuntime[] {
+    return this.#all("LocalRuntime") as readonly LocalRuntime[];
+  }
+  service(namespace: string, name: string): Service | undefined {
+    return this.#find("Service", namespace, name) as Service | undefined;
+  }
+  configMap(namespace: string, name: string): ConfigMap | undefined {
+    return this.#find("ConfigMap", namespace, name) as ConfigMap | undefined;
+  }
+  secret(namespace: string, name: string): Resource<"Secret"> | undefined {
+    return this.#find("Secret", namespace, name) as Resource<"Secret"> | undefined;
+  }
+  /** `default` is there in every namespace, as Kubernetes makes it. */
+  hasServiceAccount(namespace: string, name: string): boolean {
+    return name === "default" || this.#find("ServiceAccount", namespace, name) !== undefined;
+  }
+  has(kind: KindName, namespace: string, name: string): boolean {
+    return this.#find(kind, namespace, name) !== undefined;
+  }
+
+  #all(kind: KindName): readonly Resource[] {
+    return [...this.#kind(kind).values()];
+  }
+
+  #find(kind: KindName, namespace: string, name: string): Resource | undefined {
+    return this.#kind(kind).get(`${kind}/${namespace}/${name}` as ResourceKey);
+  }
+
+  #kind(kind: KindName): Map<ResourceKey, Resource> {
+    let found = this.#byKind.get(kind);
+    if (found === undefined) {
+      found = new Map();
+      this.#byKind.set(kind, found);
+    }
+    return found;
+  }
+
+  #delete(key: ResourceKey): void {
+    const parsed = parseResourceKey(key);
+    if (parsed !== undefined) this.#byKind.get(parsed.kind)?.delete(key);
+  }
+}
