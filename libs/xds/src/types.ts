@@ -17,6 +17,8 @@ export interface EncodedResource {
 export interface StreamSource {
   /** Configuration revision that the answers below realise; never falls. */
   revision(): number;
+  /** What clients and logs see as the version, e.g. `12/340`. Default: the revision. */
+  versionInfo?(): string;
   /** All resources of the type, or with `names` only those; names that do not exist are left out. */
   resources(typeUrl: string, names?: ReadonlySet<string>): ReadonlyMap<string, EncodedResource>;
 }
@@ -85,4 +87,6 @@ export interface StreamStatus {
   readonly types: Readonly<Record<string, TypeStatus>>;
   /** Highest revision at which everything asked for was acknowledged; undefined before that happened. */
   readonly settledRevision: number | undefined;
+  /** Nothing to send, nothing outstanding, nothing refused right now. */
+  readonly clean: boolean;
 }

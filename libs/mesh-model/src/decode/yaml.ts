@@ -1,11 +1,15 @@
+import { err, ok, type Result } from "@lateen/kernel";
 import {
+  Composer,
+  type CST,
   isAlias,
   isMap,
   isScalar,
   isSeq,
+  Lexer,
   LineCounter,
   type Pair,
-  parseDocument,
+  Parser,
   type Scalar,
   type YAMLMap,
 } from "yaml";
@@ -38,18 +42,22 @@ export function parseYaml(file: string, source: DocumentText): YamlResult {
   };
   const start: Origin = { file, line: source.line + 1, column: 1 };
   try {
-    const parsed = parseDocument(source.text, {
-      lineCounter: lines,
-      // Duplicates are found below; the library's own check is quadratic.
-      uniqueKeys: false,
-      prettyErrors: false,
-      logLevel: "silent",
-      schema: "core",
-    });
+    const tokens = tokenize(source.text, lines);
+    if (!tokens.ok) {
+      return { ok: false, problems: [{ ...tokens.error, origin: at(tokens.error.offset) }], partial: undefined };
+    }
+    // Duplicates are found below; the library's own check is quadratic.
+    const composer = new Composer({ uniqueKeys: false, prettyErrors: false, logLevel: "silent", schema: "core" });
+    const [parsed, second] = composer.compose(tokens.value, true, source.text.length);
+    if (parsed === undefined) return { ok: true, document: { value: null, locate: () => start } };
     const problems: YamlProblem[] = [
       ...parsed.errors,
       ...parsed.warnings.filter((warning) => warning.code === "TAG_RESOLVE_FAILED"),
     ].map((error) => ({ code: codes.syntax, message: lowerFirst(error.message), origin: at(error.pos[0]) }));
+    if (second !== undefined) {
+      const message = "a second document begins here without ---";
+      problems.push({ code: codes.syntax, message, origin: at(second.range[0]) });
+    }
     const reader = new Reader(at, start);
     const value = reader.read(parsed.contents);
     const document = { value, locate: reader.locator(parsed.contents) };
@@ -63,6 +71,35 @@ export function parseYaml(file: string, source: DocumentText): YamlResult {
         : `cannot be read as YAML: ${String(error)}`;
     return { ok: false, problems: [{ code: codes.bounds, message, origin: start }], partial: undefined };
   }
+}
+
+/**
+ * The library's tokens, refused as soon as collections nest too deeply: its composer recurses, so on hostile input the stack
+ * or the heap would end before a check on the finished tree is reached.
+ */
+function tokenize(
+  text: string,
+  lines: LineCounter,
+): Result<readonly CST.Token[], { code: string; message: string; offset: number }> {
+  const parser = new Parser(lines.addNewLine);
+  lines.addNewLine(0);
+  const tokens: CST.Token[] = [];
+  let errors = 0;
+  for (const lexeme of new Lexer().lex(text)) {
+    for (const token of parser.next(lexeme)) {
+      tokens.push(token);
+      if (token.type === "error") errors++;
+    }
+    // One level of the stack is the document itself, one the value being read.
+    if (parser.stack.length > limits.depth + 2) {
+      return err({ code: codes.bounds, message: `nested deeper than ${limits.depth} levels`, offset: parser.offset });
+    }
+    if (errors > limits.findings) {
+      return err({ code: codes.syntax, message: "this is not YAML", offset: 0 });
+    }
+  }
+  tokens.push(...parser.end());
+  return ok(tokens);
 }
 
 /** Turns the library's tree into plain JSON the way Kubernetes reads YAML, within bounds. */

@@ -2,23 +2,36 @@ import type { ObjectMeta } from "../metadata.ts";
 import type { Infer, ObjectNode, Schema } from "../schema/index.ts";
 import type { Check } from "../validation/check.ts";
 import { authorizationPolicyBody } from "./authorization-policy/schema.ts";
+import { validateAuthorizationPolicy } from "./authorization-policy/validate.ts";
 import { configMapBody } from "./config-map/schema.ts";
 import { deploymentBody } from "./deployment/schema.ts";
+import { validateDeployment } from "./deployment/validate.ts";
 import { destinationRuleBody } from "./destination-rule/schema.ts";
+import { validateDestinationRule } from "./destination-rule/validate.ts";
 import { endpointSliceBody } from "./endpoint-slice/schema.ts";
 import { endpointsBody } from "./endpoints/schema.ts";
 import { gatewayBody } from "./gateway/schema.ts";
+import { validateGateway } from "./gateway/validate.ts";
 import { localRuntimeBody } from "./local-runtime/schema.ts";
+import { validateLocalRuntime } from "./local-runtime/validate.ts";
 import { namespaceBody } from "./namespace/schema.ts";
 import { peerAuthenticationBody } from "./peer-authentication/schema.ts";
+import { validatePeerAuthentication } from "./peer-authentication/validate.ts";
 import { podBody } from "./pod/schema.ts";
+import { validatePod } from "./pod/validate.ts";
 import { secretBody } from "./secret/schema.ts";
+import { normalizeSecret, validateSecret } from "./secret/validate.ts";
 import { serviceBody } from "./service/schema.ts";
+import { validateService } from "./service/validate.ts";
 import { serviceAccountBody } from "./service-account/schema.ts";
 import { serviceEntryBody } from "./service-entry/schema.ts";
+import { validateServiceEntry } from "./service-entry/validate.ts";
 import { sidecarBody } from "./sidecar/schema.ts";
+import { validateSidecar } from "./sidecar/validate.ts";
 import { virtualServiceBody } from "./virtual-service/schema.ts";
+import { validateVirtualService } from "./virtual-service/validate.ts";
 import { workloadEntryBody } from "./workload-entry/schema.ts";
+import { validateWorkloadEntry } from "./workload-entry/validate.ts";
 
 /** What is true of a kind besides its fields. `body` holds the fields beside apiVersion, kind and metadata. */
 export interface KindDefinition<B> {
@@ -41,46 +54,58 @@ export interface KindContext {
   readonly metadata: ObjectMeta;
 }
 
-function kind<B>(
-  group: string,
-  versions: readonly [string, ...string[]],
-  plural: string,
-  shortNames: readonly string[],
-  body: Schema<B>,
-  scope: "Namespaced" | "Cluster" = "Namespaced",
-): KindDefinition<B> {
-  return { group, versions, plural, shortNames, scope, body };
+type Table<B> = Pick<KindDefinition<B>, "group" | "versions" | "plural" | "shortNames">;
+type Hooks<B> = Pick<KindDefinition<B>, "validate" | "normalize"> & { readonly scope?: "Cluster" };
+
+function kind<B>(table: Table<B>, body: Schema<B>, hooks: Hooks<B> = {}): KindDefinition<B> {
+  return { scope: "Namespaced", ...table, body, ...hooks };
 }
 
-const NETWORKING = ["v1", "v1beta1", "v1alpha3"] as const;
-const SECURITY = ["v1", "v1beta1"] as const;
+function core(plural: string, ...shortNames: readonly string[]) {
+  return { group: "", versions: ["v1"], plural, shortNames } as const;
+}
+function networking(plural: string, ...shortNames: readonly string[]) {
+  return { group: "networking.istio.io", versions: ["v1", "v1beta1", "v1alpha3"], plural, shortNames } as const;
+}
+function security(plural: string, ...shortNames: readonly string[]) {
+  return { group: "security.istio.io", versions: ["v1", "v1beta1"], plural, shortNames } as const;
+}
 
 /** Every kind Lateen knows. The one list that decoding, the CLI, and (later) CRDs and docs read. */
 export const kinds = {
-  Service: kind("", ["v1"], "services", ["svc"], serviceBody),
-  Endpoints: kind("", ["v1"], "endpoints", ["ep"], endpointsBody),
-  EndpointSlice: kind("discovery.k8s.io", ["v1", "v1beta1"], "endpointslices", [], endpointSliceBody),
-  Pod: kind("", ["v1"], "pods", ["po"], podBody),
-  Deployment: kind("apps", ["v1"], "deployments", ["deploy"], deploymentBody),
-  ServiceAccount: kind("", ["v1"], "serviceaccounts", ["sa"], serviceAccountBody),
-  Namespace: kind("", ["v1"], "namespaces", ["ns"], namespaceBody, "Cluster"),
-  ConfigMap: kind("", ["v1"], "configmaps", ["cm"], configMapBody),
-  Secret: kind("", ["v1"], "secrets", [], secretBody),
-  VirtualService: kind("networking.istio.io", [...NETWORKING], "virtualservices", ["vs"], virtualServiceBody),
-  DestinationRule: kind("networking.istio.io", [...NETWORKING], "destinationrules", ["dr"], destinationRuleBody),
-  Gateway: kind("networking.istio.io", [...NETWORKING], "gateways", ["gw"], gatewayBody),
-  ServiceEntry: kind("networking.istio.io", [...NETWORKING], "serviceentries", ["se"], serviceEntryBody),
-  WorkloadEntry: kind("networking.istio.io", [...NETWORKING], "workloadentries", ["we"], workloadEntryBody),
-  Sidecar: kind("networking.istio.io", [...NETWORKING], "sidecars", [], sidecarBody),
-  PeerAuthentication: kind("security.istio.io", [...SECURITY], "peerauthentications", ["pa"], peerAuthenticationBody),
-  AuthorizationPolicy: kind(
-    "security.istio.io",
-    [...SECURITY],
-    "authorizationpolicies",
-    ["ap"],
-    authorizationPolicyBody,
+  Service: kind(core("services", "svc"), serviceBody, { validate: validateService }),
+  Endpoints: kind(core("endpoints", "ep"), endpointsBody),
+  EndpointSlice: kind(
+    { group: "discovery.k8s.io", versions: ["v1", "v1beta1"], plural: "endpointslices", shortNames: [] },
+    endpointSliceBody,
   ),
-  LocalRuntime: kind("lateen.dev", ["v1alpha1"], "localruntimes", [], localRuntimeBody),
+  Pod: kind(core("pods", "po"), podBody, { validate: validatePod }),
+  Deployment: kind({ group: "apps", versions: ["v1"], plural: "deployments", shortNames: ["deploy"] }, deploymentBody, {
+    validate: validateDeployment,
+  }),
+  ServiceAccount: kind(core("serviceaccounts", "sa"), serviceAccountBody),
+  Namespace: kind(core("namespaces", "ns"), namespaceBody, { scope: "Cluster" }),
+  ConfigMap: kind(core("configmaps", "cm"), configMapBody),
+  Secret: kind(core("secrets"), secretBody, { validate: validateSecret, normalize: normalizeSecret }),
+  VirtualService: kind(networking("virtualservices", "vs"), virtualServiceBody, { validate: validateVirtualService }),
+  DestinationRule: kind(networking("destinationrules", "dr"), destinationRuleBody, {
+    validate: validateDestinationRule,
+  }),
+  Gateway: kind(networking("gateways", "gw"), gatewayBody, { validate: validateGateway }),
+  ServiceEntry: kind(networking("serviceentries", "se"), serviceEntryBody, { validate: validateServiceEntry }),
+  WorkloadEntry: kind(networking("workloadentries", "we"), workloadEntryBody, { validate: validateWorkloadEntry }),
+  Sidecar: kind(networking("sidecars"), sidecarBody, { validate: validateSidecar }),
+  PeerAuthentication: kind(security("peerauthentications", "pa"), peerAuthenticationBody, {
+    validate: validatePeerAuthentication,
+  }),
+  AuthorizationPolicy: kind(security("authorizationpolicies", "ap"), authorizationPolicyBody, {
+    validate: validateAuthorizationPolicy,
+  }),
+  LocalRuntime: kind(
+    { group: "lateen.dev", versions: ["v1alpha1"], plural: "localruntimes", shortNames: [] },
+    localRuntimeBody,
+    { validate: validateLocalRuntime },
+  ),
 } as const;
 
 export type KindName = keyof typeof kinds;

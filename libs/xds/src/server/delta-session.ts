@@ -117,13 +117,13 @@ function encode(
   typeUrl: string,
   upserted: readonly EncodedResource[],
   removed: readonly string[],
-  [nonce, revision, identifier]: readonly [string, number, string],
+  [nonce, version, identifier]: readonly [string, string, string],
 ): DeltaDiscoveryResponse {
   return {
-    systemVersionInfo: String(revision),
+    systemVersionInfo: version,
     typeUrl,
     nonce,
-    resources: upserted.map(({ name, version, any }) => ({ name, version, resource: any, aliases: [] })),
+    resources: upserted.map((one) => ({ name: one.name, version: one.version, resource: one.any, aliases: [] })),
     removedResources: [...removed],
     removedResourceNames: [],
     controlPlane: { identifier },

@@ -116,8 +116,8 @@ function answer(
     upserted: listed,
     removed,
     incomplete: false,
-    encode: (nonce: string, revision: number, identifier: string): DiscoveryResponse => ({
-      versionInfo: String(revision),
+    encode: (nonce: string, version: string, identifier: string): DiscoveryResponse => ({
+      versionInfo: version,
       typeUrl: state.typeUrl,
       nonce,
       resources: listed.map(({ any }) => any),

@@ -26,21 +26,13 @@ export interface ServerStreamOptions<Response> {
   readonly identifier?: string;
 }
 
-/** Facts of a response that is about to be sent. */
-export interface ResponseFacts {
-  readonly nonce: string;
-  readonly revision: number;
-  readonly upserted: readonly EncodedResource[];
-  readonly removed: readonly string[];
-}
-
 /** One response of a protocol variant: what changes for the client, and the message that says so. */
 export interface BuiltResponse<Response> {
   readonly upserted: readonly EncodedResource[];
   readonly removed: readonly string[];
   /** More of the same type has to follow. */
   readonly incomplete: boolean;
-  encode(nonce: string, revision: number, identifier: string): Response;
+  encode(nonce: string, version: string, identifier: string): Response;
 }
 
 /** The difference between the state-of-the-world and the delta protocol on the sending side. */
@@ -201,7 +193,11 @@ export class StreamCore<Response> {
   status(): StreamStatus {
     const types: Record<string, TypeStatus> = {};
     for (const state of this.#ordered) types[state.typeUrl] = state.status();
-    return { types, settledRevision: this.#settled };
+    return { types, settledRevision: this.#settled, clean: this.#clean };
+  }
+
+  get #clean(): boolean {
+    return this.#ordered.length > 0 && this.#ordered.every((state) => state.clean);
   }
 
   #mayRemove(state: TypeState): boolean {
@@ -223,12 +219,13 @@ export class StreamCore<Response> {
     if (built === undefined) return;
     if (built.upserted.length === 0 && built.removed.length === 0 && !owed) return;
     const revision = source.revision();
+    const version = source.versionInfo?.() ?? String(revision);
     const nonce = `${revision}.${++this.#responses}`;
     state.inFlight = { nonce, revision, upserted: built.upserted.map((resource) => resource.name) };
     state.sentNonce = nonce;
     state.incomplete = built.incomplete;
     if (built.incomplete) state.touch();
-    this.#writable = this.#options.transport.send(built.encode(nonce, revision, this.#options.identifier ?? "lateen"));
+    this.#writable = this.#options.transport.send(built.encode(nonce, version, this.#options.identifier ?? "lateen"));
     const facts = { nonce, resources: built.upserted.length, removed: built.removed.length };
     this.#options.observer?.sent?.(state.typeUrl, facts);
     this.#afterSend(state, built.upserted);
@@ -243,7 +240,7 @@ export class StreamCore<Response> {
   }
 
   #noteSettled(): void {
-    if (this.#closed || this.#ordered.length === 0 || !this.#ordered.every((state) => state.clean)) return;
+    if (this.#closed || !this.#clean) return;
     if (this.#settled !== undefined && this.#settled >= this.#revision) return;
     this.#settled = this.#revision;
     this.#options.observer?.settled?.(this.#revision);

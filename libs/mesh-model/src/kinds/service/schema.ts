@@ -29,6 +29,8 @@ export const serviceBody = s.object({
       trafficDistribution: s.string(),
       ipFamilies: s.array(s.string()),
       ipFamilyPolicy: s.string(),
+      ipFamily: s.string(),
+      topologyKeys: s.array(s.string()),
       loadBalancerIP: s.string(),
       loadBalancerClass: s.string(),
       loadBalancerSourceRanges: s.array(s.string()),

@@ -233,7 +233,7 @@ function keepalive(cluster: Cluster): number | undefined {
 
 /** The first entry of `istio` metadata's services list. */
 function serviceOf(cluster: Cluster): ClusterSpec["destinationService"] {
-  const services = filterMetadata(cluster.metadata, "istio")["services"];
+  const services = filterMetadata(cluster.metadata, "istio").services;
   const first: unknown = Array.isArray(services) ? services[0] : undefined;
   if (typeof first !== "object" || first === null) return undefined;
   const { host = "", name = "", namespace = "" } = stringEntries(Object.fromEntries(Object.entries(first)));

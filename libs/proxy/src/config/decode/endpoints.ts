@@ -52,7 +52,7 @@ function usable(status: HealthStatus): boolean {
 
 /** `istio.workload` = `workload;namespace;canonical name;canonical revision;cluster`, and our own `lateen` {app, version}. */
 function workloadFacts(metadata: Metadata | undefined): WorkloadFacts | undefined {
-  const packed = filterMetadata(metadata, "istio")["workload"];
+  const packed = filterMetadata(metadata, "istio").workload;
   if (typeof packed !== "string") return undefined;
   const [workload = "", namespace = "", canonicalService = "", canonicalRevision = "", cluster = ""] =
     packed.split(";");
@@ -63,7 +63,7 @@ function workloadFacts(metadata: Metadata | undefined): WorkloadFacts | undefine
     canonicalService,
     canonicalRevision,
     cluster,
-    app: own["app"] ?? "",
-    version: own["version"] ?? "",
+    app: own.app ?? "",
+    version: own.version ?? "",
   };
 }

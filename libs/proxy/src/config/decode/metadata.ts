@@ -7,9 +7,9 @@ export function filterMetadata(metadata: Metadata | undefined, name: string): Re
 
 /** Which user object made this, as the control plane notes it: `istio.config`, a resource path. */
 export function originOf(metadata: Metadata | undefined): string | undefined {
-  const lateen = filterMetadata(metadata, "lateen")["origin"];
+  const lateen = filterMetadata(metadata, "lateen").origin;
   if (typeof lateen === "string") return lateen;
-  const config = filterMetadata(metadata, "istio")["config"];
+  const config = filterMetadata(metadata, "istio").config;
   return typeof config === "string" ? config : undefined;
 }
 

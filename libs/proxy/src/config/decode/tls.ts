@@ -15,7 +15,7 @@ import {
   UpstreamTlsContext,
 } from "@lateen/proto/envoy/extensions/transport_sockets/tls/v3/tls";
 import type { Any } from "@lateen/proto/google/protobuf/any";
-import type { DownstreamTlsSpec, TlsValidationSpec, TlsVersion, UpstreamTlsSpec } from "../plan.ts";
+import type { DownstreamTlsSpec, SecretSpec, TlsValidationSpec, TlsVersion, UpstreamTlsSpec } from "../plan.ts";
 import { unpack } from "./any.ts";
 import type { DecodeRun } from "./context.ts";
 import { join, onlyFields, refuse } from "./fields.ts";
@@ -89,7 +89,7 @@ function certificateName(common: CommonTlsContext, run: DecodeRun, at: string): 
   const named = common.tlsCertificateSdsSecretConfigs;
   if (named.length + common.tlsCertificates.length > 1) refuse(at, "more than one certificate is not supported");
   const sds = named[0];
-  if (sds !== undefined) return secretName(sds, join(at, "tls_certificate_sds_secret_configs"));
+  if (sds !== undefined) return secretName(sds, run, join(at, "tls_certificate_sds_secret_configs"));
   const inline = common.tlsCertificates[0];
   return inline === undefined ? undefined : inlineCertificate(inline, run, join(at, "tls_certificates[0]"));
 }
@@ -98,7 +98,7 @@ function certificateName(common: CommonTlsContext, run: DecodeRun, at: string): 
  * Secrets this proxy can get: its own identity and the mesh root, and files. Credentials of a control plane's secret store
  * (`kubernetes://…`) are refused here, before a listener waits for them for ever.
  */
-function secretName(config: SdsSecretConfig, at: string): string {
+function secretName(config: SdsSecretConfig, run: DecodeRun, at: string): string {
   if (config.name === "") refuse(at, "name is required");
   if (/^(kubernetes|kubernetes-gateway|builtin|invalid|configmap):\/\//.test(config.name)) {
     refuse(
@@ -106,7 +106,22 @@ function secretName(config: SdsSecretConfig, at: string): string {
       `secret ${config.name} is not available to this proxy; it serves default, ROOTCA, file-cert: and file-root:`,
     );
   }
+  const secret = fileSecret(config.name, run, at);
+  if (secret !== undefined) run.secrets.set(secret.name, secret);
   return config.name;
+}
+
+/** `file-root:PATH` and `file-cert:CHAIN~KEY`, the names Istio gives to files that a workload mounts. */
+function fileSecret(name: string, run: DecodeRun, at: string): SecretSpec | undefined {
+  const read = (path: string): string =>
+    dataText({ specifier: { $case: "filename", value: path }, watchedDirectory: undefined }, run, at);
+  if (name.startsWith("file-root:")) {
+    const path = name.slice("file-root:".length);
+    return { kind: "trust", name, bundlePem: path === "system" ? run.systemRoots() : read(path) };
+  }
+  if (!name.startsWith("file-cert:")) return undefined;
+  const [chain = "", key = ""] = name.slice("file-cert:".length).split("~");
+  return { kind: "certificate", name, certChainPem: read(chain), privateKeyPem: read(key) };
 }
 
 function inlineCertificate(certificate: TlsCertificate, run: DecodeRun, at: string): string {
@@ -127,14 +142,14 @@ function validation(common: CommonTlsContext | undefined, run: DecodeRun, at: st
       return validationContext(type.value, undefined, run, join(at, "validation_context"));
     case "validationContextSdsSecretConfig":
       return {
-        trust: { secret: secretName(type.value, join(at, "validation_context_sds_secret_config")) },
+        trust: { secret: secretName(type.value, run, join(at, "validation_context_sds_secret_config")) },
         sans: [],
       };
     case "combinedValidationContext": {
       const path = join(at, "combined_validation_context");
       const sds = type.value.validationContextSdsSecretConfig;
       onlyFields(type.value, path, ["defaultValidationContext", "validationContextSdsSecretConfig"]);
-      const secret = sds === undefined ? undefined : secretName(sds, path);
+      const secret = sds === undefined ? undefined : secretName(sds, run, path);
       return validationContext(
         type.value.defaultValidationContext,
         secret,

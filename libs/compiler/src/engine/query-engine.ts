@@ -1,0 +1,238 @@
+/**
+ * An incremental query engine with no domain words. Inputs are named cells; a query is a pure function of what it reads.
+ * A result remembers its reads, so a change of inputs touches only the results that read them, directly or through others,
+ * and a recomputed result that equals the old one stops there (early cut-off).
+ *
+ * States of a memo: `clean` → (a read changed) → `dirty` → (asked) → `clean`; `clean` → (something below may have changed) →
+ * `check` → (asked: every read is brought up to date; none changed) → `clean`, else `dirty`.
+ */
+export interface Read {
+  /** The value of an input cell; undefined when it was never set. */
+  input(cell: string): unknown;
+  /** The answer of another query. */
+  ask<A, V>(query: Query<A, V>, argument: A): V;
+}
+
+export interface Query<A, V> {
+  readonly name: string;
+  /** Equal arguments must give equal keys. */
+  readonly key: (argument: A) => string;
+  readonly compute: (read: Read, argument: A) => V;
+  /** Whether a recomputed value means the same as the old one; the old one is then kept. Default: identity. */
+  readonly equal: (before: V, after: V) => boolean;
+}
+
+/** Describes a query. `key` defaults to the argument itself for strings and to canonical JSON otherwise. */
+export function defineQuery<A, V>(options: {
+  readonly name: string;
+  readonly compute: (read: Read, argument: A) => V;
+  readonly key?: (argument: A) => string;
+  readonly equal?: (before: V, after: V) => boolean;
+}): Query<A, V> {
+  return {
+    name: options.name,
+    key: options.key ?? ((argument) => (typeof argument === "string" ? argument : JSON.stringify(argument))),
+    compute: options.compute,
+    equal: options.equal ?? Object.is,
+  };
+}
+
+/** How much work was done, for tests, metrics and the scale benchmark. */
+export interface EngineStats {
+  /** Times a query function ran, by query name. */
+  readonly computed: Readonly<Record<string, number>>;
+  /** Recomputations whose result equalled the old one. */
+  readonly cutOff: number;
+  /** Results held. */
+  readonly memos: number;
+}
+
+type State = "clean" | "check" | "dirty";
+
+interface Cell {
+  value: unknown;
+  changedAt: number;
+  readonly dependents: Set<Memo>;
+}
+
+interface Memo {
+  readonly query: Query<never, unknown>;
+  readonly argument: unknown;
+  readonly id: string;
+  state: State;
+  computing: boolean;
+  value: unknown;
+  changedAt: number;
+  usedAt: number;
+  reads: Set<Cell | Memo>;
+  readonly dependents: Set<Memo>;
+}
+
+/** Invariant: a `clean` memo's value equals what its query would compute now. */
+export class QueryEngine {
+  #revision = 0;
+  readonly #cells = new Map<string, Cell>();
+  readonly #memos = new Map<string, Memo>();
+  readonly #computed = new Map<string, number>();
+  #cutOff = 0;
+
+  /** Grows with every {@link set} that changed something. */
+  get revision(): number {
+    return this.#revision;
+  }
+
+  stats(): EngineStats {
+    return { computed: Object.fromEntries(this.#computed), cutOff: this.#cutOff, memos: this.#memos.size };
+  }
+
+  resetStats(): void {
+    this.#computed.clear();
+    this.#cutOff = 0;
+  }
+
+  /** Sets input cells as one step; undefined clears. Values that are identical to the old ones change nothing. */
+  set(changes: Iterable<readonly [cell: string, value: unknown]>): void {
+    const next = this.#revision + 1;
+    for (const [name, value] of changes) {
+      const cell = this.#cell(name);
+      if (Object.is(cell.value, value)) continue;
+      this.#revision = next;
+      cell.value = value;
+      cell.changedAt = next;
+      for (const dependent of cell.dependents) this.#invalidate(dependent, "dirty");
+      if (value === undefined && cell.dependents.size === 0) this.#cells.delete(name);
+    }
+  }
+
+  /** The current value of an input, not tracked. */
+  peek(cell: string): unknown {
+    return this.#cells.get(cell)?.value;
+  }
+
+  ask<A, V>(query: Query<A, V>, argument: A): V {
+    return this.#update(this.#memo(query, argument)).value as V;
+  }
+
+  /** The revision at which the answer last became different; asks the query. */
+  changedAt<A, V>(query: Query<A, V>, argument: A): number {
+    return this.#update(this.#memo(query, argument)).changedAt;
+  }
+
+  /** Forgets results that nobody has asked for since `revision`; results that others read are kept. */
+  forget(revision: number): void {
+    const stack = [...this.#memos.values()].filter((memo) => memo.dependents.size === 0 && memo.usedAt < revision);
+    for (let memo = stack.pop(); memo !== undefined; memo = stack.pop()) {
+      this.#memos.delete(memo.id);
+      for (const read of memo.reads) {
+        read.dependents.delete(memo);
+        if ("query" in read && read.dependents.size === 0 && read.usedAt < revision) stack.push(read);
+      }
+    }
+  }
+
+  #cell(name: string): Cell {
+    let cell = this.#cells.get(name);
+    if (cell === undefined) {
+      cell = { value: undefined, changedAt: 0, dependents: new Set() };
+      this.#cells.set(name, cell);
+    }
+    return cell;
+  }
+
+  #memo<A, V>(query: Query<A, V>, argument: A): Memo {
+    const id = `${query.name} ${query.key(argument)}`;
+    let memo = this.#memos.get(id);
+    if (memo === undefined) {
+      memo = {
+        query: query as unknown as Query<never, unknown>,
+        argument,
+        id,
+        state: "dirty",
+        computing: false,
+        value: undefined,
+        changedAt: 0,
+        usedAt: this.#revision,
+        reads: new Set(),
+        dependents: new Set(),
+      };
+      this.#memos.set(id, memo);
+    }
+    return memo;
+  }
+
+  #invalidate(start: Memo, state: State): void {
+    const stack: [Memo, State][] = [[start, state]];
+    for (let next = stack.pop(); next !== undefined; next = stack.pop()) {
+      const [memo, wanted] = next;
+      const before = memo.state;
+      if (before === "dirty" || before === wanted) continue;
+      memo.state = wanted;
+      // Who reads a memo that already was `check` has been told.
+      if (before === "clean") for (const dependent of memo.dependents) stack.push([dependent, "check"]);
+    }
+  }
+
+  #update(memo: Memo): Memo {
+    memo.usedAt = this.#revision;
+    if (memo.state === "clean") return memo;
+    if (memo.computing) throw new Error(`query ${memo.id} reads itself`);
+    if (memo.state === "check") {
+      for (const read of memo.reads) {
+        if ("query" in read) this.#update(read);
+        // A read that changed has marked this memo dirty.
+        if (this.#isDirty(memo)) break;
+      }
+      if (!this.#isDirty(memo)) {
+        memo.state = "clean";
+        return memo;
+      }
+    }
+    this.#compute(memo);
+    return memo;
+  }
+
+  #isDirty(memo: Memo): boolean {
+    return memo.state === "dirty";
+  }
+
+  #compute(memo: Memo): void {
+    const first = memo.changedAt === 0;
+    const reads = new Set<Cell | Memo>();
+    memo.computing = true;
+    let value: unknown;
+    try {
+      value = memo.query.compute(this.#reader(reads), memo.argument as never);
+    } finally {
+      memo.computing = false;
+    }
+    for (const old of memo.reads) if (!reads.has(old)) old.dependents.delete(memo);
+    for (const read of reads) read.dependents.add(memo);
+    memo.reads = reads;
+    memo.state = "clean";
+    this.#computed.set(memo.query.name, (this.#computed.get(memo.query.name) ?? 0) + 1);
+    if (!first && (memo.query.equal as (a: unknown, b: unknown) => boolean)(memo.value, value)) {
+      this.#cutOff++;
+      return;
+    }
+    memo.value = value;
+    memo.changedAt = Math.max(1, this.#revision);
+    for (const dependent of memo.dependents) {
+      if (dependent.state === "check") dependent.state = "dirty";
+    }
+  }
+
+  #reader(reads: Set<Cell | Memo>): Read {
+    return {
+      input: (name) => {
+        const cell = this.#cell(name);
+        reads.add(cell);
+        return cell.value;
+      },
+      ask: (query, argument) => {
+        const memo = this.#update(this.#memo(query, argument));
+        reads.add(memo);
+        return memo.value as never;
+      },
+    };
+  }
+}

@@ -1,0 +1,173 @@
+import type { MeshConfig } from "@lateen/mesh-model";
+import { durationFromMs, packAny } from "@lateen/proto";
+import type { AccessLog } from "@lateen/proto/envoy/config/accesslog/v3/accesslog";
+import type { Filter } from "@lateen/proto/envoy/config/listener/v3/listener_components";
+import type { RBAC } from "@lateen/proto/envoy/config/rbac/v3/rbac";
+import type { RouteConfiguration } from "@lateen/proto/envoy/config/route/v3/route";
+import { HTTPFault } from "@lateen/proto/envoy/extensions/filters/http/fault/v3/fault";
+import { RBAC as HttpRbac } from "@lateen/proto/envoy/extensions/filters/http/rbac/v3/rbac";
+import { Router } from "@lateen/proto/envoy/extensions/filters/http/router/v3/router";
+import {
+  HttpConnectionManager,
+  HttpConnectionManager_ForwardClientCertDetails,
+  HttpConnectionManager_PathWithEscapedSlashesAction,
+  type HttpFilter,
+} from "@lateen/proto/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager";
+import { RBAC as NetworkRbac } from "@lateen/proto/envoy/extensions/filters/network/rbac/v3/rbac";
+import { TcpProxy } from "@lateen/proto/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy";
+import { Config as PeerMetadata } from "@lateen/proto/istio/peer_metadata/peer_metadata";
+import { PluginConfig } from "@lateen/proto/istio/stats/stats";
+import { FAULT_FILTER } from "./http-routes.ts";
+import { adsSource, typed } from "./proto.ts";
+
+export const HTTP_CONNECTION_MANAGER = "envoy.filters.network.http_connection_manager";
+export const TCP_PROXY = "envoy.filters.network.tcp_proxy";
+
+/** Policies of a workload as the filters take them: deny before allow; undefined: that side has nothing to say. */
+export interface RbacRules {
+  readonly deny: RBAC | undefined;
+  readonly allow: RBAC | undefined;
+}
+
+export interface HttpChainOptions {
+  readonly place: "inbound" | "outbound" | "gateway";
+  readonly statPrefix: string;
+  /** Name for RDS, or the table itself. */
+  readonly routes: string | RouteConfiguration;
+  readonly config: MeshConfig;
+  readonly extensions: readonly string[];
+  readonly rbac: RbacRules;
+  readonly accessLog: readonly AccessLog[];
+}
+
+/** The HTTP connection manager of a chain, with the filters of its place in order. */
+export function httpConnectionManager(options: HttpChainOptions): Filter {
+  const { place, config } = options;
+  const none = durationFromMs(0);
+  const manager = HttpConnectionManager.fromPartial({
+    statPrefix: options.statPrefix,
+    routeSpecifier:
+      typeof options.routes === "string"
+        ? { $case: "rds", value: { configSource: adsSource(), routeConfigName: options.routes } }
+        : { $case: "routeConfig", value: options.routes },
+    httpFilters: httpFilters(options),
+    serverName: "istio-envoy",
+    streamIdleTimeout: none,
+    accessLog: [...options.accessLog],
+    useRemoteAddress: place === "gateway",
+    ...clientCertDetails(place),
+    upgradeConfigs: [{ upgradeType: "websocket" }],
+    ...normalization(config.pathNormalization),
+  });
+  return { name: HTTP_CONNECTION_MANAGER, configType: typed(HttpConnectionManager, manager) };
+}
+
+function clientCertDetails(place: HttpChainOptions["place"]): Parameters<typeof HttpConnectionManager.fromPartial>[0] {
+  const details = HttpConnectionManager_ForwardClientCertDetails;
+  switch (place) {
+    case "inbound":
+      return {
+        forwardClientCertDetails: details.APPEND_FORWARD,
+        setCurrentClientCertDetails: { subject: true, dns: true, uri: true },
+      };
+    case "gateway":
+      return {
+        forwardClientCertDetails: details.SANITIZE_SET,
+        setCurrentClientCertDetails: { subject: true, cert: true, dns: true, uri: true },
+      };
+    case "outbound":
+      return {};
+  }
+}
+
+function normalization(
+  mode: MeshConfig["pathNormalization"],
+): Parameters<typeof HttpConnectionManager.fromPartial>[0] {
+  const slashes = HttpConnectionManager_PathWithEscapedSlashesAction;
+  switch (mode) {
+    case "NONE":
+      return { pathWithEscapedSlashesAction: slashes.KEEP_UNCHANGED };
+    case "BASE":
+      return { normalizePath: true, pathWithEscapedSlashesAction: slashes.KEEP_UNCHANGED };
+    case "MERGE_SLASHES":
+      return { normalizePath: true, mergeSlashes: true, pathWithEscapedSlashesAction: slashes.KEEP_UNCHANGED };
+    case "DECODE_AND_MERGE_SLASHES":
+      return { normalizePath: true, mergeSlashes: true, pathWithEscapedSlashesAction: slashes.UNESCAPE_AND_FORWARD };
+  }
+}
+
+/**
+ * Order: peer metadata (proxies of this project), RBAC deny then allow (inbound and gateways), fault (outbound and gateways),
+ * statistics, router.
+ */
+function httpFilters(options: HttpChainOptions): HttpFilter[] {
+  const { place, extensions, rbac } = options;
+  const filters: HttpFilter[] = [];
+  if (extensions.includes("istio.peer_metadata")) filters.push(peerMetadata(place));
+  if (place !== "outbound") {
+    for (const rules of [rbac.deny, rbac.allow]) {
+      if (rules !== undefined) filters.push(filter("envoy.filters.http.rbac", HttpRbac, HttpRbac.fromPartial({ rules })));
+    }
+  }
+  if (place !== "inbound") filters.push(filter(FAULT_FILTER, HTTPFault, HTTPFault.fromPartial({})));
+  if (extensions.includes("istio.stats")) filters.push(filter("istio.stats", PluginConfig, PluginConfig.fromPartial({})));
+  filters.push(filter("envoy.filters.http.router", Router, Router.fromPartial({})));
+  return filters;
+}
+
+function filter<T>(
+  name: string,
+  type: { readonly $type: string; encode(message: T): { finish(): Uint8Array } },
+  message: T,
+): HttpFilter {
+  return { name, configType: typed(type, message), isOptional: false, disabled: false };
+}
+
+/** Servers learn who calls from headers, which they strip; clients tell it to mesh upstreams only. */
+function peerMetadata(place: HttpChainOptions["place"]): HttpFilter {
+  const headers = { $case: "istioHeaders", value: {} } as const;
+  const outward = { $case: "istioHeaders", value: { skipExternalClusters: true } } as const;
+  const config = PeerMetadata.fromPartial(
+    place === "inbound"
+      ? { downstreamDiscovery: [{ methodSpecifier: headers }], downstreamPropagation: [{ methodSpecifier: headers }] }
+      : { upstreamDiscovery: [{ methodSpecifier: headers }], upstreamPropagation: [{ methodSpecifier: outward }] },
+  );
+  return filter("istio.peer_metadata", PeerMetadata, config);
+}
+
+export interface TcpTarget {
+  readonly clusters: readonly { readonly name: string; readonly weight: number }[];
+  readonly idleTimeoutMs?: number | undefined;
+}
+
+/** Forwards bytes to one cluster or, by weight, to several. */
+export function tcpProxy(target: TcpTarget, accessLog: readonly AccessLog[], statPrefix?: string): Filter {
+  const [first] = target.clusters;
+  const proxy = TcpProxy.fromPartial({
+    statPrefix: statPrefix ?? first?.name ?? "",
+    clusterSpecifier:
+      target.clusters.length === 1 && first !== undefined
+        ? { $case: "cluster", value: first.name }
+        : { $case: "weightedClusters", value: { clusters: [...target.clusters] } },
+    ...(target.idleTimeoutMs === undefined ? {} : { idleTimeout: durationFromMs(target.idleTimeoutMs) }),
+    accessLog: [...accessLog],
+  });
+  return { name: TCP_PROXY, configType: typed(TcpProxy, proxy) };
+}
+
+/** Network-level RBAC, deny then allow, to stand before a TCP proxy. */
+export function networkRbac(rules: RbacRules): Filter[] {
+  return [rules.deny, rules.allow].flatMap((rule) =>
+    rule === undefined
+      ? []
+      : [
+          {
+            name: "envoy.filters.network.rbac",
+            configType: {
+              $case: "typedConfig",
+              value: packAny(NetworkRbac, NetworkRbac.fromPartial({ rules: rule, statPrefix: "tcp." })),
+            } as const,
+          },
+        ],
+  );
+}

@@ -1,0 +1,188 @@
+import type { MeshConfig, MeshService } from "@lateen/mesh-model";
+import { TrafficDirection } from "@lateen/proto/envoy/config/core/v3/base";
+import type { Listener } from "@lateen/proto/envoy/config/listener/v3/listener";
+import type { Filter, FilterChain } from "@lateen/proto/envoy/config/listener/v3/listener_components";
+import type { MtlsMode } from "../world/policies.ts";
+import { accessLogs } from "./access-log.ts";
+import { httpConnectionManager, networkRbac, type RbacRules, tcpProxy } from "./filters.ts";
+import {
+  type ChainMatch,
+  filterChain,
+  httpInspector,
+  listener,
+  originalDstFilter,
+  tlsInspector,
+} from "./listener-parts.ts";
+import {
+  BLACK_HOLE_CLUSTER,
+  INBOUND_PASSTHROUGH_CLUSTER,
+  INBOUND_PORT,
+  inboundCluster,
+  VIRTUAL_INBOUND,
+} from "./names.ts";
+import type { PortClass } from "./protocol.ts";
+import { ALPN_HTTP, ALPN_MESH_HTTP, ALPN_MESH_TCP, meshServerTls } from "./tls.ts";
+import { inboundRouteConfig } from "./virtual-hosts.ts";
+
+/** A container port that is served. */
+export interface InboundPort {
+  readonly port: number;
+  readonly protocol: PortClass;
+  readonly mode: MtlsMode;
+  /** Services behind it, oldest first; none for a declared container port without a service. */
+  readonly services: readonly { readonly service: MeshService; readonly servicePort: number }[];
+}
+
+export interface InboundContext {
+  readonly config: MeshConfig;
+  readonly client: { readonly http2: boolean; readonly lateen: boolean };
+  readonly extensions: readonly string[];
+  readonly http: RbacRules;
+  readonly tcp: RbacRules;
+  /** Mode of ports that nothing declares. */
+  readonly mode: MtlsMode;
+}
+
+/** What one chain does with a connection. */
+type ChainKind = "http" | "tcp";
+interface Row {
+  readonly kind: ChainKind;
+  readonly match: ChainMatch;
+  readonly mtls: boolean;
+}
+
+/**
+ * The filter-chain matrix of a port by mTLS mode and declared protocol. TLS that was not meant for the mesh is never terminated:
+ * it is passed on as bytes where plaintext is allowed, refused (no chain) elsewhere.
+ */
+export function chainRows(mode: MtlsMode, protocol: PortClass): readonly Row[] {
+  const known = protocol === "tls" ? "tcp" : protocol;
+  const istio = [...ALPN_MESH_HTTP, ...ALPN_MESH_TCP];
+  const tls = (alpn: readonly string[] = []): ChainMatch => ({ transport: "tls", ...(alpn.length > 0 ? { alpn } : {}) });
+  const raw = (alpn: readonly string[] = []): ChainMatch => ({
+    transport: "raw_buffer",
+    ...(alpn.length > 0 ? { alpn } : {}),
+  });
+  const row = (kind: ChainKind, match: ChainMatch, mtls: boolean): Row => ({ kind, match, mtls });
+  switch (mode) {
+    case "STRICT":
+      if (known === "auto") return [row("http", tls(ALPN_MESH_HTTP), true), row("tcp", tls(), true)];
+      return [row(known, tls(), true)];
+    case "PERMISSIVE":
+      if (known === "auto") {
+        return [
+          row("http", tls(ALPN_MESH_HTTP), true),
+          row("http", raw(ALPN_HTTP), false),
+          row("tcp", tls(ALPN_MESH_TCP), true),
+          row("tcp", raw(), false),
+          row("tcp", tls(), false),
+        ];
+      }
+      if (known === "http") return [row("http", tls(istio), true), row("http", raw(), false)];
+      return [row("tcp", tls(istio), true), row("tcp", tls(), false), row("tcp", raw(), false)];
+    case "DISABLE":
+      if (known === "auto") return [row("http", raw(ALPN_HTTP), false), row("tcp", raw(), false), row("tcp", tls(), false)];
+      if (known === "http") return [row("http", raw(), false)];
+      return [row("tcp", {}, false)];
+  }
+}
+
+/** The listener on 15006 that all inbound connections arrive at. */
+export function virtualInbound(ports: readonly InboundPort[], context: InboundContext): Listener {
+  const { config } = context;
+  const logs = accessLogs(config);
+  const blackhole = filterChain({
+    name: "virtualInbound-blackhole",
+    match: { port: INBOUND_PORT },
+    filters: [tcpProxy({ clusters: [{ name: BLACK_HOLE_CLUSTER, weight: 1 }] }, logs.tcp)],
+  });
+  return listener({
+    name: VIRTUAL_INBOUND,
+    address: "0.0.0.0",
+    port: INBOUND_PORT,
+    direction: TrafficDirection.INBOUND,
+    bind: true,
+    filters: [
+      originalDstFilter(),
+      tlsInspector(ports.filter((port) => port.mode === "DISABLE" && isOpaque(port.protocol)).map((port) => port.port)),
+      httpInspector(ports.filter((port) => port.protocol !== "auto").map((port) => port.port)),
+    ],
+    chains: [
+      blackhole,
+      ...ports.flatMap((port) => portChains(port, context)),
+      ...passthroughChains(context),
+    ],
+    detectionTimeoutMs: config.protocolDetectionTimeoutMs,
+  });
+}
+
+function isOpaque(protocol: PortClass): boolean {
+  return protocol === "tcp" || protocol === "tls";
+}
+
+function portChains(port: InboundPort, context: InboundContext): readonly FilterChain[] {
+  const name = `0.0.0.0_${port.port}`;
+  const cluster = inboundCluster(port.port);
+  const [first] = port.services;
+  const operation = first === undefined ? `:${port.port}/*` : `${first.service.host}:${first.servicePort}/*`;
+  return chainRows(port.mode, port.protocol).map((row) =>
+    filterChain({
+      name,
+      match: { port: port.port, ...row.match },
+      socket: serverSocket(row, context),
+      filters:
+        row.kind === "http"
+          ? [httpChain(`inbound_${name}`, inboundRouteConfig(cluster, first?.servicePort ?? port.port, cluster, operation), context)]
+          : tcpChain(cluster, context),
+    }),
+  );
+}
+
+/** Ports that no service and no container declares: to the application, under the workload's mode and policies. */
+function passthroughChains(context: InboundContext): readonly FilterChain[] {
+  const cluster = INBOUND_PASSTHROUGH_CLUSTER;
+  return chainRows(context.mode, "auto").map((row) =>
+    filterChain({
+      name: row.kind === "http" ? "virtualInbound-catchall-http" : VIRTUAL_INBOUND,
+      match: row.match,
+      socket: serverSocket(row, context),
+      filters:
+        row.kind === "http"
+          ? [httpChain(cluster, inboundRouteConfig(cluster, 0, cluster, ":0/*"), context)]
+          : tcpChain(cluster, context),
+    }),
+  );
+}
+
+function serverSocket(row: Row, context: InboundContext) {
+  if (!row.mtls) return undefined;
+  const { config, client } = context;
+  return meshServerTls(serverAlpn(row.kind, client), [config.trustDomain, ...config.trustDomainAliases]);
+}
+
+/**
+ * What the server side picks from. Our own proxy accepts `istio` as well: its TLS library ends a handshake in which no offered
+ * protocol is known, and a client that took the port for opaque offers nothing else.
+ */
+function serverAlpn(kind: ChainKind, client: InboundContext["client"]): readonly string[] {
+  if (!client.lateen) return kind === "http" ? ["h2", "http/1.1"] : ["istio", "h2", "http/1.1"];
+  if (kind === "tcp") return ["istio", "http/1.1"];
+  return client.http2 ? ["h2", "http/1.1", "istio"] : ["http/1.1", "istio"];
+}
+
+function httpChain(statPrefix: string, routes: ReturnType<typeof inboundRouteConfig>, context: InboundContext): Filter {
+  return httpConnectionManager({
+    place: "inbound",
+    statPrefix,
+    routes,
+    config: context.config,
+    extensions: context.extensions,
+    rbac: context.http,
+    accessLog: accessLogs(context.config).http,
+  });
+}
+
+function tcpChain(cluster: string, context: InboundContext): readonly Filter[] {
+  const proxy = tcpProxy({ clusters: [{ name: cluster, weight: 1 }] }, accessLogs(context.config).tcp);
+  return [...networkRbac(context.tcp), proxy];
+}

@@ -1,0 +1,329 @@
+import type { MeshConfig, MeshService, MeshServicePort } from "@lateen/mesh-model";
+import { hostMatches } from "@lateen/mesh-model";
+import { TrafficDirection } from "@lateen/proto/envoy/config/core/v3/base";
+import type { Listener } from "@lateen/proto/envoy/config/listener/v3/listener";
+import type { Filter, FilterChain } from "@lateen/proto/envoy/config/listener/v3/listener_components";
+import { absoluteGateway, type BoundVirtualService } from "../world/rules.ts";
+import { type AccessLogs, accessLogs } from "./access-log.ts";
+import { httpConnectionManager, type TcpTarget, tcpProxy } from "./filters.ts";
+import { destinationCluster } from "./http-routes.ts";
+import { type ChainMatch, filterChain, httpInspector, listener, originalDstFilter, tlsInspector } from "./listener-parts.ts";
+import {
+  BLACK_HOLE_CLUSTER,
+  OUTBOUND_PORT,
+  outboundCluster,
+  PASSTHROUGH_CLUSTER,
+  VIRTUAL_OUTBOUND,
+} from "./names.ts";
+import type { Labels } from "./proto.ts";
+import { portClass } from "./protocol.ts";
+import { clientMatches } from "./route-match.ts";
+import { ALPN_HTTP } from "./tls.ts";
+
+const WILDCARD = "0.0.0.0";
+
+/** What outbound listeners depend on besides the services. */
+export interface OutboundContext {
+  readonly config: MeshConfig;
+  readonly namespace: string;
+  readonly labels: Labels;
+  readonly domain: string;
+  readonly client: { readonly http2: boolean };
+  readonly extensions: readonly string[];
+  readonly allowAny: boolean;
+  readonly service: (host: string) => MeshService | undefined;
+  /** Addresses of a headless service's ready endpoints. */
+  readonly endpointAddresses: (service: MeshService, port: MeshServicePort) => readonly string[];
+  readonly tcpIdleTimeoutMs: (service: MeshService, port: MeshServicePort) => number | undefined;
+  /** Virtual services of the mesh gateway that concern the port's services, oldest first. */
+  readonly virtualServices: readonly BoundVirtualService[];
+}
+
+/** The listeners of one port number: one on the wildcard address at most, and one for each address that needs its own. */
+export function outboundListeners(
+  port: number,
+  services: readonly MeshService[],
+  context: OutboundContext,
+): readonly Listener[] {
+  const plan = new PortPlan(port, context);
+  for (const service of services) {
+    for (const candidate of service.ports) {
+      if (candidate.number === port) plan.add(service, candidate);
+    }
+  }
+  return plan.listeners();
+}
+
+/** Route configuration names that a port's listeners refer to: the port itself, and `host:port` of sniffed services. */
+export function sniffedRouteName(service: MeshService, port: MeshServicePort): string {
+  return `${service.host}:${port.number}`;
+}
+
+/** Whether the port of a service has its own sniffing listener (declared nothing, has an address). */
+export function hasSniffedListener(service: MeshService, port: MeshServicePort, client: { readonly http2: boolean }): boolean {
+  return portClass(port.protocol, client) === "auto" && addressesOf(service).length > 0;
+}
+
+function addressesOf(service: MeshService): readonly string[] {
+  return service.addresses.filter((address) => !address.includes("/"));
+}
+
+/** Collects what listens on one port. The first (oldest) service wins where two cannot both be had. */
+class PortPlan {
+  readonly #port: number;
+  readonly #context: OutboundContext;
+  readonly #logs: AccessLogs;
+  #wildcardHttp = false;
+  #wildcardDefault: FilterChain | undefined;
+  readonly #wildcardChains: FilterChain[] = [];
+  readonly #serverNames = new Set<string>();
+  readonly #byAddress = new Map<string, Listener>();
+
+  constructor(port: number, context: OutboundContext) {
+    this.#port = port;
+    this.#context = context;
+    this.#logs = accessLogs(context.config);
+  }
+
+  add(service: MeshService, port: MeshServicePort): void {
+    const addresses = addressesOf(service);
+    switch (portClass(port.protocol, this.#context.client)) {
+      case "http":
+        this.#wildcardHttp = true;
+        return;
+      case "auto":
+        if (addresses.length === 0) {
+          this.#addAddressless(service, port);
+          this.#wildcardHttp = true;
+          return;
+        }
+        for (const address of addresses) this.#addOwn(address, () => this.#sniffed(address, service, port));
+        return;
+      case "tls":
+        this.#addTls(service, port, addresses);
+        return;
+      case "tcp":
+        if (addresses.length === 0 || service.addresses.length > addresses.length) this.#addAddressless(service, port);
+        for (const address of addresses) {
+          this.#addOwn(address, () => this.#own(address, [filterChain({ name: "", filters: this.#tcp(service, port) })]));
+        }
+    }
+  }
+
+  listeners(): readonly Listener[] {
+    const wildcard = this.#wildcard();
+    return wildcard === undefined ? [...this.#byAddress.values()] : [wildcard, ...this.#byAddress.values()];
+  }
+
+  #addOwn(address: string, make: () => Listener): void {
+    if (!this.#byAddress.has(address)) this.#byAddress.set(address, make());
+  }
+
+  #own(address: string, chains: readonly FilterChain[], sniff: "none" | "tls" | "http" = "none"): Listener {
+    return listener({
+      address,
+      port: this.#port,
+      direction: TrafficDirection.OUTBOUND,
+      bind: false,
+      filters: sniff === "none" ? [] : sniff === "tls" ? [tlsInspector()] : [tlsInspector(), httpInspector()],
+      chains,
+      detectionTimeoutMs: this.#context.config.protocolDetectionTimeoutMs,
+    });
+  }
+
+  /** HTTP when the bytes look like it, else forwarded as they are. */
+  #sniffed(address: string, service: MeshService, port: MeshServicePort): Listener {
+    const http = filterChain({
+      name: "",
+      match: { transport: "raw_buffer", alpn: ALPN_HTTP },
+      filters: [this.#http(sniffedRouteName(service, port))],
+    });
+    return this.#own(address, [http, filterChain({ name: "", filters: this.#tcp(service, port) })], "http");
+  }
+
+  /** TCP without a VIP: headless pods by their addresses, CIDRs by prefix match, anything else by the port alone. */
+  #addAddressless(service: MeshService, port: MeshServicePort): void {
+    if (service.headless) {
+      for (const address of this.#context.endpointAddresses(service, port)) {
+        this.#addOwn(address, () => this.#own(address, [filterChain({ name: "", filters: this.#tcp(service, port) })]));
+      }
+      return;
+    }
+    const filters = this.#tcp(service, port);
+    const prefixes = service.addresses.filter((address) => address.includes("/"));
+    if (prefixes.length > 0) this.#wildcardChains.push(filterChain({ name: "", match: { prefixes }, filters }));
+    else this.#wildcardDefault ??= filterChain({ name: "", filters });
+  }
+
+  /** Opaque TLS: by SNI as virtual services say, else to the service itself. */
+  #addTls(service: MeshService, port: MeshServicePort, addresses: readonly string[]): void {
+    const rules = this.#tlsRules(service, port);
+    const own = filterChain({
+      name: "",
+      ...(addresses.length === 0 ? { match: { serverNames: [service.host] } } : {}),
+      filters: this.#tcp(service, port),
+    });
+    for (const address of addresses) this.#addOwn(address, () => this.#own(address, [...rules, own], rules.length > 0 ? "tls" : "none"));
+    if (addresses.length > 0) return;
+    for (const chain of service.host === "*" ? rules : [...rules, own]) {
+      const names = chain.filterChainMatch?.serverNames ?? [];
+      const fresh = names.filter((name) => !this.#serverNames.has(name));
+      for (const name of fresh) this.#serverNames.add(name);
+      if (fresh.length > 0 && chain.filterChainMatch) {
+        this.#wildcardChains.push({ ...chain, filterChainMatch: { ...chain.filterChainMatch, serverNames: fresh } });
+      }
+    }
+  }
+
+  #tlsRules(service: MeshService, port: MeshServicePort): readonly FilterChain[] {
+    const chains: FilterChain[] = [];
+    const seen = new Set<string>();
+    for (const bound of this.#concerning(service)) {
+      for (const rule of bound.spec.tls ?? []) {
+        for (const match of rule.match) {
+          if (!this.#applies(match, bound)) continue;
+          const serverNames = match.sniHosts.map((name) => name.toLowerCase()).filter((name) => !seen.has(name));
+          for (const name of serverNames) seen.add(name);
+          if (serverNames.length === 0) continue;
+          const prefixes = match.destinationSubnets ?? [];
+          chains.push(
+            filterChain({
+              name: "",
+              match: { serverNames, ...(prefixes.length > 0 ? { prefixes } : {}) },
+              filters: [this.#proxy(this.#target(rule.route ?? [], bound, service, port))],
+            }),
+          );
+        }
+      }
+    }
+    return chains;
+  }
+
+  /** The network filters for bytes to a service: as the first matching TCP rule says, else to the service itself. */
+  #tcp(service: MeshService, port: MeshServicePort): readonly Filter[] {
+    for (const bound of this.#concerning(service)) {
+      for (const rule of bound.spec.tcp ?? []) {
+        const matches = rule.match ?? [];
+        if (matches.length > 0 && !matches.some((match) => this.#applies(match, bound))) continue;
+        return [this.#proxy(this.#target(rule.route ?? [], bound, service, port))];
+      }
+    }
+    return [
+      this.#proxy({
+        clusters: [{ name: outboundCluster(service.host, port.number), weight: 1 }],
+        idleTimeoutMs: this.#context.tcpIdleTimeoutMs(service, port),
+      }),
+    ];
+  }
+
+  #concerning(service: MeshService): readonly BoundVirtualService[] {
+    return this.#context.virtualServices.filter((bound) => bound.hosts.some((host) => hostMatches(host, service.host)));
+  }
+
+  #applies(match: Parameters<typeof clientMatches>[0], bound: BoundVirtualService): boolean {
+    const { namespace, labels } = this.#context;
+    return clientMatches(match, { gateway: "mesh", port: this.#port, namespace, labels }, (gateway) =>
+      absoluteGateway(gateway, bound.namespace),
+    );
+  }
+
+  #target(
+    routes: readonly { readonly destination: Parameters<typeof destinationCluster>[0]; readonly weight?: number }[],
+    bound: BoundVirtualService,
+    service: MeshService,
+    port: MeshServicePort,
+  ): TcpTarget {
+    return {
+      clusters: l4Clusters(routes, bound.namespace, { ...this.#context, port: this.#port }),
+      idleTimeoutMs: this.#context.tcpIdleTimeoutMs(service, port),
+    };
+  }
+
+  #proxy(target: TcpTarget): Filter {
+    return tcpProxy(target, this.#logs.tcp);
+  }
+
+  #http(routes: string): Filter {
+    const { config, extensions } = this.#context;
+    return httpConnectionManager({
+      place: "outbound",
+      statPrefix: `outbound_${WILDCARD}_${routes}`,
+      routes,
+      config,
+      extensions,
+      rbac: { deny: undefined, allow: undefined },
+      accessLog: this.#logs.http,
+    });
+  }
+
+  #wildcard(): Listener | undefined {
+    const chains = [...this.#wildcardChains];
+    const opaque = chains.length > 0 || this.#wildcardDefault !== undefined;
+    if (!this.#wildcardHttp && !opaque) return undefined;
+    const { config, allowAny } = this.#context;
+    if (this.#wildcardHttp) {
+      const match: ChainMatch = opaque ? { transport: "raw_buffer", alpn: ALPN_HTTP } : {};
+      chains.push(filterChain({ name: "", match, filters: [this.#http(String(this.#port))] }));
+    }
+    const fallback = opaque
+      ? (this.#wildcardDefault ?? filterChain({ name: "PassthroughFilterChain", filters: [catchAllProxy(allowAny, this.#logs)] }))
+      : undefined;
+    const sniffs = chains.some((chain) => (chain.filterChainMatch?.serverNames.length ?? 0) > 0);
+    return listener({
+      address: WILDCARD,
+      port: this.#port,
+      direction: TrafficDirection.OUTBOUND,
+      bind: false,
+      filters: [
+        ...(sniffs || (this.#wildcardHttp && opaque) ? [tlsInspector()] : []),
+        ...(this.#wildcardHttp && opaque ? [httpInspector()] : []),
+      ],
+      // A listener needs a chain; without any other the fallback is it.
+      ...(chains.length === 0 && fallback !== undefined ? { chains: [fallback] } : { chains, fallback }),
+      detectionTimeoutMs: config.protocolDetectionTimeoutMs,
+    });
+  }
+}
+
+/** Clusters and weights of an L4 route; one destination needs no weight, zero weights are dropped among several. */
+export function l4Clusters(
+  routes: readonly { readonly destination: Parameters<typeof destinationCluster>[0]; readonly weight?: number }[],
+  namespace: string,
+  context: Parameters<typeof destinationCluster>[2],
+): TcpTarget["clusters"] {
+  const weighted = routes.length > 1 ? routes.filter((route) => (route.weight ?? 0) > 0) : routes;
+  return weighted.map((route) => ({
+    name: destinationCluster(route.destination, namespace, context),
+    weight: route.weight ?? 1,
+  }));
+}
+
+function catchAllProxy(allowAny: boolean, logs: AccessLogs): Filter {
+  return tcpProxy(
+    { clusters: [{ name: allowAny ? PASSTHROUGH_CLUSTER : BLACK_HOLE_CLUSTER, weight: 1 }] },
+    logs.tcp,
+  );
+}
+
+/** The listener that all outbound connections arrive at; what no other listener takes goes on, or into the black hole. */
+export function virtualOutbound(config: MeshConfig, allowAny: boolean): Listener {
+  const logs = accessLogs(config);
+  return listener({
+    name: VIRTUAL_OUTBOUND,
+    address: WILDCARD,
+    port: OUTBOUND_PORT,
+    direction: TrafficDirection.OUTBOUND,
+    bind: true,
+    useOriginalDst: true,
+    filters: [originalDstFilter()],
+    chains: [
+      filterChain({
+        name: "virtualOutbound-blackhole",
+        match: { port: OUTBOUND_PORT },
+        filters: [catchAllProxy(false, logs)],
+      }),
+      filterChain({ name: "virtualOutbound-catchall-tcp", filters: [catchAllProxy(allowAny, logs)] }),
+    ],
+    detectionTimeoutMs: 0,
+  });
+}

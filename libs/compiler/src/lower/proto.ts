@@ -1,0 +1,88 @@
+import { durationFromMs, packAny, type PackedAny } from "@lateen/proto";
+import { Address } from "@lateen/proto/envoy/config/core/v3/address";
+import { ApiVersion, ConfigSource } from "@lateen/proto/envoy/config/core/v3/config_source";
+import type { Any } from "@lateen/proto/google/protobuf/any";
+import { FractionalPercent, FractionalPercent_DenominatorType } from "@lateen/proto/envoy/type/v3/percent";
+import { HeaderValueOption, HeaderValueOption_HeaderAppendAction } from "@lateen/proto/envoy/config/core/v3/base";
+import { StringMatcher } from "@lateen/proto/envoy/type/matcher/v3/string";
+
+export type Labels = Readonly<Record<string, string>>;
+
+/** Whatever comes over ADS, without a limit on the wait for the first answer, as Istio asks. */
+export function adsSource(): ConfigSource {
+  return ConfigSource.fromPartial({
+    configSourceSpecifier: { $case: "ads", value: {} },
+    initialFetchTimeout: durationFromMs(0),
+    resourceApiVersion: ApiVersion.V3,
+  });
+}
+
+export function socketAddress(address: string, port: number): Address {
+  return Address.fromPartial({
+    address: {
+      $case: "socketAddress",
+      value: { address, portSpecifier: { $case: "portValue", value: port } },
+    },
+  });
+}
+
+/** A message with no fields whose definition is not part of the generated code. */
+export function emptyAny(type: string): Any {
+  return { typeUrl: `type.googleapis.com/${type}`, value: Buffer.alloc(0) };
+}
+
+/** A percentage in [0,100] at the resolution of one in a million. */
+export function fractionalPercent(percent: number): FractionalPercent {
+  return {
+    numerator: Math.round(percent * 10_000),
+    denominator: FractionalPercent_DenominatorType.MILLION,
+  };
+}
+
+export function headerOption(name: string, value: string, action: "set" | "append"): HeaderValueOption {
+  return HeaderValueOption.fromPartial({
+    header: { key: name, value },
+    appendAction:
+      action === "set"
+        ? HeaderValueOption_HeaderAppendAction.OVERWRITE_IF_EXISTS_OR_ADD
+        : HeaderValueOption_HeaderAppendAction.APPEND_IF_EXISTS_OR_ADD,
+  });
+}
+
+export function exactly(value: string, ignoreCase = false): StringMatcher {
+  return StringMatcher.fromPartial({ matchPattern: { $case: "exact", value }, ignoreCase });
+}
+export function startingWith(value: string, ignoreCase = false): StringMatcher {
+  return StringMatcher.fromPartial({ matchPattern: { $case: "prefix", value }, ignoreCase });
+}
+export function endingWith(value: string, ignoreCase = false): StringMatcher {
+  return StringMatcher.fromPartial({ matchPattern: { $case: "suffix", value }, ignoreCase });
+}
+/** RE2, the whole value. */
+export function matchingRegex(regex: string, ignoreCase = false): StringMatcher {
+  return StringMatcher.fromPartial({ matchPattern: { $case: "safeRegex", value: { regex } }, ignoreCase });
+}
+
+/** Splits `10.0.0.0/8`; a plain address gets its full length. */
+export function cidr(text: string): { addressPrefix: string; prefixLen: number } {
+  const [address = "", length] = text.split("/");
+  return { addressPrefix: address, prefixLen: length === undefined ? (address.includes(":") ? 128 : 32) : Number(length) };
+}
+
+export function typed<T>(
+  type: { readonly $type: string; encode(message: T): { finish(): Uint8Array } },
+  message: T,
+): { $case: "typedConfig"; value: PackedAny } {
+  return { $case: "typedConfig", value: packAny(type, message) };
+}
+
+/** Whether `labels` carry every pair of `wanted`; an empty `wanted` matches all. */
+export function labelsMatch(wanted: Labels, labels: Labels): boolean {
+  for (const [key, value] of Object.entries(wanted)) if (labels[key] !== value) return false;
+  return true;
+}
+
+/** A copy with sorted keys, so that equal maps encode equally. */
+export function sortedRecord<V>(record: Readonly<Record<string, V>>): Record<string, V> {
+  return Object.fromEntries(Object.entries(record).sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0)));
+}

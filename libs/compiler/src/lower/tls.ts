@@ -1,0 +1,192 @@
+import { packAny } from "@lateen/proto";
+import type { TransportSocket } from "@lateen/proto/envoy/config/core/v3/base";
+import {
+  CertificateValidationContext,
+  SubjectAltNameMatcher_SanType,
+  TlsParameters_TlsProtocol,
+} from "@lateen/proto/envoy/extensions/transport_sockets/tls/v3/common";
+import type { SdsSecretConfig } from "@lateen/proto/envoy/extensions/transport_sockets/tls/v3/secret";
+import {
+  type CommonTlsContext,
+  DownstreamTlsContext,
+  UpstreamTlsContext,
+} from "@lateen/proto/envoy/extensions/transport_sockets/tls/v3/tls";
+import type { StringMatcher } from "@lateen/proto/envoy/type/matcher/v3/string";
+import { adsSource, emptyAny, startingWith } from "./proto.ts";
+
+/** SDS names under which every agent offers its workload's key and certificate, and the mesh's roots. */
+export const WORKLOAD_SECRET = "default";
+export const ROOT_SECRET = "ROOTCA";
+const TLS_SOCKET = "envoy.transport_sockets.tls";
+
+/** ALPN that marks mesh mTLS, by what is inside. */
+export const ALPN_MESH_HTTP = ["istio-http/1.0", "istio-http/1.1", "istio-h2"] as const;
+export const ALPN_MESH_TCP = ["istio-peer-exchange", "istio"] as const;
+export const ALPN_HTTP = ["http/1.0", "http/1.1", "h2c"] as const;
+
+/** What a client offers inside mesh mTLS. */
+export function meshAlpn(kind: "tcp" | "http1" | "http2"): readonly string[] {
+  switch (kind) {
+    case "tcp":
+      return ALPN_MESH_TCP;
+    case "http1":
+      return ["istio-http/1.1", "istio", "http/1.1"];
+    case "http2":
+      return ["istio-h2", "istio", "h2"];
+  }
+}
+
+/** Cipher suites of the mesh's servers for TLS 1.2, strongest first. */
+const CIPHERS = [
+  "ECDHE-ECDSA-AES256-GCM-SHA384",
+  "ECDHE-RSA-AES256-GCM-SHA384",
+  "ECDHE-ECDSA-AES128-GCM-SHA256",
+  "ECDHE-RSA-AES128-GCM-SHA256",
+  "AES256-GCM-SHA384",
+  "AES128-GCM-SHA256",
+];
+
+export function secretRef(name: string): SdsSecretConfig {
+  return { name, sdsConfig: adsSource() };
+}
+
+export function rawSocket(): TransportSocket {
+  return {
+    name: "envoy.transport_sockets.raw_buffer",
+    configType: { $case: "typedConfig", value: emptyAny("envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer") },
+  };
+}
+
+function altNames(type: "uri" | "dns", matchers: readonly StringMatcher[]) {
+  const sanType = type === "uri" ? SubjectAltNameMatcher_SanType.URI : SubjectAltNameMatcher_SanType.DNS;
+  return matchers.map((matcher) => ({ sanType, matcher, oid: "" }));
+}
+
+/** Trust of a named secret, and the names the peer must have one of (empty: any). */
+function validation(trust: string, names: CertificateValidationContext): CommonTlsContext["validationContextType"] {
+  return {
+    $case: "combinedValidationContext",
+    value: { defaultValidationContext: names, validationContextSdsSecretConfig: secretRef(trust) },
+  };
+}
+
+/** Client side of mesh mTLS: own certificate, mesh roots, the server must be one of `identities` when any is known. */
+export function meshClientTls(options: {
+  readonly sni: string;
+  readonly alpn: readonly string[];
+  readonly identities: readonly StringMatcher[];
+}): TransportSocket {
+  return upstreamSocket(
+    UpstreamTlsContext.fromPartial({
+      sni: options.sni,
+      commonTlsContext: {
+        tlsCertificateSdsSecretConfigs: [secretRef(WORKLOAD_SECRET)],
+        validationContextType: validation(
+          ROOT_SECRET,
+          CertificateValidationContext.fromPartial({
+            matchTypedSubjectAltNames: altNames("uri", options.identities),
+          }),
+        ),
+        alpnProtocols: [...options.alpn],
+      },
+    }),
+  );
+}
+
+/** What a destination rule says of TLS that is not the mesh's. */
+export interface OriginatedTls {
+  readonly sni: string;
+  readonly alpn: readonly string[];
+  /** SDS name of the client certificate, for mutual TLS. */
+  readonly certificate: string | undefined;
+  /** SDS name of the roots; undefined: the server is not verified. */
+  readonly trust: string | undefined;
+  readonly names: readonly { readonly type: "uri" | "dns"; readonly match: StringMatcher }[];
+}
+
+/** Client side of ordinary TLS towards servers outside the mesh. */
+export function originatedTls(options: OriginatedTls): TransportSocket {
+  const names = CertificateValidationContext.fromPartial({
+    matchTypedSubjectAltNames: options.names.flatMap((name) => altNames(name.type, [name.match])),
+  });
+  return upstreamSocket(
+    UpstreamTlsContext.fromPartial({
+      sni: options.sni,
+      commonTlsContext: {
+        tlsCertificateSdsSecretConfigs: options.certificate === undefined ? [] : [secretRef(options.certificate)],
+        validationContextType:
+          options.trust === undefined
+            ? { $case: "validationContext", value: CertificateValidationContext.fromPartial({}) }
+            : validation(options.trust, names),
+        alpnProtocols: [...options.alpn],
+      },
+    }),
+  );
+}
+
+function upstreamSocket(context: UpstreamTlsContext): TransportSocket {
+  return { name: TLS_SOCKET, configType: { $case: "typedConfig", value: packAny(UpstreamTlsContext, context) } };
+}
+
+/** Server side of mesh mTLS: a client certificate of this trust domain is required. */
+export function meshServerTls(alpn: readonly string[], trustDomains: readonly string[]): TransportSocket {
+  return downstreamSocket({
+    alpn,
+    certificate: WORKLOAD_SECRET,
+    trust: ROOT_SECRET,
+    requireClient: true,
+    names: trustDomains.map((domain) => startingWith(`spiffe://${domain}/`)),
+    minVersion: "TLSV1_2",
+    maxVersion: "TLS_AUTO",
+    ciphers: CIPHERS,
+  });
+}
+
+export type TlsVersionName = "TLS_AUTO" | "TLSV1_0" | "TLSV1_1" | "TLSV1_2" | "TLSV1_3";
+
+export interface ServerTls {
+  readonly alpn: readonly string[];
+  readonly certificate: string;
+  readonly trust: string | undefined;
+  readonly requireClient: boolean;
+  /** URI SANs the client must have one of; empty: any. */
+  readonly names: readonly StringMatcher[];
+  readonly minVersion: TlsVersionName;
+  readonly maxVersion: TlsVersionName;
+  readonly ciphers: readonly string[];
+}
+
+export function downstreamSocket(options: ServerTls): TransportSocket {
+  const names = CertificateValidationContext.fromPartial({
+    matchTypedSubjectAltNames: altNames("uri", options.names),
+  });
+  const context = DownstreamTlsContext.fromPartial({
+    requireClientCertificate: options.requireClient,
+    commonTlsContext: {
+      tlsParams: {
+        tlsMinimumProtocolVersion: version(options.minVersion),
+        tlsMaximumProtocolVersion: version(options.maxVersion),
+        cipherSuites: [...options.ciphers],
+      },
+      tlsCertificateSdsSecretConfigs: [secretRef(options.certificate)],
+      alpnProtocols: [...options.alpn],
+      validationContextType: options.trust === undefined ? undefined : validation(options.trust, names),
+    },
+  });
+  return { name: TLS_SOCKET, configType: { $case: "typedConfig", value: packAny(DownstreamTlsContext, context) } };
+}
+
+function version(name: TlsVersionName): TlsParameters_TlsProtocol {
+  switch (name) {
+    case "TLS_AUTO":
+      return TlsParameters_TlsProtocol.TLS_AUTO;
+    case "TLSV1_0":
+      return TlsParameters_TlsProtocol.TLSv1_0;
+    case "TLSV1_1":
+      return TlsParameters_TlsProtocol.TLSv1_1;
+    case "TLSV1_2":
+      return TlsParameters_TlsProtocol.TLSv1_2;
+    case "TLSV1_3":
+      return TlsParameters_TlsProtocol.TLSv1_3;
+  }
+}

@@ -1,0 +1,108 @@
+import { err, ok, type Result } from "@lateen/kernel";
+import type { Node } from "@lateen/proto/envoy/config/core/v3/base";
+
+/** What the node says it can run. */
+export interface NodeCapabilities {
+  /** A proxy of this project: it lists its capabilities and extensions. */
+  readonly lateen: boolean;
+  readonly http2: boolean;
+  /** Extensions of Istio's own that it runs, such as `istio.stats`; sorted. */
+  readonly extensions: readonly string[];
+}
+
+/** A connected proxy as the compiler sees it. */
+export interface XdsNode {
+  readonly id: string;
+  readonly kind: "sidecar" | "router";
+  readonly address: string;
+  readonly pod: string;
+  readonly namespace: string;
+  /** `default.svc.cluster.local` */
+  readonly domain: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly serviceAccount: string;
+  readonly clusterId: string;
+  readonly containerPorts: readonly { readonly name: string; readonly port: number }[];
+  readonly capabilities: NodeCapabilities;
+}
+
+/**
+ * Reads an xDS node: id `sidecar~<ip>~<pod>.<ns>~<ns>.svc.<domain>` and the metadata Istio's agents send. Nodes without
+ * `LATEEN_CAPABILITIES` are taken for Envoy, which can run everything but our extensions.
+ */
+export function nodeFromProto(node: Node): Result<XdsNode, string> {
+  const [kind, address, workload, domain, extra] = node.id.split("~");
+  if (kind === undefined || address === undefined || workload === undefined || !domain || extra !== undefined) {
+    return err(`node id "${node.id}" is not of the form sidecar~ip~pod.namespace~domain`);
+  }
+  if (kind !== "sidecar" && kind !== "router") return err(`node type "${kind}" is not served: sidecar or router expected`);
+  const dot = workload.lastIndexOf(".");
+  if (dot <= 0 || dot === workload.length - 1) return err(`node id "${node.id}": "${workload}" is not pod.namespace`);
+  const metadata: Readonly<Record<string, unknown>> = node.metadata ?? {};
+  const namespace = text(metadata["NAMESPACE"]) || workload.slice(dot + 1);
+  if (namespace !== workload.slice(dot + 1)) {
+    return err(`node id "${node.id}" and its metadata NAMESPACE "${namespace}" disagree`);
+  }
+  return ok({
+    id: node.id,
+    kind,
+    address,
+    pod: workload.slice(0, dot),
+    namespace,
+    domain,
+    labels: stringMap(metadata["LABELS"]),
+    serviceAccount: text(metadata["SERVICE_ACCOUNT"]) || "default",
+    clusterId: text(metadata["CLUSTER_ID"]),
+    containerPorts: podPorts(metadata["POD_PORTS"]),
+    capabilities: capabilities(metadata),
+  });
+}
+
+function capabilities(metadata: Readonly<Record<string, unknown>>): NodeCapabilities {
+  const listed = metadata["LATEEN_CAPABILITIES"];
+  if (!Array.isArray(listed)) return { lateen: false, http2: true, extensions: [] };
+  const extensions = metadata["LATEEN_EXTENSIONS"];
+  return {
+    lateen: true,
+    http2: listed.includes("http2"),
+    extensions: Array.isArray(extensions) ? extensions.map(String).sort() : [],
+  };
+}
+
+/** Istio sends POD_PORTS as JSON in a string; a list is accepted as well. */
+function podPorts(value: unknown): XdsNode["containerPorts"] {
+  const list = typeof value === "string" ? parseJson(value) : value;
+  if (!Array.isArray(list)) return [];
+  const ports: { name: string; port: number }[] = [];
+  for (const entry of list as readonly unknown[]) {
+    if (typeof entry !== "object" || entry === null) continue;
+    const fields = entry as Readonly<Record<string, unknown>>;
+    const protocol = text(fields["protocol"]) || "TCP";
+    const port = Number(fields["containerPort"]);
+    if (protocol === "TCP" && Number.isInteger(port) && port > 0 && port < 65536) {
+      ports.push({ name: text(fields["name"]), port });
+    }
+  }
+  return ports.sort((a, b) => a.port - b.port || (a.name < b.name ? -1 : 1));
+}
+
+function parseJson(value: string): unknown {
+  try {
+    return JSON.parse(value);
+  } catch {
+    return undefined;
+  }
+}
+
+function text(value: unknown): string {
+  return typeof value === "string" ? value : "";
+}
+
+function stringMap(value: unknown): Readonly<Record<string, string>> {
+  if (typeof value !== "object" || value === null) return {};
+  return Object.fromEntries(
+    Object.entries(value)
+      .filter(([, entry]) => typeof entry === "string")
+      .sort(([a], [b]) => (a < b ? -1 : 1)),
+  ) as Record<string, string>;
+}

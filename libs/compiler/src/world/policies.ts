@@ -1,0 +1,71 @@
+import type { AuthorizationPolicy, PeerAuthentication } from "@lateen/mesh-model";
+import { defineQuery, type Query } from "../engine/query-engine.ts";
+import { type Labels, labelsMatch } from "../lower/proto.ts";
+import { sameJson, sameList } from "../resource.ts";
+import { compare, listOf, meshConfigOf } from "./services.ts";
+
+/** A workload as policies see it. */
+export interface PolicySubject {
+  readonly namespace: string;
+  readonly labels: Labels;
+}
+export type MtlsMode = "DISABLE" | "PERMISSIVE" | "STRICT";
+export interface PeerPolicy {
+  readonly mode: MtlsMode;
+  /** By container port. */
+  readonly ports: Readonly<Record<string, MtlsMode>>;
+}
+
+type Metadata = PeerAuthentication["metadata"];
+function older(a: { readonly metadata: Metadata }, b: { readonly metadata: Metadata }): number {
+  const time = (metadata: Metadata) => Date.parse(metadata.creationTimestamp ?? "") || 0;
+  return time(a.metadata) - time(b.metadata) || compare(a.metadata.name, b.metadata.name);
+}
+
+/**
+ * The mTLS mode of a workload: mesh-wide, then namespace-wide, then workload policies, UNSET inheriting; at one level the
+ * oldest counts. Port-level modes are honoured with a selector only, as in Istio.
+ */
+export const peerPolicy = defineQuery<PolicySubject, PeerPolicy>({
+  name: "peerPolicy",
+  compute: (read, { namespace, labels }) => {
+    const { rootNamespace } = meshConfigOf(read);
+    const own = [...listOf(read, "PeerAuthentication", namespace)].sort(older);
+    const root = [...listOf(read, "PeerAuthentication", rootNamespace)].sort(older);
+    const selectorOf = (policy: PeerAuthentication) => policy.spec?.selector?.matchLabels ?? {};
+    const wide = (policy: PeerAuthentication) => Object.keys(selectorOf(policy)).length === 0;
+    const workload = own.find((policy) => !wide(policy) && labelsMatch(selectorOf(policy), labels));
+    const inherited = effective(own.find(wide), effective(root.find(wide), "PERMISSIVE"));
+    const mode = effective(workload, inherited);
+    const ports: Record<string, MtlsMode> = {};
+    for (const [port, setting] of Object.entries(workload?.spec?.portLevelMtls ?? {})) {
+      ports[port] = known(setting.mode) ?? mode;
+    }
+    return { mode, ports };
+  },
+  equal: sameJson,
+});
+
+function effective(policy: PeerAuthentication | undefined, inherited: MtlsMode): MtlsMode {
+  return known(policy?.spec?.mtls?.mode) ?? inherited;
+}
+function known(mode: "UNSET" | MtlsMode | undefined): MtlsMode | undefined {
+  return mode === "UNSET" ? undefined : mode;
+}
+
+/** The mode on one container port. */
+export function modeOn(policy: PeerPolicy, port: number): MtlsMode {
+  return policy.ports[port] ?? policy.mode;
+}
+
+/** Authorization policies that select the workload: of its namespace and of the root namespace, by namespace and name. */
+export const authorizationPoliciesFor: Query<PolicySubject, readonly AuthorizationPolicy[]> = defineQuery<PolicySubject, readonly AuthorizationPolicy[]>({
+  name: "authorizationPolicies",
+  compute: (read, { namespace, labels }) => {
+    const namespaces = [...new Set([meshConfigOf(read).rootNamespace, namespace])];
+    return namespaces
+      .flatMap((candidate) => listOf(read, "AuthorizationPolicy", candidate))
+      .filter((policy) => labelsMatch(policy.spec?.selector?.matchLabels ?? {}, labels));
+  },
+  equal: sameList,
+});

@@ -1,0 +1,336 @@
+import {
+  type DestinationRule,
+  type Gateway,
+  hostMatches,
+  type MeshService,
+  type Resource,
+  shortHostToFqdn,
+  type Sidecar,
+  type VirtualService,
+} from "@lateen/mesh-model";
+import { defineQuery, type Query, type Read } from "../engine/query-engine.ts";
+import { type Labels, labelsMatch } from "../lower/proto.ts";
+import { sameJson, sameList } from "../resource.ts";
+import type { ProxyScope } from "../scope.ts";
+import { cells } from "./mesh-snapshot.ts";
+import { allServices, compare, keysOf, listOf, meshConfigOf, serviceByHost, settingsOf } from "./services.ts";
+
+export type TrafficPolicy = NonNullable<DestinationRule["spec"]["trafficPolicy"]>;
+
+/** Objects of a kind, oldest first, ties by name and namespace (Istio's conflict order). */
+function byAge<R extends Resource>(objects: readonly R[]): readonly R[] {
+  return [...objects].sort(
+    (a, b) =>
+      timeOf(a) - timeOf(b) ||
+      compare(a.metadata.name, b.metadata.name) ||
+      compare(a.metadata.namespace, b.metadata.namespace),
+  );
+}
+function timeOf(object: Resource): number {
+  const time = Date.parse(object.metadata.creationTimestamp ?? "");
+  return Number.isNaN(time) ? 0 : time;
+}
+
+function objectsOf<R extends Resource>(read: Read, kind: R["kind"]): readonly R[] {
+  return byAge(keysOf(read, kind).map((key) => read.input(cells.object(key)) as R));
+}
+
+/** Whether an object of `namespace` with this `exportTo` (or the default) is seen from `client`. */
+function exportedTo(
+  exportTo: readonly string[] | undefined,
+  defaults: readonly string[],
+  namespace: string,
+  client: string,
+): boolean {
+  const targets = exportTo === undefined || exportTo.length === 0 ? defaults : exportTo;
+  return targets.some((target) => target === "*" || (target === "." ? namespace === client : target === client));
+}
+
+// ---------------------------------------------------------------- destination rules
+
+/** What a destination rule (or several for one host) says to clients of one namespace. */
+export interface DestinationPolicy {
+  readonly namespace: string;
+  readonly name: string;
+  readonly trafficPolicy: TrafficPolicy | undefined;
+  readonly subsets: readonly { readonly name: string; readonly labels: Labels; readonly trafficPolicy: TrafficPolicy | undefined }[];
+}
+
+/** Rules of a namespace by absolute host pattern, each list oldest first. */
+const destinationRuleIndex = defineQuery<string, ReadonlyMap<string, readonly DestinationRule[]>>({
+  name: "destinationRuleIndex",
+  compute: (read, namespace) => {
+    const { domain } = settingsOf(read);
+    const index = new Map<string, DestinationRule[]>();
+    for (const rule of objectsOf<DestinationRule>(read, "DestinationRule")) {
+      if (rule.metadata.namespace !== namespace) continue;
+      const pattern = shortHostToFqdn(rule.spec.host, namespace, domain);
+      const list = index.get(pattern) ?? [];
+      index.set(pattern, list);
+      list.push(rule);
+    }
+    return index;
+  },
+});
+
+const rulesWithPattern = defineQuery<
+  { readonly namespace: string; readonly pattern: string },
+  readonly DestinationRule[]
+>({
+  name: "rulesWithPattern",
+  key: ({ namespace, pattern }) => `${namespace}/${pattern}`,
+  compute: (read, { namespace, pattern }) => read.ask(destinationRuleIndex, namespace).get(pattern) ?? [],
+  equal: sameList,
+});
+
+/** Wildcard patterns of a namespace's rules, the most specific first. */
+const wildcardPatterns = defineQuery<string, readonly string[]>({
+  name: "wildcardPatterns",
+  compute: (read, namespace) =>
+    [...read.ask(destinationRuleIndex, namespace).keys()]
+      .filter((pattern) => pattern.startsWith("*"))
+      .sort((a, b) => b.length - a.length || compare(a, b)),
+  equal: sameList,
+});
+
+/**
+ * The policy for a host as clients of `namespace` see it. Looked for in the client's, then the service's, then the root
+ * namespace; in a namespace the most specific host pattern wins; rules of the same host are merged, the oldest first.
+ */
+export const destinationPolicy = defineQuery<
+  { readonly host: string; readonly namespace: string },
+  DestinationPolicy | undefined
+>({
+  name: "destinationPolicy",
+  key: ({ host, namespace }) => `${namespace}/${host}`,
+  compute: (read, { host, namespace }) => {
+    const service = read.ask(serviceByHost, host);
+    const order = new Set([namespace, service?.namespace ?? namespace, meshConfigOf(read).rootNamespace]);
+    for (const candidate of order) {
+      const found = policyIn(read, candidate, host, namespace);
+      if (found !== undefined) return found;
+    }
+    return undefined;
+  },
+  equal: sameJson,
+});
+
+function policyIn(read: Read, namespace: string, host: string, client: string): DestinationPolicy | undefined {
+  const defaults = meshConfigOf(read).defaultDestinationRuleExportTo;
+  const wildcards = read.ask(wildcardPatterns, namespace).filter((pattern) => hostMatches(pattern, host));
+  for (const pattern of new Set([host, ...wildcards])) {
+    const rules = read
+      .ask(rulesWithPattern, { namespace, pattern })
+      .filter((rule) => exportedTo(rule.spec.exportTo, defaults, namespace, client));
+    if (rules.length > 0) return mergeRules(rules);
+  }
+  return undefined;
+}
+
+function mergeRules(rules: readonly DestinationRule[]): DestinationPolicy | undefined {
+  const [first] = rules;
+  if (first === undefined) return undefined;
+  const subsets = new Map<string, DestinationPolicy["subsets"][number]>();
+  for (const rule of rules) {
+    for (const subset of rule.spec.subsets ?? []) {
+      if (subsets.has(subset.name)) continue;
+      subsets.set(subset.name, {
+        name: subset.name,
+        labels: subset.labels ?? {},
+        trafficPolicy: subset.trafficPolicy,
+      });
+    }
+  }
+  return {
+    namespace: first.metadata.namespace,
+    name: first.metadata.name,
+    trafficPolicy: rules.find((rule) => rule.spec.trafficPolicy !== undefined)?.spec.trafficPolicy,
+    subsets: [...subsets.values()],
+  };
+}
+
+// ---------------------------------------------------------------- virtual services
+
+/** A virtual service with its names made absolute. */
+export interface BoundVirtualService {
+  readonly namespace: string;
+  readonly name: string;
+  /** Full host names or wildcards, lower case. */
+  readonly hosts: readonly string[];
+  /** `mesh` or `namespace/name`. */
+  readonly gateways: readonly string[];
+  readonly spec: VirtualService["spec"];
+}
+
+const virtualServiceOfObject = defineQuery<string, BoundVirtualService | undefined>({
+  name: "virtualServiceOfObject",
+  compute: (read, key) => {
+    const object = read.input(cells.object(key)) as VirtualService | undefined;
+    if (object === undefined) return undefined;
+    const { namespace, name } = object.metadata;
+    const { domain } = settingsOf(read);
+    const gateways = object.spec.gateways ?? [];
+    return {
+      namespace,
+      name,
+      hosts: (object.spec.hosts ?? []).map((host) => shortHostToFqdn(host, namespace, domain)),
+      gateways: gateways.length === 0 ? ["mesh"] : gateways.map((gateway) => absoluteGateway(gateway, namespace)),
+      spec: object.spec,
+    };
+  },
+});
+
+/** `mesh` stays; `name` means one of the rule's namespace. */
+export function absoluteGateway(gateway: string, namespace: string): string {
+  return gateway === "mesh" || gateway.includes("/") ? gateway : `${namespace}/${gateway}`;
+}
+
+/** All virtual services, oldest first. */
+export const allVirtualServices = defineQuery<"", readonly BoundVirtualService[]>({
+  name: "allVirtualServices",
+  compute: (read) =>
+    objectsOf<VirtualService>(read, "VirtualService").flatMap((object) => {
+      const bound = read.ask(virtualServiceOfObject, `VirtualService/${object.metadata.namespace}/${object.metadata.name}`);
+      return bound === undefined ? [] : [bound];
+    }),
+  equal: sameList,
+});
+
+// ---------------------------------------------------------------- sidecars and visibility
+
+/** The Sidecar that applies: one that selects the workload, else the namespace's, else the root namespace's. */
+function sidecarFor(read: Read, scope: ProxyScope): Sidecar | undefined {
+  if (scope.kind !== "sidecar") return undefined;
+  const own = byAge(listOf(read, "Sidecar", scope.namespace));
+  const selecting = own.find((sidecar) => {
+    const labels = sidecar.spec.workloadSelector?.labels;
+    return labels !== undefined && labelsMatch(labels, scope.labels);
+  });
+  if (selecting !== undefined) return selecting;
+  const plain = (sidecar: Sidecar) => sidecar.spec.workloadSelector?.labels === undefined;
+  return own.find(plain) ?? byAge(listOf(read, "Sidecar", meshConfigOf(read).rootNamespace)).find(plain);
+}
+
+export interface Visibility {
+  /** Oldest first. */
+  readonly services: readonly MeshService[];
+  readonly virtualServices: readonly BoundVirtualService[];
+  readonly allowAny: boolean;
+}
+
+/** What a proxy may see: exported to its namespace, and imported by its Sidecar when one applies. */
+export const visibility = defineQuery<ProxyScope, Visibility>({
+  name: "visibility",
+  compute: (read, scope) => {
+    const config = meshConfigOf(read);
+    const sidecar = sidecarFor(read, scope);
+    const imports = sidecar?.spec.egress?.flatMap((egress) => egress.hosts);
+    const imported = importFilter(imports, scope.namespace);
+    const services = read
+      .ask(allServices, "")
+      .filter(
+        (service) =>
+          exportedTo(service.exportTo, config.defaultServiceExportTo, service.namespace, scope.namespace) &&
+          imported(service.namespace, service.host),
+      );
+    const virtualServices = read
+      .ask(allVirtualServices, "")
+      .filter(
+        (bound) =>
+          exportedTo(bound.spec.exportTo, config.defaultVirtualServiceExportTo, bound.namespace, scope.namespace) &&
+          bound.hosts.some((host) => imported(bound.namespace, host)),
+      );
+    const mode = sidecar?.spec.outboundTrafficPolicy?.mode ?? config.outboundTrafficPolicy.mode;
+    return { services, virtualServices, allowAny: mode === "ALLOW_ANY" };
+  },
+  equal: (a, b) =>
+    a.allowAny === b.allowAny && sameList(a.services, b.services) && sameList(a.virtualServices, b.virtualServices),
+});
+
+/** Reads `namespace/dnsName` import lists of a Sidecar's egress. */
+function importFilter(
+  imports: readonly string[] | undefined,
+  own: string,
+): (namespace: string, host: string) => boolean {
+  if (imports === undefined) return () => true;
+  const parsed = imports.map((entry) => {
+    const slash = entry.indexOf("/");
+    return { namespace: entry.slice(0, slash), host: entry.slice(slash + 1).toLowerCase() };
+  });
+  return (namespace, host) =>
+    parsed.some(
+      (entry) =>
+        (entry.namespace === "*" || (entry.namespace === "." ? namespace === own : entry.namespace === namespace)) &&
+        (hostMatches(entry.host, host) || (host.startsWith("*") && hostMatches(host, entry.host))),
+    );
+}
+
+/** Services of a scope by port number, each list oldest first. */
+const servicesByPort = defineQuery<ProxyScope, ReadonlyMap<number, readonly MeshService[]>>({
+  name: "servicesByPort",
+  compute: (read, scope) => {
+    const byPort = new Map<number, MeshService[]>();
+    for (const service of read.ask(visibility, scope).services) {
+      for (const number of new Set(service.ports.map((port) => port.number))) {
+        const list = byPort.get(number) ?? [];
+        byPort.set(number, list);
+        list.push(service);
+      }
+    }
+    return byPort;
+  },
+});
+
+/** Visible services that have a port of this number. Changes only when one of those does. */
+export const servicesOnPort = defineQuery<{ readonly scope: ProxyScope; readonly port: number }, readonly MeshService[]>({
+  name: "servicesOnPort",
+  compute: (read, { scope, port }) => read.ask(servicesByPort, scope).get(port) ?? [],
+  equal: sameList,
+});
+
+/** Port numbers of visible services, ascending. */
+export const visiblePorts = defineQuery<ProxyScope, readonly number[]>({
+  name: "visiblePorts",
+  compute: (read, scope) => [...read.ask(servicesByPort, scope).keys()].sort((a, b) => a - b),
+  equal: sameList,
+});
+
+/** Hosts of visible services, in order. */
+export const visibleHosts = defineQuery<ProxyScope, readonly string[]>({
+  name: "visibleHosts",
+  compute: (read, scope) => read.ask(visibility, scope).services.map((service) => service.host),
+  equal: sameList,
+});
+
+/** Virtual services of the mesh gateway that concern these services, or (port 80) hosts that no service has. */
+export const virtualServicesOnPort = defineQuery<
+  { readonly scope: ProxyScope; readonly port: number },
+  readonly BoundVirtualService[]
+>({
+  name: "virtualServicesOnPort",
+  compute: (read, argument) => {
+    const services = read.ask(servicesOnPort, argument);
+    return read.ask(visibility, argument.scope).virtualServices.filter(
+      (bound) =>
+        bound.gateways.includes("mesh") &&
+        bound.hosts.some(
+          (host) =>
+            services.some((service) => hostMatches(host, service.host)) ||
+            (argument.port === 80 && read.ask(serviceByHost, host) === undefined),
+        ),
+    );
+  },
+  equal: sameList,
+});
+
+// ---------------------------------------------------------------- gateways
+
+/** Gateways whose selector selects the proxy, oldest first. */
+export const gatewaysFor: Query<ProxyScope, readonly Gateway[]> = defineQuery<ProxyScope, readonly Gateway[]>({
+  name: "gatewaysFor",
+  compute: (read, scope) =>
+    scope.kind !== "router"
+      ? []
+      : objectsOf<Gateway>(read, "Gateway").filter((gateway) => labelsMatch(gateway.spec.selector ?? {}, scope.labels)),
+  equal: sameList,
+});

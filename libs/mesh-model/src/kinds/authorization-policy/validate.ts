@@ -1,0 +1,167 @@
+import { nearestName } from "@lateen/kernel";
+import { codes } from "../../errors.ts";
+import type { Infer } from "../../schema/index.ts";
+import type { Check } from "../../validation/check.ts";
+import { checkSelector } from "../../validation/common.ts";
+import { isHeaderName } from "../../validation/headers.ts";
+import { isIpOrCidr } from "../../validation/ip.ts";
+import type { KindContext } from "../index.ts";
+import type { authorizationPolicyBody } from "./schema.ts";
+
+type Spec = NonNullable<Infer<typeof authorizationPolicyBody>["spec"]>;
+type Rule = NonNullable<Spec["rules"]>[number];
+type Source = NonNullable<NonNullable<Rule["from"]>[number]["source"]>;
+type Operation = NonNullable<NonNullable<Rule["to"]>[number]["operation"]>;
+type Condition = NonNullable<Rule["when"]>[number];
+
+const DRY_RUN = "istio.io/dry-run";
+const IP_FIELDS = ["ipBlocks", "notIpBlocks", "remoteIpBlocks", "notRemoteIpBlocks"] as const;
+const CONDITION_KEYS = [
+  "source.ip",
+  "remote.ip",
+  "source.namespace",
+  "source.principal",
+  "source.serviceAccount",
+  "destination.ip",
+  "destination.port",
+  "connection.sni",
+] as const;
+
+/** security.istio.io AuthorizationPolicy, as Istio's admission checks it. */
+export function validateAuthorizationPolicy(body: Infer<typeof authorizationPolicyBody>, context: KindContext): void {
+  const spec = body.spec ?? {};
+  const check = context.check.at("spec");
+  const action = spec.action ?? "ALLOW";
+  checkSelector(spec.selector, "matchLabels", check.at("selector"));
+  if (context.metadata.annotations?.[DRY_RUN] === "true") {
+    context.check
+      .at("metadata", "annotations", DRY_RUN)
+      .error("dry-run is not supported yet; the policy would be enforced", { code: codes.unsupported, part: "key" });
+  }
+  if (action === "CUSTOM") {
+    check.at("action").error("action CUSTOM is not supported yet", { code: codes.unsupported });
+  }
+  if (spec.rules === undefined) {
+    if (action === "DENY") check.error("a DENY policy needs rules", { code: codes.missingField });
+    if (action === "ALLOW") check.warn("an ALLOW policy without rules denies every request", { code: "IST0167" });
+  }
+  for (const [index, rule] of (spec.rules ?? []).entries()) checkRule(rule, check.at("rules", index));
+}
+
+function checkRule(rule: Rule, check: Check): void {
+  for (const part of ["from", "to", "when"] as const) {
+    if (rule[part]?.length === 0) check.at(part).error(`${part} must not be empty`);
+  }
+  for (const [index, from] of (rule.from ?? []).entries()) {
+    const at = check.at("from", index);
+    if (from.source === undefined || isEmpty(from.source)) at.error("a source needs at least one field");
+    else checkSource(from.source, at.at("source"));
+  }
+  for (const [index, to] of (rule.to ?? []).entries()) {
+    const at = check.at("to", index);
+    if (to.operation === undefined || isEmpty(to.operation)) at.error("an operation needs at least one field");
+    else checkOperation(to.operation, at.at("operation"));
+  }
+  for (const [index, condition] of (rule.when ?? []).entries()) checkCondition(condition, check.at("when", index));
+}
+
+function isEmpty(value: object): boolean {
+  return Object.keys(value).length === 0;
+}
+
+function checkValues(fields: Readonly<Record<string, readonly string[] | undefined>>, check: Check): void {
+  for (const [name, values] of Object.entries(fields)) {
+    if (values?.length === 0) check.at(name).error(`${name} must not be empty`);
+    for (const [index, value] of (values ?? []).entries()) {
+      if (value === "") check.at(name, index).error("a value must not be empty");
+    }
+  }
+}
+
+function checkSource(source: Source, check: Check): void {
+  checkValues(source, check);
+  for (const field of IP_FIELDS) {
+    for (const [index, block] of (source[field] ?? []).entries()) {
+      if (!isIpOrCidr(block)) check.at(field, index).error(`"${block}" is not an address or CIDR`);
+    }
+  }
+  for (const field of ["serviceAccounts", "notServiceAccounts"] as const) {
+    if (source[field] === undefined) continue;
+    for (const other of ["principals", "notPrincipals", "namespaces", "notNamespaces"] as const) {
+      if (source[other] !== undefined) {
+        check.at(field).error(`${field} and ${other} exclude each other`, { code: codes.conflict, part: "key" });
+      }
+    }
+    for (const [index, account] of source[field].entries()) {
+      const parts = account.split("/");
+      if (account.includes("*")) check.at(field, index).error("wildcards are not supported in service accounts");
+      else if (parts.length > 2 || parts.includes("")) {
+        check.at(field, index).error(`"${account}" is not "name" or "namespace/name"`);
+      }
+    }
+  }
+}
+
+function checkOperation(operation: Operation, check: Check): void {
+  checkValues(operation, check);
+  for (const field of ["ports", "notPorts"] as const) checkPorts(operation[field], check.at(field));
+  for (const field of ["paths", "notPaths"] as const) {
+    for (const [index, path] of (operation[field] ?? []).entries()) checkPathTemplate(path, check.at(field, index));
+  }
+}
+
+function checkPorts(ports: readonly string[] | undefined, check: Check): void {
+  for (const [index, port] of (ports ?? []).entries()) {
+    const number = /^\d{1,5}$/.test(port) ? Number(port) : 0;
+    if (number < 1 || number > 65535) check.at(index).error(`"${port}" is not a port number`);
+  }
+}
+
+/** `{*}` stands for one segment, `{**}` for any number and only once, as the last operator. */
+function checkPathTemplate(path: string, check: Check): void {
+  if (!path.includes("{") && !path.includes("}")) return;
+  const segments = path.split("/");
+  let open = false;
+  for (const segment of segments) {
+    const operator = segment === "{*}" || segment === "{**}";
+    if (!operator && /[{}]/.test(segment)) {
+      check.error(`"${path}": only {*} and {**} can be used, each as a whole segment`);
+      return;
+    }
+    if (segment.includes("*") && !operator) {
+      check.error(`"${path}": "*" cannot be combined with {*} or {**}`);
+      return;
+    }
+    if (operator && open) {
+      check.error(`"${path}": {**} must be the last operator`);
+      return;
+    }
+    open ||= segment === "{**}";
+  }
+}
+
+function checkCondition(condition: Condition, check: Check): void {
+  const { key } = condition;
+  if (!condition.values?.length && !condition.notValues?.length) {
+    check.error("a condition needs values or notValues", { code: codes.missingField });
+  }
+  const header = /^request\.headers\[(.+)\]$/.exec(key)?.[1];
+  if (header !== undefined) {
+    if (!isHeaderName(header)) check.at("key").error(`"${header}" is not a header name`);
+  } else if (key.startsWith("request.auth.") || key.startsWith("experimental.") || key === "source.trustDomain") {
+    check.at("key").error(`condition "${key}" is not supported yet`, { code: codes.unsupported });
+    return;
+  } else if (!CONDITION_KEYS.some((known) => known === key)) {
+    const nearest = nearestName(key, [...CONDITION_KEYS, "request.headers[name]"]);
+    check.at("key").error(`"${key}" is not a condition`, { hint: nearest && `did you mean "${nearest}"?` });
+    return;
+  }
+  for (const field of ["values", "notValues"] as const) {
+    const at = check.at(field);
+    if (key === "destination.port") checkPorts(condition[field], at);
+    if (!key.endsWith(".ip")) continue;
+    for (const [index, block] of (condition[field] ?? []).entries()) {
+      if (!isIpOrCidr(block)) at.at(index).error(`"${block}" is not an address or CIDR`);
+    }
+  }
+}

@@ -1,0 +1,113 @@
+import { codes } from "../../errors.ts";
+import type { Infer } from "../../schema/index.ts";
+import type { Check } from "../../validation/check.ts";
+import { checkUnique } from "../../validation/common.ts";
+import { isIp } from "../../validation/ip.ts";
+import { checkLabels, isDnsLabel, isWildcardHost } from "../../validation/names.ts";
+import type { KindContext } from "../index.ts";
+import type { gatewayBody } from "./schema.ts";
+
+type Server = NonNullable<Infer<typeof gatewayBody>["spec"]["servers"]>[number];
+type ServerTls = NonNullable<Server["tls"]>;
+
+const PLAIN: ReadonlySet<string> = new Set(["HTTP", "HTTP2", "GRPC", "GRPC-WEB", "TCP", "MONGO", "REDIS", "MYSQL"]);
+const HTTP: ReadonlySet<string> = new Set(["HTTP", "HTTP2", "GRPC", "GRPC-WEB"]);
+const SECURE: ReadonlySet<string> = new Set(["HTTPS", "TLS"]);
+const CERTIFICATE_FIELDS = ["serverCertificate", "privateKey", "caCertificates", "credentialName"] as const;
+
+/** networking.istio.io Gateway, as Istio's admission checks it. */
+export function validateGateway(body: Infer<typeof gatewayBody>, context: KindContext): void {
+  const { spec } = body;
+  const check = context.check.at("spec");
+  const servers = spec.servers ?? [];
+  if (servers.length === 0) check.error("at least one server is required", { code: codes.missingField });
+  if (spec.selector === undefined || Object.keys(spec.selector).length === 0) {
+    check.warn("a gateway without selector applies to every gateway workload");
+  }
+  checkLabels(spec.selector, check.at("selector"));
+  for (const [index, server] of servers.entries()) checkServer(server, check.at("servers", index));
+  checkUnique(
+    servers.map((server, index) => [server.port.name ?? "", check.at("servers", index, "port", "name")]),
+    (name) => `port name "${name}" is used by another server`,
+  );
+}
+
+function checkServer(server: Server, check: Check): void {
+  const protocol = server.port.protocol.toUpperCase();
+  if (!PLAIN.has(protocol) && !SECURE.has(protocol)) {
+    check.at("port", "protocol").error(`"${server.port.protocol}" is not one of ${[...PLAIN, ...SECURE].join(", ")}`);
+  }
+  if (!server.port.name) check.at("port").error(`field "name" is required`, { code: codes.missingField });
+  if (server.port.targetPort !== undefined) check.at("port", "targetPort").warn("targetPort is ignored");
+  if (server.bind && !isIp(server.bind)) check.at("bind").error(`"${server.bind}" is not an IP address`);
+  if (server.hosts.length === 0) check.at("hosts").error("at least one host is required");
+  for (const [index, host] of server.hosts.entries()) {
+    if (!isGatewayHost(host)) check.at("hosts", index).error(`"${host}" is not a host or "namespace/host"`);
+  }
+  checkTlsBlock(server, protocol, check);
+}
+
+function isGatewayHost(host: string): boolean {
+  const slash = host.indexOf("/");
+  if (slash < 0) return isWildcardHost(host);
+  const namespace = host.slice(0, slash);
+  return (namespace === "*" || namespace === "." || isDnsLabel(namespace)) && isWildcardHost(host.slice(slash + 1));
+}
+
+function checkTlsBlock(server: Server, protocol: string, check: Check): void {
+  const { tls } = server;
+  if (SECURE.has(protocol) && tls === undefined) {
+    check.error(`a server with protocol ${protocol} needs tls`, { code: codes.missingField });
+  }
+  if (tls === undefined) return;
+  const at = check.at("tls");
+  if (PLAIN.has(protocol)) {
+    const onlyRedirect = HTTP.has(protocol) && Object.keys(tls).every((field) => field === "httpsRedirect");
+    if (!onlyRedirect)
+      at.error(`a server with protocol ${protocol} cannot have tls settings`, { hint: "use HTTPS or TLS" });
+    return;
+  }
+  if (tls.httpsRedirect === true) at.at("httpsRedirect").warn("httpsRedirect has no effect on a TLS server");
+  checkServerTls(tls, protocol, at);
+}
+
+function checkServerTls(tls: ServerTls, protocol: string, check: Check): void {
+  const mode = tls.mode ?? "PASSTHROUGH";
+  const files = Boolean(tls.serverCertificate) && Boolean(tls.privateKey);
+  if (tls.credentialName && (tls.serverCertificate || tls.privateKey)) {
+    check.error("credentialName and serverCertificate/privateKey exclude each other", { code: codes.conflict });
+  }
+  switch (mode) {
+    case "AUTO_PASSTHROUGH":
+      check.at("mode").error("mode AUTO_PASSTHROUGH is not supported yet", { code: codes.unsupported });
+      break;
+    case "PASSTHROUGH":
+      if (protocol === "HTTPS" && tls.mode === undefined) {
+        check.warn("tls without mode means PASSTHROUGH", { hint: "set mode: SIMPLE to terminate TLS here" });
+      }
+      if (CERTIFICATE_FIELDS.some((field) => tls[field]))
+        check.warn("certificates have no effect with mode PASSTHROUGH");
+      break;
+    case "ISTIO_MUTUAL":
+      for (const field of CERTIFICATE_FIELDS) {
+        if (tls[field])
+          check.at(field).error(`${field} cannot be set with mode ISTIO_MUTUAL`, { code: codes.conflict });
+      }
+      break;
+    default:
+      if (!files && !tls.credentialName) {
+        check.error(`mode ${mode} needs credentialName, or serverCertificate and privateKey`, {
+          code: codes.missingField,
+        });
+      }
+      if (mode !== "SIMPLE" && !tls.caCertificates && !tls.credentialName) {
+        check.error(`mode ${mode} needs caCertificates or credentialName`, { code: codes.missingField });
+      }
+  }
+  for (const field of ["minProtocolVersion", "maxProtocolVersion"] as const) {
+    const version = tls[field];
+    if ((version === "TLSV1_0" || version === "TLSV1_1") && !tls.cipherSuites?.length) {
+      check.at(field).warn(`${version} needs cipherSuites that it can use`);
+    }
+  }
+}

@@ -1,0 +1,111 @@
+import { codes } from "../../errors.ts";
+import type { Infer } from "../../schema/index.ts";
+import type { Check } from "../../validation/check.ts";
+import { checkDestination, checkExportTo, checkGateways, checkUnique, checkWeights } from "../../validation/common.ts";
+import { isIpOrCidr } from "../../validation/ip.ts";
+import { isWildcardHost } from "../../validation/names.ts";
+import type { KindContext } from "../index.ts";
+import { checkHttpRoutes } from "./http-route.ts";
+import type { virtualServiceBody } from "./schema.ts";
+
+type Spec = Infer<typeof virtualServiceBody>["spec"];
+type L4Match = NonNullable<NonNullable<Spec["tcp"]>[number]["match"]>[number];
+
+/** networking.istio.io VirtualService, as Istio's admission checks it. */
+export function validateVirtualService(body: Infer<typeof virtualServiceBody>, context: KindContext): void {
+  const { spec } = body;
+  const check = context.check.at("spec");
+  checkHosts(spec, check);
+  checkGateways(spec.gateways, check);
+  checkExportTo(spec.exportTo, check);
+  if (!spec.http?.length && !spec.tls?.length && !spec.tcp?.length) {
+    check.error("at least one of http, tls, tcp is required", { code: codes.missingField });
+  }
+  checkHttpRoutes(spec.http ?? [], check.at("http"));
+  checkTlsRoutes(spec, check);
+  checkTcpRoutes(spec, check);
+}
+
+function checkHosts(spec: Spec, check: Check): void {
+  const hosts = spec.hosts ?? [];
+  if (hosts.length === 0) check.error(`field "hosts" is required`, { code: codes.missingField });
+  const onMesh = spec.gateways === undefined || spec.gateways.length === 0 || spec.gateways.includes("mesh");
+  for (const [index, host] of hosts.entries()) {
+    const at = check.at("hosts", index);
+    if (!isWildcardHost(host)) at.error(`"${host}" is not a host name`);
+    else if (host === "*" && onMesh) {
+      at.error(`host "*" cannot be used inside the mesh`, {
+        hint: "name a gateway in spec.gateways, or name the host",
+      });
+    }
+  }
+  checkUnique(
+    hosts.map((host, index) => [host.toLowerCase(), check.at("hosts", index)]),
+    (host) => `host "${host}" is written twice`,
+  );
+}
+
+function checkTlsRoutes(spec: Spec, check: Check): void {
+  for (const [index, route] of (spec.tls ?? []).entries()) {
+    const at = check.at("tls", index);
+    if (route.match.length === 0) at.at("match").error("a tls route needs a match", { code: codes.missingField });
+    for (const [number, match] of route.match.entries()) {
+      const inMatch = at.at("match", number);
+      if (match.sniHosts.length === 0) inMatch.at("sniHosts").error("at least one host is required");
+      for (const [position, sni] of match.sniHosts.entries()) checkSni(sni, spec, inMatch.at("sniHosts", position));
+      checkL4Match(match, inMatch);
+    }
+    checkL4Route(route.route, at);
+  }
+}
+
+function checkSni(sni: string, spec: Spec, check: Check): void {
+  if (!isWildcardHost(sni)) {
+    check.error(`"${sni}" is not a host name`);
+    return;
+  }
+  const covered = (spec.hosts ?? []).some((host) => covers(host.toLowerCase(), sni.toLowerCase()));
+  if (!covered) check.error(`SNI host "${sni}" is not covered by spec.hosts`, { code: codes.conflict });
+}
+
+/** Whether every name the inner pattern covers is covered by the outer one. */
+function covers(outer: string, inner: string): boolean {
+  if (outer === inner || outer === "*") return true;
+  return outer.startsWith("*") && inner.replace(/^\*/, "").endsWith(outer.slice(1)) && inner.length >= outer.length;
+}
+
+function checkTcpRoutes(spec: Spec, check: Check): void {
+  for (const [index, route] of (spec.tcp ?? []).entries()) {
+    const at = check.at("tcp", index);
+    for (const [number, match] of (route.match ?? []).entries()) {
+      checkL4Match(match, at.at("match", number));
+      if (match.sourceSubnet) {
+        at.at("match", number, "sourceSubnet").error(
+          "sourceSubnet is not supported by any proxy; it would be ignored",
+          {
+            code: codes.unsupported,
+          },
+        );
+      }
+    }
+    checkL4Route(route.route, at);
+  }
+}
+
+function checkL4Match(match: Omit<L4Match, "sourceSubnet">, check: Check): void {
+  for (const [index, subnet] of (match.destinationSubnets ?? []).entries()) {
+    if (!isIpOrCidr(subnet)) check.at("destinationSubnets", index).error(`"${subnet}" is not an address or CIDR`);
+  }
+  checkGateways(match.gateways, check);
+}
+
+function checkL4Route(route: NonNullable<Spec["tcp"]>[number]["route"], check: Check): void {
+  if (route === undefined || route.length === 0) {
+    check.error(`field "route" is required`, { code: codes.missingField });
+    return;
+  }
+  for (const [index, target] of route.entries()) {
+    checkDestination(target.destination, check.at("route", index, "destination"));
+  }
+  checkWeights(route, check.at("route"));
+}

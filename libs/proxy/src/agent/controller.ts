@@ -1,0 +1,137 @@
+import type { Clock, Logger, Scope } from "@lateen/kernel";
+import type { PlanState } from "../config/plan-state.ts";
+import type { SecretSpec } from "../config/plan.ts";
+import type { ApplyFailure } from "../worker/protocol.ts";
+import { type Configuration, types } from "./configuration.ts";
+import type { KeptResource, KeptResources, LastGood } from "./last-good.ts";
+import type { WorkerPool } from "./worker-pool.ts";
+
+/** One response of the control plane. */
+export interface ResourceUpdate {
+  readonly typeUrl: string;
+  readonly upserted: readonly KeptResource[];
+  readonly removed: readonly string[];
+}
+
+export interface ControllerOptions {
+  readonly state: PlanState;
+  readonly configuration: Configuration;
+  readonly pool: WorkerPool;
+  readonly lastGood: LastGood | undefined;
+  readonly clock: Clock;
+  readonly scope: Scope;
+  readonly logger: Logger;
+  /** Told after every change which EDS and RDS names are wanted now. */
+  readonly onWanted: (endpoints: ReadonlySet<string>, routes: ReadonlySet<string>) => void;
+  /** Ends waiting of clusters for endpoints and of listeners for routes and secrets. Envoy's initial_fetch_timeout: 15 s. */
+  readonly warmingTimeoutMs?: number;
+}
+
+const TYPE_OF_RESOURCE = { cluster: types.cluster, listener: types.listener, route: types.route } as const;
+
+/**
+ * Brings changes into force, one after the other: stage, step the plan, post to the workers, wait until each has applied it.
+ * Only then does the update count (and is acknowledged).
+ */
+export class Controller {
+  readonly #options: ControllerOptions;
+  readonly #applied = new Set<string>();
+  #queue: Promise<unknown> = Promise.resolve();
+  #warmingTimer: (() => void) | undefined;
+
+  constructor(options: ControllerOptions) {
+    this.#options = options;
+    options.scope.defer(() => this.#warmingTimer?.());
+  }
+
+  /** First clusters and listeners are in force and nothing of them waits any more. */
+  get configured(): boolean {
+    return (
+      this.#applied.has(types.cluster) && this.#applied.has(types.listener) && this.#options.state.warming().length === 0
+    );
+  }
+
+  /** Takes over one update; resolves with the resources that could not be put in force. */
+  update({ typeUrl, upserted, removed }: ResourceUpdate): Promise<readonly { name: string; reason: string }[]> {
+    return this.#serial(async () => {
+      const { configuration, lastGood } = this.#options;
+      const refused = configuration.update(typeUrl, upserted, removed);
+      const failed = await this.#step();
+      this.#applied.add(typeUrl);
+      lastGood?.save(() => configuration.kept);
+      const own = failed.filter(({ resource }) => resource !== "secret" && TYPE_OF_RESOURCE[resource] === typeUrl);
+      return [...refused, ...own.map(({ name, reason }) => ({ name, reason }))];
+    });
+  }
+
+  /** Decodes what was kept from before without putting it in force yet. */
+  stage(kept: KeptResources): void {
+    for (const [typeUrl, resources] of kept) this.#options.configuration.update(typeUrl, [...resources.values()], []);
+    this.#wanted();
+  }
+
+  /** Puts in force what {@link stage} prepared. */
+  applyStaged(): Promise<void> {
+    return this.#serial(async () => {
+      await this.#step();
+      for (const [typeUrl, resources] of this.#options.configuration.kept) {
+        if (resources.size > 0) this.#applied.add(typeUrl);
+      }
+    });
+  }
+
+  /** New identity, trust bundle or other secrets. */
+  secrets(secrets: readonly SecretSpec[]): Promise<void> {
+    return this.#serial(async () => {
+      for (const secret of secrets) this.#options.state.setSecret(secret);
+      await this.#step();
+    });
+  }
+
+  #serial<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.#queue.then(work);
+    this.#queue = result.catch(() => undefined);
+    return result;
+  }
+
+  async #step(): Promise<readonly ApplyFailure[]> {
+    const { state, pool, configuration, logger } = this.#options;
+    this.#wanted();
+    const delta = state.advance();
+    this.#watchWarming();
+    if (delta === undefined) return [];
+    const failures = distinct(await pool.apply(delta));
+    for (const { resource, name, reason } of failures) {
+      state.reject(resource, name);
+      if (resource === "secret") logger.error({ event: "plan.secret_refused", name, reason });
+      else configuration.rejected(TYPE_OF_RESOURCE[resource], name, reason);
+    }
+    logger.debug({ event: "plan.applied", generation: delta.generation, failures: failures.length });
+    return failures;
+  }
+
+  #wanted(): void {
+    const { state, onWanted } = this.#options;
+    onWanted(state.endpointNames(), state.routeNames());
+  }
+
+  #watchWarming(): void {
+    const { state, clock, scope, logger, warmingTimeoutMs } = this.#options;
+    const waiting = state.warming();
+    if (waiting.length === 0 || this.#warmingTimer !== undefined || scope.closed) return;
+    this.#warmingTimer = clock.after(warmingTimeoutMs ?? 15_000, () => {
+      this.#warmingTimer = undefined;
+      const still = new Set(state.warming());
+      const late = waiting.filter((name) => still.has(name));
+      if (late.length > 0) logger.warn({ event: "plan.warming_timed_out", waiting: late });
+      state.giveUpWarming(late);
+      void this.#serial(() => this.#step());
+    });
+  }
+}
+
+/** Several workers report the same failure. */
+function distinct(failures: readonly ApplyFailure[]): readonly ApplyFailure[] {
+  const seen = new Map(failures.map((failure) => [`${failure.resource} ${failure.name}`, failure] as const));
+  return [...seen.values()];
+}

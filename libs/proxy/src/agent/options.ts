@@ -1,0 +1,77 @@
+import type { Clock, Logger, Random, Scope } from "@lateen/kernel";
+import type { ChannelOptions, ConnectAds, SignCsr } from "@lateen/ports";
+import type { StreamAccessLogsMessage } from "@lateen/proto/envoy/service/accesslog/v3/als";
+import type { HttpFilterFactory, NetworkFilterFactory } from "../chain/spi.ts";
+
+/** Who this proxy is. Comes from the environment that an injector (or the local supervisor) sets. */
+export interface ProxyFacts {
+  readonly role: "sidecar" | "router";
+  readonly podName: string;
+  readonly namespace: string;
+  readonly instanceIp: string;
+  readonly serviceAccount: string;
+  readonly workloadName: string;
+  readonly clusterId: string;
+  readonly meshId: string;
+  readonly trustDomain: string;
+  /** Domain of Kubernetes services, `cluster.local`. */
+  readonly domain: string;
+  readonly labels: Readonly<Record<string, string>>;
+  /** As Istio's injector writes it: a list of container ports. */
+  readonly podPorts: readonly unknown[];
+  /** Further metadata for the node, taken as it is (keys as Istio's agents send them). */
+  readonly metadata: Readonly<Record<string, unknown>>;
+}
+
+/** How the agent is set up; ports that are undefined are not opened. */
+export interface AgentConfig {
+  readonly facts: ProxyFacts;
+  /** Holds token and root-cert.pem; receives key.pem, cert-chain.pem and last-good/. Without it there is no identity and no memory. */
+  readonly runDir: string | undefined;
+  /** `host:port` of the xDS server; undefined: static configuration only. */
+  readonly discoveryAddress: string | undefined;
+  readonly caAddress: string | undefined;
+  /** Access-log service; undefined: gRPC access-log records are dropped and counted. */
+  readonly telemetryAddress: string | undefined;
+  /** DNS name the control plane's certificates carry. */
+  readonly serverName: string;
+  /** JSON file with capture, bindMap, bindAddress and lowPortOffset. */
+  readonly captureFile: string | undefined;
+  /** Envoy bootstrap, YAML or JSON. */
+  readonly envoyConfigFile: string | undefined;
+  /** Must be loopback. */
+  readonly adminAddress: string;
+  readonly adminPort: number | undefined;
+  readonly statusPort: number | undefined;
+  readonly healthPort: number | undefined;
+  readonly statsPort: number | undefined;
+  /** Number of data-path threads. */
+  readonly concurrency: number;
+  /** Validity asked of the CA. */
+  readonly certTtlMs: number;
+  /** How long a drain waits for requests in flight. Default of Istio's terminationDrainDuration: 5 s. */
+  readonly drainTimeMs: number;
+  /** Version told to the control plane and by /server_info. */
+  readonly version: string;
+  readonly logLevel: string;
+}
+
+/** What the agent cannot bring itself: time, chance, the network towards the control plane, the filters. */
+export interface AgentDependencies {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly httpFilters: readonly HttpFilterFactory[];
+  readonly networkFilters: readonly NetworkFilterFactory[];
+  /** Module of the data-path worker. */
+  readonly workerEntry: URL;
+  readonly connectAds: ConnectAds;
+  readonly signCsr: SignCsr;
+  /** Keeps an access-log stream open; `send` says false when the message was not taken. */
+  readonly connectAls: (
+    scope: Scope,
+    channel: ChannelOptions,
+  ) => { send(message: StreamAccessLogsMessage): boolean };
+  /** Changes the level of the program's logger; undefined when it cannot be changed. */
+  readonly setLogLevel?: (level: string) => void;
+}

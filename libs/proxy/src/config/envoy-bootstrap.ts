@@ -1,0 +1,154 @@
+import { Cluster } from "@lateen/proto/envoy/config/cluster/v3/cluster";
+import { Listener } from "@lateen/proto/envoy/config/listener/v3/listener";
+import { Secret } from "@lateen/proto/envoy/extensions/transport_sockets/tls/v3/secret";
+import { TlsParameters } from "@lateen/proto/envoy/extensions/transport_sockets/tls/v3/common";
+import { Router } from "@lateen/proto/envoy/extensions/filters/http/router/v3/router";
+import { HttpInspector } from "@lateen/proto/envoy/extensions/filters/listener/http_inspector/v3/http_inspector";
+import { OriginalDst } from "@lateen/proto/envoy/extensions/filters/listener/original_dst/v3/original_dst";
+import { TlsInspector } from "@lateen/proto/envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector";
+import { parseDuration } from "@lateen/kernel";
+import { refuse } from "./decode/index.ts";
+
+/** The parts of Envoy's bootstrap that this proxy reads. @see envoy.config.bootstrap.v3.Bootstrap */
+export interface EnvoyBootstrap {
+  readonly listeners: readonly Listener[];
+  readonly clusters: readonly Cluster[];
+  readonly secrets: readonly Secret[];
+  readonly admin: { readonly address: string; readonly port: number } | undefined;
+  readonly node: { readonly id: string; readonly cluster: string };
+  /** Static cluster that serves ADS, when listeners and clusters come from there. */
+  readonly adsCluster: string | undefined;
+}
+
+/** Types that only appear inside an Any. Naming them here registers them, so that proto JSON with `@type` can be read. */
+const EMBEDDED_TYPES = [Router, HttpInspector, OriginalDst, TlsInspector, TlsParameters] as const;
+
+const TOP_LEVEL = ["node", "admin", "static_resources", "dynamic_resources", "stats_config", "layered_runtime"];
+
+/**
+ * Reads a bootstrap that was parsed from YAML or JSON. Keys in snake case or camel case; unknown keys are refused with their path.
+ * @throws Refusal naming the field.
+ */
+export function readEnvoyBootstrap(document: unknown): EnvoyBootstrap {
+  if (EMBEDDED_TYPES.length === 0) refuse("", "no embedded types");
+  const root = record(document, "bootstrap");
+  for (const key of Object.keys(root)) {
+    if (!TOP_LEVEL.includes(snake(key))) refuse(key, "not supported by this proxy");
+  }
+  const statics = record(field(root, "static_resources") ?? {}, "static_resources");
+  const node = record(field(root, "node") ?? {}, "node");
+  return {
+    listeners: list(field(statics, "listeners")).map((entry, i) => message(Listener, entry, `static_resources.listeners[${i}]`)),
+    clusters: list(field(statics, "clusters")).map((entry, i) => message(Cluster, entry, `static_resources.clusters[${i}]`)),
+    secrets: list(field(statics, "secrets")).map((entry, i) => message(Secret, entry, `static_resources.secrets[${i}]`)),
+    admin: adminAddress(field(root, "admin")),
+    node: { id: text(node.id), cluster: text(node.cluster) },
+    adsCluster: adsCluster(field(root, "dynamic_resources")),
+  };
+}
+
+interface JsonMessage<T> {
+  fromJSON(value: unknown): T;
+  toJSON(message: T): unknown;
+}
+
+function message<T>(type: JsonMessage<T>, json: unknown, at: string): T {
+  let read: T;
+  try {
+    read = type.fromJSON(prepare(json));
+  } catch (error) {
+    return refuse(at, error instanceof Error ? error.message : String(error));
+  }
+  refuseUnknownKeys(json, type.toJSON(read), at);
+  return read;
+}
+
+/** Fields that hold a google.protobuf.Struct: user data, taken as it is. */
+const STRUCTS = new Set(["filterMetadata", "jsonFormat", "typedJsonFormat"]);
+
+/**
+ * Proto JSON writes a duration as `"5s"`, the generated readers want seconds and nanos, and only a schema tells a duration from
+ * a string. A String object that also carries both numbers serves either reader.
+ */
+function prepare(value: unknown): unknown {
+  if (typeof value === "string") {
+    const ms = /^\d+(\.\d+)?s$/.test(value) ? parseDuration(value) : undefined;
+    if (ms?.ok !== true) return value;
+    const seconds = Math.trunc(ms.value / 1000);
+    return Object.assign(Object(value), { seconds, nanos: Math.round((ms.value - seconds * 1000) * 1e6) });
+  }
+  if (Array.isArray(value)) return value.map(prepare);
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([key, inner]) => [key, STRUCTS.has(camel(key)) ? inner : prepare(inner)]),
+  );
+}
+
+/** What the reader did not take over comes back missing; a zero value may be missing without loss. */
+function refuseUnknownKeys(given: unknown, read: unknown, at: string): void {
+  if (Array.isArray(given)) {
+    const other = Array.isArray(read) ? read : [];
+    for (const [index, entry] of given.entries()) refuseUnknownKeys(entry, other[index], `${at}[${index}]`);
+    return;
+  }
+  if (typeof given !== "object" || given === null) return;
+  const other: Record<string, unknown> = typeof read === "object" && read !== null ? { ...read } : {};
+  for (const [key, value] of Object.entries(given)) {
+    if (STRUCTS.has(camel(key))) continue;
+    const counterpart = other[camel(key)] ?? other[key];
+    if (counterpart === undefined) {
+      if (!isZero(value)) refuse(`${at}.${key}`, "unknown field");
+    } else {
+      refuseUnknownKeys(value, counterpart, `${at}.${key}`);
+    }
+  }
+}
+
+function isZero(value: unknown): boolean {
+  if (value === null || value === false || value === 0 || value === "" || value === "0s" || value === "0") return true;
+  // The first value of an enum is its default and left out when written.
+  if (typeof value === "string") return /^[A-Z][A-Z0-9_]*$/.test(value);
+  return typeof value === "object" && Object.values(value).every(isZero);
+}
+
+function adminAddress(value: unknown): EnvoyBootstrap["admin"] {
+  if (value === undefined) return undefined;
+  const address = record(field(record(value, "admin"), "address") ?? {}, "admin.address");
+  const socket = record(field(address, "socket_address") ?? {}, "admin.address.socket_address");
+  return { address: text(socket.address) || "127.0.0.1", port: Number(field(socket, "port_value") ?? 0) };
+}
+
+function adsCluster(value: unknown): string | undefined {
+  if (value === undefined) return undefined;
+  const ads = field(record(value, "dynamic_resources"), "ads_config");
+  if (ads === undefined) return refuse("dynamic_resources", "only ads_config is supported by this proxy");
+  const services = list(field(record(ads, "ads_config"), "grpc_services"));
+  const grpc = record(field(record(services[0] ?? {}, "grpc_services"), "envoy_grpc") ?? {}, "envoy_grpc");
+  const name = text(field(grpc, "cluster_name"));
+  return name === "" ? refuse("dynamic_resources.ads_config.grpc_services", "envoy_grpc.cluster_name is required") : name;
+}
+
+function record(value: unknown, at: string): Record<string, unknown> {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return refuse(at, "must be an object");
+  return { ...value };
+}
+
+function field(object: Readonly<Record<string, unknown>>, name: string): unknown {
+  return object[name] ?? object[camel(name)];
+}
+
+function list(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : [];
+}
+
+function text(value: unknown): string {
+  return typeof value === "string" ? value : "";
+}
+
+function camel(name: string): string {
+  return name.replaceAll(/_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
+}
+
+function snake(name: string): string {
+  return name.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+}

@@ -1,0 +1,255 @@
+import type { Connection, ConnectionHandler } from "../io/connection.ts";
+import { type BodySink, ChunkedDecoder } from "./chunked.ts";
+import { type HeadPool, type Http1Head, MAX_HEAD_BYTES } from "./head.ts";
+import { INCOMPLETE, parseResponseHead } from "./parse-head.ts";
+
+/** Why an upstream connection could not bring a whole response. */
+export type ResetReason =
+  | "connectFailure"
+  | "connectTimeout"
+  | "connectionTermination"
+  | "protocolError"
+  | "overflow"
+  | "tlsFailure";
+
+/** One request as the client codec sees it. */
+export interface ClientStream {
+  /** A 1xx other than 101. */
+  onInterim(head: Http1Head): void;
+  /** The head is lent until this returns; the stream may `adopt` what it needs. */
+  onResponseHead(head: Http1Head, bodyLength: number | "unknown" | "none"): void;
+  onResponseBody(bytes: Buffer, start: number, end: number): void;
+  onResponseEnd(trailers: string): void;
+  onUpstreamDrain(): void;
+  /** FIN of the upstream while this is a tunnel. */
+  onUpstreamTunnelEnd(): void;
+  onUpstreamReset(reason: ResetReason, detail: string): void;
+}
+
+/** The pool a connection belongs to. */
+export interface ClientOwner {
+  readonly heads: HeadPool;
+  /** The response is complete and the connection may carry another request. */
+  idle(client: ClientConnection): void;
+  gone(client: ClientConnection): void;
+}
+
+type Framing = "none" | "length" | "chunked" | "untilClose" | "tunnel";
+
+/**
+ * The client side of one HTTP/1 connection. Strict: a response that is not well framed, bytes without a request, or a second
+ * response end the connection. `ResetReason` tells the caller what a retry may assume.
+ */
+export class ClientConnection implements ConnectionHandler, BodySink {
+  readonly connection: Connection;
+  readonly owner: ClientOwner;
+  stream: ClientStream | undefined = undefined;
+  /** Requests carried so far. */
+  requests = 0;
+  /** A byte of the current response has arrived. */
+  sawBytes = false;
+  /** Set by the stream once the whole request is written: only then may the connection be used again. */
+  requestDone = false;
+  #inHead = true;
+  #keepAlive = true;
+  #isHead = false;
+  #upgradeAllowed = false;
+  #framing: Framing = "none";
+  #left = 0;
+  readonly #decoder = new ChunkedDecoder();
+  #partial: Buffer | undefined = undefined;
+
+  constructor(connection: Connection, owner: ClientOwner) {
+    this.connection = connection;
+    this.owner = owner;
+    connection.handler = this;
+  }
+
+  begin(stream: ClientStream, isHead: boolean, upgradeAllowed: boolean): void {
+    this.stream = stream;
+    this.requests++;
+    this.sawBytes = false;
+    this.requestDone = false;
+    this.#inHead = true;
+    this.#keepAlive = true;
+    this.#isHead = isHead;
+    this.#upgradeAllowed = upgradeAllowed;
+  }
+
+  onBytes(bytes: Buffer, start: number, end: number): void {
+    if (this.stream === undefined) {
+      // Bytes nobody asked for: this connection cannot be trusted with another request.
+      this.connection.destroy();
+      return;
+    }
+    this.sawBytes = true;
+    if (this.#partial === undefined) {
+      this.#process(bytes, start, end);
+      return;
+    }
+    const grown = Buffer.concat([this.#partial, bytes.subarray(start, end)]);
+    if (grown.length <= MAX_HEAD_BYTES && bytes.subarray(start, end).indexOf(10) < 0) {
+      this.#partial = grown;
+      return;
+    }
+    this.#partial = undefined;
+    this.#process(grown, 0, grown.length);
+  }
+
+  #process(bytes: Buffer, start: number, end: number): void {
+    let at = start;
+    while (this.#inHead) {
+      const after = this.#readHead(bytes, at, end);
+      if (after <= 0) return;
+      at = after;
+      if (this.connection.closed || this.stream === undefined) return;
+      if (at >= end && this.#inHead) return;
+    }
+    if (at < end || this.#framing === "none") this.#readBody(bytes, at, end);
+  }
+
+  /** Offset behind the head, or 0 when there is nothing more to do with these bytes. */
+  #readHead(bytes: Buffer, at: number, end: number): number {
+    const head = this.owner.heads.take();
+    const after = parseResponseHead(bytes, at, end, head);
+    if (after <= 0) {
+      if (after === INCOMPLETE) this.#partial = Buffer.from(bytes.subarray(at, end));
+      else this.#fail("protocolError", head.error);
+      this.owner.heads.give(head);
+      return 0;
+    }
+    head.adopt(bytes, at);
+    const ok = this.#onHead(head);
+    this.owner.heads.give(head);
+    return ok ? after : 0;
+  }
+
+  #onHead(head: Http1Head): boolean {
+    const status = head.status;
+    const stream = this.stream;
+    if (stream === undefined) return false;
+    if (status < 200 && status !== 101) {
+      if (head.chunked || head.contentLength > 0) return this.#fail("protocolError", "http1.interim_with_body");
+      stream.onInterim(head);
+      return true;
+    }
+    this.#inHead = false;
+    if (head.close) this.#keepAlive = false;
+    if (status === 101) {
+      if (!this.#upgradeAllowed) return this.#fail("protocolError", "http1.unexpected_upgrade");
+      this.#framing = "tunnel";
+      this.#keepAlive = false;
+      stream.onResponseHead(head, "unknown");
+      return true;
+    }
+    const length = this.#frame(head, status);
+    stream.onResponseHead(head, length);
+    return true;
+  }
+
+  #frame(head: Http1Head, status: number): number | "unknown" | "none" {
+    if (status === 204 || status === 304) {
+      this.#framing = "none";
+      return "none";
+    }
+    if (this.#isHead) {
+      this.#framing = "none";
+      return head.contentLength >= 0 ? head.contentLength : "none";
+    }
+    if (head.chunked) {
+      this.#framing = "chunked";
+      this.#decoder.reset();
+      return "unknown";
+    }
+    if (head.contentLength >= 0) {
+      this.#framing = head.contentLength === 0 ? "none" : "length";
+      this.#left = head.contentLength;
+      return head.contentLength;
+    }
+    this.#framing = "untilClose";
+    this.#keepAlive = false;
+    return "unknown";
+  }
+
+  #readBody(bytes: Buffer, at: number, end: number): void {
+    switch (this.#framing) {
+      case "none":
+        this.#finish("", at < end);
+        return;
+      case "length": {
+        const take = Math.min(this.#left, end - at);
+        this.#left -= take;
+        this.stream?.onResponseBody(bytes, at, at + take);
+        if (this.#left === 0) this.#finish("", at + take < end);
+        return;
+      }
+      case "chunked": {
+        const after = this.#decoder.decode(bytes, at, end, this);
+        if (after < 0) this.#fail("protocolError", "http1.codec_error");
+        else if (this.#decoder.done) this.#finish(this.#decoder.trailers, after < end);
+        return;
+      }
+      case "untilClose":
+      case "tunnel":
+        this.stream?.onResponseBody(bytes, at, end);
+    }
+  }
+
+  onBodySpan(bytes: Buffer, start: number, end: number): void {
+    this.stream?.onResponseBody(bytes, start, end);
+  }
+
+  #finish(trailers: string, surplus: boolean): void {
+    const stream = this.stream;
+    if (stream === undefined) return;
+    this.stream = undefined;
+    if (this.#keepAlive && this.requestDone && !surplus && !this.connection.ended) {
+      this.connection.resume();
+      this.owner.idle(this);
+    } else this.connection.destroy();
+    stream.onResponseEnd(trailers);
+  }
+
+  #fail(reason: ResetReason, detail: string): false {
+    const stream = this.stream;
+    this.stream = undefined;
+    this.connection.destroy();
+    stream?.onUpstreamReset(reason, detail);
+    return false;
+  }
+
+  /** The stream gives the request up; the connection cannot be used again. */
+  cancel(): void {
+    this.stream = undefined;
+    this.connection.destroy();
+  }
+
+  onEnd(): void {
+    if (this.stream === undefined) {
+      this.connection.destroy();
+      return;
+    }
+    if (this.#inHead) return void this.#fail("connectionTermination", "");
+    switch (this.#framing) {
+      case "untilClose":
+        this.#finish("", false);
+        return;
+      case "tunnel":
+        this.stream.onUpstreamTunnelEnd();
+        return;
+      default:
+        this.#fail("connectionTermination", "");
+    }
+  }
+
+  onDrain(): void {
+    this.stream?.onUpstreamDrain();
+  }
+
+  onClose(error: string | undefined): void {
+    const stream = this.stream;
+    this.stream = undefined;
+    this.owner.gone(this);
+    stream?.onUpstreamReset("connectionTermination", error ?? "");
+  }
+}

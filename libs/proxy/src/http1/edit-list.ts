@@ -1,0 +1,109 @@
+import { hashName } from "@lateen/traffic";
+import type { HeadEdits } from "../chain/spi.ts";
+import { TOKEN, VALUE } from "./chars.ts";
+import type { Http1Head } from "./head.ts";
+
+/**
+ * Edits of one head, recorded by filters and routes and applied when the head is written: existing headers are marked dropped at
+ * once, new lines are kept as text. Values that would break a header line are refused silently, names that are not tokens too.
+ */
+export class EditList implements HeadEdits {
+  /** New header lines with their CRLFs, latin1. */
+  #names: string[] = [];
+  #values: string[] = [];
+  #head: Http1Head | undefined;
+
+  constructor(head?: Http1Head) {
+    this.#head = head;
+  }
+
+  /** Points the list at another head; earlier additions stay. */
+  attach(head: Http1Head): void {
+    this.#head = head;
+    for (const name of this.#names) this.#drop(name);
+  }
+
+  get isEmpty(): boolean {
+    return this.#names.length === 0;
+  }
+
+  set(name: string, value: string): void {
+    if (this.#pseudo(name, value) || !writable(name, value)) return;
+    this.remove(name);
+    this.#names.push(name);
+    this.#values.push(value);
+  }
+
+  append(name: string, value: string): void {
+    if (this.#pseudo(name, value) || !writable(name, value)) return;
+    this.#names.push(name);
+    this.#values.push(value);
+  }
+
+  remove(name: string): void {
+    if (name.startsWith(":") || name === "host") return;
+    this.#drop(name);
+    for (let i = this.#names.length - 1; i >= 0; i--) {
+      if (this.#names[i] !== name) continue;
+      this.#names.splice(i, 1);
+      this.#values.splice(i, 1);
+    }
+  }
+
+  path(value: string): void {
+    if (value.startsWith("/") && printable(value)) this.#head?.replacePath(value);
+  }
+
+  authority(value: string): void {
+    if (value !== "" && printable(value)) this.#head?.replaceAuthority(value);
+  }
+
+  /** Value of a header as it will be sent: an edit wins over what arrived. */
+  textOf(name: string): string | undefined {
+    const added = this.#names.lastIndexOf(name);
+    if (added >= 0) return this.#values[added];
+    const head = this.#head;
+    if (head === undefined) return undefined;
+    const bytes = Buffer.from(name, "latin1");
+    const hash = hashName(name);
+    for (let i = head.find(bytes, hash); i >= 0; i = head.next(bytes, hash, i + 1)) {
+      if (head.drop[i] === 0) return head.valueText(i);
+    }
+    return undefined;
+  }
+
+  /** The additions as header lines. */
+  lines(): string {
+    let text = "";
+    for (let i = 0; i < this.#names.length; i++) text += `${this.#names[i]}: ${this.#values[i]}\r\n`;
+    return text;
+  }
+
+  #pseudo(name: string, value: string): boolean {
+    if (name === ":path") this.path(value);
+    else if (name === ":authority" || name === "host") this.authority(value);
+    else return name.startsWith(":");
+    return true;
+  }
+
+  #drop(name: string): void {
+    this.#head?.dropNamed(Buffer.from(name, "latin1"), hashName(name));
+  }
+}
+
+const FRAMING = new Set(["connection", "content-length", "transfer-encoding", "keep-alive", "upgrade", "te"]);
+
+function writable(name: string, value: string): boolean {
+  if (name === "" || FRAMING.has(name)) return false;
+  for (let i = 0; i < name.length; i++) if ((TOKEN[name.charCodeAt(i)] ?? 0) === 0) return false;
+  for (let i = 0; i < value.length; i++) if ((VALUE[value.charCodeAt(i)] ?? 0) === 0) return false;
+  return true;
+}
+
+function printable(value: string): boolean {
+  for (let i = 0; i < value.length; i++) {
+    const code = value.charCodeAt(i);
+    if (code <= 32 || code >= 127) return false;
+  }
+  return true;
+}

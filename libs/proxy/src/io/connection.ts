@@ -1,0 +1,206 @@
+import type { Socket } from "node:net";
+import type { IoLoop } from "./io-loop.ts";
+import type { WheelTimer } from "./timer-wheel.ts";
+
+/** What a codec or tunnel implements to own a connection. Every callback runs inside `io.enter()`/`io.leave()`. */
+export interface ConnectionHandler {
+  /** Bytes arrived. They are borrowed: valid until the callback returns. */
+  onBytes(bytes: Buffer, start: number, end: number): void;
+  /** The peer sent FIN. */
+  onEnd(): void;
+  /** `congested` became false. */
+  onDrain(): void;
+  /** The connection is gone; exactly once. `error` is a system error code, or undefined for an orderly end. */
+  onClose(error: string | undefined): void;
+}
+
+/** Most bytes that may wait in user space for a slow reader before the source is paused. */
+const HIGH_WATER_BYTES = 64 * 1024;
+const LINGER_MS = 1000;
+
+const NO_HANDLER: ConnectionHandler = { onBytes() {}, onEnd() {}, onDrain() {}, onClose() {} };
+
+/**
+ * A byte stream, plain or TLS. Writes are gathered and copied, so callers may reuse their memory at once; `congested` tells
+ * when the reader is slow, and whoever feeds this connection then pauses its own source until `onDrain`.
+ */
+export class Connection {
+  readonly io: IoLoop;
+  readonly socket: Socket;
+  readonly secure: boolean;
+  handler: ConnectionHandler = NO_HANDLER;
+  congested = false;
+  closed = false;
+  /** The peer has sent FIN. */
+  ended = false;
+  /** We have sent FIN, or will once what is queued is written. */
+  finished = false;
+  bytesRead = 0;
+  bytesWritten = 0;
+  #paused = false;
+  /** Text of the error that ended it, for logs. */
+  failure = "";
+  #error: string | undefined = undefined;
+  #linger: WheelTimer | undefined = undefined;
+
+  constructor(io: IoLoop, socket: Socket, secure: boolean) {
+    this.io = io;
+    this.socket = socket;
+    this.secure = secure;
+    socket.on("end", () => this.#onEnd());
+    socket.on("drain", () => this.#onDrain());
+    socket.on("error", (error: NodeJS.ErrnoException) => {
+      this.#error ??= error.code ?? "ERROR";
+      if (this.failure === "") this.failure = error.message;
+    });
+    socket.on("close", () => this.#onClose());
+  }
+
+  get paused(): boolean {
+    return this.#paused;
+  }
+
+  /** Bytes from the socket; they live in `bytes` only until this returns. */
+  received(bytes: Buffer, length: number): void {
+    if (this.closed) return;
+    this.bytesRead += length;
+    this.io.enter();
+    try {
+      this.handler.onBytes(bytes, 0, length);
+    } finally {
+      this.io.leave();
+    }
+  }
+
+  /** Queues bytes for the peer. Nothing is kept of the caller's memory. */
+  write(bytes: Uint8Array, start: number, end: number): void {
+    if (this.closed || this.finished || end <= start) return;
+    this.io.out.append(this, bytes, start, end);
+  }
+
+  writeText(text: string): void {
+    if (this.closed || this.finished) return;
+    this.io.out.appendAscii(this, text);
+  }
+
+  /** @see OutSink */
+  sendGathered(bytes: Buffer): boolean {
+    if (this.closed || this.socket.destroyed) return false;
+    this.bytesWritten += bytes.length;
+    // A socket that already queues keeps references to what it is given.
+    if (this.socket.writableLength > 0) {
+      if (!this.socket.write(Buffer.from(bytes))) this.congested = true;
+      return false;
+    }
+    if (!this.socket.write(bytes)) this.congested = true;
+    // TLS has encrypted or copied the bytes by now; a plain socket that could not send them all still points at them.
+    return !this.secure && this.socket.writableLength > 0;
+  }
+
+  pause(): void {
+    if (this.#paused || this.closed) return;
+    this.#paused = true;
+    this.socket.pause();
+  }
+
+  resume(): void {
+    if (!this.#paused || this.closed) return;
+    this.#paused = false;
+    this.socket.resume();
+  }
+
+  /** Half close: what is queued is written, then FIN. Reading goes on. */
+  finish(): void {
+    if (this.closed || this.finished) return;
+    this.io.out.flushFor(this);
+    this.finished = true;
+    this.socket.end();
+    if (this.ended) this.#lingerThenDestroy();
+  }
+
+  /**
+   * Orderly end after a final response: what is queued is written, FIN is sent, and what the peer still sends is read and
+   * dropped for a moment, since closing with unread bytes would reset the connection and lose the response (RFC 9112 §9.6).
+   */
+  closeGracefully(): void {
+    if (this.closed) return;
+    this.handler = new Discard(this.handler);
+    this.finish();
+    this.resume();
+    this.#lingerThenDestroy();
+  }
+
+  destroy(): void {
+    if (this.closed) return;
+    this.io.out.discard(this);
+    this.socket.destroy();
+    this.#onClose();
+  }
+
+  /** Ends it with RST, as a proxy does when it refuses a connection without a word. */
+  reset(): void {
+    if (this.closed) return;
+    this.io.out.discard(this);
+    if (!this.secure && !this.socket.connecting) this.socket.resetAndDestroy();
+    else this.socket.destroy();
+    this.#onClose();
+  }
+
+  #lingerThenDestroy(): void {
+    this.#linger ??= this.io.wheel.timer(() => this.destroy());
+    this.#linger.arm(LINGER_MS);
+  }
+
+  #onEnd(): void {
+    if (this.closed || this.ended) return;
+    this.ended = true;
+    this.io.enter();
+    try {
+      this.handler.onEnd();
+    } finally {
+      this.io.leave();
+    }
+    if (this.finished && !this.closed) this.#lingerThenDestroy();
+  }
+
+  #onDrain(): void {
+    if (this.closed) return;
+    this.congested = false;
+    this.io.enter();
+    try {
+      this.handler.onDrain();
+    } finally {
+      this.io.leave();
+    }
+  }
+
+  #onClose(): void {
+    if (this.closed) return;
+    this.closed = true;
+    this.#linger?.cancel();
+    this.io.enter();
+    try {
+      this.handler.onClose(this.#error);
+    } finally {
+      this.handler = NO_HANDLER;
+      this.io.leave();
+    }
+  }
+}
+
+/** Drops what arrives; still tells the former owner when the connection is gone. */
+class Discard implements ConnectionHandler {
+  readonly #owner: ConnectionHandler;
+  constructor(owner: ConnectionHandler) {
+    this.#owner = owner;
+  }
+  onBytes(): void {}
+  onEnd(): void {}
+  onDrain(): void {}
+  onClose(error: string | undefined): void {
+    this.#owner.onClose(error);
+  }
+}
+
+/** High-water mark sockets are made with. */
+export const SOCKET_HIGH_WATER_BYTES = HIGH_WATER_BYTES;

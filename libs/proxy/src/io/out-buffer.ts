@@ -1,0 +1,66 @@
+/** Capacity of the gather buffer; larger than one read so that head and body leave together. */
+const CAPACITY = 128 * 1024;
+
+/** The part of a connection the gather buffer needs. */
+export interface OutSink {
+  /** Hands `bytes` to the socket. Answers true when the memory is still in use by the kernel queue afterwards. */
+  sendGathered(bytes: Buffer): boolean;
+}
+
+/**
+ * Gathers everything that goes to one connection within one event, so that head, body and pipelined responses leave in one
+ * write. Holds bytes of one sink at a time; appending for another flushes first. The memory is reused unless the socket kept it.
+ */
+export class OutBuffer {
+  onFirstByteOutsideCallback: () => void = () => {};
+  /** The bytes gathered so far are `buffer[0..length)`. Serializers write into it directly after {@link reserve}. */
+  buffer: Buffer = Buffer.allocUnsafeSlow(CAPACITY);
+  length = 0;
+  #sink: OutSink | undefined = undefined;
+
+  /** Makes room for `bytes` more of this sink; afterwards the caller may write at `length` and advance it. */
+  reserve(sink: OutSink, bytes: number): void {
+    if (this.#sink !== sink) {
+      if (this.length > 0) this.flush();
+      this.#sink = sink;
+      this.onFirstByteOutsideCallback();
+    }
+    if (this.length + bytes > this.buffer.length) {
+      this.flush();
+      this.#sink = sink;
+      if (bytes > this.buffer.length) this.buffer = Buffer.allocUnsafeSlow(bytes);
+    }
+  }
+
+  append(sink: OutSink, bytes: Uint8Array, start: number, end: number): void {
+    this.reserve(sink, end - start);
+    this.buffer.set(start === 0 && end === bytes.length ? bytes : bytes.subarray(start, end), this.length);
+    this.length += end - start;
+  }
+
+  appendAscii(sink: OutSink, text: string): void {
+    this.reserve(sink, text.length);
+    this.length += this.buffer.write(text, this.length, "latin1");
+  }
+
+  flush(): void {
+    const sink = this.#sink;
+    this.#sink = undefined;
+    if (sink === undefined || this.length === 0) return;
+    const bytes = this.buffer.subarray(0, this.length);
+    this.length = 0;
+    if (sink.sendGathered(bytes) || this.buffer.length > CAPACITY) this.buffer = Buffer.allocUnsafeSlow(CAPACITY);
+  }
+
+  /** Forgets what was gathered for a connection that is being destroyed. */
+  discard(sink: OutSink): void {
+    if (this.#sink !== sink) return;
+    this.length = 0;
+    this.#sink = undefined;
+  }
+
+  /** Sends now what was gathered for this sink. */
+  flushFor(sink: OutSink): void {
+    if (this.#sink === sink) this.flush();
+  }
+}

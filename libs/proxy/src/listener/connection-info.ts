@@ -1,0 +1,29 @@
+/** What is known about a downstream connection once it is accepted and, with TLS, its handshake is done. */
+export interface ConnectionInfo {
+  readonly sourceAddress: string;
+  readonly sourcePort: number;
+  /** The address the client wanted: original destination, else where it arrived. */
+  readonly destinationAddress: string;
+  readonly destinationPort: number;
+  /** SNI, lower case, or empty. */
+  readonly serverName: string;
+  readonly secure: boolean;
+  readonly peer: PeerCertificateFacts | undefined;
+}
+
+/** Facts of a verified client certificate. */
+export interface PeerCertificateFacts {
+  /** The URI SAN when there is exactly one. */
+  readonly principal: string | undefined;
+  readonly uris: readonly string[];
+  readonly dns: readonly string[];
+  readonly subject: string;
+  /** SHA-256 of the certificate, hex. */
+  readonly hash: string;
+  readonly pem: string;
+}
+
+/** `ip:port`, IPv6 in brackets. */
+export function addressText(address: string, port: number): string {
+  return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
+}

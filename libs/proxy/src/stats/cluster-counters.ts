@@ -1,0 +1,58 @@
+import type { Slots } from "./slots.ts";
+
+/** Counters of one cluster under Envoy's names. */
+export class ClusterCounters {
+  readonly #slots: Slots;
+  readonly #total: number;
+  readonly #requests: number;
+  readonly #active: number;
+  readonly #overflow: number;
+  readonly #connectFail: number;
+  readonly #retry: number;
+  readonly #timeout: number;
+  readonly #ejections: number;
+  readonly #dnsFailures: number;
+
+  constructor(slots: Slots, cluster: string) {
+    const labels = { cluster_name: cluster };
+    this.#slots = slots;
+    this.#total = slots.counter("envoy_cluster_upstream_cx_total", labels);
+    this.#active = slots.gauge("envoy_cluster_upstream_cx_active", labels);
+    this.#requests = slots.counter("envoy_cluster_upstream_rq_total", labels);
+    this.#overflow = slots.counter("envoy_cluster_upstream_rq_pending_overflow", labels);
+    this.#connectFail = slots.counter("envoy_cluster_upstream_cx_connect_fail", labels);
+    this.#retry = slots.counter("envoy_cluster_upstream_rq_retry", labels);
+    this.#timeout = slots.counter("envoy_cluster_upstream_rq_timeout", labels);
+    this.#ejections = slots.counter("envoy_cluster_outlier_detection_ejections_enforced_total", labels);
+    this.#dnsFailures = slots.counter("envoy_cluster_update_failure", labels);
+  }
+
+  connection(): void {
+    this.#slots.add(this.#total, 1);
+    this.#slots.add(this.#active, 1);
+  }
+  connectionGone(): void {
+    this.#slots.add(this.#active, -1);
+  }
+  request(): void {
+    this.#slots.add(this.#requests, 1);
+  }
+  overflow(): void {
+    this.#slots.add(this.#overflow, 1);
+  }
+  connectFail(): void {
+    this.#slots.add(this.#connectFail, 1);
+  }
+  retry(): void {
+    this.#slots.add(this.#retry, 1);
+  }
+  timeout(): void {
+    this.#slots.add(this.#timeout, 1);
+  }
+  ejection(): void {
+    this.#slots.add(this.#ejections, 1);
+  }
+  dnsFailure(): void {
+    this.#slots.add(this.#dnsFailures, 1);
+  }
+}

@@ -1,0 +1,168 @@
+import { type ConnectionOptions, createSecureContext, type PeerCertificate, type SecureContext } from "node:tls";
+import { err, messageOf, ok, type Result } from "@lateen/kernel";
+import { compileTextMatch } from "@lateen/traffic";
+import type { DownstreamTlsSpec, SecretSpec, TlsValidationSpec, UpstreamTlsSpec } from "../config/plan.ts";
+import { type CertificateNames, parseSubjectAltName } from "./names.ts";
+
+/** Ready options for `tls.connect`; the identity of this object says which context a session belongs to. */
+export interface ClientTls {
+  readonly options: ConnectionOptions;
+}
+
+/** Ready parts of a TLS server. */
+export interface ServerTls {
+  readonly context: SecureContext;
+  readonly alpn: readonly string[];
+  readonly requestCertificate: boolean;
+  readonly requireCertificate: boolean;
+  /** Whether the chain of a presented certificate must verify. */
+  readonly verify: boolean;
+  /** Judges the names of a verified peer; undefined = accepted. */
+  judge(names: CertificateNames): string | undefined;
+}
+
+/**
+ * TLS contexts made from specs and secrets, shared by all connections that use the same ones (so sessions resume), made anew when
+ * a secret they use changes. Connections that exist keep the context they were made with.
+ */
+export class TlsContexts {
+  readonly #secrets = new Map<string, SecretSpec>();
+  readonly #client = new WeakMap<UpstreamTlsSpec, { version: number; made: Result<ClientTls, string> }>();
+  readonly #server = new WeakMap<DownstreamTlsSpec, { version: number; made: Result<ServerTls, string> }>();
+  #version = 0;
+
+  /** Puts secrets in force; answers why one could not be used. A bad one leaves its predecessor in force. */
+  update(secrets: readonly SecretSpec[]): readonly { readonly name: string; readonly reason: string }[] {
+    const failures: { name: string; reason: string }[] = [];
+    for (const secret of secrets) {
+      const problem = checkSecret(secret);
+      if (problem === undefined) this.#secrets.set(secret.name, secret);
+      else failures.push({ name: secret.name, reason: problem });
+    }
+    if (secrets.length > 0) this.#version++;
+    return failures;
+  }
+
+  client(spec: UpstreamTlsSpec): Result<ClientTls, string> {
+    const known = this.#client.get(spec);
+    if (known?.version === this.#version) return known.made;
+    const made = this.#makeClient(spec);
+    this.#client.set(spec, { version: this.#version, made });
+    return made;
+  }
+
+  server(spec: DownstreamTlsSpec): Result<ServerTls, string> {
+    const known = this.#server.get(spec);
+    if (known?.version === this.#version) return known.made;
+    const made = this.#makeServer(spec);
+    this.#server.set(spec, { version: this.#version, made });
+    return made;
+  }
+
+  #makeClient(spec: UpstreamTlsSpec): Result<ClientTls, string> {
+    const ca = this.#trust(spec.validation);
+    if (!ca.ok) return ca;
+    const pair = spec.certificateSecret === undefined ? ok(undefined) : this.#certificate(spec.certificateSecret);
+    if (!pair.ok) return pair;
+    const judge = sanJudge(spec.validation);
+    try {
+      const secureContext = createSecureContext({
+        ...versions(spec),
+        ...(ca.value === undefined ? {} : { ca: ca.value }),
+        ...(pair.value === undefined ? {} : { cert: pair.value.certChainPem, key: pair.value.privateKeyPem }),
+      });
+      // HTTP/2 is not spoken upstream: offering it would let the server choose it.
+      const alpn = spec.alpn.filter((protocol) => protocol !== "h2" && protocol !== "istio-h2");
+      const options: ConnectionOptions = {
+        secureContext,
+        ...(spec.sni === undefined ? {} : { servername: spec.sni }),
+        ...(alpn.length === 0 ? {} : { ALPNProtocols: alpn }),
+        rejectUnauthorized: ca.value !== undefined,
+        checkServerIdentity: (_host: string, certificate: PeerCertificate) => {
+          const problem = judge(parseSubjectAltName(certificate.subjectaltname));
+          return problem === undefined ? undefined : new Error(problem);
+        },
+      };
+      return ok({ options });
+    } catch (error) {
+      return err(messageOf(error));
+    }
+  }
+
+  #makeServer(spec: DownstreamTlsSpec): Result<ServerTls, string> {
+    const pair = this.#certificate(spec.certificateSecret);
+    if (!pair.ok) return pair;
+    const ca = this.#trust(spec.validation);
+    if (!ca.ok) return ca;
+    const requestCertificate = spec.requireClientCertificate || ca.value !== undefined;
+    try {
+      const context = createSecureContext({
+        ...versions(spec),
+        cert: pair.value.certChainPem,
+        key: pair.value.privateKeyPem,
+        sessionIdContext: "lateen",
+        ...(ca.value === undefined ? {} : { ca: ca.value }),
+      });
+      return ok({
+        context,
+        alpn: spec.alpn,
+        requestCertificate,
+        requireCertificate: spec.requireClientCertificate,
+        verify: ca.value !== undefined,
+        judge: sanJudge(spec.validation),
+      });
+    } catch (error) {
+      return err(messageOf(error));
+    }
+  }
+
+  #certificate(name: string): Result<Extract<SecretSpec, { kind: "certificate" }>, string> {
+    const secret = this.#secrets.get(name);
+    return secret?.kind === "certificate" ? ok(secret) : err(`no certificate named "${name}" has arrived`);
+  }
+
+  /** PEM bundle to verify against; undefined = do not verify. */
+  #trust(validation: TlsValidationSpec | undefined): Result<string | undefined, string> {
+    const trust = validation?.trust;
+    if (trust === undefined) return ok(undefined);
+    if ("pem" in trust) return ok(trust.pem);
+    const secret = this.#secrets.get(trust.secret);
+    return secret?.kind === "trust" ? ok(secret.bundlePem) : err(`no trust bundle named "${trust.secret}" has arrived`);
+  }
+}
+
+function versions(spec: UpstreamTlsSpec | DownstreamTlsSpec) {
+  return {
+    minVersion: spec.minVersion ?? ("TLSv1.2" as const),
+    ...(spec.maxVersion === undefined ? {} : { maxVersion: spec.maxVersion }),
+    ...(spec.ciphers.length === 0 ? {} : { ciphers: [...spec.ciphers, ...TLS13_CIPHERS].join(":") }),
+  };
+}
+
+/** Lists of TLS 1.2 suites do not restrict TLS 1.3 (as in Envoy). */
+const TLS13_CIPHERS = ["TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256", "TLS_AES_128_GCM_SHA256"];
+
+function checkSecret(secret: SecretSpec): string | undefined {
+  try {
+    if (secret.kind === "certificate") createSecureContext({ cert: secret.certChainPem, key: secret.privateKeyPem });
+    else if (!secret.bundlePem.includes("-----BEGIN CERTIFICATE-----")) return "the trust bundle holds no certificate";
+    else createSecureContext({ ca: secret.bundlePem });
+    return undefined;
+  } catch (error) {
+    return messageOf(error);
+  }
+}
+
+/** A workload certificate carries exactly one URI SAN (SPIFFE X.509-SVID §2); more make any URI match fail. */
+function sanJudge(validation: TlsValidationSpec | undefined): (names: CertificateNames) => string | undefined {
+  const matchers = (validation?.sans ?? []).map((san) => ({ type: san.type, matches: compileTextMatch(san.match) }));
+  return (names) => {
+    if (matchers.length === 0) return undefined;
+    for (const { type, matches } of matchers) {
+      if (type === "uri" ? names.uris.length === 1 && matches(names.uris[0] ?? "") : names.dns.some(matches)) {
+        return undefined;
+      }
+    }
+    return "no subject alternative name of the peer is accepted";
+  };
+}

@@ -1,0 +1,48 @@
+import type { EndpointSpec, UpstreamTransportSpec } from "../config/plan.ts";
+import type { Cluster } from "./cluster.ts";
+import { EndpointPool } from "./pool.ts";
+
+/** One upstream address of one cluster with its connections, its load and its record of failures. */
+export class Endpoint {
+  spec: EndpointSpec;
+  readonly cluster: Cluster;
+  /** `address:port` as access logs show it. */
+  readonly text: string;
+  readonly transport: UpstreamTransportSpec;
+  readonly pool: EndpointPool;
+  /** Requests under way, for least-request. */
+  active = 0;
+  ejected = false;
+  /** How often in a row it was ejected; lengthens the next ejection. */
+  ejections = 0;
+  consecutive5xx = 0;
+  consecutiveGateway = 0;
+  consecutiveLocal = 0;
+  /** Slot for whoever caches per-endpoint data (metric series). */
+  cache: unknown = undefined;
+
+  constructor(spec: EndpointSpec, cluster: Cluster, dialAddress: { readonly host: string; readonly port: number }) {
+    this.spec = spec;
+    this.cluster = cluster;
+    this.text = spec.address.includes(":") ? `[${spec.address}]:${spec.port}` : `${spec.address}:${spec.port}`;
+    this.transport = transportFor(cluster, spec);
+    this.pool = new EndpointPool(this, dialAddress);
+  }
+
+  get healthy(): boolean {
+    return this.spec.healthy && !this.ejected;
+  }
+
+  get weight(): number {
+    return this.spec.weight;
+  }
+}
+
+/** The first transport match whose labels the endpoint carries, else the cluster's own transport. */
+function transportFor(cluster: Cluster, endpoint: EndpointSpec): UpstreamTransportSpec {
+  for (const candidate of cluster.spec.transportMatches) {
+    const fits = Object.entries(candidate.match).every(([key, value]) => endpoint.transportSocketMatch[key] === value);
+    if (fits) return candidate.transport;
+  }
+  return cluster.spec.transport;
+}
