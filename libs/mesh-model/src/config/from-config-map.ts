@@ -15,18 +15,26 @@ import { meshConfigSchema } from "./schema.ts";
 type Written = Infer<typeof meshConfigSchema>;
 
 /**
- * Reads the mesh configuration out of the ConfigMap `istio` (key `mesh`), over Istio's defaults. Unknown fields, wrong values
- * and settings this release cannot honour are errors. Origins name the ConfigMap and count lines within the key's text.
+ * Reads the mesh configuration out of the ConfigMap `istio` (key `mesh`), over `defaults` (Istio's unless given). Unknown fields,
+ * wrong values and settings this release cannot honour are errors. Origins name the ConfigMap and count lines within the key's text.
  */
-export function meshConfigFromConfigMap(map: Resource<"ConfigMap">): Result<MeshConfig, readonly Diagnostic[]> {
-  return meshConfigFromText(map.data?.mesh ?? "", `ConfigMap/${map.metadata.namespace}/${map.metadata.name}#mesh`);
+export function meshConfigFromConfigMap(
+  map: Resource<"ConfigMap">,
+  defaults: MeshConfig = defaultMeshConfig(),
+): Result<MeshConfig, readonly Diagnostic[]> {
+  const file = `ConfigMap/${map.metadata.namespace}/${map.metadata.name}#mesh`;
+  return meshConfigFromText(map.data?.mesh ?? "", file, defaults);
 }
 
 /** Reads mesh configuration from its YAML. `file` is for messages. */
-export function meshConfigFromText(text: string, file: string): Result<MeshConfig, readonly Diagnostic[]> {
+export function meshConfigFromText(
+  text: string,
+  file: string,
+  defaults: MeshConfig = defaultMeshConfig(),
+): Result<MeshConfig, readonly Diagnostic[]> {
   const documents = splitDocuments(text);
   const [first, second] = documents;
-  if (first === undefined) return ok(defaultMeshConfig());
+  if (first === undefined) return ok(defaults);
   if (second !== undefined) {
     return err([problem("the mesh configuration must be one document", { file, line: second.line + 1, column: 1 })]);
   }
@@ -41,44 +49,46 @@ export function meshConfigFromText(text: string, file: string): Result<MeshConfi
   if (written === undefined || errors.length > 0) {
     return err(errors.map((finding) => toDiagnostic(finding, parsed.document.locate)));
   }
-  return ok(complete(written as Written));
+  return ok(complete(written as Written, defaults));
 }
 
 function problem(message: string, origin: Origin): Diagnostic {
   return { level: "error", code: codes.meshConfig, message, path: "", origin };
 }
 
-function complete(written: Written): MeshConfig {
-  const defaults = defaultMeshConfig();
+function complete(written: Written, defaults: MeshConfig): MeshConfig {
   const proxy = written.defaultConfig ?? {};
   const normalization = written.pathNormalization?.normalization ?? "DEFAULT";
   return {
     trustDomain: written.trustDomain || defaults.trustDomain,
-    trustDomainAliases: written.trustDomainAliases ?? [],
+    trustDomainAliases: written.trustDomainAliases ?? defaults.trustDomainAliases,
     rootNamespace: written.rootNamespace || defaults.rootNamespace,
     outboundTrafficPolicy: { mode: written.outboundTrafficPolicy?.mode ?? defaults.outboundTrafficPolicy.mode },
-    accessLogFile: written.accessLogFile ?? "",
-    accessLogFormat: written.accessLogFormat ?? "",
-    accessLogEncoding: written.accessLogEncoding ?? "TEXT",
-    enableAutoMtls: written.enableAutoMtls ?? true,
+    accessLogFile: written.accessLogFile ?? defaults.accessLogFile,
+    accessLogFormat: written.accessLogFormat ?? defaults.accessLogFormat,
+    accessLogEncoding: written.accessLogEncoding ?? defaults.accessLogEncoding,
+    enableAutoMtls: written.enableAutoMtls ?? defaults.enableAutoMtls,
     connectTimeoutMs: durationMs(written.connectTimeout) ?? defaults.connectTimeoutMs,
     protocolDetectionTimeoutMs: durationMs(written.protocolDetectionTimeout) ?? defaults.protocolDetectionTimeoutMs,
     defaultConfig: {
-      concurrency: proxy.concurrency,
-      proxyMetadata: proxy.proxyMetadata ?? {},
+      concurrency: proxy.concurrency ?? defaults.defaultConfig.concurrency,
+      proxyMetadata: proxy.proxyMetadata ?? defaults.defaultConfig.proxyMetadata,
       terminationDrainDurationMs:
         durationMs(proxy.terminationDrainDuration) ?? defaults.defaultConfig.terminationDrainDurationMs,
       drainDurationMs: durationMs(proxy.drainDuration) ?? defaults.defaultConfig.drainDurationMs,
-      holdApplicationUntilProxyStarts: proxy.holdApplicationUntilProxyStarts ?? true,
+      holdApplicationUntilProxyStarts:
+        proxy.holdApplicationUntilProxyStarts ?? defaults.defaultConfig.holdApplicationUntilProxyStarts,
     },
-    defaultHttpRetryPolicy: written.defaultHttpRetryPolicy && retryPolicy(written.defaultHttpRetryPolicy),
+    defaultHttpRetryPolicy: written.defaultHttpRetryPolicy
+      ? retryPolicy(written.defaultHttpRetryPolicy)
+      : defaults.defaultHttpRetryPolicy,
     defaultServiceExportTo: written.defaultServiceExportTo ?? defaults.defaultServiceExportTo,
     defaultVirtualServiceExportTo: written.defaultVirtualServiceExportTo ?? defaults.defaultVirtualServiceExportTo,
     defaultDestinationRuleExportTo: written.defaultDestinationRuleExportTo ?? defaults.defaultDestinationRuleExportTo,
     extensionProviders: mergeProviders(defaults.extensionProviders, (written.extensionProviders ?? []).map(provider)),
     defaultProviders: {
-      accessLogging: written.defaultProviders?.accessLogging ?? [],
-      metrics: written.defaultProviders?.metrics ?? [],
+      accessLogging: written.defaultProviders?.accessLogging ?? defaults.defaultProviders.accessLogging,
+      metrics: written.defaultProviders?.metrics ?? defaults.defaultProviders.metrics,
     },
     pathNormalization: normalization === "DEFAULT" ? "BASE" : normalization,
   };
