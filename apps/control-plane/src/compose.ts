@@ -31,7 +31,13 @@ import type { ControlPlaneConfig } from "./config.ts";
 import { requireIdentity } from "./require-identity.ts";
 
 /** Where mixer's access-log service is found by name; the supervisor declares the Service. */
-const MIXER = { service: "istio-mixer.istio-system.svc.cluster.local", port: 9091 };
+const MIXER = {
+  service: "istio-mixer.istio-system.svc.cluster.local",
+  port: 9091,
+  logName: "http_envoy_accesslog",
+  additionalRequestHeadersToLog: [],
+  additionalResponseHeadersToLog: [],
+};
 
 /**
  * All control components in one process, joined by the in-process bus and kept by files of the state directory:
@@ -39,7 +45,7 @@ const MIXER = { service: "istio-mixer.istio-system.svc.cluster.local", port: 909
  * Serves xDS only once the journal and the registry have been read, so that proxies never see a half-read world.
  */
 export async function composeControlPlane(config: ControlPlaneConfig, { scope, logger }: MainContext): Promise<void> {
-  const clock = systemClock;
+  const clock = systemClock();
   const inState = (name: string) => join(config.stateDir, name);
   const citadel = await createCitadel({
     secretStore: fileSecretStore(inState("ca")),
@@ -67,8 +73,8 @@ export async function composeControlPlane(config: ControlPlaneConfig, { scope, l
     registry: filePodRegistry(inState("registry/pods.json"), { logger, clock }),
     meshConfig: defaultMeshConfig({
       trustDomain: config.trustDomain,
-      extensionProviders: [{ name: "mixer", envoyHttpAls: MIXER }],
-      defaultProviders: { accessLogging: ["mixer"] },
+      extensionProviders: [...defaultMeshConfig().extensionProviders, { name: "mixer", envoyHttpAls: MIXER }],
+      defaultProviders: { accessLogging: ["mixer"], metrics: [] },
     }),
     clusterId: config.clusterId,
     scope,
