@@ -1,0 +1,64 @@
+import type { Clock } from "@lateen/kernel";
+import type { RouteTable } from "@lateen/traffic";
+import type { LogSinks } from "../access-log/sinks.ts";
+import type { HttpFilterFactory, NetworkFilterFactory } from "../chain/spi.ts";
+import type { HttpConnectionManagerSpec } from "../config/plan.ts";
+import type { HeadPool, Http1Head } from "../http1/head.ts";
+import type { ServerConnection } from "../http1/server-connection.ts";
+import type { Connection } from "../io/connection.ts";
+import type { IoLoop } from "../io/io-loop.ts";
+import type { ConnectionInfo } from "../listener/connection-info.ts";
+import type { Slots } from "../stats/slots.ts";
+import type { Cluster } from "../upstream/cluster.ts";
+import type { WorkerBootstrap } from "./protocol.ts";
+
+/** What everything on one worker's data path shares. Made once per worker. */
+export interface WorkerContext {
+  readonly io: IoLoop;
+  readonly heads: HeadPool;
+  readonly clock: Clock;
+  /** Uniform in [0, 1). */
+  readonly random: () => number;
+  readonly bootstrap: WorkerBootstrap;
+  readonly plan: PlanView;
+  readonly filters: ReadonlyMap<string, HttpFilterFactory>;
+  readonly networkFilters: ReadonlyMap<string, NetworkFilterFactory>;
+  readonly stats: Slots;
+  readonly logs: LogSinks;
+  /** True from the moment the worker was told to drain: responses then end their connections. */
+  readonly draining: boolean;
+}
+
+/** The plan in force. Always the current one: what must stay stable for a request is kept by the request. */
+export interface PlanView {
+  cluster(name: string): Cluster | undefined;
+  routes(name: string): RouteTable | undefined;
+  /** Addresses of a name of the mesh (lower case, no port); undefined: not a mesh name. */
+  resolveName(host: string): readonly string[] | undefined;
+}
+
+/** What a chain's terminal filter knows of the chain it ends. */
+export interface ChainFacts {
+  readonly listener: string;
+  readonly chain: string;
+  readonly direction: "inbound" | "outbound" | "unspecified";
+}
+
+/** The terminal filter of one filter chain: TcpProxy, HttpConnectionManager. */
+export interface Terminal {
+  /** Takes a connection whose chain, network filters and TLS are done. It is paused; the terminal resumes it. */
+  serve(connection: Connection, info: ConnectionInfo): void;
+  /** Connections it serves now. */
+  readonly active: number;
+  /** The chain is out of force, or the worker drains: connections between requests close, others end with their response. */
+  drain(): void;
+  /** Breaks what is left. */
+  destroy(): void;
+}
+
+/** An HTTP terminal, which the explicit proxy also drives per request. */
+export interface HttpTerminal extends Terminal {
+  readonly spec: HttpConnectionManagerSpec;
+  /** One request of a connection that someone else owns. The head is the terminal's until the exchange ends. */
+  begin(server: ServerConnection, head: Http1Head, info: ConnectionInfo): void;
+}
