@@ -79,8 +79,8 @@ export function ingressBindings(
   ];
 }
 
-/** Where a Gateway server's port is reached on this machine. */
-export function servedAt(port: number, ingressPort: number): string {
-  if (port === 80 || port === 8080) return `127.0.0.1:${ingressPort}`;
-  return `127.0.0.1:${port < 1024 ? port + 10_000 : port === 8443 ? 10_443 : port}`;
+/** Port of 127.0.0.1 on which a Gateway server's port is reached. */
+export function servedAt(port: number, ingressPort: number): number {
+  if (port === 80 || port === 8080) return ingressPort;
+  return port < 1024 ? port + 10_000 : port === 8443 ? 10_443 : port;
 }

@@ -100,7 +100,7 @@ export class PodSet {
     const pods = [...(this.#byOwner.get(owner) ?? [])];
     const step = planRollout(
       rolloutGoal(deployment),
-      pods.map((pod) => pod.view()),
+      pods.map((pod) => ({ ...pod.view(), terminating: pod.terminating })),
     );
     for (let i = 0; i < step.create; i++) {
       const services = deps.world.services(deployment.metadata.namespace);

@@ -23,7 +23,8 @@ export interface WorkloadStatus {
   readonly serviceAccount: string;
   readonly ready: boolean;
   readonly address: string;
-  readonly ports: readonly { readonly container: number; readonly sidecar: string; readonly private: string }[];
+  /** By declared port: the sidecar binds `sidecar` at the pod's address, the application `private` on 127.0.0.1. */
+  readonly ports: readonly { readonly container: number; readonly sidecar: number; readonly private: number }[];
   readonly synced: boolean;
   readonly phase: PodView["phase"];
   readonly reason: string;
@@ -34,7 +35,8 @@ export interface WorkloadStatus {
 export interface GatewayStatus {
   readonly namespace: string;
   readonly name: string;
-  readonly ports: readonly { readonly port: number; readonly listen: string }[];
+  /** A Gateway server's port and where it is really bound: port `listen` of address `host`. */
+  readonly ports: readonly { readonly port: number; readonly listen: number; readonly host: string }[];
   readonly pod: string;
   readonly address: string;
   readonly ready: boolean;
@@ -80,7 +82,7 @@ function workloadStatus(pod: PodView, input: StatusInput): WorkloadStatus {
     serviceAccount: pod.serviceAccount,
     ready: pod.ready,
     address: pod.address,
-    ports: pod.ports.map((port) => ({ container: port.container, sidecar: port.sidecar, private: port.private })),
+    ports: pod.ports.map(({ container, privatePort }) => ({ container, sidecar: container, private: privatePort })),
     synced: input.synced(pod),
     phase: pod.phase,
     reason: pod.reason,
@@ -113,11 +115,13 @@ function gatewayPorts(pod: PodView, flavor: GatewayFlavor, input: StatusInput): 
     .sort((a, b) => a - b)
     .map((port) => ({
       port,
-      listen: flavor === ingressGateway ? servedAt(port, input.ingressPort) : egressAt(pod, port),
+      ...(flavor === ingressGateway
+        ? { listen: servedAt(port, input.ingressPort), host: "127.0.0.1" }
+        : { listen: egressAt(port), host: pod.address }),
     }));
 }
 
-function egressAt(pod: PodView, port: number): string {
+function egressAt(port: number): number {
   const target = egressGateway.ports.find((candidate) => candidate.port === port)?.targetPort;
-  return `${pod.address}:${target ?? (port < 1024 ? port + 10_000 : port)}`;
+  return target ?? (port < 1024 ? port + 10_000 : port);
 }

@@ -286,13 +286,7 @@ export class Pod {
       for (const { name, port } of this.#declaredPorts()) {
         const fixed = this.#joined?.containerPort === port ? this.#joined.appPort : undefined;
         const privatePort = fixed ?? (await this.#deps.privatePorts.take());
-        ports.push({
-          container: port,
-          name,
-          sidecar: `${this.address}:${port}`,
-          private: `127.0.0.1:${privatePort}`,
-          privatePort,
-        });
+        ports.push({ container: port, name, privatePort });
       }
     }
     this.#ports = ports;

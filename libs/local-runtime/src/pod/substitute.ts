@@ -47,7 +47,7 @@ export function substitute(text: string, context: SubstitutionContext): Result<s
     }
     const end = text.indexOf("}", start);
     if (end < 0) return err(`"${text}" has a \${ without }`);
-    const value = valueOf(text.slice(start + 2, end), context);
+    const value = resolveName(text.slice(start + 2, end), context);
     if (!value.ok) return value;
     result += text.slice(at, start) + value.value;
     at = end + 1;
@@ -70,7 +70,7 @@ export function substituteCommand(words: readonly string[], context: Substitutio
   return result.length > 0 ? ok(result) : err("the command is empty");
 }
 
-function valueOf(name: string, context: SubstitutionContext): Result<string, string> {
+function resolveName(name: string, context: SubstitutionContext): Result<string, string> {
   const [head = "", ...rest] = name.split(":");
   switch (head) {
     case "HOST":
@@ -104,7 +104,9 @@ function valueOf(name: string, context: SubstitutionContext): Result<string, str
 
 function portOf(rest: readonly string[], context: SubstitutionContext): Result<string, string> {
   if (rest.length === 0) {
-    for (const privatePort of context.ports.values()) return ok(String(privatePort));
+    const [first] = context.ports.values();
+    if (first !== undefined) return ok(String(first));
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: the literal text users write
     return err("${PORT}: the container declares no port");
   }
   const declared = Number(rest[0]);

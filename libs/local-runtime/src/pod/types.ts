@@ -27,12 +27,10 @@ export interface PodBlueprint {
   readonly extraPorts: readonly number[];
 }
 
-/** One port of a pod: declared, bound by the sidecar at the pod's address, and where the application listens. */
+/** One port of a pod: declared, bound by the sidecar at the pod's address, and where on 127.0.0.1 the application listens. */
 export interface PodPort {
   readonly container: number;
   readonly name: string;
-  readonly sidecar: string;
-  readonly private: string;
   readonly privatePort: number;
 }
 
