@@ -25,7 +25,7 @@ describe("one command brings up the whole mesh", () => {
 
   it("answers like a gateway of Istio", async () => {
     const { headers, status, body } = await call(mesh.url("/no-such-path"));
-    expect({ status, body, server: headers["server"] }).toEqual({ status: 404, body: "", server: "istio-envoy" });
+    expect({ status, body, server: headers.server }).toEqual({ status: 404, body: "", server: "istio-envoy" });
     expect((await call(mesh.url("/productpage"))).headers["x-envoy-upstream-service-time"]).toMatch(/^\d+$/);
   });
 

@@ -31,7 +31,7 @@ describe("a database over TCP, and a host outside reached through the egress gat
       async () => {
         const { body } = await call(mesh.url("/api/v1/products/0/ratings"));
         const { ratings } = JSON.parse(body) as { ratings?: Record<string, number> };
-        return ratings?.["Reviewer1"] === 3 ? ratings : undefined;
+        return ratings?.Reviewer1 === 3 ? ratings : undefined;
       },
       30_000,
     );

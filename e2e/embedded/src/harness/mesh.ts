@@ -189,4 +189,4 @@ export function sampleRule(name: string): Promise<string> {
 }
 
 /** True when the full counts are wanted (`npm run test:full`). */
-export const fullCounts = process.env["LATEEN_TEST_FULL"] === "1";
+export const fullCounts = process.env.LATEEN_TEST_FULL === "1";
