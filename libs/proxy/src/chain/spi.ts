@@ -91,6 +91,8 @@ export interface LocalReply {
   /** RESPONSE_CODE_DETAILS. */
   readonly details: string;
   readonly headers?: readonly (readonly [name: string, value: string])[];
+  /** What a gRPC client is told; default: what stands for the status (`grpcStatusOf`). */
+  readonly grpcStatus?: number;
   /** The object and rule responsible, when known. */
   readonly because?: string;
 }

@@ -1,7 +1,7 @@
 import type { Clock } from "@lateen/kernel";
 import type { RouteTable } from "@lateen/traffic";
 import type { LogSinks } from "../access-log/sinks.ts";
-import type { HttpFilterFactory, NetworkFilterFactory } from "../chain/spi.ts";
+import type { HttpFilterRuntime, NetworkFilterRuntime } from "../chain/spi.ts";
 import type { HttpConnectionManagerSpec } from "../config/plan.ts";
 import type { HeadPool, Http1Head } from "../http1/head.ts";
 import type { ServerConnection } from "../http1/server-connection.ts";
@@ -21,8 +21,8 @@ export interface WorkerContext {
   readonly random: () => number;
   readonly bootstrap: WorkerBootstrap;
   readonly plan: PlanView;
-  readonly filters: ReadonlyMap<string, HttpFilterFactory>;
-  readonly networkFilters: ReadonlyMap<string, NetworkFilterFactory>;
+  readonly filters: ReadonlyMap<string, HttpFilterRuntime>;
+  readonly networkFilters: ReadonlyMap<string, NetworkFilterRuntime>;
   readonly stats: Slots;
   readonly logs: LogSinks;
   /** True from the moment the worker was told to drain: responses then end their connections. */
