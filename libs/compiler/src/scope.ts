@@ -1,16 +1,18 @@
-import { defineQuery, type Read } from "./engine/query-engine.ts";
+import type { Resource } from "@lateen/mesh-model";
+import { defineQuery, type Query, type Read } from "./engine/query-engine.ts";
 import type { Labels } from "./lower/proto.ts";
 import type { XdsNode } from "./node.ts";
 import { sameList } from "./resource.ts";
-import { keysOf } from "./world/services.ts";
 import { cells } from "./world/mesh-snapshot.ts";
-import type { Resource } from "@lateen/mesh-model";
+import { keysOf } from "./world/services.ts";
 
 /**
- * All that the output for a proxy may depend on besides the mesh. It has no address and no pod name, and of the labels only those
- * that some selector in the configuration mentions, so replicas and most workloads of a namespace share one scope.
+ * All that a part of a proxy's output may depend on besides the mesh. It has no address and no pod name, and of the labels only
+ * those that some selector of its kind mentions, so replicas and most workloads of a namespace share one scope.
  */
 export interface ProxyScope {
+  /** Equal scopes have equal ids. */
+  readonly id: string;
   readonly kind: XdsNode["kind"];
   readonly namespace: string;
   readonly labels: Labels;
@@ -19,49 +21,64 @@ export interface ProxyScope {
   readonly extensions: readonly string[];
 }
 
-/** A scope together with what only inbound traffic depends on. */
+/** A scope together with what only the workload's own ports depend on. */
 export interface WorkloadScope extends ProxyScope {
   readonly containerPorts: XdsNode["containerPorts"];
 }
 
-/** Label names that selectors mention: services, sidecars, gateways, policies, and sourceLabels of virtual services. */
-const mentionedLabels = defineQuery<"", readonly string[]>({
-  name: "mentionedLabels",
-  compute: (read) => {
-    const found = new Set<string>();
-    for (const kind of SELECTING) {
-      for (const key of keysOf(read, kind)) for (const label of read.ask(labelsOfObject, key)) found.add(label);
-    }
-    return [...found].sort();
-  },
-  equal: sameList,
-});
+/** A proxy as the queries see it: as a client of other services, and as the server of its own ports. */
+export interface NodeScope {
+  readonly id: string;
+  readonly client: ProxyScope;
+  readonly workload: WorkloadScope;
+}
 
-const SELECTING = [
+type SelectingKind = Parameters<typeof keysOf>[1];
+
+/** Kinds whose selectors decide what a client sees, and those that decide what a workload serves. */
+const CLIENT_KINDS: readonly SelectingKind[] = ["Sidecar", "VirtualService"];
+const WORKLOAD_KINDS: readonly SelectingKind[] = [
   "Service",
-  "VirtualService",
-  "Sidecar",
+  "ServiceEntry",
   "Gateway",
   "PeerAuthentication",
   "AuthorizationPolicy",
-] as const;
+];
 
 const labelsOfObject = defineQuery<string, readonly string[]>({
   name: "labelsOfObject",
   compute: (read, key) => {
     const object = read.input(cells.object(key)) as Resource | undefined;
-    return object === undefined ? [] : [...new Set(selectorsOf(object).flatMap((labels) => Object.keys(labels ?? {})))].sort();
+    if (object === undefined) return [];
+    return [...new Set(selectorsOf(object).flatMap((labels) => Object.keys(labels ?? {})))].sort();
   },
   equal: sameList,
 });
 
+function mentionedLabels(name: string, kinds: readonly SelectingKind[]): Query<"", readonly string[]> {
+  return defineQuery<"", readonly string[]>({
+    name,
+    compute: (read) => {
+      const found = new Set<string>();
+      for (const kind of kinds) {
+        for (const key of keysOf(read, kind)) for (const label of read.ask(labelsOfObject, key)) found.add(label);
+      }
+      return [...found].sort();
+    },
+    equal: sameList,
+  });
+}
+
+const clientLabels = mentionedLabels("clientLabels", CLIENT_KINDS);
+const workloadLabels = mentionedLabels("workloadLabels", WORKLOAD_KINDS);
+
 function selectorsOf(object: Resource): readonly (Labels | undefined)[] {
   switch (object.kind) {
     case "Service":
-      return [object.spec.selector];
     case "Gateway":
       return [object.spec.selector];
     case "Sidecar":
+    case "ServiceEntry":
       return [object.spec.workloadSelector?.labels];
     case "PeerAuthentication":
     case "AuthorizationPolicy":
@@ -75,13 +92,35 @@ function selectorsOf(object: Resource): readonly (Labels | undefined)[] {
   }
 }
 
-/** What a node's outbound resources depend on. Reads the mentioned labels. */
-export function scopeOf(read: Pick<Read, "ask">, node: XdsNode): ProxyScope {
-  const labels: Record<string, string> = {};
-  for (const name of read.ask(mentionedLabels, "")) {
-    const value = node.labels[name];
-    if (value !== undefined) labels[name] = value;
-  }
+/** The scopes of a node. Reads which labels are mentioned, so it may become another one when configuration changes. */
+export function scopeOf(read: Pick<Read, "ask">, node: XdsNode): NodeScope {
   const { lateen, http2, extensions } = node.capabilities;
-  return { kind: node.kind, namespace: node.namespace, labels, lateen, http2, extensions };
+  const base = { kind: node.kind, namespace: node.namespace, lateen, http2, extensions };
+  const client = { ...base, labels: pick(node.labels, read.ask(clientLabels, "")) };
+  const workload = {
+    ...base,
+    labels: pick(node.labels, read.ask(workloadLabels, "")),
+    containerPorts: node.containerPorts,
+  };
+  const clientId = JSON.stringify(client);
+  const workloadId = JSON.stringify(workload);
+  return {
+    id: `${clientId} ${workloadId}`,
+    client: { ...client, id: clientId },
+    workload: { ...workload, id: workloadId },
+  };
 }
+
+function pick(labels: Labels, names: readonly string[]): Labels {
+  const picked: Record<string, string> = {};
+  for (const name of names) {
+    const value = labels[name];
+    if (value !== undefined) picked[name] = value;
+  }
+  return picked;
+}
+
+/** Query keys for arguments that hold a scope. */
+export const scopeKey = (scope: { readonly id: string }): string => scope.id;
+export const scopePortKey = (argument: { readonly scope: ProxyScope; readonly port: number }): string =>
+  `${argument.port} ${argument.scope.id}`;

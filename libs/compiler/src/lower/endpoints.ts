@@ -11,14 +11,10 @@ export interface PlacedEndpoint {
   readonly workload: string;
 }
 
-/** Endpoints of one service port that carry the subset's labels and may get traffic. */
-export function selectEndpoints(
-  endpoints: readonly ServiceEndpoint[],
-  portName: string,
-  subset: Labels,
-): readonly ServiceEndpoint[] {
+/** Endpoints that carry the subset's labels and may get traffic. Unix sockets are not reachable over the mesh. */
+export function selectEndpoints(endpoints: readonly ServiceEndpoint[], subset: Labels): readonly ServiceEndpoint[] {
   return endpoints.filter(
-    (endpoint) => endpoint.portName === portName && endpoint.ready && labelsMatch(subset, endpoint.labels),
+    (endpoint) => endpoint.ready && !endpoint.address.startsWith("unix:") && labelsMatch(subset, endpoint.labels),
   );
 }
 

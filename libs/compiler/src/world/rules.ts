@@ -11,7 +11,7 @@ import {
 import { defineQuery, type Query, type Read } from "../engine/query-engine.ts";
 import { type Labels, labelsMatch } from "../lower/proto.ts";
 import { sameJson, sameList } from "../resource.ts";
-import type { ProxyScope } from "../scope.ts";
+import { type ProxyScope, scopeKey, scopePortKey } from "../scope.ts";
 import { cells } from "./mesh-snapshot.ts";
 import { allServices, compare, keysOf, listOf, meshConfigOf, serviceByHost, settingsOf } from "./services.ts";
 
@@ -221,6 +221,7 @@ export interface Visibility {
 /** What a proxy may see: exported to its namespace, and imported by its Sidecar when one applies. */
 export const visibility = defineQuery<ProxyScope, Visibility>({
   name: "visibility",
+  key: scopeKey,
   compute: (read, scope) => {
     const config = meshConfigOf(read);
     const sidecar = sidecarFor(read, scope);
@@ -268,6 +269,7 @@ function importFilter(
 /** Services of a scope by port number, each list oldest first. */
 const servicesByPort = defineQuery<ProxyScope, ReadonlyMap<number, readonly MeshService[]>>({
   name: "servicesByPort",
+  key: scopeKey,
   compute: (read, scope) => {
     const byPort = new Map<number, MeshService[]>();
     for (const service of read.ask(visibility, scope).services) {
@@ -284,6 +286,7 @@ const servicesByPort = defineQuery<ProxyScope, ReadonlyMap<number, readonly Mesh
 /** Visible services that have a port of this number. Changes only when one of those does. */
 export const servicesOnPort = defineQuery<{ readonly scope: ProxyScope; readonly port: number }, readonly MeshService[]>({
   name: "servicesOnPort",
+  key: scopePortKey,
   compute: (read, { scope, port }) => read.ask(servicesByPort, scope).get(port) ?? [],
   equal: sameList,
 });
@@ -291,6 +294,7 @@ export const servicesOnPort = defineQuery<{ readonly scope: ProxyScope; readonly
 /** Port numbers of visible services, ascending. */
 export const visiblePorts = defineQuery<ProxyScope, readonly number[]>({
   name: "visiblePorts",
+  key: scopeKey,
   compute: (read, scope) => [...read.ask(servicesByPort, scope).keys()].sort((a, b) => a - b),
   equal: sameList,
 });
@@ -298,6 +302,7 @@ export const visiblePorts = defineQuery<ProxyScope, readonly number[]>({
 /** Hosts of visible services, in order. */
 export const visibleHosts = defineQuery<ProxyScope, readonly string[]>({
   name: "visibleHosts",
+  key: scopeKey,
   compute: (read, scope) => read.ask(visibility, scope).services.map((service) => service.host),
   equal: sameList,
 });
@@ -308,6 +313,7 @@ export const virtualServicesOnPort = defineQuery<
   readonly BoundVirtualService[]
 >({
   name: "virtualServicesOnPort",
+  key: scopePortKey,
   compute: (read, argument) => {
     const services = read.ask(servicesOnPort, argument);
     return read.ask(visibility, argument.scope).virtualServices.filter(
@@ -328,6 +334,7 @@ export const virtualServicesOnPort = defineQuery<
 /** Gateways whose selector selects the proxy, oldest first. */
 export const gatewaysFor: Query<ProxyScope, readonly Gateway[]> = defineQuery<ProxyScope, readonly Gateway[]>({
   name: "gatewaysFor",
+  key: scopeKey,
   compute: (read, scope) =>
     scope.kind !== "router"
       ? []

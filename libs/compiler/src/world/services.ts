@@ -80,13 +80,25 @@ export function compare(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }
 
+const servicesByNamespace = defineQuery<"", ReadonlyMap<string, readonly MeshService[]>>({
+  name: "servicesByNamespace",
+  compute: (read) => Map.groupBy(read.ask(allServices, ""), (service) => service.namespace),
+});
+
+/** Services of one namespace, oldest first. */
+export const servicesInNamespace = defineQuery<string, readonly MeshService[]>({
+  name: "servicesInNamespace",
+  compute: (read, namespace) => read.ask(servicesByNamespace, "").get(namespace) ?? [],
+  equal: sameList,
+});
+
 const serviceIndex = defineQuery<"", ReadonlyMap<string, MeshService>>({
   name: "serviceIndex",
   compute: (read) => new Map(read.ask(allServices, "").map((service) => [service.host, service])),
   equal: sameMap,
 });
 
-/** The service of a host, or undefined. Aliases (ExternalName) of known services are followed by {@link realService}. */
+/** The service of a host, or undefined. Aliases are not followed here. */
 export const serviceByHost = defineQuery<string, MeshService | undefined>({
   name: "service",
   compute: (read, host) => read.ask(serviceIndex, "").get(host),

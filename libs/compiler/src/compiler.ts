@@ -1,0 +1,139 @@
+import { type Diagnostic, DEFAULT_DOMAIN, type MeshConfig, type Resource, type ResourceKey } from "@lateen/mesh-model";
+import { endpointResource, scopeClusters, scopeEndpoints } from "./emit/clusters.ts";
+import { INTERNER_CELL } from "./emit/encode.ts";
+import { scopeSecrets } from "./emit/gateways.ts";
+import { scopeListeners } from "./emit/listeners.ts";
+import { scopeNames } from "./emit/names.ts";
+import { routeResource, scopeRoutes } from "./emit/routes.ts";
+import { meshWarnings } from "./emit/warnings.ts";
+import { type EngineStats, QueryEngine } from "./engine/query-engine.ts";
+import type { XdsNode } from "./node.ts";
+import { type EncodedResource, ResourceInterner, type ResourceMap, typeUrls } from "./resource.ts";
+import { type NodeScope, scopeOf } from "./scope.ts";
+import { cells, MeshSnapshot } from "./world/mesh-snapshot.ts";
+import { type CompileSettings, SETTINGS_CELL } from "./world/services.ts";
+
+export interface CompilerOptions {
+  readonly meshConfig: MeshConfig;
+  /** Name of the cluster in workload metadata. */
+  readonly clusterId: string;
+  /** DNS domain of Kubernetes services. Default `cluster.local`. */
+  readonly domain?: string;
+}
+
+/** What became different: objects to store, keys of objects to drop, the whole mesh configuration when that changed. */
+export interface CompilerChange {
+  readonly upserted: readonly Resource[];
+  readonly removed: readonly ResourceKey[];
+  readonly meshConfig?: MeshConfig;
+}
+
+/**
+ * Turns configuration and registry objects into xDS resources for each proxy. Pure: no I/O, no clock. Work is done when
+ * resources are asked for, and only for what a change touched; equal output is the identical object for every node and
+ * revision.
+ */
+export interface Compiler {
+  /** Counts the changes applied; what {@link resources} answers realises all of them. */
+  readonly revision: number;
+  apply(change: CompilerChange): void;
+  /**
+   * Resources of a type for a proxy: all, or those of `names` that exist. Without `names`, the identical map as long as nothing in
+   * it changed. An unknown type has no resources.
+   */
+  resources(node: XdsNode, typeUrl: string, names?: ReadonlySet<string>): ResourceMap;
+  /** What the configuration asks for and some proxy cannot do. */
+  warnings(): readonly Diagnostic[];
+  /** Work done so far, by query. */
+  stats(): EngineStats;
+}
+
+/** Answers not asked for during this many changes are forgotten, looked at every so many. */
+const KEEP_REVISIONS = 64;
+
+const NOTHING: ResourceMap = new Map();
+
+export function createCompiler(options: CompilerOptions): Compiler {
+  return new IncrementalCompiler(options);
+}
+
+class IncrementalCompiler implements Compiler {
+  readonly #engine = new QueryEngine();
+  readonly #snapshot = new MeshSnapshot();
+  #revision = 0;
+
+  constructor(options: CompilerOptions) {
+    const settings: CompileSettings = {
+      clusterId: options.clusterId,
+      domain: options.domain ?? DEFAULT_DOMAIN,
+    };
+    this.#engine.set([
+      [SETTINGS_CELL, settings],
+      [INTERNER_CELL, new ResourceInterner()],
+      [cells.meshConfig, options.meshConfig],
+    ]);
+  }
+
+  get revision(): number {
+    return this.#revision;
+  }
+
+  apply(change: CompilerChange): void {
+    const changes = this.#snapshot.change(change.upserted, change.removed);
+    if (change.meshConfig !== undefined) changes.set(cells.meshConfig, change.meshConfig);
+    this.#engine.set(changes);
+    this.#revision++;
+    if (this.#revision % KEEP_REVISIONS === 0) this.#engine.forget(this.#engine.revision - KEEP_REVISIONS);
+  }
+
+  resources(node: XdsNode, typeUrl: string, names?: ReadonlySet<string>): ResourceMap {
+    const scope = scopeOf(this.#engine, node);
+    if (names === undefined) return this.#all(scope, typeUrl);
+    switch (typeUrl) {
+      case typeUrls.endpoint:
+        return this.#named(names, (name) => endpointResource(this.#engine, scope, name));
+      case typeUrls.route:
+        return this.#named(names, (name) => routeResource(this.#engine, scope, name));
+      default: {
+        const all = this.#all(scope, typeUrl);
+        return this.#named(names, (name) => all.get(name));
+      }
+    }
+  }
+
+  warnings(): readonly Diagnostic[] {
+    return this.#engine.ask(meshWarnings, "");
+  }
+
+  stats(): EngineStats {
+    return this.#engine.stats();
+  }
+
+  #all(scope: NodeScope, typeUrl: string): ResourceMap {
+    switch (typeUrl) {
+      case typeUrls.cluster:
+        return this.#engine.ask(scopeClusters, scope);
+      case typeUrls.endpoint:
+        return this.#engine.ask(scopeEndpoints, scope);
+      case typeUrls.listener:
+        return this.#engine.ask(scopeListeners, scope);
+      case typeUrls.route:
+        return this.#engine.ask(scopeRoutes, scope);
+      case typeUrls.secret:
+        return this.#engine.ask(scopeSecrets, scope.workload);
+      case typeUrls.nds:
+        return this.#engine.ask(scopeNames, scope.client);
+      default:
+        return NOTHING;
+    }
+  }
+
+  #named(names: ReadonlySet<string>, find: (name: string) => EncodedResource | undefined): ResourceMap {
+    const found = new Map<string, EncodedResource>();
+    for (const name of names) {
+      const resource = find(name);
+      if (resource !== undefined) found.set(name, resource);
+    }
+    return found;
+  }
+}

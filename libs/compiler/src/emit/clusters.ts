@@ -1,0 +1,147 @@
+import type { MeshService } from "@lateen/mesh-model";
+import { Cluster } from "@lateen/proto/envoy/config/cluster/v3/cluster";
+import { ClusterLoadAssignment } from "@lateen/proto/envoy/config/endpoint/v3/endpoint";
+import { defineQuery, type Read } from "../engine/query-engine.ts";
+import { fixedClusters, inboundServiceCluster, serviceClusters } from "../lower/clusters.ts";
+import { loadAssignment, type PlacedEndpoint, selectEndpoints } from "../lower/endpoints.ts";
+import { parseOutboundCluster } from "../lower/names.ts";
+import { policyFor } from "../lower/traffic-policy.ts";
+import { type EncodedResource, sameList, sameMap } from "../resource.ts";
+import { type NodeScope, type ProxyScope, scopeKey, type WorkloadScope } from "../scope.ts";
+import { acceptsMtls, type Destination, destinationByHost, endpointsOnPort, identitiesOf } from "../world/destinations.ts";
+import { inboundPorts } from "../world/inbound.ts";
+import { type DestinationPolicy, destinationPolicy, visibility } from "../world/rules.ts";
+import { meshConfigOf, settingsOf, workloadMetadata } from "../world/services.ts";
+import { byName, encode } from "./encode.ts";
+
+/** Endpoints of a destination's port that carry a subset's labels. */
+function placed(
+  read: Read,
+  destination: Destination,
+  port: number,
+  rule: DestinationPolicy | undefined,
+  subset: string,
+): readonly PlacedEndpoint[] {
+  const labels = rule?.subsets.find((candidate) => candidate.name === subset)?.labels ?? {};
+  const { clusterId } = settingsOf(read);
+  return selectEndpoints(endpointsOnPort(read, destination, port), labels).map((endpoint) => ({
+    endpoint,
+    mtls: acceptsMtls(read, endpoint),
+    workload: workloadMetadata(endpoint, clusterId),
+  }));
+}
+
+interface ServicePortKey {
+  readonly host: string;
+  readonly port: number;
+  /** The client's namespace: destination rules are looked up from there. */
+  readonly namespace: string;
+  readonly http2: boolean;
+}
+
+/** The clusters of one service port for clients of one namespace: the whole service, then its subsets. */
+const clustersOfPort = defineQuery<ServicePortKey, readonly EncodedResource[]>({
+  name: "clusters",
+  key: ({ host, port, namespace, http2 }) => `${host}:${port} ${namespace} ${http2}`,
+  compute: (read, { host, port: number, namespace, http2 }) => {
+    const destination = read.ask(destinationByHost, host);
+    const port = destination?.service.ports.find((candidate) => candidate.number === number);
+    if (destination === undefined || port === undefined) return [];
+    const config = meshConfigOf(read);
+    const rule = read.ask(destinationPolicy, { host, namespace });
+    return serviceClusters({
+      service: destination.service,
+      port,
+      rule,
+      identities: identitiesOf(read, destination),
+      autoMtls: config.enableAutoMtls,
+      connectTimeoutMs: config.connectTimeoutMs,
+      client: { http2 },
+      dnsEndpoints: (cluster, subset) => loadAssignment(cluster, placed(read, destination, number, rule, subset)),
+    }).map((cluster) => encode(read, Cluster, cluster.name, cluster));
+  },
+  equal: sameList,
+});
+
+const outboundClusters = defineQuery<ProxyScope, ReadonlyMap<string, EncodedResource>>({
+  name: "outboundClusters",
+  key: scopeKey,
+  compute: (read, scope) => {
+    const { namespace, http2 } = scope;
+    const of = (service: MeshService) =>
+      service.ports.flatMap((port) =>
+        read.ask(clustersOfPort, { host: service.host, port: port.number, namespace, http2 }),
+      );
+    return byName(read.ask(visibility, scope).services.flatMap(of));
+  },
+  equal: sameMap,
+});
+
+/** Clusters of the workload's own ports, and the fixed ones. */
+const ownClusters = defineQuery<WorkloadScope, readonly EncodedResource[]>({
+  name: "ownClusters",
+  key: scopeKey,
+  compute: (read, scope) => {
+    const { connectTimeoutMs } = meshConfigOf(read);
+    const bindLoopback = !scope.lateen;
+    const fixed = fixedClusters({ connectTimeoutMs, inbound: scope.kind === "sidecar", bindLoopback });
+    const inbound = read.ask(inboundPorts, scope).map(({ port, services }) =>
+      inboundServiceCluster({
+        port,
+        services: services.map((entry) => entry.service),
+        connectTimeoutMs,
+        bindLoopback,
+      }),
+    );
+    return [...fixed, ...inbound].map((cluster) => encode(read, Cluster, cluster.name, cluster));
+  },
+  equal: sameList,
+});
+
+/** All clusters of a proxy. */
+export const scopeClusters = defineQuery<NodeScope, ReadonlyMap<string, EncodedResource>>({
+  name: "scopeClusters",
+  key: scopeKey,
+  compute: (read, scope) =>
+    byName([...read.ask(outboundClusters, scope.client).values(), ...read.ask(ownClusters, scope.workload)]),
+  equal: sameMap,
+});
+
+/** Endpoints of an EDS cluster as clients of one namespace see it; undefined for clusters of other kinds. */
+const endpointsOfCluster = defineQuery<
+  { readonly cluster: string; readonly namespace: string },
+  EncodedResource | undefined
+>({
+  name: "clusterEndpoints",
+  key: ({ cluster, namespace }) => `${cluster} ${namespace}`,
+  compute: (read, { cluster, namespace }) => {
+    const parsed = parseOutboundCluster(cluster);
+    const destination = parsed === undefined ? undefined : read.ask(destinationByHost, parsed.host);
+    if (parsed === undefined || destination?.service.resolution !== "clientSide") return undefined;
+    const { host, port, subset } = parsed;
+    const rule = read.ask(destinationPolicy, { host, namespace });
+    if (policyFor(rule, port, subset).loadBalancer?.simple === "PASSTHROUGH") return undefined;
+    const assignment = loadAssignment(cluster, placed(read, destination, port, rule, subset));
+    return encode(read, ClusterLoadAssignment, cluster, assignment);
+  },
+});
+
+/** Endpoints of one of the proxy's EDS clusters; undefined when it has no such cluster. */
+export function endpointResource(read: Pick<Read, "ask">, scope: NodeScope, cluster: string): EncodedResource | undefined {
+  if (!read.ask(outboundClusters, scope.client).has(cluster)) return undefined;
+  return read.ask(endpointsOfCluster, { cluster, namespace: scope.client.namespace });
+}
+
+/** Endpoints of all of the proxy's EDS clusters. */
+export const scopeEndpoints = defineQuery<NodeScope, ReadonlyMap<string, EncodedResource>>({
+  name: "scopeEndpoints",
+  key: scopeKey,
+  compute: (read, scope) =>
+    byName(
+      [...read.ask(outboundClusters, scope.client).keys()].flatMap((cluster) => {
+        const resource = read.ask(endpointsOfCluster, { cluster, namespace: scope.client.namespace });
+        return resource === undefined ? [] : [resource];
+      }),
+    ),
+  equal: sameMap,
+});

@@ -1,0 +1,145 @@
+import type { Resource } from "@lateen/mesh-model";
+import { Listener } from "@lateen/proto/envoy/config/listener/v3/listener";
+import { RouteConfiguration } from "@lateen/proto/envoy/config/route/v3/route";
+import { Secret } from "@lateen/proto/envoy/extensions/transport_sockets/tls/v3/secret";
+import { defineQuery, type Read } from "../engine/query-engine.ts";
+import { certificateSecret, gatewayPort, type PlacedServer, trustSecret } from "../lower/gateway.ts";
+import { type EncodedResource, sameMap } from "../resource.ts";
+import { type NodeScope, scopeKey, type WorkloadScope } from "../scope.ts";
+import { servedPorts } from "../world/inbound.ts";
+import { cells } from "../world/mesh-snapshot.ts";
+import { gatewaysFor, visibility } from "../world/rules.ts";
+import { meshConfigOf, serviceByHost } from "../world/services.ts";
+import { byName, encode } from "./encode.ts";
+import { accessRules } from "./listeners.ts";
+import { routeContext } from "./routes.ts";
+
+type Resources = ReadonlyMap<string, EncodedResource>;
+
+/** What a gateway proxy listens on and routes with. */
+export interface GatewayResources {
+  readonly listeners: Resources;
+  readonly routes: Resources;
+}
+
+/** Servers by the port they listen on, ascending; in each list the oldest Gateway first. */
+const placedServers = defineQuery<WorkloadScope, ReadonlyMap<number, readonly PlacedServer[]>>({
+  name: "placedServers",
+  key: scopeKey,
+  compute: (read, scope) => {
+    const targets = new Map<number, number>();
+    for (const { port, target } of read.ask(servedPorts, scope)) {
+      if (!targets.has(port.number)) targets.set(port.number, target);
+    }
+    const servers = read.ask(gatewaysFor, scope).flatMap((gateway) =>
+      (gateway.spec.servers ?? []).map((server) => ({
+        gateway,
+        server,
+        listenPort: targets.get(server.port.number) ?? server.port.number,
+      })),
+    );
+    const byPort = Map.groupBy(servers, (placed) => placed.listenPort);
+    return new Map([...byPort].sort(([a], [b]) => a - b));
+  },
+});
+
+/** Listeners and route configurations of a gateway proxy; empty for sidecars. */
+export const gatewayResources = defineQuery<NodeScope, GatewayResources>({
+  name: "gatewayResources",
+  key: scopeKey,
+  compute: (read, scope) => {
+    const { client, workload } = scope;
+    const config = meshConfigOf(read);
+    const context = {
+      config,
+      extensions: client.extensions,
+      client,
+      ...accessRules(read, workload, config),
+      virtualServices: read.ask(visibility, client).virtualServices,
+      service: (host: string) => read.ask(serviceByHost, host),
+      route: routeContext(read, client),
+    };
+    const ports = [...read.ask(placedServers, workload)].flatMap(([port, servers]) => {
+      const made = gatewayPort(port, servers, context);
+      return made === undefined ? [] : [made];
+    });
+    return {
+      listeners: byName(ports.map(({ listener }) => encode(read, Listener, listener.name, listener))),
+      routes: byName(
+        ports.flatMap(({ routes }) => routes.map((route) => encode(read, RouteConfiguration, route.name, route))),
+      ),
+    };
+  },
+  equal: (before, after) => sameMap(before.listeners, after.listeners) && sameMap(before.routes, after.routes),
+});
+
+/**
+ * Certificates and roots that the servers of a gateway proxy refer to, from Secrets of the proxy's own namespace. A Secret that
+ * no selected Gateway names is never given out.
+ */
+export const scopeSecrets = defineQuery<WorkloadScope, Resources>({
+  name: "scopeSecrets",
+  key: scopeKey,
+  compute: (read, scope) => {
+    const found: Secret[] = [];
+    for (const servers of read.ask(placedServers, scope).values()) {
+      for (const { server } of servers) {
+        const { tls } = server;
+        if (!tls?.credentialName) continue;
+        const pair = keyPair(read, scope.namespace, tls.credentialName);
+        if (pair !== undefined) found.push(certificate(certificateSecret(tls), pair));
+        const roots = rootsOf(read, scope.namespace, tls.credentialName);
+        if (roots !== undefined) found.push(trust(trustSecret(tls), roots));
+      }
+    }
+    return byName(found.map((secret) => encode(read, Secret, secret.name, secret)));
+  },
+  equal: sameMap,
+});
+
+type Data = Readonly<Record<string, string>>;
+
+function secretData(read: Read, namespace: string, name: string): Data {
+  const secret = read.input(cells.object(`Secret/${namespace}/${name}`)) as Resource<"Secret"> | undefined;
+  return secret?.data ?? {};
+}
+
+function keyPair(read: Read, namespace: string, name: string): { chain: Buffer; key: Buffer } | undefined {
+  const data = secretData(read, namespace, name);
+  const chain = decoded(data["tls.crt"] ?? data["cert"]);
+  const key = decoded(data["tls.key"] ?? data["key"]);
+  return chain === undefined || key === undefined ? undefined : { chain, key };
+}
+
+/** `<name>-cacert` when it exists, else the roots in the Secret itself. */
+function rootsOf(read: Read, namespace: string, name: string): Buffer | undefined {
+  const of = (data: Data) => decoded(data["ca.crt"] ?? data["cacert"]);
+  return of(secretData(read, namespace, `${name}-cacert`)) ?? of(secretData(read, namespace, name));
+}
+
+function decoded(base64: string | undefined): Buffer | undefined {
+  return base64 === undefined || base64 === "" ? undefined : Buffer.from(base64, "base64");
+}
+
+function certificate(name: string, pair: { readonly chain: Buffer; readonly key: Buffer }): Secret {
+  return Secret.fromPartial({
+    name,
+    type: {
+      $case: "tlsCertificate",
+      value: {
+        certificateChain: { specifier: { $case: "inlineBytes", value: pair.chain } },
+        privateKey: { specifier: { $case: "inlineBytes", value: pair.key } },
+      },
+    },
+  });
+}
+
+function trust(name: string, roots: Buffer): Secret {
+  return Secret.fromPartial({
+    name,
+    type: {
+      $case: "validationContext",
+      value: { trustedCa: { specifier: { $case: "inlineBytes", value: roots } } },
+    },
+  });
+}

@@ -1,0 +1,121 @@
+import type { MeshConfig, MeshService, MeshServicePort } from "@lateen/mesh-model";
+import { Listener } from "@lateen/proto/envoy/config/listener/v3/listener";
+import { defineQuery, type Read } from "../engine/query-engine.ts";
+import { authorizationRules } from "../lower/authorization.ts";
+import type { RbacRules } from "../lower/filters.ts";
+import { virtualInbound } from "../lower/inbound-listener.ts";
+import { outboundListeners, virtualOutbound } from "../lower/outbound-listeners.ts";
+import { milliseconds, policyFor } from "../lower/traffic-policy.ts";
+import { type EncodedResource, sameList, sameMap } from "../resource.ts";
+import { type NodeScope, type ProxyScope, scopeKey, scopePortKey, type WorkloadScope } from "../scope.ts";
+import { destinationByHost, endpointsOnPort } from "../world/destinations.ts";
+import { inboundPorts } from "../world/inbound.ts";
+import { authorizationPoliciesFor, peerPolicy } from "../world/policies.ts";
+import { destinationPolicy, servicesOnPort, virtualServicesOnPort, visibility, visiblePorts } from "../world/rules.ts";
+import { meshConfigOf, serviceByHost, settingsOf } from "../world/services.ts";
+import { byName, encode } from "./encode.ts";
+import { gatewayResources } from "./gateways.ts";
+
+/** The outbound listeners of one port number. */
+const portListeners = defineQuery<{ readonly scope: ProxyScope; readonly port: number }, readonly EncodedResource[]>({
+  name: "portListeners",
+  key: scopePortKey,
+  compute: (read, argument) => {
+    const { scope, port } = argument;
+    const listeners = outboundListeners(port, read.ask(servicesOnPort, argument), {
+      config: meshConfigOf(read),
+      namespace: scope.namespace,
+      labels: scope.labels,
+      domain: settingsOf(read).domain,
+      client: scope,
+      extensions: scope.extensions,
+      allowAny: read.ask(allowsAny, scope),
+      service: (host) => read.ask(serviceByHost, host),
+      endpointAddresses: (service, servicePort) => readyAddresses(read, service, servicePort),
+      tcpIdleTimeoutMs: (service, servicePort) => tcpIdleTimeoutMs(read, scope.namespace, service, servicePort),
+      virtualServices: read.ask(virtualServicesOnPort, argument),
+    });
+    return listeners.map((listener) => encode(read, Listener, listener.name, listener));
+  },
+  equal: sameList,
+});
+
+/** Whether traffic to unknown hosts goes on. */
+export const allowsAny = defineQuery<ProxyScope, boolean>({
+  name: "allowsAny",
+  key: scopeKey,
+  compute: (read, scope) => read.ask(visibility, scope).allowAny,
+});
+
+function readyAddresses(read: Read, service: MeshService, port: MeshServicePort): readonly string[] {
+  const destination = read.ask(destinationByHost, service.host);
+  if (destination === undefined) return [];
+  const ready = endpointsOnPort(read, destination, port.number).filter((endpoint) => endpoint.ready);
+  return [...new Set(ready.map((endpoint) => endpoint.address))];
+}
+
+function tcpIdleTimeoutMs(
+  read: Read,
+  namespace: string,
+  service: MeshService,
+  port: MeshServicePort,
+): number | undefined {
+  const rule = read.ask(destinationPolicy, { host: service.host, namespace });
+  const idle = policyFor(rule, port.number, "").connectionPool?.tcp?.idleTimeout;
+  return idle === undefined ? undefined : milliseconds(idle);
+}
+
+const outboundListenersOf = defineQuery<ProxyScope, readonly EncodedResource[]>({
+  name: "outboundListeners",
+  key: scopeKey,
+  compute: (read, scope) => {
+    const catchAll = virtualOutbound(meshConfigOf(read), read.ask(allowsAny, scope));
+    return [
+      ...read.ask(visiblePorts, scope).flatMap((port) => read.ask(portListeners, { scope, port })),
+      encode(read, Listener, catchAll.name, catchAll),
+    ];
+  },
+  equal: sameList,
+});
+
+/** Access rules of a workload for both kinds of chains. */
+export function accessRules(
+  read: Read,
+  scope: WorkloadScope,
+  config: MeshConfig,
+): { readonly http: RbacRules; readonly tcp: RbacRules } {
+  const policies = read.ask(authorizationPoliciesFor, { namespace: scope.namespace, labels: scope.labels });
+  const trustDomains = [config.trustDomain, ...config.trustDomainAliases];
+  return {
+    http: authorizationRules(policies, { trustDomains, layer: "http" }),
+    tcp: authorizationRules(policies, { trustDomains, layer: "tcp" }),
+  };
+}
+
+const inboundListener = defineQuery<WorkloadScope, EncodedResource>({
+  name: "inboundListener",
+  key: scopeKey,
+  compute: (read, scope) => {
+    const config = meshConfigOf(read);
+    const policy = read.ask(peerPolicy, { namespace: scope.namespace, labels: scope.labels });
+    const listener = virtualInbound(read.ask(inboundPorts, scope), {
+      config,
+      client: scope,
+      extensions: scope.extensions,
+      ...accessRules(read, scope, config),
+      mode: policy.mode,
+    });
+    return encode(read, Listener, listener.name, listener);
+  },
+});
+
+/** All listeners of a proxy. */
+export const scopeListeners = defineQuery<NodeScope, ReadonlyMap<string, EncodedResource>>({
+  name: "scopeListeners",
+  key: scopeKey,
+  compute: (read, scope) =>
+    scope.workload.kind === "router"
+      ? read.ask(gatewayResources, scope).listeners
+      : byName([...read.ask(outboundListenersOf, scope.client), read.ask(inboundListener, scope.workload)]),
+  equal: sameMap,
+});

@@ -1,0 +1,113 @@
+import { RouteConfiguration } from "@lateen/proto/envoy/config/route/v3/route";
+import { defineQuery, type Read } from "../engine/query-engine.ts";
+import type { RouteContext } from "../lower/http-routes.ts";
+import { hasSniffedListener, sniffedRouteName } from "../lower/outbound-listeners.ts";
+import { isRouted } from "../lower/protocol.ts";
+import { type SidecarRouteInput, sidecarRouteConfig, singleServiceRouteConfig } from "../lower/virtual-hosts.ts";
+import { type EncodedResource, sameList, sameMap } from "../resource.ts";
+import { type NodeScope, type ProxyScope, scopeKey } from "../scope.ts";
+import { servicesOnPort, virtualServicesOnPort, visiblePorts } from "../world/rules.ts";
+import { meshConfigOf, serviceByHost, settingsOf } from "../world/services.ts";
+import { byName, encode } from "./encode.ts";
+import { gatewayResources } from "./gateways.ts";
+import { allowsAny } from "./listeners.ts";
+
+/** What routes of a client may look up, except which place they are for. */
+export function routeContext(read: Read, scope: ProxyScope): Omit<RouteContext, "gateway" | "port"> {
+  return {
+    namespace: scope.namespace,
+    labels: scope.labels,
+    domain: settingsOf(read).domain,
+    service: (host) => read.ask(serviceByHost, host),
+    retry: meshConfigOf(read).defaultHttpRetryPolicy,
+    annotate: scope.lateen,
+  };
+}
+
+interface RouteKey {
+  readonly scope: ProxyScope;
+  readonly name: string;
+}
+
+/** A sidecar's route configuration `9080` or `host:9080`; undefined when its listeners refer to no such one. */
+const sidecarRoutes = defineQuery<RouteKey, EncodedResource | undefined>({
+  name: "routeConfig",
+  key: ({ scope, name }) => `${name} ${scope.id}`,
+  compute: (read, { scope, name }) => {
+    const colon = name.lastIndexOf(":");
+    const port = Number(colon < 0 ? name : name.slice(colon + 1));
+    if (!Number.isInteger(port) || port <= 0) return undefined;
+    const services = read.ask(servicesOnPort, { scope, port });
+    const input: SidecarRouteInput = {
+      ...routeContext(read, scope),
+      gateway: "mesh",
+      port,
+      services,
+      virtualServices: read.ask(virtualServicesOnPort, { scope, port }),
+      allowAny: read.ask(allowsAny, scope),
+      client: scope,
+    };
+    if (colon < 0) {
+      if (!sharesRoutes(services, port, scope)) return undefined;
+      return encode(read, RouteConfiguration, name, sidecarRouteConfig(name, input));
+    }
+    const service = services.find((candidate) => candidate.host === name.slice(0, colon));
+    if (service === undefined || !sniffed(service, port, scope)) return undefined;
+    return encode(read, RouteConfiguration, name, singleServiceRouteConfig(name, service, input));
+  },
+});
+
+type Services = readonly Parameters<typeof hasSniffedListener>[0][];
+
+/** Whether the port's wildcard listener routes HTTP. */
+function sharesRoutes(services: Services, port: number, scope: ProxyScope): boolean {
+  return services.some((service) =>
+    service.ports.some((candidate) => candidate.number === port && isRouted(candidate, scope)),
+  );
+}
+
+function sniffed(service: Services[number], port: number, scope: ProxyScope): boolean {
+  return service.ports.some((candidate) => candidate.number === port && hasSniffedListener(service, candidate, scope));
+}
+
+/** Names of all route configurations that a sidecar's listeners may refer to. */
+const sidecarRouteNames = defineQuery<ProxyScope, readonly string[]>({
+  name: "routeNames",
+  key: scopeKey,
+  compute: (read, scope) =>
+    read.ask(visiblePorts, scope).flatMap((port) => {
+      const services = read.ask(servicesOnPort, { scope, port });
+      return [
+        ...(sharesRoutes(services, port, scope) ? [String(port)] : []),
+        ...services.flatMap((service) =>
+          service.ports
+            .filter((candidate) => candidate.number === port && hasSniffedListener(service, candidate, scope))
+            .map((candidate) => sniffedRouteName(service, candidate)),
+        ),
+      ];
+    }),
+  equal: sameList,
+});
+
+/** One route configuration of a proxy; undefined when it has none of that name. */
+export function routeResource(read: Pick<Read, "ask">, scope: NodeScope, name: string): EncodedResource | undefined {
+  if (scope.workload.kind === "router") return read.ask(gatewayResources, scope).routes.get(name);
+  return read.ask(sidecarRoutes, { scope: scope.client, name });
+}
+
+/** All route configurations of a proxy. */
+export const scopeRoutes = defineQuery<NodeScope, ReadonlyMap<string, EncodedResource>>({
+  name: "scopeRoutes",
+  key: scopeKey,
+  compute: (read, scope) => {
+    if (scope.workload.kind === "router") return read.ask(gatewayResources, scope).routes;
+    const { client } = scope;
+    return byName(
+      read.ask(sidecarRouteNames, client).flatMap((name) => {
+        const resource = read.ask(sidecarRoutes, { scope: client, name });
+        return resource === undefined ? [] : [resource];
+      }),
+    );
+  },
+  equal: sameMap,
+});

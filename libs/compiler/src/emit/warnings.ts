@@ -1,0 +1,67 @@
+import { type AuthorizationPolicy, type Diagnostic, hostMatches, keyOf, type Resource, type VirtualService } from "@lateen/mesh-model";
+import { defineQuery, type Query, type Read } from "../engine/query-engine.ts";
+import { undecidableKeys } from "../lower/authorization.ts";
+import { isHttp2 } from "../lower/protocol.ts";
+import { sameJson } from "../resource.ts";
+import { cells } from "../world/mesh-snapshot.ts";
+import { allVirtualServices, type BoundVirtualService } from "../world/rules.ts";
+import { allServices, keysOf } from "../world/services.ts";
+
+/** Everything the configuration asks for that is done differently, or not at all. In the order of the objects' keys. */
+export const meshWarnings: Query<"", readonly Diagnostic[]> = defineQuery<"", readonly Diagnostic[]>({
+  name: "warnings",
+  compute: (read) => [
+    ...keysOf(read, "AuthorizationPolicy").flatMap((key) => policyWarnings(read, key)),
+    ...read.ask(allVirtualServices, "").flatMap((bound) => opaquePorts(read, bound)),
+  ],
+  equal: sameJson,
+});
+
+function policyWarnings(read: Read, key: string): readonly Diagnostic[] {
+  const policy = read.input(cells.object(key)) as AuthorizationPolicy | undefined;
+  if (policy === undefined) return [];
+  const found: Diagnostic[] = [];
+  if (policy.spec?.action === "CUSTOM") {
+    found.push(
+      warning(policy, "LTN3101", "spec.action", "external authorization is not available: everything is denied instead"),
+    );
+  }
+  for (const condition of new Set(undecidableKeys(policy))) {
+    found.push(
+      warning(policy, "LTN3102", "spec.rules.when", `no proxy can decide on "${condition}": the rule never matches`),
+    );
+  }
+  return found;
+}
+
+/** HTTP rules for ports whose protocol proxies of this project carry as bytes. */
+function opaquePorts(read: Read, bound: BoundVirtualService): readonly Diagnostic[] {
+  if ((bound.spec.http ?? []).length === 0 || !bound.gateways.includes("mesh")) return [];
+  const object = read.input(cells.object(`VirtualService/${bound.namespace}/${bound.name}`)) as VirtualService | undefined;
+  if (object === undefined) return [];
+  return read
+    .ask(allServices, "")
+    .filter((service) => bound.hosts.some((host) => hostMatches(host, service.host)))
+    .flatMap((service) =>
+      service.ports
+        .filter((port) => isHttp2(port.protocol))
+        .map((port) =>
+          warning(
+            object,
+            "LTN3103",
+            "spec.http",
+            `port ${port.number} of ${service.host} is ${port.protocol}: proxies without HTTP/2 forward it as TCP, and these rules do not apply there`,
+          ),
+        ),
+    );
+}
+
+function warning(object: Resource, code: string, path: string, message: string): Diagnostic {
+  return {
+    level: "warning",
+    code,
+    message: `${keyOf(object)}: ${message}`,
+    path,
+    origin: { file: "", line: 1, column: 1 },
+  };
+}
