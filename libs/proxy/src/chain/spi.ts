@@ -1,6 +1,5 @@
 import type { HeadView, PeerFacts } from "@lateen/traffic";
-import type { ClusterSpec, EndpointSpec, WorkloadFacts } from "../config/plan.ts";
-import type { ClusterSpec, EndpointSpec, WorkloadFacts } from "../config/plan.ts";
+import type { ClusterSpec, ClusterSpec, EndpointSpec, EndpointSpec, WorkloadFacts, WorkloadFacts } from "../config/plan.ts";
 
 /**
  * The whole contract of an HTTP filter. Filters see no sockets, no slabs and no HTTP version. A filter object is made once per

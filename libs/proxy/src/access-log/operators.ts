@@ -1,0 +1,176 @@
+import type { FormatOperator } from "@lateen/traffic";
+import { addressText } from "../listener/connection-info.ts";
+import type { ConnectionLogFacts, RequestLogFacts } from "./facts.ts";
+import { timeFormat } from "./time.ts";
+
+/** Reads one command operator's value; undefined is Envoy's "unset": `-` in text, null in JSON. */
+export type OperatorValue = (facts: ConnectionLogFacts) => string | number | undefined;
+
+/** What operators know beside the exchange. */
+export interface OperatorEnvironment {
+  readonly hostname: string;
+  readonly variables: Readonly<Record<string, string | undefined>>;
+  /** URI SAN of this workload's certificate. */
+  readonly localPrincipal: string;
+}
+
+/**
+ * Compiles one operator of Envoy's access-log formats.
+ * @returns a message when this proxy has no such operator.
+ * @see https://www.envoyproxy.io/docs/envoy/latest/configuration/observability/access_log/usage#command-operators
+ */
+export function compileOperator(operator: FormatOperator, environment: OperatorEnvironment): OperatorValue | string {
+  const { name, argument } = operator;
+  const plain = PLAIN[name];
+  if (plain !== undefined) return limited(plain, operator.maxLength);
+  switch (name) {
+    case "REQ":
+      return limited(
+        header(argument, (request, field) => request.requestHeader(field)),
+        operator.maxLength,
+      );
+    case "REQ_WITHOUT_QUERY":
+      return limited(
+        header(argument, (request, field) => request.requestHeader(field)?.split("?", 1).join("")),
+        operator.maxLength,
+      );
+    case "RESP":
+      return limited(
+        header(argument, (request, field) => request.responseHeader(field)),
+        operator.maxLength,
+      );
+    case "TRAILER":
+      return limited(
+        header(argument, (request, field) => request.responseTrailer(field)),
+        operator.maxLength,
+      );
+    case "START_TIME":
+    case "START_TIME_LOCAL": {
+      const text = timeFormat(argument);
+      if (text === undefined) return `%${name}(${argument})%: the time format is not supported`;
+      return (facts) => text(facts.startTimeMs);
+    }
+    case "HOSTNAME":
+      return () => environment.hostname;
+    case "ENVIRONMENT":
+      return limited(() => environment.variables[argument], operator.maxLength);
+    case "DOWNSTREAM_LOCAL_URI_SAN":
+      return ({ info }) => (info.secure ? orUnset(environment.localPrincipal) : undefined);
+    // Nothing in this proxy sets dynamic metadata or filter state: both are always unset.
+    case "DYNAMIC_METADATA":
+    case "FILTER_STATE":
+    case "UPSTREAM_FILTER_STATE":
+      return () => undefined;
+    default:
+      return `%${name}% is not supported by this proxy`;
+  }
+}
+
+function orUnset(text: string | undefined): string | undefined {
+  return text === "" ? undefined : text;
+}
+
+function limited(value: OperatorValue, maxLength: number | undefined): OperatorValue {
+  if (maxLength === undefined) return value;
+  return (facts) => {
+    const text = value(facts);
+    return text === undefined ? undefined : String(text).slice(0, maxLength);
+  };
+}
+
+/** `X?Y`: the first header that is there. */
+function header(argument: string, read: (request: RequestLogFacts, name: string) => string | undefined): OperatorValue {
+  const [first = "", second] = argument.toLowerCase().split("?", 2);
+  return ({ request }) => {
+    if (request === undefined) return undefined;
+    const value = read(request, first);
+    return value === undefined && second !== undefined ? read(request, second) : value;
+  };
+}
+
+const wholeMs = (ms: number | undefined): number | undefined => (ms === undefined ? undefined : Math.floor(ms));
+const peerOf = (facts: ConnectionLogFacts) => facts.info.peer;
+
+const PLAIN: Readonly<Record<string, OperatorValue>> = {
+  DURATION: (facts) => wholeMs(facts.durationMs),
+  REQUEST_DURATION: ({ request }) => wholeMs(request?.requestDurationMs),
+  RESPONSE_DURATION: ({ request }) => wholeMs(request?.responseDurationMs),
+  RESPONSE_TX_DURATION: (facts) =>
+    facts.request?.responseDurationMs === undefined
+      ? undefined
+      : Math.floor(facts.durationMs - facts.request.responseDurationMs),
+  PROTOCOL: ({ request }) => request?.protocol,
+  RESPONSE_CODE: ({ request }) => request?.status ?? 0,
+  RESPONSE_FLAGS: (facts) => orUnset(facts.flags),
+  RESPONSE_FLAGS_LONG: (facts) => orUnset(longFlags(facts.flags)),
+  RESPONSE_CODE_DETAILS: ({ request }) => orUnset(request?.details),
+  CONNECTION_TERMINATION_DETAILS: (facts) => orUnset(facts.terminationDetails),
+  BYTES_RECEIVED: (facts) => facts.bytesReceived,
+  BYTES_SENT: (facts) => facts.bytesSent,
+  UPSTREAM_HOST: (facts) => orUnset(facts.upstreamHost),
+  UPSTREAM_REMOTE_ADDRESS: (facts) => orUnset(facts.upstreamHost),
+  UPSTREAM_CLUSTER: (facts) => orUnset(facts.upstreamCluster),
+  UPSTREAM_CLUSTER_RAW: (facts) => orUnset(facts.upstreamCluster),
+  UPSTREAM_LOCAL_ADDRESS: (facts) => orUnset(facts.upstreamLocalAddress),
+  UPSTREAM_TRANSPORT_FAILURE_REASON: (facts) => orUnset(facts.upstreamFailure),
+  UPSTREAM_REQUEST_ATTEMPT_COUNT: ({ request }) => request?.attempts,
+  DOWNSTREAM_REMOTE_ADDRESS: remoteAddress,
+  DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT: (facts) => facts.request?.remoteAddress ?? facts.info.sourceAddress,
+  DOWNSTREAM_REMOTE_PORT: ({ info }) => info.sourcePort,
+  DOWNSTREAM_DIRECT_REMOTE_ADDRESS: ({ info }) => addressText(info.sourceAddress, info.sourcePort),
+  DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT: ({ info }) => info.sourceAddress,
+  DOWNSTREAM_LOCAL_ADDRESS: ({ info }) => addressText(info.destinationAddress, info.destinationPort),
+  DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT: ({ info }) => info.destinationAddress,
+  DOWNSTREAM_LOCAL_PORT: ({ info }) => info.destinationPort,
+  REQUESTED_SERVER_NAME: ({ info }) => orUnset(latin1(info.serverName)),
+  ROUTE_NAME: ({ request }) => orUnset(latin1(request?.routeName ?? "")),
+  STREAM_ID: ({ request }) => orUnset(request?.requestId),
+  DOWNSTREAM_PEER_URI_SAN: (facts) => orUnset(latin1(peerOf(facts)?.uris.join(",") ?? "")),
+  DOWNSTREAM_PEER_DNS_SAN: (facts) => orUnset(latin1(peerOf(facts)?.dns.join(",") ?? "")),
+  DOWNSTREAM_PEER_SUBJECT: (facts) => orUnset(latin1(peerOf(facts)?.subject ?? "")),
+  DOWNSTREAM_PEER_FINGERPRINT_256: (facts) => orUnset(peerOf(facts)?.hash),
+};
+
+/** The client as seen through X-Forwarded-For; then its port is not known and Envoy writes 0. */
+function remoteAddress({ request, info }: ConnectionLogFacts): string {
+  if (request === undefined || request.remoteAddress === info.sourceAddress) {
+    return addressText(info.sourceAddress, info.sourcePort);
+  }
+  return addressText(request.remoteAddress, 0);
+}
+
+/** Text of configuration or certificates as one character a byte, so that no character can turn into a line end. */
+function latin1(text: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
+  return /[^\x20-\x7e]/.test(text)
+    ? Buffer.from(text, "utf8")
+        .toString("latin1")
+        .replace(/[\x00-\x1f\x7f]/g, "?")
+    : text;
+}
+
+const LONG_FLAGS: Readonly<Record<string, string>> = {
+  DC: "DownstreamConnectionTermination",
+  DI: "DelayInjected",
+  DPE: "DownstreamProtocolError",
+  DT: "DurationTimeout",
+  FI: "FaultInjected",
+  NC: "NoClusterFound",
+  NR: "NoRouteFound",
+  RL: "RateLimited",
+  SI: "StreamIdleTimeout",
+  UC: "UpstreamConnectionTermination",
+  UF: "UpstreamConnectionFailure",
+  UH: "NoHealthyUpstream",
+  UO: "UpstreamOverflow",
+  UPE: "UpstreamProtocolError",
+  URX: "UpstreamRetryLimitExceeded",
+  UT: "UpstreamRequestTimeout",
+};
+
+function longFlags(flags: string): string {
+  return flags
+    .split(",")
+    .map((flag) => LONG_FLAGS[flag] ?? flag)
+    .join(",");
+}
