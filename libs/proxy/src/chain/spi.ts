@@ -1,5 +1,5 @@
 import type { HeadView, PeerFacts } from "@lateen/traffic";
-import type { ClusterSpec, ClusterSpec, EndpointSpec, EndpointSpec, WorkloadFacts, WorkloadFacts } from "../config/plan.ts";
+import type { ClusterSpec, EndpointSpec, WorkloadFacts } from "../config/plan.ts";
 
 /**
  * The whole contract of an HTTP filter. Filters see no sockets, no slabs and no HTTP version. A filter object is made once per
@@ -8,11 +8,6 @@ import type { ClusterSpec, ClusterSpec, EndpointSpec, EndpointSpec, WorkloadFact
 export interface HttpFilter {
   /** The request head arrived. `wait` obliges the filter to call `exchange.resume()` or `exchange.localReply()` later. */
   onRequestHead?(exchange: Exchange): Verdict;
-  /**
-   * An endpoint was chosen and connected for an attempt; `exchange.upstream` is set and edits still count. Runs again for every
-   * attempt: use `set`, not `append`.
-   */
-  onUpstream?(exchange: Exchange): void;
   /**
    * An endpoint was chosen for the next attempt (`exchange.summary.endpoint`) and the request head is not yet written. Runs again
    * for every retry: edits must be such that repeating them is harmless. Not called for mirrors.
