@@ -1,4 +1,6 @@
 export { analyze } from "./analysis/analyze.ts";
+export { type FindingCode, findings, type Severity } from "./analysis/messages.ts";
+export type { AnalysisFinding, AnalyzeOptions } from "./analysis/types.ts";
 export { meshConfigFromConfigMap } from "./config/from-config-map.ts";
 export {
   defaultMeshConfig,

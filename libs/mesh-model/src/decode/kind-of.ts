@@ -26,42 +26,44 @@ const MESH_GROUPS: ReadonlySet<string> = new Set([
   "lateen.dev",
 ]);
 
-/** Kubernetes kinds whose absence changes nothing about the mesh on this machine: permissions, storage, scaling, quotas. */
-const HARMLESS: ReadonlySet<string> = new Set([
-  "ClusterRole",
-  "ClusterRoleBinding",
-  "Role",
-  "RoleBinding",
-  "PersistentVolumeClaim",
-  "PersistentVolume",
-  "StorageClass",
-  "HorizontalPodAutoscaler",
-  "PodDisruptionBudget",
-  "PodSecurityPolicy",
-  "LimitRange",
-  "ResourceQuota",
-  "PriorityClass",
-  "CustomResourceDefinition",
-  "MutatingWebhookConfiguration",
-  "ValidatingWebhookConfiguration",
-  "Node",
-  "Event",
-  "Lease",
-  "IngressClass",
-  "RuntimeClass",
-]);
+/** Names of Kubernetes kinds that resemble ours and are no typing errors. */
+const HARMLESS: ReadonlySet<string> = new Set(["Role", "Node", "Event", "Lease", "PodTemplate", "Binding"]);
 
-/** Kubernetes kinds that a user would miss: dropping them silently would leave something unprotected or not running. */
-const REFUSED: Readonly<Record<string, string>> = {
-  StatefulSet: "use a Deployment",
-  DaemonSet: "use a Deployment",
-  ReplicaSet: "use a Deployment",
-  ReplicationController: "use a Deployment",
-  Job: "run it as a Deployment or outside the mesh",
-  CronJob: "run it as a Deployment or outside the mesh",
-  Ingress: "use a Gateway and a VirtualService",
-  NetworkPolicy: "use an AuthorizationPolicy",
+/**
+ * Kubernetes kinds whose absence a user would notice, and what that means. They are left out with a warning, like every
+ * foreign kind: an installation's other files must keep working.
+ */
+const MISSED: Readonly<Record<string, string>> = {
+  StatefulSet: "its pods do not run; use a Deployment",
+  DaemonSet: "its pods do not run; use a Deployment",
+  ReplicaSet: "its pods do not run; use a Deployment",
+  ReplicationController: "its pods do not run; use a Deployment",
+  Job: "it does not run",
+  CronJob: "it does not run",
+  Ingress: "nothing is routed by it; use a Gateway and a VirtualService",
+  NetworkPolicy: "traffic that it forbids stays allowed; use an AuthorizationPolicy",
 };
+
+/** Kinds of the mesh's API that this release refuses: accepting them would promise what is not enforced. */
+const UNSUPPORTED: ReadonlySet<string> = new Set([
+  "EnvoyFilter",
+  "ProxyConfig",
+  "WorkloadGroup",
+  "RequestAuthentication",
+  "Telemetry",
+  "WasmPlugin",
+  "TrafficExtension",
+  "IstioOperator",
+  "GatewayClass",
+  "HTTPRoute",
+  "GRPCRoute",
+  "TLSRoute",
+  "TCPRoute",
+  "UDPRoute",
+  "ReferenceGrant",
+  "BackendTLSPolicy",
+  "ListenerSet",
+]);
 
 /** Looks a kind up by what the document says. Versions that Istio or Kubernetes treat as aliases give the canonical one. */
 export function lookUpKind(apiVersion: string, kind: string): KindLookup {
@@ -85,15 +87,17 @@ export function lookUpKind(apiVersion: string, kind: string): KindLookup {
       : `did you mean "${nearGroup}"?`;
     return unknown("apiVersion", `apiVersion "${apiVersion}" is not known for kind ${kind}`, hint);
   }
-  return { outcome: "ignored", reason: `kind ${kind} of ${group} is not part of the mesh; it is left out` };
+  return ignored(`${kind} of ${group}`);
 }
 
 function lookUpMeshKind(group: string, kind: string): KindLookup {
   const known = Object.entries(kinds).filter(([, definition]) => definition.group === group);
-  const nearest = nearestName(
-    kind,
-    known.map(([name]) => name),
-  );
+  const nearest = UNSUPPORTED.has(kind)
+    ? undefined
+    : nearestName(
+        kind,
+        known.map(([name]) => name),
+      );
   if (nearest !== undefined) return unknown("kind", `kind "${kind}" is not known`, `did you mean "${nearest}"?`);
   return {
     outcome: "unsupported",
@@ -102,10 +106,8 @@ function lookUpMeshKind(group: string, kind: string): KindLookup {
 }
 
 function lookUpKubernetesKind(group: string, kind: string): KindLookup {
-  if (HARMLESS.has(kind)) return { outcome: "ignored", reason: `kind ${kind} is not part of the mesh; it is left out` };
-  const instead = Object.hasOwn(REFUSED, kind) ? REFUSED[kind] : undefined;
-  if (instead !== undefined) return { outcome: "unsupported", reason: `kind ${kind} is not supported yet; ${instead}` };
-  const nearest = nearestName(kind, [...Object.keys(kinds), ...Object.keys(REFUSED)]);
+  const missed = Object.hasOwn(MISSED, kind) ? MISSED[kind] : undefined;
+  if (missed !== undefined) return ignored(kind, missed);
   const exact = Object.hasOwn(kinds, kind) ? kinds[kind as KindName] : undefined;
   if (exact !== undefined) {
     return unknown(
@@ -114,8 +116,22 @@ function lookUpKubernetesKind(group: string, kind: string): KindLookup {
       `use ${withGroup(exact.group, exact.versions[0])}`,
     );
   }
+  const nearest = misspelt(kind, Object.keys(kinds));
   if (nearest !== undefined) return unknown("kind", `kind "${kind}" is not known`, `did you mean "${nearest}"?`);
-  return { outcome: "ignored", reason: `kind ${kind} is not part of the mesh; it is left out` };
+  return ignored(kind);
+}
+
+/** A known kind one or two letters away: no such kind of Kubernetes or of a well-known controller is that close. */
+function misspelt(kind: string, candidates: readonly string[]): string | undefined {
+  const nearest = HARMLESS.has(kind) ? undefined : nearestName(kind, candidates);
+  return nearest !== undefined && Math.abs(nearest.length - kind.length) <= 2 ? nearest : undefined;
+}
+
+function ignored(kind: string, consequence?: string): KindLookup {
+  return {
+    outcome: "ignored",
+    reason: `kind ${kind} is not handled by Lateen; ${consequence ?? "it is left out"}`,
+  };
 }
 
 function isKubernetes(group: string): boolean {

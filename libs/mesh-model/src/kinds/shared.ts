@@ -4,6 +4,8 @@ import { s } from "../schema/index.ts";
 export const stringMatch = s.object({ exact: s.string(), prefix: s.string(), regex: s.string() });
 /** Labels that a workload must all carry. */
 export const workloadSelector = s.object({ matchLabels: s.map(s.string()), labels: s.map(s.string()) });
+/** A non-negative count that fits proto's int32. */
+export const count = s.integer({ min: 0, max: 2_147_483_647 });
 export const port = s.integer({ min: 1, max: 65535 });
 export const percent = s.object({ value: s.number({ min: 0, max: 100 }) });
 export const headerOperations = s.object({

@@ -43,7 +43,7 @@ export function validateAuthorizationPolicy(body: Infer<typeof authorizationPoli
   }
   if (spec.rules === undefined) {
     if (action === "DENY") check.error("a DENY policy needs rules", { code: codes.missingField });
-    if (action === "ALLOW") check.warn("an ALLOW policy without rules denies every request", { code: "IST0167" });
+    if (action === "ALLOW") check.warn("an ALLOW policy without rules denies every request");
   }
   for (const [index, rule] of (spec.rules ?? []).entries()) checkRule(rule, check.at("rules", index));
 }
@@ -80,6 +80,9 @@ function checkValues(fields: Readonly<Record<string, readonly string[] | undefin
 
 function checkSource(source: Source, check: Check): void {
   checkValues(source, check);
+  for (const field of ["principals", "notPrincipals"] as const) {
+    for (const [index, principal] of (source[field] ?? []).entries()) checkPrincipal(principal, check.at(field, index));
+  }
   for (const field of IP_FIELDS) {
     for (const [index, block] of (source[field] ?? []).entries()) {
       if (!isIpOrCidr(block)) check.at(field, index).error(`"${block}" is not an address or CIDR`);
@@ -102,11 +105,30 @@ function checkSource(source: Source, check: Check): void {
   }
 }
 
+/** A principal is written without its scheme; with it the value matches nobody, and a DENY rule lets everybody in. */
+function checkPrincipal(principal: string, check: Check): void {
+  if (!principal.startsWith("spiffe://")) return;
+  check.warn(`"${principal}" never matches: principals are written without "spiffe://"`, {
+    hint: `write "${principal.slice("spiffe://".length)}"`,
+  });
+}
+
 function checkOperation(operation: Operation, check: Check): void {
   checkValues(operation, check);
   for (const field of ["ports", "notPorts"] as const) checkPorts(operation[field], check.at(field));
   for (const field of ["paths", "notPaths"] as const) {
     for (const [index, path] of (operation[field] ?? []).entries()) checkPathTemplate(path, check.at(field, index));
+    for (const [index, path] of (operation[field] ?? []).entries()) {
+      if (!/^[/*{]/.test(path)) check.at(field, index).warn(`"${path}" never matches: a path begins with "/"`);
+    }
+  }
+  for (const field of ["methods", "notMethods"] as const) {
+    for (const [index, method] of (operation[field] ?? []).entries()) {
+      if (method === method.toUpperCase()) continue;
+      check.at(field, index).warn(`"${method}" never matches: methods are upper case`, {
+        hint: `write "${method.toUpperCase()}"`,
+      });
+    }
   }
 }
 
@@ -159,6 +181,9 @@ function checkCondition(condition: Condition, check: Check): void {
   for (const field of ["values", "notValues"] as const) {
     const at = check.at(field);
     if (key === "destination.port") checkPorts(condition[field], at);
+    if (key === "source.principal") {
+      for (const [index, principal] of (condition[field] ?? []).entries()) checkPrincipal(principal, at.at(index));
+    }
     if (!key.endsWith(".ip")) continue;
     for (const [index, block] of (condition[field] ?? []).entries()) {
       if (!isIpOrCidr(block)) at.at(index).error(`"${block}" is not an address or CIDR`);

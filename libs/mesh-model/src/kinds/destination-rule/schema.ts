@@ -1,5 +1,5 @@
 import { s } from "../../schema/index.ts";
-import { LATER, labels, port, workloadSelector } from "../shared.ts";
+import { count, LATER, labels, port, workloadSelector } from "../shared.ts";
 
 const tls = s.object({
   mode: s.oneOf(["DISABLE", "SIMPLE", "MUTUAL", "ISTIO_MUTUAL"]),
@@ -26,17 +26,17 @@ const loadBalancer = s.object({
 
 const connectionPool = s.object({
   tcp: s.object({
-    maxConnections: s.integer({ min: 0 }),
+    maxConnections: count,
     connectTimeout: s.duration(),
-    tcpKeepalive: s.object({ probes: s.integer(), time: s.duration(), interval: s.duration() }),
+    tcpKeepalive: s.object({ probes: count, time: s.duration(), interval: s.duration() }),
     maxConnectionDuration: s.unsupported(s.duration(), LATER),
     idleTimeout: s.duration(),
   }),
   http: s.object({
-    http1MaxPendingRequests: s.integer({ min: 0 }),
-    http2MaxRequests: s.integer({ min: 0 }),
-    maxRequestsPerConnection: s.integer({ min: 0 }),
-    maxRetries: s.integer({ min: 0 }),
+    http1MaxPendingRequests: count,
+    http2MaxRequests: count,
+    maxRequestsPerConnection: count,
+    maxRetries: count,
     idleTimeout: s.duration(),
     h2UpgradePolicy: s.unsupported(s.string(), LATER),
     useClientProtocol: s.unsupported(s.boolean(), LATER),
@@ -46,10 +46,10 @@ const connectionPool = s.object({
 });
 
 const outlierDetection = s.object({
-  consecutive5xxErrors: s.integer({ min: 0 }),
-  consecutiveErrors: s.integer({ min: 0 }),
-  consecutiveGatewayErrors: s.integer({ min: 0 }),
-  consecutiveLocalOriginFailures: s.integer({ min: 0 }),
+  consecutive5xxErrors: count,
+  consecutiveErrors: count,
+  consecutiveGatewayErrors: count,
+  consecutiveLocalOriginFailures: count,
   splitExternalLocalOriginErrors: s.boolean(),
   interval: s.duration(),
   baseEjectionTime: s.duration(),

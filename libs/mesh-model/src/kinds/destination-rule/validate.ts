@@ -103,7 +103,11 @@ function checkTls(tls: Blocks["tls"], check: Check): void {
         check.at(field).error(`${field} has no meaning with insecureSkipVerify`, { code: codes.conflict });
     }
   }
-  if (tls.mode === "SIMPLE" && !tls.caCertificates && !tls.insecureSkipVerify) {
+  if (originates(tls.mode) && !tls.caCertificates && !tls.insecureSkipVerify) {
     check.warn("without caCertificates the machine's root certificates are trusted", { code: "IST0128" });
   }
+}
+
+function originates(mode: NonNullable<Blocks["tls"]>["mode"]): boolean {
+  return mode === "SIMPLE" || mode === "MUTUAL";
 }

@@ -27,7 +27,7 @@ export const gatewayBody = s.object({
             privateKey: s.string(),
             caCertificates: s.string(),
             caCrl: s.unsupported(s.string(), LATER),
-            subjectAltNames: s.array(s.string()),
+            subjectAltNames: s.unsupported(s.array(s.string()), LATER),
             credentialName: s.string(),
             credentialNames: s.unsupported(s.array(s.string()), LATER),
             tlsCertificates: s.unsupported(s.any(), LATER),

@@ -13,6 +13,7 @@ type ServerTls = NonNullable<Server["tls"]>;
 const PLAIN: ReadonlySet<string> = new Set(["HTTP", "HTTP2", "GRPC", "GRPC-WEB", "TCP", "MONGO", "REDIS", "MYSQL"]);
 const HTTP: ReadonlySet<string> = new Set(["HTTP", "HTTP2", "GRPC", "GRPC-WEB"]);
 const SECURE: ReadonlySet<string> = new Set(["HTTPS", "TLS"]);
+const VERSIONS: readonly string[] = ["TLSV1_0", "TLSV1_1", "TLSV1_2", "TLSV1_3"];
 const CERTIFICATE_FIELDS = ["serverCertificate", "privateKey", "caCertificates", "credentialName"] as const;
 
 /** networking.istio.io Gateway, as Istio's admission checks it. */
@@ -103,6 +104,15 @@ function checkServerTls(tls: ServerTls, protocol: string, check: Check): void {
       if (mode !== "SIMPLE" && !tls.caCertificates && !tls.credentialName) {
         check.error(`mode ${mode} needs caCertificates or credentialName`, { code: codes.missingField });
       }
+  }
+  const [min, max] = [VERSIONS.indexOf(tls.minProtocolVersion ?? ""), VERSIONS.indexOf(tls.maxProtocolVersion ?? "")];
+  if (max >= 0 && min > max) {
+    check.at("minProtocolVersion").warn("minProtocolVersion is above maxProtocolVersion: no client can connect");
+  }
+  for (const [index, suite] of (tls.cipherSuites ?? []).entries()) {
+    if (tls.cipherSuites?.indexOf(suite) !== index) {
+      check.at("cipherSuites", index).warn(`cipher suite "${suite}" is written twice`);
+    }
   }
   for (const field of ["minProtocolVersion", "maxProtocolVersion"] as const) {
     const version = tls[field];

@@ -16,6 +16,11 @@ export function validateSidecar(body: Infer<typeof sidecarBody>, context: KindCo
   for (const [index, listener] of (spec.egress ?? []).entries()) {
     const at = check.at("egress", index);
     if (index > 0) at.error("only one egress listener without port is possible", { code: codes.duplicate });
+    if (listener.captureMode === "NONE") {
+      at.at("captureMode").error("captureMode NONE needs a listener port, which is not supported yet", {
+        code: codes.unsupported,
+      });
+    }
     if (listener.hosts.length === 0) at.at("hosts").error("at least one host is required");
     for (const [position, host] of listener.hosts.entries()) {
       const slash = host.indexOf("/");

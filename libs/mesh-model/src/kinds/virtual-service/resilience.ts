@@ -49,7 +49,6 @@ const GRPC_STATUS: ReadonlySet<string> = new Set([
 export function checkRetries(retries: HttpRoute["retries"], check: Check): void {
   if (retries === undefined) return;
   const { attempts } = retries;
-  if (attempts !== undefined && attempts < 0) check.at("attempts").error("attempts must be at least 0");
   if (attempts === 0) {
     for (const field of ["perTryTimeout", "retryOn"] as const) {
       if (retries[field]) check.at(field).error(`${field} has no meaning when attempts is 0`, { code: codes.conflict });

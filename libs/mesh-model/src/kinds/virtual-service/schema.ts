@@ -1,5 +1,5 @@
 import { s } from "../../schema/index.ts";
-import { destination, headers, LATER, labels, percent, port, stringMatch } from "../shared.ts";
+import { count, destination, headers, LATER, labels, percent, port, stringMatch } from "../shared.ts";
 
 const httpMatch = s.object({
   name: s.string(),
@@ -21,7 +21,7 @@ const httpMatch = s.object({
 const httpRoute = s.object({
   name: s.string(),
   match: s.array(httpMatch),
-  route: s.array(s.object({ destination: s.required(destination), weight: s.integer({ min: 0 }), headers })),
+  route: s.array(s.object({ destination: s.required(destination), weight: count, headers })),
   redirect: s.object({
     uri: s.string(),
     prefixRewrite: s.string(),
@@ -43,7 +43,7 @@ const httpRoute = s.object({
   }),
   timeout: s.duration(),
   retries: s.object({
-    attempts: s.integer(),
+    attempts: count,
     perTryTimeout: s.duration(),
     retryOn: s.string(),
     backoff: s.duration(),
@@ -79,7 +79,7 @@ const l4Match = {
   sourceNamespace: s.string(),
   gateways: s.array(s.string()),
 };
-const l4Route = s.array(s.object({ destination: s.required(destination), weight: s.integer({ min: 0 }) }));
+const l4Route = s.array(s.object({ destination: s.required(destination), weight: count }));
 
 /** networking.istio.io VirtualService. */
 export const virtualServiceBody = s.object({

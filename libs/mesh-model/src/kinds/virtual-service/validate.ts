@@ -1,5 +1,6 @@
 import { codes } from "../../errors.ts";
 import type { Infer } from "../../schema/index.ts";
+import { shortHostToFqdn } from "../../services/hosts.ts";
 import type { Check } from "../../validation/check.ts";
 import { checkDestination, checkExportTo, checkGateways, checkUnique, checkWeights } from "../../validation/common.ts";
 import { isIpOrCidr } from "../../validation/ip.ts";
@@ -15,7 +16,7 @@ type L4Match = NonNullable<NonNullable<Spec["tcp"]>[number]["match"]>[number];
 export function validateVirtualService(body: Infer<typeof virtualServiceBody>, context: KindContext): void {
   const { spec } = body;
   const check = context.check.at("spec");
-  checkHosts(spec, check);
+  checkHosts(spec, context.metadata.namespace, check);
   checkGateways(spec.gateways, check);
   checkExportTo(spec.exportTo, check);
   if (!spec.http?.length && !spec.tls?.length && !spec.tcp?.length) {
@@ -26,7 +27,7 @@ export function validateVirtualService(body: Infer<typeof virtualServiceBody>, c
   checkTcpRoutes(spec, check);
 }
 
-function checkHosts(spec: Spec, check: Check): void {
+function checkHosts(spec: Spec, namespace: string, check: Check): void {
   const hosts = spec.hosts ?? [];
   if (hosts.length === 0) check.error(`field "hosts" is required`, { code: codes.missingField });
   const onMesh = spec.gateways === undefined || spec.gateways.length === 0 || spec.gateways.includes("mesh");
@@ -40,8 +41,8 @@ function checkHosts(spec: Spec, check: Check): void {
     }
   }
   checkUnique(
-    hosts.map((host, index) => [host.toLowerCase(), check.at("hosts", index)]),
-    (host) => `host "${host}" is written twice`,
+    hosts.map((host, index) => [shortHostToFqdn(host, namespace), check.at("hosts", index)]),
+    (host) => `host "${host}" is named twice`,
   );
 }
 

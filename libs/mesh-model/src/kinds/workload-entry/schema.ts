@@ -1,5 +1,5 @@
 import { s } from "../../schema/index.ts";
-import { labels, port } from "../shared.ts";
+import { count, labels, port } from "../shared.ts";
 
 const workloadEntryFields = {
   address: s.string(),
@@ -7,7 +7,7 @@ const workloadEntryFields = {
   labels,
   network: s.string(),
   locality: s.string(),
-  weight: s.integer({ min: 0 }),
+  weight: count,
   serviceAccount: s.string(),
 };
 /** The spec of a WorkloadEntry, also an inline endpoint of a ServiceEntry. */
