@@ -1,1 +1,2 @@
-export {};
+export { httpFilters, networkFilters } from "./factories.ts";
+export { httpFilterRuntimes, networkFilterRuntimes } from "./runtimes.ts";

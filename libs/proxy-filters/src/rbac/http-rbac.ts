@@ -1,0 +1,64 @@
+import type { Exchange, FilterContext, HttpFilter, HttpFilterRuntime, Verdict } from "@lateen/proxy";
+import { type CompiledRbac, compileRbac } from "@lateen/traffic";
+import { HTTP_RBAC, type RbacConfig } from "./config.ts";
+import { deniedDetails } from "./details.ts";
+
+/** Authorisation of requests. @see envoy.extensions.filters.http.rbac.v3.RBAC */
+export const httpRbacRuntime: HttpFilterRuntime<RbacConfig> = {
+  name: HTTP_RBAC,
+  create: (config: RbacConfig, context: FilterContext): HttpFilter => new HttpRbacFilter(config, context),
+};
+
+class HttpRbacFilter implements HttpFilter {
+  readonly #own: CompiledRbac | undefined;
+  readonly #stats: FilterContext["stats"];
+  readonly #allowed: number;
+  readonly #denied: number;
+  /** Rules of routes, compiled at their first request. */
+  readonly #ofRoutes = new WeakMap<RbacConfig, { readonly rbac: CompiledRbac | undefined }>();
+
+  constructor(config: RbacConfig, context: FilterContext) {
+    this.#own = compiled(config);
+    this.#stats = context.stats;
+    const slots = context.shared(HTTP_RBAC, () => ({
+      allowed: context.stats.counter("envoy_http_rbac_allowed", {}),
+      denied: context.stats.counter("envoy_http_rbac_denied", {}),
+    }));
+    this.#allowed = slots.allowed;
+    this.#denied = slots.denied;
+  }
+
+  onRequestHead(exchange: Exchange): Verdict {
+    const route = exchange.routeConfig(HTTP_RBAC) as RbacConfig | undefined;
+    const rbac = route === undefined ? this.#own : this.#ofRoute(route);
+    if (rbac === undefined) return "continue";
+    const verdict = rbac.evaluate(exchange.request, exchange.peer);
+    if (verdict.allowed) {
+      this.#stats.add(this.#allowed, 1);
+      return "continue";
+    }
+    this.#stats.add(this.#denied, 1);
+    exchange.localReply({
+      status: 403,
+      body: "RBAC: access denied",
+      flag: "",
+      details: deniedDetails(verdict.policy),
+      grpcStatus: 7,
+      ...(verdict.policy === undefined ? {} : { because: verdict.policy }),
+    });
+    return "replied";
+  }
+
+  #ofRoute(config: RbacConfig): CompiledRbac | undefined {
+    let known = this.#ofRoutes.get(config);
+    if (known === undefined) {
+      known = { rbac: compiled(config) };
+      this.#ofRoutes.set(config, known);
+    }
+    return known.rbac;
+  }
+}
+
+function compiled(config: RbacConfig): CompiledRbac | undefined {
+  return config.rules === undefined ? undefined : compileRbac(config.rules);
+}

@@ -1,0 +1,16 @@
+import type { HttpFilterRuntime, NetworkFilterRuntime } from "@lateen/proxy";
+import { faultRuntime } from "./fault/fault.ts";
+import { peerMetadataRuntime } from "./peer-metadata/peer-metadata.ts";
+import { httpRbacRuntime } from "./rbac/http-rbac.ts";
+import { networkRbacRuntime } from "./rbac/network-rbac.ts";
+import { statsRuntime } from "./stats/stats.ts";
+
+/** What workers run. Nothing here imports protobuf code. */
+export const httpFilterRuntimes: readonly HttpFilterRuntime[] = [
+  peerMetadataRuntime,
+  httpRbacRuntime,
+  faultRuntime,
+  statsRuntime,
+];
+
+export const networkFilterRuntimes: readonly NetworkFilterRuntime[] = [networkRbacRuntime];
