@@ -112,7 +112,7 @@ function forwardAction(at: RuleAt, context: RouteContext): RouteAction {
   const timeout = durationFromMs(rule.timeout === undefined ? 0 : milliseconds(rule.timeout));
   const action = RouteAction.fromPartial({
     timeout,
-    maxStreamDuration: { maxStreamDuration: timeout, grpcTimeoutHeaderMax: timeout },
+    maxStreamDuration: { grpcTimeoutHeaderMax: timeout },
     retryPolicy: retryPolicy(rule.retries, context.retry),
     requestMirrorPolicies: mirrors(rule, bound.namespace, context),
     ...rewriteFields(rule),

@@ -30,7 +30,7 @@ export function forwardAll(options: {
       value: RouteAction.fromPartial({
         clusterSpecifier: { $case: "cluster", value: options.cluster },
         timeout: none,
-        maxStreamDuration: { maxStreamDuration: none, grpcTimeoutHeaderMax: none },
+        maxStreamDuration: { grpcTimeoutHeaderMax: none },
         ...(options.retry === undefined ? {} : { retryPolicy: options.retry }),
       }),
     },

@@ -11,7 +11,12 @@ export function podObject(pod: PodView): Record<string, unknown> {
     metadata: {
       name: pod.name,
       namespace: pod.namespace,
-      labels: { ...pod.labels, "pod-template-hash": pod.templateHash, "security.istio.io/tlsMode": "istio" },
+      // Gateways take mesh mTLS only where a server says so; a client must not assume it.
+      labels: {
+        ...pod.labels,
+        "pod-template-hash": pod.templateHash,
+        ...(pod.kind === "gateway" ? {} : { "security.istio.io/tlsMode": "istio" }),
+      },
       ...(Object.keys(pod.annotations).length > 0 ? { annotations: pod.annotations } : {}),
       creationTimestamp: created,
       ...(pod.phase === "Terminating" ? { deletionTimestamp: created } : {}),
