@@ -16,7 +16,10 @@ export interface ConnectionHandler {
 
 /** Most bytes that may wait in user space for a slow reader before the source is paused. */
 const HIGH_WATER_BYTES = 64 * 1024;
+/** How long the peer's FIN is waited for once all our bytes are with the kernel. */
 const LINGER_MS = 1000;
+/** How long a reader may take nothing of what is queued before it counts as gone. */
+const STALL_MS = 60_000;
 
 const NO_HANDLER: ConnectionHandler = { onBytes() {}, onEnd() {}, onDrain() {}, onClose() {} };
 
@@ -37,11 +40,15 @@ export class Connection {
   finished = false;
   bytesRead = 0;
   bytesWritten = 0;
+  /** Told when it is gone, after the handler; for whoever counts connections. */
+  onGone: (() => void) | undefined = undefined;
   #paused = false;
   /** Text of the error that ended it, for logs. */
   failure = "";
   #error: string | undefined = undefined;
   #linger: WheelTimer | undefined = undefined;
+  #queued = -1;
+  #queuedSince = 0;
 
   constructor(io: IoLoop, socket: Socket, secure: boolean) {
     this.io = io;
@@ -67,9 +74,30 @@ export class Connection {
     this.io.enter();
     try {
       this.handler.onBytes(bytes, 0, length);
+    } catch (error) {
+      this.#broken(error);
     } finally {
       this.io.leave();
     }
+  }
+
+  /** Gives the present handler bytes (and the FIN) that a former one took from the socket and did not use. */
+  replay(bytes: Buffer | undefined): void {
+    this.io.enter();
+    try {
+      if (bytes !== undefined && bytes.length > 0 && !this.closed) this.handler.onBytes(bytes, 0, bytes.length);
+      if (this.ended && !this.closed) this.handler.onEnd();
+    } catch (error) {
+      this.#broken(error);
+    } finally {
+      this.io.leave();
+    }
+  }
+
+  /** A defect met while serving this connection ends this connection, not the worker with all the others. */
+  #broken(error: unknown): void {
+    this.io.onDefect(error);
+    this.destroy();
   }
 
   /** Queues bytes for the peer. Nothing is kept of the caller's memory. */
@@ -147,8 +175,20 @@ export class Connection {
   }
 
   #lingerThenDestroy(): void {
-    this.#linger ??= this.io.wheel.timer(() => this.destroy());
+    this.#linger ??= this.io.wheel.timer(() => this.#onLinger());
     this.#linger.arm(LINGER_MS);
+  }
+
+  /** A slow reader still gets what is queued, for as long as it takes any of it. */
+  #onLinger(): void {
+    const queued = this.socket.writableLength;
+    const now = this.io.wheel.now();
+    if (queued !== this.#queued) {
+      this.#queued = queued;
+      this.#queuedSince = now;
+    }
+    if (queued === 0 || now - this.#queuedSince > STALL_MS) this.destroy();
+    else this.#linger?.arm(LINGER_MS);
   }
 
   #onEnd(): void {
@@ -157,6 +197,8 @@ export class Connection {
     this.io.enter();
     try {
       this.handler.onEnd();
+    } catch (error) {
+      this.#broken(error);
     } finally {
       this.io.leave();
     }
@@ -169,6 +211,8 @@ export class Connection {
     this.io.enter();
     try {
       this.handler.onDrain();
+    } catch (error) {
+      this.#broken(error);
     } finally {
       this.io.leave();
     }
@@ -181,8 +225,11 @@ export class Connection {
     this.io.enter();
     try {
       this.handler.onClose(this.#error);
+    } catch (error) {
+      this.io.onDefect(error);
     } finally {
       this.handler = NO_HANDLER;
+      this.onGone?.();
       this.io.leave();
     }
   }

@@ -13,6 +13,8 @@ export class IoLoop {
   readonly readBuffer: Buffer = Buffer.allocUnsafeSlow(READ_BYTES);
   readonly out = new OutBuffer();
   readonly wheel: TimerWheel;
+  /** Told of errors that nothing expected: the connection they came up on is closed, others go on. */
+  onDefect: (error: unknown) => void = () => {};
   #depth = 0;
 
   constructor(clock: Clock) {

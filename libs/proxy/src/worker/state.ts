@@ -46,7 +46,10 @@ export interface ChainFacts {
 
 /** The terminal filter of one filter chain: TcpProxy, HttpConnectionManager. */
 export interface Terminal {
-  /** Takes a connection whose chain, network filters and TLS are done. It is paused; the terminal resumes it. */
+  /**
+   * Takes a connection whose chain, network filters and TLS are done: sets its handler before it returns. Reads flow; bytes that
+   * inspection has read already reach the handler right after.
+   */
   serve(connection: Connection, info: ConnectionInfo): void;
   /** Connections it serves now. */
   readonly active: number;

@@ -1,0 +1,153 @@
+/** What the first flight of a TLS client says in the clear. */
+export interface ClientHello {
+  /** SNI, lower case; empty when there is none. */
+  readonly serverName: string;
+  /** ALPN in the client's order. */
+  readonly alpn: readonly string[];
+}
+
+/** `incomplete`: more bytes are needed; `not-tls`: this will never be a ClientHello. */
+export type ClientHelloResult = ClientHello | "incomplete" | "not-tls";
+
+/** Largest ClientHello that is looked into; Envoy's limit. */
+export const MAX_CLIENT_HELLO_BYTES = 16 * 1024;
+
+const HANDSHAKE_RECORD = 22;
+const CLIENT_HELLO = 1;
+const SERVER_NAME_EXTENSION = 0;
+const ALPN_EXTENSION = 16;
+
+/**
+ * Reads the ClientHello at the start of `bytes` without terminating TLS. It may be split over several records.
+ * @see RFC 8446 §4.1.2, RFC 6066 §3, RFC 7301
+ */
+export function parseClientHello(bytes: Uint8Array): ClientHelloResult {
+  const [first, major] = bytes;
+  if (first === undefined) return "incomplete";
+  if (first !== HANDSHAKE_RECORD || (major !== undefined && major !== 3)) return "not-tls";
+  const handshake = handshakeBytes(bytes);
+  if (handshake === "not-tls") return "not-tls";
+  if (handshake.length > 0 && handshake[0] !== CLIENT_HELLO) return "not-tls";
+  if (handshake.length < 4) return "incomplete";
+  const length = uint24(handshake, 1);
+  if (length > MAX_CLIENT_HELLO_BYTES) return "not-tls";
+  if (handshake.length < 4 + length) return "incomplete";
+  return parseBody(new Cursor(handshake, 4, 4 + length)) ?? "not-tls";
+}
+
+/** The payloads of the handshake records so far, joined. */
+function handshakeBytes(bytes: Uint8Array): Uint8Array | "not-tls" {
+  const parts: Uint8Array[] = [];
+  let total = 0;
+  for (let at = 0; at + 5 <= bytes.length; ) {
+    if (bytes[at] !== HANDSHAKE_RECORD) break;
+    const length = uint16(bytes, at + 3);
+    if (length === 0 || length > MAX_CLIENT_HELLO_BYTES + 256) return "not-tls";
+    const part = bytes.subarray(at + 5, Math.min(bytes.length, at + 5 + length));
+    parts.push(part);
+    total += part.length;
+    at += 5 + length;
+  }
+  if (parts.length === 1) return parts[0] as Uint8Array;
+  const joined = new Uint8Array(total);
+  let at = 0;
+  for (const part of parts) {
+    joined.set(part, at);
+    at += part.length;
+  }
+  return joined;
+}
+
+function parseBody(body: Cursor): ClientHello | undefined {
+  body.skip(2 + 32);
+  body.skip(body.uint8());
+  body.skip(body.uint16());
+  body.skip(body.uint8());
+  let serverName = "";
+  let alpn: readonly string[] = [];
+  if (body.left > 0) {
+    const extensions = body.slice(body.uint16());
+    while (extensions.left > 0 && !extensions.broken) {
+      const type = extensions.uint16();
+      const content = extensions.slice(extensions.uint16());
+      if (type === SERVER_NAME_EXTENSION) serverName = readServerName(content);
+      else if (type === ALPN_EXTENSION) alpn = readAlpn(content);
+      if (content.broken) return undefined;
+    }
+    if (extensions.broken) return undefined;
+  }
+  return body.broken ? undefined : { serverName, alpn };
+}
+
+function readServerName(content: Cursor): string {
+  const list = content.slice(content.uint16());
+  while (list.left > 0 && !list.broken) {
+    const type = list.uint8();
+    const name = list.slice(list.uint16());
+    if (type === 0) return name.text().toLowerCase();
+  }
+  return "";
+}
+
+function readAlpn(content: Cursor): readonly string[] {
+  const list = content.slice(content.uint16());
+  const names: string[] = [];
+  while (list.left > 0 && !list.broken) names.push(list.slice(list.uint8()).text());
+  return names;
+}
+
+/** Bounded reading; anything beyond the end marks it broken and reads as zero. */
+class Cursor {
+  readonly #bytes: Uint8Array;
+  readonly #end: number;
+  #at: number;
+  broken = false;
+
+  constructor(bytes: Uint8Array, start: number, end: number) {
+    this.#bytes = bytes;
+    this.#at = start;
+    this.#end = end;
+  }
+
+  get left(): number {
+    return this.#end - this.#at;
+  }
+
+  skip(count: number): number {
+    const at = this.#at;
+    if (count > this.left) {
+      this.broken = true;
+      this.#at = this.#end;
+    } else this.#at += count;
+    return at;
+  }
+
+  uint8(): number {
+    const at = this.skip(1);
+    return this.broken ? 0 : (this.#bytes[at] as number);
+  }
+
+  uint16(): number {
+    const at = this.skip(2);
+    return this.broken ? 0 : uint16(this.#bytes, at);
+  }
+
+  slice(length: number): Cursor {
+    const at = this.skip(length);
+    const cursor = new Cursor(this.#bytes, at, this.broken ? at : at + length);
+    cursor.broken = this.broken;
+    return cursor;
+  }
+
+  text(): string {
+    return String.fromCharCode(...this.#bytes.subarray(this.#at, this.#end));
+  }
+}
+
+function uint16(bytes: Uint8Array, at: number): number {
+  return ((bytes[at] as number) << 8) | (bytes[at + 1] as number);
+}
+
+function uint24(bytes: Uint8Array, at: number): number {
+  return ((bytes[at] as number) << 16) | uint16(bytes, at + 1);
+}
