@@ -4,3 +4,4 @@
  */
 export { type AnyMessage, packAny, type PackedAny, typeUrl } from "./any.ts";
 export { durationFromMs, durationToMs, type ProtoDuration } from "./duration.ts";
+export { withProtoDurations } from "./proto-json.ts";

@@ -19,8 +19,13 @@ export interface StreamSource {
   revision(): number;
   /** What clients and logs see as the version, e.g. `12/340`. Default: the revision. */
   versionInfo?(): string;
-  /** All resources of the type, or with `names` only those; names that do not exist are left out. */
-  resources(typeUrl: string, names?: ReadonlySet<string>): ReadonlyMap<string, EncodedResource>;
+  /**
+   * All resources of the type, or with `names` only those; names that do not exist are left out. Undefined when it cannot be said
+   * now: the client then keeps what it holds, and the source is asked again after the next change.
+   */
+  resources(typeUrl: string, names?: ReadonlySet<string>): ReadonlyMap<string, EncodedResource> | undefined;
+  /** Names missing from the last answer of which it cannot be said now whether they exist: they are not reported as gone. */
+  unknown?(typeUrl: string): ReadonlySet<string>;
 }
 
 /** Why a stream is ended: a gRPC status code and a text for the client. */

@@ -90,8 +90,8 @@ function refusalOf(request: DeltaDiscoveryRequest): string | undefined {
   return request.errorDetail === undefined ? undefined : request.errorDetail.message || "refused without a reason";
 }
 
-const buildDelta: BuildResponse<DeltaDiscoveryResponse> = (state, source, context) => {
-  const difference = state.difference(state.desired(source), context.mayRemove);
+const buildDelta: BuildResponse<DeltaDiscoveryResponse> = (state, desired, context) => {
+  const difference = state.difference(desired, context.unknown, context.mayRemove);
   if (difference === undefined) {
     return { upserted: [], removed: [], incomplete: false, encode: (...facts) => encode(state.typeUrl, [], [], facts) };
   }

@@ -80,9 +80,8 @@ function resubscribe(core: Core, state: TypeState, asked: readonly string[]): "s
   return grown ? "grown" : "shrunk";
 }
 
-const buildSotw: BuildResponse<DiscoveryResponse> = (state, source, context) => {
-  const desired = state.desired(source);
-  const difference = state.difference(desired, context.mayRemove);
+const buildSotw: BuildResponse<DiscoveryResponse> = (state, desired, context) => {
+  const difference = state.difference(desired, context.unknown, context.mayRemove);
   if (difference === undefined) {
     return answer(state, isFullState(state.typeUrl) ? [...desired.values()] : [], []);
   }
@@ -92,12 +91,13 @@ const buildSotw: BuildResponse<DiscoveryResponse> = (state, source, context) => 
     return answer(state, difference.upserted, []);
   }
   if (difference.heldBack.length > 0) state.waiting = true;
-  const listed = [...desired.values(), ...keptBack(state, difference.heldBack)];
+  const unsaid = [...(context.unknown ?? [])].filter((name) => !desired.has(name));
+  const listed = [...desired.values(), ...keptBack(state, [...difference.heldBack, ...unsaid])];
   state.sent(difference.upserted, difference.removed);
   return { ...answer(state, listed, difference.removed), upserted: difference.upserted };
 };
 
-/** Bodies of resources that are gone but may still be referred to: they stay listed for now. */
+/** Bodies of resources that are gone but may still be referred to, or of which it cannot be said: they stay listed for now. */
 function keptBack(state: TypeState, names: readonly string[]): readonly EncodedResource[] {
   const kept: EncodedResource[] = [];
   for (const name of names) {

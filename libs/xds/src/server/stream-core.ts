@@ -38,9 +38,16 @@ export interface BuiltResponse<Response> {
 /** The difference between the state-of-the-world and the delta protocol on the sending side. */
 export type BuildResponse<Response> = (
   state: TypeState,
-  source: StreamSource,
-  context: { readonly mayRemove: boolean; readonly responseBytes: number },
-) => BuiltResponse<Response> | undefined;
+  desired: ReadonlyMap<string, EncodedResource>,
+  context: BuildContext,
+) => BuiltResponse<Response>;
+
+export interface BuildContext {
+  readonly mayRemove: boolean;
+  /** Names of which it cannot be said whether they exist. */
+  readonly unknown: ReadonlySet<string> | undefined;
+  readonly responseBytes: number;
+}
 
 /**
  * What both protocol variants share: admission, bounds, one response in flight per type, order of types, removals after their
@@ -144,7 +151,10 @@ export class StreamCore<Response> {
     if (this.#source === undefined || this.#closed) return;
     this.#fresh = false;
     this.#revision = this.#source.revision();
-    for (const state of this.#ordered) state.dirty = true;
+    for (const state of this.#ordered) {
+      state.dirty = true;
+      state.stalled = false;
+    }
     this.pump();
   }
 
@@ -179,7 +189,7 @@ export class StreamCore<Response> {
           state.waiting = false;
           state.touch();
         }
-        if (state.inFlight === undefined && (state.dirty || state.owesAnswer)) {
+        if (state.inFlight === undefined && !state.stalled && (state.dirty || state.owesAnswer)) {
           this.#evaluate(state, source);
           again = true;
         }
@@ -210,13 +220,20 @@ export class StreamCore<Response> {
   }
 
   #evaluate(state: TypeState, source: StreamSource): void {
-    const mayRemove = this.#mayRemove(state);
+    state.incomplete = false;
+    const desired = state.desired(source);
+    if (desired === undefined) {
+      state.stalled = true;
+      return;
+    }
     const owed = state.owesAnswer;
     state.dirty = false;
     state.owesAnswer = false;
-    state.incomplete = false;
-    const built = this.#build(state, source, { mayRemove, responseBytes: this.limits.responseBytes });
-    if (built === undefined) return;
+    const built = this.#build(state, desired, {
+      mayRemove: this.#mayRemove(state),
+      unknown: source.unknown?.(state.typeUrl),
+      responseBytes: this.limits.responseBytes,
+    });
     if (built.upserted.length === 0 && built.removed.length === 0 && !owed) return;
     const revision = source.revision();
     const version = source.versionInfo?.() ?? String(revision);

@@ -45,9 +45,13 @@ export class TypeState {
   waiting = false;
   /** The last response was cut at the size limit; the types after this one wait. */
   incomplete = false;
+  /** The source could not answer; it is asked again after the next change or request. */
+  stalled = false;
   sentNonce: string | undefined;
   ackedNonce: string | undefined;
   #seen: ReadonlyMap<string, EncodedResource> | undefined;
+  /** The source could not tell of every name whether it exists. */
+  #partial = false;
 
   constructor(typeUrl: string) {
     this.typeUrl = typeUrl;
@@ -55,7 +59,7 @@ export class TypeState {
 
   /** Nothing to send and nothing outstanding: the client runs what it was last given. */
   get clean(): boolean {
-    return !this.dirty && !this.waiting && this.inFlight === undefined && this.rejected.size === 0;
+    return !this.dirty && !this.waiting && !this.#partial && this.inFlight === undefined && this.rejected.size === 0;
   }
 
   /** The client brought resources of an earlier stream. */
@@ -74,20 +78,26 @@ export class TypeState {
   touch(): void {
     this.#seen = undefined;
     this.dirty = true;
+    this.stalled = false;
   }
 
-  /** What the client should hold by now, of what it asked for. */
-  desired(source: StreamSource): ReadonlyMap<string, EncodedResource> {
+  /** What the client should hold by now, of what it asked for; undefined when the source cannot say. */
+  desired(source: StreamSource): ReadonlyMap<string, EncodedResource> | undefined {
     if (this.wildcard && this.names.size === 0) return source.resources(this.typeUrl);
     if (!this.wildcard) return this.names.size === 0 ? new Map() : source.resources(this.typeUrl, this.names);
-    const all = new Map(source.resources(this.typeUrl));
-    for (const [name, resource] of source.resources(this.typeUrl, this.names)) all.set(name, resource);
-    return all;
+    const everything = source.resources(this.typeUrl);
+    const named = source.resources(this.typeUrl, this.names);
+    return everything === undefined || named === undefined ? undefined : new Map([...everything, ...named]);
   }
 
   /** Compares; undefined when the source gave the very map that the client already has. */
-  difference(desired: ReadonlyMap<string, EncodedResource>, mayRemove: boolean): Difference | undefined {
-    if (desired === this.#seen) return undefined;
+  difference(
+    desired: ReadonlyMap<string, EncodedResource>,
+    unknown: ReadonlySet<string> | undefined,
+    mayRemove: boolean,
+  ): Difference | undefined {
+    this.#partial = unknown !== undefined && unknown.size > 0;
+    if (desired === this.#seen && !this.#partial) return undefined;
     const upserted: EncodedResource[] = [];
     for (const [name, resource] of desired) {
       if (versionOf(this.held.get(name)) !== resource.version) upserted.push(resource);
@@ -95,12 +105,14 @@ export class TypeState {
     const removed: string[] = [];
     const heldBack: string[] = [];
     for (const [name, held] of this.held) {
-      if (held.kind === "absent" || desired.has(name)) continue;
+      if (held.kind === "absent" || desired.has(name) || unknown?.has(name)) continue;
       if (held.kind === "owed" || mayRemove) removed.push(name);
       else heldBack.push(name);
     }
-    for (const name of this.names) if (!desired.has(name) && !this.held.has(name)) removed.push(name);
-    this.#seen = heldBack.length === 0 ? desired : undefined;
+    for (const name of this.names) {
+      if (!desired.has(name) && !this.held.has(name) && !unknown?.has(name)) removed.push(name);
+    }
+    this.#seen = heldBack.length === 0 && !this.#partial ? desired : undefined;
     return { upserted, removed, heldBack };
   }
 

@@ -1,0 +1,83 @@
+import { withProtoDurations } from "@lateen/proto";
+import { Cluster } from "@lateen/proto/envoy/config/cluster/v3/cluster";
+import { ClusterLoadAssignment } from "@lateen/proto/envoy/config/endpoint/v3/endpoint";
+import { Listener } from "@lateen/proto/envoy/config/listener/v3/listener";
+import { RouteConfiguration } from "@lateen/proto/envoy/config/route/v3/route";
+import { Secret } from "@lateen/proto/envoy/extensions/transport_sockets/tls/v3/secret";
+import { type EncodedResource, xdsTypes } from "@lateen/xds";
+
+type Ask = (typeUrl: string) => ReadonlyMap<string, EncodedResource>;
+
+interface JsonType {
+  decode(bytes: Uint8Array): unknown;
+  toJSON(message: never): unknown;
+}
+
+const ADMIN = "type.googleapis.com/envoy.admin.v3.";
+const REDACTED = Buffer.from("[redacted]").toString("base64");
+const SECRET_FIELDS: ReadonlySet<string> = new Set([
+  "privateKey",
+  "password",
+  "pkcs12",
+  "sessionTicketKeys",
+  "genericSecret",
+]);
+
+/** What a proxy should run, in the shape of Envoy's `/config_dump`. Everything that holds a key is redacted. */
+export function configDump(ask: Ask): unknown {
+  const part = (typeUrl: string, type: JsonType, field: string) =>
+    [...ask(typeUrl).values()].map((resource) => ({
+      name: resource.name,
+      entry: {
+        versionInfo: resource.version,
+        [field]: { "@type": typeUrl, ...toJson(type, resource) },
+      },
+    }));
+  const entries = (typeUrl: string, type: JsonType, field: string) =>
+    part(typeUrl, type, field).map(({ entry }) => entry);
+  return {
+    configs: [
+      { "@type": `${ADMIN}ClustersConfigDump`, dynamicActiveClusters: entries(xdsTypes.cluster, Cluster, "cluster") },
+      {
+        "@type": `${ADMIN}EndpointsConfigDump`,
+        dynamicEndpointConfigs: entries(xdsTypes.endpoint, ClusterLoadAssignment, "endpointConfig"),
+      },
+      {
+        "@type": `${ADMIN}ListenersConfigDump`,
+        dynamicListeners: part(xdsTypes.listener, Listener, "listener").map(({ name, entry }) => ({
+          name,
+          activeState: entry,
+        })),
+      },
+      {
+        "@type": `${ADMIN}RoutesConfigDump`,
+        dynamicRouteConfigs: entries(xdsTypes.route, RouteConfiguration, "routeConfig"),
+      },
+      {
+        "@type": `${ADMIN}SecretsConfigDump`,
+        dynamicActiveSecrets: part(xdsTypes.secret, Secret, "secret").map(({ name, entry }) => ({ name, ...entry })),
+      },
+    ],
+  };
+}
+
+/** Proto JSON, or why it cannot be shown. */
+function toJson(type: JsonType, resource: EncodedResource): object {
+  try {
+    const json: unknown = redact(withProtoDurations(type.toJSON(type.decode(resource.any.value) as never)));
+    return typeof json === "object" && json !== null ? json : {};
+  } catch (error) {
+    return { name: resource.name, undecodable: error instanceof Error ? error.message : String(error) };
+  }
+}
+
+function redact(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(redact);
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([key, inner]) => [
+      key,
+      SECRET_FIELDS.has(key) ? { inlineBytes: REDACTED } : redact(inner),
+    ]),
+  );
+}

@@ -1,0 +1,46 @@
+import { LateenError, messageOf } from "@lateen/kernel";
+
+/** LTN3501: an option of pilot makes no sense. */
+export function badPilotOption(name: string, value: number, wanted: string): LateenError {
+  return new LateenError({
+    code: "LTN3501",
+    fault: "user",
+    message: `pilot option ${name} is ${value}`,
+    hint: `use ${wanted}`,
+    detail: { name, value },
+  });
+}
+
+/** LTN3502: a debug question about a proxy that is not connected here. */
+export function unknownProxy(proxyId: string): LateenError {
+  return new LateenError({
+    code: "LTN3502",
+    fault: "user",
+    message: `no proxy ${proxyId} is connected`,
+    hint: "use POD.NAMESPACE of a connected proxy, as listed by /debug/syncz",
+    detail: { proxyId },
+  });
+}
+
+/** LTN3503: the registry could not be watched. Retried. */
+export function registryFailed(cause: unknown): LateenError {
+  return new LateenError({
+    code: "LTN3503",
+    fault: "system",
+    message: `what runs could not be read: ${messageOf(cause)}`,
+    hint: "check the registry; what was known last keeps serving",
+    retryable: true,
+    cause,
+  });
+}
+
+/** LTN3504: a query parameter of a debug route is missing or wrong. */
+export function badQuery(name: string, wanted: string): LateenError {
+  return new LateenError({
+    code: "LTN3504",
+    fault: "user",
+    message: `query parameter ${name} is missing or wrong`,
+    hint: `use ${wanted}`,
+    detail: { name },
+  });
+}

@@ -1,0 +1,45 @@
+import { type Diagnostic, type MeshConfig, meshConfigFromConfigMap, resourceKey } from "@lateen/mesh-model";
+import type { World } from "./world.ts";
+
+/**
+ * The mesh configuration in force: the ConfigMap `istio` of the root namespace over the start-up defaults. One that cannot be read
+ * changes nothing and is reported.
+ */
+export class MeshSettings {
+  readonly #defaults: MeshConfig;
+  #seen: unknown;
+  #current: MeshConfig;
+  #problems: readonly Diagnostic[] = [];
+
+  constructor(defaults: MeshConfig) {
+    this.#defaults = defaults;
+    this.#current = defaults;
+  }
+
+  get current(): MeshConfig {
+    return this.#current;
+  }
+
+  /** Why the ConfigMap of now is not in force; empty when it is. */
+  get problems(): readonly Diagnostic[] {
+    return this.#problems;
+  }
+
+  /** Looks again; the new settings if they changed. */
+  refresh(world: World): MeshConfig | undefined {
+    const map = world.get(resourceKey("ConfigMap", this.#defaults.rootNamespace, "istio"));
+    if (map === this.#seen) return undefined;
+    this.#seen = map;
+    this.#problems = [];
+    if (map?.kind !== "ConfigMap") return this.#use(this.#defaults);
+    const read = meshConfigFromConfigMap(map, this.#defaults);
+    if (read.ok) return this.#use(read.value);
+    this.#problems = read.error;
+    return undefined;
+  }
+
+  #use(next: MeshConfig): MeshConfig {
+    this.#current = next;
+    return next;
+  }
+}

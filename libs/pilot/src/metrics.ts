@@ -1,0 +1,118 @@
+import { createRegistry } from "@lateen/telemetry";
+import { xdsTypes } from "@lateen/xds";
+
+/** Label values of Istio's `type`. Clients choose the types they ask for, so all others share one. */
+const SHORT: ReadonlyMap<string, string> = new Map([
+  [xdsTypes.cluster, "cds"],
+  [xdsTypes.endpoint, "eds"],
+  [xdsTypes.listener, "lds"],
+  [xdsTypes.route, "rds"],
+  [xdsTypes.secret, "sds"],
+  [xdsTypes.nds, "nds"],
+]);
+const SECONDS = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 3, 5, 10, 20, 30];
+
+/** Counts of the world at the time of a scrape. */
+export interface WorldCounts {
+  readonly services: number;
+  readonly virtualServices: number;
+}
+
+/** Pilot's metrics, under the names Istio gave them. */
+export class PilotMetrics {
+  readonly #registry = createRegistry();
+  readonly #connected = this.#registry.gauge({
+    name: "pilot_xds",
+    help: "Number of endpoints connected to this pilot using XDS.",
+    labels: ["version"],
+    maxSeries: 100,
+  });
+  readonly #pushes = this.#registry.counter({
+    name: "pilot_xds_pushes",
+    help: "Responses sent, by type of resource.",
+    labels: ["type"],
+  });
+  readonly #rejects = this.#registry.counter({
+    name: "pilot_total_xds_rejects",
+    help: "Total number of XDS responses from pilot rejected by proxy.",
+    labels: ["type"],
+  });
+  readonly #internalErrors = this.#registry.counter({
+    name: "pilot_total_xds_internal_errors",
+    help: "Total number of internal XDS errors in pilot.",
+  });
+  readonly #refused = this.#registry.counter({
+    name: "pilot_xds_refused_total",
+    help: "Streams refused because identity and node do not match, or the node cannot be read.",
+  });
+  readonly #updates = this.#registry.counter({
+    name: "pilot_inbound_updates",
+    help: "Total number of updates received by pilot.",
+    labels: ["type"],
+  });
+  readonly #triggers = this.#registry.counter({
+    name: "pilot_push_triggers",
+    help: "Total number of times a push was triggered.",
+  });
+  readonly #debounce = this.#registry.histogram({
+    name: "pilot_debounce_time",
+    help: "Delay in seconds between the first config enters debouncing and the merged push request is pushed.",
+    buckets: SECONDS,
+  });
+  readonly #init = this.#registry.histogram({
+    name: "pilot_pushcontext_init_seconds",
+    help: "Total time in seconds pilot takes to take a change over.",
+    buckets: SECONDS,
+  });
+  readonly #convergence = this.#registry.histogram({
+    name: "pilot_proxy_convergence_time",
+    help: "Delay in seconds between config change and a proxy receiving all required configuration.",
+    buckets: SECONDS,
+  });
+  readonly #services = this.#registry.gauge({ name: "pilot_services", help: "Total services known to pilot." });
+  readonly #virtualServices = this.#registry.gauge({
+    name: "pilot_virt_services",
+    help: "Total virtual services known to pilot.",
+  });
+
+  connected(version: string, amount: 1 | -1): void {
+    this.#connected.add(amount, { version });
+  }
+
+  pushed(typeUrl: string): void {
+    this.#pushes.add({ type: SHORT.get(typeUrl) ?? "other" });
+  }
+
+  rejected(typeUrl: string): void {
+    this.#rejects.add({ type: SHORT.get(typeUrl) ?? "other" });
+  }
+
+  internalError(): void {
+    this.#internalErrors.add();
+  }
+
+  refused(): void {
+    this.#refused.add();
+  }
+
+  update(type: "config" | "eds"): void {
+    this.#updates.add({ type });
+  }
+
+  /** @param debouncedMs since the first change; `tookMs` of taking all of them over. */
+  triggered(debouncedMs: number, tookMs: number): void {
+    this.#triggers.add();
+    this.#debounce.observe(debouncedMs / 1000);
+    this.#init.observe(tookMs / 1000);
+  }
+
+  converged(ms: number): void {
+    this.#convergence.observe(ms / 1000);
+  }
+
+  exposition(counts: WorldCounts): string {
+    this.#services.set(counts.services);
+    this.#virtualServices.set(counts.virtualServices);
+    return this.#registry.exposition();
+  }
+}

@@ -1,0 +1,62 @@
+import type { Clock, Logger, Scope } from "@lateen/kernel";
+import type { MeshConfig } from "@lateen/mesh-model";
+import type { Bus, ServiceRegistry } from "@lateen/ports";
+import type { StreamLimits } from "@lateen/xds";
+import { badPilotOption } from "./errors.ts";
+
+/** When changes are compiled and sent. */
+export interface DebounceOptions {
+  /** Milliseconds without a further change after which a change is compiled. Default 15. */
+  readonly quietMs: number;
+  /** Milliseconds after which a change is compiled however many follow. Default 1000. */
+  readonly maxMs: number;
+}
+
+/** Bounds on connected proxies. */
+export interface ConnectedLimits {
+  /** Open ADS streams; further ones are refused with RESOURCE_EXHAUSTED. Default 10000. */
+  readonly streams: number;
+  /** Bounds within one stream. */
+  readonly perStream: Partial<StreamLimits>;
+}
+
+export interface PilotOptions {
+  /** Carries galley's accepted configuration on topic `config`. */
+  readonly bus: Bus;
+  readonly registry: ServiceRegistry;
+  /** Everything pilot starts ends with it. */
+  readonly scope: Scope;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** In force until the ConfigMap `istio` of the root namespace is there, and below it afterwards. */
+  readonly meshConfig: MeshConfig;
+  readonly clusterId: string;
+  /** Default `cluster.local`. */
+  readonly domain?: string;
+  readonly debounce?: Partial<DebounceOptions>;
+  readonly connectedLimits?: Partial<ConnectedLimits>;
+  /**
+   * Milliseconds that {@link createPilot} waits for the first snapshots before it returns a pilot that is not ready yet and
+   * refuses streams with UNAVAILABLE. Default 5000.
+   */
+  readonly firstSnapshotsMs?: number;
+}
+
+/** Defaults filled in. @throws LTN3501 for numbers that make no sense. */
+export function withDefaults(options: PilotOptions): {
+  readonly debounce: DebounceOptions;
+  readonly limits: ConnectedLimits;
+  readonly firstSnapshotsMs: number;
+} {
+  const debounce = { quietMs: 15, maxMs: 1000, ...options.debounce };
+  const limits = { streams: 10_000, perStream: {}, ...options.connectedLimits };
+  const firstSnapshotsMs = options.firstSnapshotsMs ?? 5000;
+  const atLeast = (name: string, value: number, least: number) => {
+    if (!(value >= least)) throw badPilotOption(name, value, `a number of at least ${least}`);
+  };
+  atLeast("debounce.quietMs", debounce.quietMs, 0);
+  atLeast("debounce.maxMs", debounce.maxMs, debounce.quietMs);
+  atLeast("connectedLimits.streams", limits.streams, 1);
+  atLeast("firstSnapshotsMs", firstSnapshotsMs, 0);
+  return { debounce, limits, firstSnapshotsMs };
+}

@@ -1,0 +1,209 @@
+import { type Logger, messageOf } from "@lateen/kernel";
+import type { Diagnostic, MeshConfig, ResourceKey } from "@lateen/mesh-model";
+import { type AcceptedObject, CONFIG_TOPIC } from "@lateen/ports";
+import { grpcStatus } from "@lateen/xds";
+import type { PilotCompiler } from "./compiler-face.ts";
+import { DebugView } from "./debug/debug-view.ts";
+import { applyChange } from "./feed/apply-change.ts";
+import { Debounce } from "./feed/debounce.ts";
+import { followRegistry } from "./feed/follow-registry.ts";
+import { MeshSettings } from "./feed/mesh-settings.ts";
+import { World } from "./feed/world.ts";
+import { PilotMetrics } from "./metrics.ts";
+import { type PilotOptions, withDefaults } from "./options.ts";
+import type { Pilot } from "./pilot.ts";
+import { PushQueue } from "./push/push-queue.ts";
+import { Revisions } from "./push/revisions.ts";
+import { type SyncOutcome, SyncWaits } from "./push/sync-waits.ts";
+import { type PilotStatus, type ProxyStatus, proxyStatus } from "./status.ts";
+import { AdsFront } from "./streams/ads-front.ts";
+import { type Connection, hasSettled } from "./streams/connection.ts";
+
+/**
+ * Joins the parts: world → debounce → compiler → push queue → streams. Invariant: the compiler holds what the world said at push
+ * `#revisions.push`, except for objects in `#unusable`, of which it holds the former version.
+ */
+export class PilotServer implements Pilot {
+  readonly ads: AdsFront;
+  readonly debug: DebugView;
+  readonly #options: PilotOptions;
+  readonly #compiler: PilotCompiler;
+  readonly #logger: Logger;
+  readonly #metrics = new PilotMetrics();
+  readonly #world = new World();
+  readonly #settings: MeshSettings;
+  readonly #revisions = new Revisions();
+  readonly #unusable = new Map<ResourceKey | "meshConfig", string>();
+  readonly #debounce: Debounce;
+  readonly #queue: PushQueue<Connection>;
+  readonly #waits: SyncWaits;
+  readonly #firstSnapshotsMs: number;
+  readonly #becameReady = Promise.withResolvers<void>();
+  #stopped = false;
+
+  constructor(options: PilotOptions, compiler: PilotCompiler) {
+    const { debounce, limits, firstSnapshotsMs } = withDefaults(options);
+    const { clock } = options;
+    this.#options = options;
+    this.#compiler = compiler;
+    this.#firstSnapshotsMs = firstSnapshotsMs;
+    this.#logger = options.logger.child({ component: "pilot" });
+    this.#settings = new MeshSettings(options.meshConfig);
+    this.#debounce = new Debounce(clock, debounce, (since) => this.#takeOver(since));
+    this.#waits = new SyncWaits(clock, (revision) => this.#look(revision));
+    this.#queue = new PushQueue(clock, (connection) => connection.push());
+    this.ads = new AdsFront({
+      compiler,
+      clock,
+      logger: this.#logger,
+      metrics: this.#metrics,
+      limits,
+      notReady: () => this.#notReady(),
+      push: () => this.#revisions.push,
+      versionInfo: () => `${this.#revisions.config}/${this.#revisions.push}`,
+      onChange: () => this.#waits.poke(),
+    });
+    this.debug = new DebugView(this.#world, this.ads, compiler, options.domain);
+  }
+
+  get ready(): boolean {
+    return this.#revisions.push > 0;
+  }
+
+  get missing(): readonly string[] {
+    return this.#world.missing;
+  }
+
+  async start(): Promise<void> {
+    const { bus, registry, scope, clock } = this.#options;
+    scope.defer(() => this.#stop());
+    bus.state<AcceptedObject>(CONFIG_TOPIC).watch(scope, (delta) => {
+      this.#metrics.update("config");
+      this.#world.takeConfig(delta);
+      this.#changed();
+    });
+    void followRegistry(registry, { scope, clock, logger: this.#logger }, (delta) => {
+      this.#metrics.update("eds");
+      this.#world.takeRegistry(delta);
+      this.#changed();
+    });
+    const cancel = clock.after(this.#firstSnapshotsMs, () => this.#becameReady.resolve());
+    await this.#becameReady.promise;
+    cancel();
+    if (!this.ready) this.#logger.warn({ event: "pilot.not_ready", missing: this.missing });
+  }
+
+  status(): PilotStatus {
+    const proxies: ProxyStatus[] = [];
+    for (const connection of this.ads.proxies()) {
+      const status = proxyStatus(connection, this.#revisions.push);
+      if (status !== undefined) proxies.push(status);
+    }
+    proxies.sort((a, b) => (a.node < b.node ? -1 : 1));
+    return { revision: this.#revisions.config, ready: this.ready, proxies, warnings: this.#warnings() };
+  }
+
+  waitSynced(revision: number, timeoutMs: number): Promise<SyncOutcome> {
+    return this.#waits.wait(revision, timeoutMs);
+  }
+
+  metrics(): string {
+    let services = 0;
+    let virtualServices = 0;
+    for (const { kind } of this.#world.objects()) {
+      if (kind === "Service" || kind === "ServiceEntry") services++;
+      else if (kind === "VirtualService") virtualServices++;
+    }
+    return this.#metrics.exposition({ services, virtualServices });
+  }
+
+  #notReady(): string | undefined {
+    if (this.#stopped) return "the control plane is shutting down";
+    return this.ready ? undefined : `not ready: waiting for ${this.missing.join(" and ")}`;
+  }
+
+  #changed(): void {
+    if (this.#stopped || !this.#world.complete) return;
+    this.#debounce.poke();
+    // The first world need not wait for more: it is what was stored.
+    if (!this.ready) this.#debounce.flush();
+  }
+
+  #takeOver(sinceMs: number): void {
+    const { clock } = this.#options;
+    const began = clock.monotonic();
+    const change = this.#world.take();
+    const meshConfig = this.#settings.refresh(this.#world);
+    this.#apply(change, meshConfig);
+    this.#revisions.next(this.#world.configRevision ?? 0);
+    this.#metrics.triggered(began - sinceMs, clock.monotonic() - began);
+    const connections = [...this.ads.connections];
+    this.#logger.debug({
+      event: "push.started",
+      revision: this.#revisions.config,
+      push: this.#revisions.push,
+      upserted: change.upserted.length,
+      removed: change.removed.length,
+      proxies: connections.length,
+    });
+    for (const connection of connections) connection.changedSince ??= sinceMs;
+    this.#queue.add(connections);
+    this.#waits.poke();
+    this.#becameReady.resolve();
+  }
+
+  #apply(change: ReturnType<World["take"]>, meshConfig: MeshConfig | undefined): void {
+    const before = new Map(this.#unusable);
+    for (const key of change.removed) this.#unusable.delete(key);
+    for (const { kind, metadata } of change.upserted) {
+      this.#unusable.delete(`${kind}/${metadata.namespace}/${metadata.name}` as ResourceKey);
+    }
+    if (meshConfig !== undefined) this.#unusable.delete("meshConfig");
+    for (const [what, reason] of applyChange(this.#compiler, change, meshConfig)) {
+      this.#unusable.set(what, reason);
+      this.#metrics.internalError();
+      if (before.get(what) !== reason) this.#logger.error({ event: "compile.object_refused", object: what, reason });
+    }
+    for (const { path, message } of this.#settings.problems) {
+      this.#logger.warn({ event: "mesh_config.rejected", path, message });
+    }
+  }
+
+  #look(revision: number): SyncOutcome {
+    const push = this.#revisions.pushOf(revision);
+    const laggards: string[] = [];
+    for (const { proxy, status } of this.ads.proxies()) {
+      if (proxy === undefined) continue;
+      if (push === undefined || !hasSettled(status(), push)) laggards.push(`${proxy.node.pod}.${proxy.node.namespace}`);
+    }
+    return { synced: push !== undefined && laggards.length === 0, laggards: laggards.sort() };
+  }
+
+  #warnings(): readonly Diagnostic[] {
+    const own = [...this.#unusable].map(
+      ([object, reason]): Diagnostic => ({
+        level: "error",
+        code: "LTN3505",
+        message: `${object} could not be taken over: ${reason}`,
+        path: "",
+        origin: { file: object, line: 1, column: 1 },
+        hint: "its former version keeps serving",
+      }),
+    );
+    try {
+      return [...own, ...this.#settings.problems, ...this.#compiler.warnings()];
+    } catch (error) {
+      this.#logger.error({ event: "compile.warnings_failed", reason: messageOf(error) });
+      return [...own, ...this.#settings.problems];
+    }
+  }
+
+  #stop(): void {
+    this.#stopped = true;
+    this.#debounce.close();
+    this.#queue.close();
+    this.#waits.close();
+    this.ads.endAll(grpcStatus.unavailable, "the control plane is shutting down");
+    this.#becameReady.resolve();
+  }
+}

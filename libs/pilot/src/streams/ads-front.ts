@@ -1,0 +1,220 @@
+import { type Clock, type Logger, messageOf, ok } from "@lateen/kernel";
+import type { AdsServer, AdsSession, AdsTransport, Caller } from "@lateen/ports";
+import type { Node } from "@lateen/proto/envoy/config/core/v3/base";
+import {
+  createDeltaSession,
+  createSotwSession,
+  grpcStatus,
+  type NackRecord,
+  type ServerStream,
+  type ServerStreamOptions,
+  type StreamObserver,
+} from "@lateen/xds";
+import type { PilotCompiler } from "../compiler-face.ts";
+import type { PilotMetrics } from "../metrics.ts";
+import type { ConnectedLimits } from "../options.ts";
+import { admitNode } from "./admission.ts";
+import type { AdmittedProxy, Connection } from "./connection.ts";
+import { GuardedSource } from "./guarded-source.ts";
+
+export interface AdsFrontOptions {
+  readonly compiler: PilotCompiler;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly metrics: PilotMetrics;
+  readonly limits: ConnectedLimits;
+  /** Why nothing may be served yet; undefined when it may. */
+  readonly notReady: () => string | undefined;
+  /** Number of the push that the compiler's answers belong to. */
+  readonly push: () => number;
+  readonly versionInfo: () => string;
+  /** Some proxy's state changed. */
+  readonly onChange: () => void;
+}
+
+/** Serves ADS streams and knows which are open. Nothing that goes wrong on one stream reaches another or the process. */
+export class AdsFront implements AdsServer {
+  readonly #options: AdsFrontOptions;
+  readonly #open = new Set<Connection>();
+  #lastId = 0;
+
+  constructor(options: AdsFrontOptions) {
+    this.#options = options;
+  }
+
+  get connections(): ReadonlySet<Connection> {
+    return this.#open;
+  }
+
+  /** The newest stream of each proxy: an older one is a connection whose end was not noticed yet. */
+  proxies(): readonly Connection[] {
+    const newest = new Map<string, Connection>();
+    for (const connection of this.#open) {
+      if (connection.proxy !== undefined) newest.set(connection.proxy.node.id, connection);
+    }
+    return [...newest.values()];
+  }
+
+  openDelta: AdsServer["openDelta"] = (caller, transport) =>
+    this.#start("delta", caller, transport, createDeltaSession);
+
+  openSotw: AdsServer["openSotw"] = (caller, transport) => this.#start("sotw", caller, transport, createSotwSession);
+
+  /** Ends every stream. */
+  endAll(code: number, message: string): void {
+    for (const connection of [...this.#open]) connection.end(code, message);
+  }
+
+  #start<Request, Response>(
+    protocol: Connection["protocol"],
+    caller: Caller | undefined,
+    transport: AdsTransport<Response>,
+    create: (options: ServerStreamOptions<Response>) => ServerStream<Request>,
+  ): AdsSession<Request> {
+    const { limits, notReady } = this.#options;
+    const reason = notReady();
+    if (reason !== undefined) return refused(transport, grpcStatus.unavailable, reason);
+    if (this.#open.size >= limits.streams) {
+      return refused(transport, grpcStatus.resourceExhausted, `there are ${limits.streams} streams already`);
+    }
+    const close = (code: number, message: string) => {
+      this.#close(connection);
+      transport.close(code, message);
+    };
+    const stream = create({
+      transport: { send: (response) => transport.send(response), close },
+      admit: (node) => this.#admit(connection, node),
+      clock: this.#options.clock,
+      limits: limits.perStream,
+      identifier: "lateen-pilot",
+      observer: this.#observe(() => connection),
+    });
+    const connection: Connection = {
+      id: ++this.#lastId,
+      protocol,
+      caller,
+      connectedAt: this.#options.clock.now(),
+      proxy: undefined,
+      changedSince: undefined,
+      sentSince: false,
+      push: () => this.#guard(connection, () => stream.push()),
+      status: () => stream.status(),
+      end: close,
+    };
+    this.#open.add(connection);
+    return {
+      receive: (request) => this.#guard(connection, () => stream.receive(request)),
+      drained: () => this.#guard(connection, () => stream.drained()),
+      closed: () => {
+        stream.closed();
+        this.#close(connection);
+      },
+    };
+  }
+
+  #admit(connection: Connection, node: Node) {
+    const { clock, logger, metrics } = this.#options;
+    const admitted = admitNode(connection.caller, node);
+    if (!admitted.ok) {
+      logger.warn({ event: "proxy.refused", node: node.id.slice(0, 256), reason: admitted.error.message });
+      metrics.refused();
+      return admitted;
+    }
+    const proxy: AdmittedProxy = {
+      node: admitted.value,
+      version: versionOf(node),
+      source: new GuardedSource({
+        compiler: this.#options.compiler,
+        node: admitted.value,
+        revision: this.#options.push,
+        versionInfo: this.#options.versionInfo,
+        onFailure: (typeUrl, reason) => this.#compileFailure(admitted.value.id, typeUrl, reason),
+      }),
+    };
+    connection.proxy = proxy;
+    connection.changedSince = clock.monotonic();
+    metrics.connected(proxy.version, 1);
+    logger.info({
+      event: "proxy.connected",
+      node: proxy.node.id,
+      stream: connection.id,
+      protocol: connection.protocol,
+    });
+    return ok(proxy.source);
+  }
+
+  #close(connection: Connection): void {
+    if (!this.#open.delete(connection)) return;
+    const { proxy } = connection;
+    if (proxy !== undefined) {
+      this.#options.metrics.connected(proxy.version, -1);
+      this.#options.logger.info({ event: "proxy.disconnected", node: proxy.node.id, stream: connection.id });
+    }
+    this.#options.onChange();
+  }
+
+  #observe(connectionOf: () => Connection): StreamObserver {
+    const { clock, metrics, onChange } = this.#options;
+    return {
+      sent: (typeUrl) => {
+        metrics.pushed(typeUrl);
+        connectionOf().sentSince = true;
+      },
+      nacked: (record) => {
+        metrics.rejected(record.typeUrl);
+        this.#logNack(connectionOf(), record);
+        onChange();
+      },
+      settled: () => {
+        const connection = connectionOf();
+        if (connection.sentSince && connection.changedSince !== undefined) {
+          metrics.converged(clock.monotonic() - connection.changedSince);
+        }
+        connection.sentSince = false;
+        connection.changedSince = undefined;
+        onChange();
+      },
+    };
+  }
+
+  #logNack(connection: Connection, { typeUrl, nonce, names, reason }: NackRecord): void {
+    const node = connection.proxy?.node.id;
+    this.#options.logger.warn({ event: "push.refused", node, typeUrl, nonce, names: names.slice(0, 20), reason });
+  }
+
+  #compileFailure(node: string, typeUrl: string, reason: string | undefined): void {
+    const { logger, metrics } = this.#options;
+    if (reason === undefined) {
+      logger.info({ event: "compile.recovered", node, typeUrl });
+      return;
+    }
+    metrics.internalError();
+    logger.error({ event: "compile.failed", node, typeUrl, reason });
+  }
+
+  #guard(connection: Connection, step: () => void): void {
+    try {
+      step();
+    } catch (error) {
+      const reason = messageOf(error);
+      this.#options.metrics.internalError();
+      this.#options.logger.error({ event: "stream.failed", node: connection.proxy?.node.id, reason });
+      connection.end(grpcStatus.internal, "internal error; come again");
+    }
+  }
+}
+
+function refused<Request, Response>(
+  transport: AdsTransport<Response>,
+  code: number,
+  message: string,
+): AdsSession<Request> {
+  transport.close(code, message);
+  return { receive() {}, drained() {}, closed() {} };
+}
+
+/** `ISTIO_VERSION`, cut, because a client chooses it. */
+function versionOf(node: Node): string {
+  const version = node.metadata?.ISTIO_VERSION;
+  return typeof version === "string" && version !== "" ? version.slice(0, 64) : "unknown";
+}

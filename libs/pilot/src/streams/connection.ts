@@ -1,0 +1,41 @@
+import type { XdsNode } from "@lateen/compiler";
+import type { Caller } from "@lateen/ports";
+import { type StreamStatus, xdsTypes } from "@lateen/xds";
+import type { GuardedSource } from "./guarded-source.ts";
+
+/** Which proxy a stream serves; known after its first request. */
+export interface AdmittedProxy {
+  readonly node: XdsNode;
+  /** Version the proxy says it is, or `unknown`. */
+  readonly version: string;
+  readonly source: GuardedSource;
+}
+
+/** One open ADS stream. */
+export interface Connection {
+  /** Grows with every stream. */
+  readonly id: number;
+  readonly protocol: "delta" | "sotw";
+  readonly caller: Caller | undefined;
+  /** Milliseconds since the epoch. */
+  readonly connectedAt: number;
+  proxy: AdmittedProxy | undefined;
+  /** Monotonic time of the oldest change that this proxy has not acknowledged yet. */
+  changedSince: number | undefined;
+  /** Something was sent since then. */
+  sentSince: boolean;
+  /** Sends what changed. */
+  push(): void;
+  status(): StreamStatus;
+  /** Ends the stream. */
+  end(code: number, message: string): void;
+}
+
+/** Every proxy asks for these; one that has not yet is still starting. */
+const ESSENTIAL = [xdsTypes.cluster, xdsTypes.listener];
+
+/** Whether a proxy runs everything that push number `push` gave it. */
+export function hasSettled(status: StreamStatus, push: number): boolean {
+  if (!status.clean || status.settledRevision === undefined || status.settledRevision < push) return false;
+  return ESSENTIAL.every((typeUrl) => status.types[typeUrl]?.acked !== undefined);
+}
