@@ -17,7 +17,7 @@ import { Draft, type FinishedDraft, type GalleyState } from "./draft.ts";
 import { batchTooLarge, notStored } from "./errors.ts";
 import { type FileView, viewOf } from "./file-view.ts";
 import { Fingerprints } from "./fingerprint.ts";
-import { type ApplyResult, describeDiagnostic, type RemoveResult, sameLine } from "./results.ts";
+import { type ApplyResult, describeDiagnostic, type RemoveResult } from "./results.ts";
 
 export interface GalleyOptions {
   /** Watched configuration; left out when everything comes by command. */
@@ -289,11 +289,20 @@ class FileGalley implements Galley {
 
   /** Adds what only shows across objects, such as a route to a subset that no rule defines. */
   #withAnalysis(results: readonly ApplyResult[]): readonly ApplyResult[] {
-    const objects = [...this.#state.objects.values()].map((accepted) => accepted.object);
-    const found = analyze(objects);
+    const accepted = this.#state.objects;
+    const found = analyze(
+      [...accepted.values()].map(({ object }) => object),
+      { originOf: (object) => accepted.get(keyOf(object))?.origin ?? { file: "", line: 1, column: 1 } },
+    );
     if (found.length === 0) return results;
     return results.map((result) => {
-      const own = found.filter(({ origin }) => sameLine(origin, { ...result, column: 1 })).map(describeDiagnostic);
+      if (result.action === "rejected" || result.action === "ignored") return result;
+      const own = found
+        .filter(
+          ({ object, severity }) =>
+            object === `${result.kind}/${result.namespace}/${result.name}` && severity !== "info",
+        )
+        .map(describeDiagnostic);
       return own.length === 0 ? result : { ...result, warnings: [...result.warnings, ...own] };
     });
   }

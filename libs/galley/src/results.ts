@@ -1,4 +1,4 @@
-import { type Diagnostic, formatOrigin, type Origin } from "@lateen/mesh-model";
+import { type Diagnostic, formatOrigin } from "@lateen/mesh-model";
 
 /** What became of one document of an apply. `ignored`: a kind that is not part of a mesh; nothing was done. */
 export type ApplyAction = "created" | "configured" | "unchanged" | "ignored" | "rejected";
@@ -29,8 +29,4 @@ export function describeDiagnostic(diagnostic: Diagnostic): string {
   const { origin, path, message, hint } = diagnostic;
   const field = path === "" || message.includes(path) ? "" : `${path}: `;
   return `${formatOrigin(origin)}: ${field}${message}${hint === undefined ? "" : `. ${hint}`}`;
-}
-
-export function sameLine(a: Origin, b: Origin): boolean {
-  return a.file === b.file && a.line === b.line;
 }

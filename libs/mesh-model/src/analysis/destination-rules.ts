@@ -9,6 +9,7 @@ export function analyzeDestinationRules(world: AnalysisWorld, report: Report): v
     const { host, subsets } = rule.spec;
     const services = world.servicesOf(host, rule.metadata.namespace);
     if (services.length === 0) {
+      if (world.isBuiltInHost(host, rule.metadata.namespace)) continue;
       const message = `The host ${host} defined in the DestinationRule does not match any services in the mesh.`;
       report(rule, "IST0174", ["spec", "host"], message);
       continue;

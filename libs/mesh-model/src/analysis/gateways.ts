@@ -40,7 +40,9 @@ function bareHost(host: string): string {
 function checkServicePort(gateway: Gateway, index: number, server: Server, world: AnalysisWorld, report: Report): void {
   const selector = gateway.spec.selector ?? {};
   if (Object.keys(selector).length === 0) return;
-  const fronts = world.selected(selector, undefined).flatMap((workload) =>
+  // The gateways a local mesh brings along serve every port, whatever their Service lists.
+  const declared = world.selected(selector, undefined).filter((workload) => workload.source !== undefined);
+  const fronts = declared.flatMap((workload) =>
     world.all("Service").filter((service) => {
       const wanted = service.spec.selector ?? {};
       if (service.metadata.namespace !== workload.namespace || Object.keys(wanted).length === 0) return false;

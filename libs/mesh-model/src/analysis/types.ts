@@ -29,6 +29,8 @@ export interface AnalyzeOptions {
     readonly namespace: string;
     readonly labels: Readonly<Record<string, string>>;
   }[];
+  /** Hosts that exist without being declared. Default: the Services of those two gateways. */
+  readonly builtInHosts?: readonly string[];
 }
 
 /** How an analyzer reports: code, path within the object, text. */

@@ -58,6 +58,7 @@ function checkDestination(
   const { host, subset } = destination;
   const services = world.servicesOf(host, namespace);
   if (services.length === 0) {
+    if (world.isBuiltInHost(host, namespace)) return;
     report(
       object,
       "IST0101",
@@ -83,7 +84,7 @@ function checkDestination(
   const ports = [...new Set(services.flatMap((service) => service.ports.map((port) => port.number)))];
   const wanted = destination.port?.number;
   if (wanted === undefined) {
-    if (ports.length > 1 && !path.includes("mirror") && !portIsGiven(object, path)) {
+    if (ports.length > 1) {
       const message = `This VirtualService routes to a service "${host}" that exposes multiple ports [${ports.join(" ")}]. Specifying a port in the destination is required to disambiguate.`;
       report(object, "IST0112", [...path, "host"], message, `add port: {number: ${ports[0]}}`);
     }
@@ -96,15 +97,6 @@ function checkDestination(
       `${host} has port ${ports.join(", ")}`,
     );
   }
-}
-
-/** Inside the mesh a route without port keeps the port of the request; only where every match names one it is certain. */
-function portIsGiven(object: VirtualService, path: Path): boolean {
-  const [, kind, index] = path;
-  if (typeof index !== "number" || (kind !== "http" && kind !== "tls" && kind !== "tcp")) return false;
-  const rule: { readonly match?: readonly { readonly port?: number }[] } | undefined = object.spec[kind]?.[index];
-  const matches = rule?.match ?? [];
-  return matches.length > 0 && matches.every((match) => match.port !== undefined);
 }
 
 function hostHint(host: string, namespace: string, world: AnalysisWorld): string {
@@ -138,7 +130,7 @@ function servesSomeHost(object: VirtualService, gateway: Gateway): boolean {
       const allowed = namespace === "." ? gateway.metadata.namespace : namespace;
       return allowed === "*" || allowed === object.metadata.namespace ? [host.slice(slash + 1)] : [];
     });
-  return (object.spec.hosts ?? []).every((host) => served.some((pattern) => hostsIntersect(pattern, host)));
+  return (object.spec.hosts ?? []).some((host) => served.some((pattern) => hostsIntersect(pattern, host)));
 }
 
 /** The same match twice: the later one never decides anything. */

@@ -1,6 +1,6 @@
 import type { DestinationRule, Resource, VirtualService } from "../kinds/index.ts";
 import { labelsMatch } from "../services/endpoints.ts";
-import { DEFAULT_DOMAIN, hostMatches, shortHostToFqdn } from "../services/hosts.ts";
+import { DEFAULT_DOMAIN, hostMatches, kubernetesHost, shortHostToFqdn } from "../services/hosts.ts";
 import { serviceFromKubernetes } from "../services/kubernetes.ts";
 import { servicesFromServiceEntry } from "../services/service-entry.ts";
 import type { MeshService } from "../services/types.ts";
@@ -28,6 +28,7 @@ export class AnalysisWorld {
   readonly #wildcards: MeshService[] = [];
   readonly #workloads = new Map<string, WorkloadGroup[]>();
   readonly #rules = new Map<string, DestinationRule[]>();
+  readonly #builtInHosts: ReadonlySet<string>;
   readonly #wildcardRules: DestinationRule[] = [];
 
   constructor(objects: Iterable<Resource>, options: AnalyzeOptions) {
@@ -35,7 +36,15 @@ export class AnalysisWorld {
     this.rootNamespace = options.rootNamespace ?? "istio-system";
     const builtIn = options.builtInWorkloads ?? gatewaysOf(this.rootNamespace);
     for (const { namespace, labels } of builtIn) this.#addWorkload({ namespace, name: "", labels, source: undefined });
+    this.#builtInHosts = new Set(
+      options.builtInHosts ?? GATEWAYS.map((name) => kubernetesHost(`istio-${name}`, this.rootNamespace, this.domain)),
+    );
     for (const object of objects) this.#add(object);
+  }
+
+  /** Whether a host exists although no object declares it. */
+  isBuiltInHost(host: string, namespace: string): boolean {
+    return this.#builtInHosts.has(shortHostToFqdn(host, namespace, this.domain));
   }
 
   all<K extends Resource["kind"]>(kind: K): readonly Resource<K>[] {
@@ -113,8 +122,10 @@ export class AnalysisWorld {
   }
 }
 
+const GATEWAYS = ["ingressgateway", "egressgateway"] as const;
+
 function gatewaysOf(namespace: string) {
-  return (["ingressgateway", "egressgateway"] as const).map((istio) => ({
+  return GATEWAYS.map((istio) => ({
     namespace,
     labels: { istio, app: `istio-${istio}` },
   }));
