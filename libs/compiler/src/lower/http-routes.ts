@@ -12,10 +12,11 @@ import {
   RouteAction_RequestMirrorPolicy,
   type RouteMatch,
 } from "@lateen/proto/envoy/config/route/v3/route_components";
+import { PreviousHostsPredicate } from "@lateen/proto/envoy/extensions/retry/host/previous_hosts/v3/previous_hosts";
 import { HTTPFault } from "@lateen/proto/envoy/extensions/filters/http/fault/v3/fault";
 import { absoluteGateway, type BoundVirtualService } from "../world/rules.ts";
 import { configPath, outboundCluster } from "./names.ts";
-import { emptyAny, fractionalPercent, headerOption } from "./proto.ts";
+import { fractionalPercent, headerOption } from "./proto.ts";
 import { clientMatches, type HttpRule, matchesEverything, type RuleContext, routeMatch } from "./route-match.ts";
 import { milliseconds } from "./traffic-policy.ts";
 
@@ -220,7 +221,7 @@ export function retryPolicy(rule: HttpRule["retries"], mesh: RouteContext["retry
               name: PREVIOUS_HOSTS,
               configType: {
                 $case: "typedConfig",
-                value: emptyAny("envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"),
+                value: packAny(PreviousHostsPredicate, PreviousHostsPredicate.fromPartial({})),
               },
             },
           ],

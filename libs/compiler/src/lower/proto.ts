@@ -1,7 +1,6 @@
 import { durationFromMs, packAny, type PackedAny } from "@lateen/proto";
 import { Address } from "@lateen/proto/envoy/config/core/v3/address";
 import { ApiVersion, ConfigSource } from "@lateen/proto/envoy/config/core/v3/config_source";
-import type { Any } from "@lateen/proto/google/protobuf/any";
 import { FractionalPercent, FractionalPercent_DenominatorType } from "@lateen/proto/envoy/type/v3/percent";
 import { HeaderValueOption, HeaderValueOption_HeaderAppendAction } from "@lateen/proto/envoy/config/core/v3/base";
 import { StringMatcher } from "@lateen/proto/envoy/type/matcher/v3/string";
@@ -24,11 +23,6 @@ export function socketAddress(address: string, port: number): Address {
       value: { address, portSpecifier: { $case: "portValue", value: port } },
     },
   });
-}
-
-/** A message with no fields whose definition is not part of the generated code. */
-export function emptyAny(type: string): Any {
-  return { typeUrl: `type.googleapis.com/${type}`, value: Buffer.alloc(0) };
 }
 
 /** A percentage in [0,100] at the resolution of one in a million. */

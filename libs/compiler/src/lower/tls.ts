@@ -1,5 +1,6 @@
 import { packAny } from "@lateen/proto";
 import type { TransportSocket } from "@lateen/proto/envoy/config/core/v3/base";
+import { RawBuffer } from "@lateen/proto/envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer";
 import {
   CertificateValidationContext,
   SubjectAltNameMatcher_SanType,
@@ -12,7 +13,7 @@ import {
   UpstreamTlsContext,
 } from "@lateen/proto/envoy/extensions/transport_sockets/tls/v3/tls";
 import type { StringMatcher } from "@lateen/proto/envoy/type/matcher/v3/string";
-import { adsSource, emptyAny, startingWith } from "./proto.ts";
+import { adsSource, startingWith } from "./proto.ts";
 
 /** SDS names under which every agent offers its workload's key and certificate, and the mesh's roots. */
 export const WORKLOAD_SECRET = "default";
@@ -53,7 +54,7 @@ export function secretRef(name: string): SdsSecretConfig {
 export function rawSocket(): TransportSocket {
   return {
     name: "envoy.transport_sockets.raw_buffer",
-    configType: { $case: "typedConfig", value: emptyAny("envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer") },
+    configType: { $case: "typedConfig", value: packAny(RawBuffer, RawBuffer.fromPartial({})) },
   };
 }
 
