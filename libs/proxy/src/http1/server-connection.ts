@@ -124,6 +124,8 @@ export class ServerConnection implements ConnectionHandler, BodySink {
           at = end;
           break;
         case "closing":
+          // After release() the rest belongs to whoever took the connection over.
+          if (this.connection.handler !== this) this.connection.handler.onBytes(bytes, at, end);
           at = end;
       }
     }

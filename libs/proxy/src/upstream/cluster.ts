@@ -13,8 +13,15 @@ export interface UpstreamContext {
   readonly heads: HeadPool;
   readonly tls: TlsContexts;
   readonly random: () => number;
-  /** Where an original destination is really dialled: the application behind `pod:containerPort`, else itself. */
-  mapDestination(address: string, port: number): { readonly host: string; readonly port: number } | undefined;
+  /**
+   * Where an original destination is really dialled: inbound, the application behind `pod:containerPort`; else itself. Undefined
+   * when nothing may be dialled there, such as this proxy's own listeners.
+   */
+  mapDestination(
+    address: string,
+    port: number,
+    direction: ClusterSpec["direction"],
+  ): { readonly host: string; readonly port: number } | undefined;
   resolve(host: string): Promise<readonly string[]>;
   counters(cluster: string): ClusterCounters;
 }
@@ -120,7 +127,7 @@ export class Cluster {
     const key = `${address}|${port}`;
     const known = this.#endpoints.get(key);
     if (known !== undefined) return known;
-    const mapped = this.context.mapDestination(address, port);
+    const mapped = this.context.mapDestination(address, port, this.spec.direction);
     if (mapped === undefined) return undefined;
     if (this.#endpoints.size >= MAX_ORIGINAL_DESTINATIONS) {
       const oldest = this.#endpoints.keys().next().value;

@@ -10,6 +10,8 @@ export class Endpoint {
   readonly text: string;
   readonly transport: UpstreamTransportSpec;
   readonly pool: EndpointPool;
+  /** Where connections are really made to. */
+  readonly dialAddress: { readonly host: string; readonly port: number };
   /** Requests under way, for least-request. */
   active = 0;
   ejected = false;
@@ -25,6 +27,7 @@ export class Endpoint {
     this.spec = spec;
     this.cluster = cluster;
     this.text = spec.address.includes(":") ? `[${spec.address}]:${spec.port}` : `${spec.address}:${spec.port}`;
+    this.dialAddress = dialAddress;
     this.transport = transportFor(cluster, spec);
     this.pool = new EndpointPool(this, dialAddress);
   }
