@@ -1,3 +1,7 @@
+export type { AgentPorts } from "./agent/faces.ts";
+export { proxyAgentConfig, proxyFlags } from "./agent/flags.ts";
+export type { AgentConfig, AgentDependencies, LogLevel, ProxyFacts } from "./agent/options.ts";
+export { type Agent, runAgent } from "./agent/run-agent.ts";
 export type * from "./chain/spi.ts";
 export {
   cidr,
@@ -6,9 +10,9 @@ export {
   join,
   onlyFields,
   queryMatch,
+  Refusal,
   re2Pattern,
   refuse,
-  Refusal,
   runtimeFraction,
   stringMatch,
 } from "./config/decode/index.ts";

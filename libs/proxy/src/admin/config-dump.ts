@@ -31,7 +31,14 @@ const REDACTED = Buffer.from("[redacted]").toString("base64");
  * @param resource only this part, by the field name Envoy's `?resource=` uses (`dynamic_listeners` …).
  */
 export function configDump(source: ConfigDumpSource, options: { resource: string | null; eds: boolean }): unknown {
-  const sections = [bootstrap(source), clusters(source), ...(options.eds ? [endpoints(source)] : []), listeners(source), routes(source), secrets(source)];
+  const sections = [
+    bootstrap(source),
+    clusters(source),
+    ...(options.eds ? [endpoints(source)] : []),
+    listeners(source),
+    routes(source),
+    secrets(source),
+  ];
   if (options.resource === null) return { configs: sections };
   const field = camel(options.resource);
   const entries = sections.flatMap((section) => {
@@ -173,7 +180,10 @@ export function redact(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(redact);
   if (typeof value !== "object" || value === null) return value;
   return Object.fromEntries(
-    Object.entries(value).map(([key, inner]) => [key, SECRET_FIELDS.has(key) ? { inlineBytes: REDACTED } : redact(inner)]),
+    Object.entries(value).map(([key, inner]) => [
+      key,
+      SECRET_FIELDS.has(key) ? { inlineBytes: REDACTED } : redact(inner),
+    ]),
   );
 }
 

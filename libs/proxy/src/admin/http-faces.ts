@@ -9,8 +9,8 @@ export interface Face {
   /** 0 picks a free one. */
   readonly port: number;
   readonly pages: Pages;
-  /** Refuse to listen anywhere but on loopback. */
-  readonly loopbackOnly: boolean;
+  /** Refuse to listen anywhere but on loopback, and to answer web pages; see `ServeOptions`. */
+  readonly guarded: boolean;
 }
 
 /** Connections one face holds at most; these are scrapers and probes. */
@@ -18,8 +18,11 @@ const MAX_CONNECTIONS = 64;
 
 /** Opens one HTTP face for the life of the scope. @returns the port. */
 export function openFace(scope: Scope, face: Face, logger: Logger): Promise<number> {
-  if (face.loopbackOnly && !isLoopback(face.address)) return Promise.reject(adminNotLoopback(face.address));
-  const server = createServer({ requestTimeout: 10_000, headersTimeout: 5000, keepAliveTimeout: 5000 }, serve(face.pages));
+  if (face.guarded && !isLoopback(face.address)) return Promise.reject(adminNotLoopback(face.address));
+  const server = createServer(
+    { requestTimeout: 10_000, headersTimeout: 5000, keepAliveTimeout: 5000 },
+    serve(face.pages, face),
+  );
   server.maxConnections = MAX_CONNECTIONS;
   scope.defer(
     () =>

@@ -8,7 +8,9 @@ export function withProtoDurations(value: unknown): unknown {
   const entries = Object.entries(value);
   const isDuration =
     entries.length > 0 &&
-    entries.every(([key, inner]) => (key === "seconds" ? /^-?\d+$/.test(String(inner)) : key === "nanos" && typeof inner === "number"));
+    entries.every(([key, inner]) =>
+      key === "seconds" ? /^-?\d+$/.test(String(inner)) : key === "nanos" && typeof inner === "number",
+    );
   if (!isDuration) return Object.fromEntries(entries.map(([key, inner]) => [key, withProtoDurations(inner)]));
   const { seconds = "0", nanos = 0 } = value as { seconds?: string; nanos?: number };
   const fraction = nanos === 0 ? "" : `.${String(nanos).padStart(9, "0").replace(/0+$/, "")}`;

@@ -45,7 +45,11 @@ function clusterReports(report: unknown): readonly ClusterReport[] {
   if (!Array.isArray(list)) return [];
   return list.filter(
     (entry: unknown): entry is ClusterReport =>
-      typeof entry === "object" && entry !== null && "name" in entry && "endpoints" in entry && Array.isArray(entry.endpoints),
+      typeof entry === "object" &&
+      entry !== null &&
+      "name" in entry &&
+      "endpoints" in entry &&
+      Array.isArray(entry.endpoints),
   );
 }
 
@@ -67,7 +71,8 @@ export function clustersText(rows: readonly ClusterRow[], reports: readonly unkn
       for (const endpoint of locality.endpoints) {
         const host = `${endpoint.address}:${endpoint.port}`;
         const known = facts.get(`${name} ${host}`);
-        for (const [counter, value] of Object.entries(known?.counters ?? {})) lines.push(`${name}::${host}::${counter}::${value}`);
+        for (const [counter, value] of Object.entries(known?.counters ?? {}))
+          lines.push(`${name}::${host}::${counter}::${value}`);
         lines.push(
           `${name}::${host}::hostname::`,
           `${name}::${host}::health_flags::${healthFlags(endpoint.healthy, known?.ejected ?? false)}`,

@@ -1,7 +1,12 @@
 import type { Clock, Scope } from "@lateen/kernel";
 import { durationFromMs } from "@lateen/proto";
 import type { Node } from "@lateen/proto/envoy/config/core/v3/base";
-import type { AccessLogCommon, HTTPAccessLogEntry, ResponseFlags, TCPAccessLogEntry } from "@lateen/proto/envoy/data/accesslog/v3/accesslog";
+import type {
+  AccessLogCommon,
+  HTTPAccessLogEntry,
+  ResponseFlags,
+  TCPAccessLogEntry,
+} from "@lateen/proto/envoy/data/accesslog/v3/accesslog";
 import type { StreamAccessLogsMessage } from "@lateen/proto/envoy/service/accesslog/v3/als";
 import type { DeepPartial } from "@lateen/proto/typeRegistry";
 import type { WorkloadFacts } from "../config/plan.ts";

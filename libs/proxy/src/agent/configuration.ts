@@ -6,6 +6,7 @@ import { Cluster } from "@lateen/proto/envoy/config/cluster/v3/cluster";
 import { ClusterLoadAssignment } from "@lateen/proto/envoy/config/endpoint/v3/endpoint";
 import { Listener } from "@lateen/proto/envoy/config/listener/v3/listener";
 import { RouteConfiguration } from "@lateen/proto/envoy/config/route/v3/route";
+import { Secret } from "@lateen/proto/envoy/extensions/transport_sockets/tls/v3/secret";
 import type { Any } from "@lateen/proto/google/protobuf/any";
 import { NameTable } from "@lateen/proto/istio/networking/nds/v1/nds";
 import type { HttpFilterFactory, NetworkFilterFactory } from "../chain/spi.ts";
@@ -18,6 +19,7 @@ import {
   localities,
   nameTable,
   routeTable,
+  secretSpec,
 } from "../config/decode/index.ts";
 import type { PlanState } from "../config/plan-state.ts";
 import type { KeptResource, KeptResources } from "./last-good.ts";
@@ -29,6 +31,8 @@ export const types = {
   listener: typeUrl(Listener),
   route: typeUrl(RouteConfiguration),
   nameTable: typeUrl(NameTable),
+  /** Secrets of the control plane's store, for gateways. */
+  secret: typeUrl(Secret),
 } as const;
 
 /** A resource that could not be taken over, and why. */
@@ -94,6 +98,11 @@ export class Configuration {
     return this.#updatedAt.get(`${type} ${name}`) ?? 0;
   }
 
+  /** A secret of a static configuration. */
+  addSecret(secret: Secret): void {
+    this.#options.state.setSecret(secretSpec(secret, decodeRun(this.#context)));
+  }
+
   /** Decodes and stages; the caller advances the plan state. */
   update(
     type: string,
@@ -150,6 +159,9 @@ export class Configuration {
       case types.nameTable:
         state.setNames(nameTable(this.#message(any, NameTable), this.#options.namespace));
         break;
+      case types.secret:
+        state.setSecret({ ...secretSpec(this.#message(any, Secret), run), name });
+        break;
       default:
         throw new Error(`type ${type} was not asked for`);
     }
@@ -174,17 +186,26 @@ export class Configuration {
     this.#updatedAt.delete(`${type} ${name}`);
     switch (type) {
       case types.cluster:
-        return state.setCluster(name, undefined);
+        state.setCluster(name, undefined);
+        break;
       case types.endpoint:
         // The server has none: a cluster that waits for them serves without (UH) instead of waiting on.
         state.giveUpWarming([`cluster ${name}`]);
-        return state.setEndpoints(name, undefined);
+        state.setEndpoints(name, undefined);
+        break;
       case types.listener:
-        return state.setListener(name, undefined);
+        state.setListener(name, undefined);
+        break;
       case types.route:
-        return state.setRoutes(name, undefined);
+        state.setRoutes(name, undefined);
+        break;
       case types.nameTable:
-        return state.setNames({});
+        state.setNames({});
+        break;
+      case types.secret:
+        // Nothing to wait for any more: what names it goes into force and cannot complete a handshake.
+        state.giveUpWarming(state.listenersWaitingFor(name));
+        break;
     }
   }
 }

@@ -1,6 +1,6 @@
 import type { Clock, Logger, Scope } from "@lateen/kernel";
-import type { PlanState } from "../config/plan-state.ts";
 import type { SecretSpec } from "../config/plan.ts";
+import type { PlanState } from "../config/plan-state.ts";
 import type { ApplyFailure } from "../worker/protocol.ts";
 import { type Configuration, types } from "./configuration.ts";
 import type { KeptResource, KeptResources, LastGood } from "./last-good.ts";
@@ -13,6 +13,14 @@ export interface ResourceUpdate {
   readonly removed: readonly string[];
 }
 
+/** Names that clusters and listeners refer to and that come on request. */
+export interface WantedNames {
+  readonly endpoints: ReadonlySet<string>;
+  readonly routes: ReadonlySet<string>;
+  /** Only secrets of the control plane's store; the agent provides the others itself. */
+  readonly secrets: ReadonlySet<string>;
+}
+
 export interface ControllerOptions {
   readonly state: PlanState;
   readonly configuration: Configuration;
@@ -21,13 +29,18 @@ export interface ControllerOptions {
   readonly clock: Clock;
   readonly scope: Scope;
   readonly logger: Logger;
-  /** Told after every change which EDS and RDS names are wanted now. */
-  readonly onWanted: (endpoints: ReadonlySet<string>, routes: ReadonlySet<string>) => void;
+  /** Told after every change which names are wanted now. */
+  readonly onWanted: (names: WantedNames) => void;
   /** Ends waiting of clusters for endpoints and of listeners for routes and secrets. Envoy's initial_fetch_timeout: 15 s. */
   readonly warmingTimeoutMs?: number;
 }
 
-const TYPE_OF_RESOURCE = { cluster: types.cluster, listener: types.listener, route: types.route } as const;
+const TYPE_OF_RESOURCE = {
+  cluster: types.cluster,
+  listener: types.listener,
+  route: types.route,
+  secret: types.secret,
+} as const;
 
 /**
  * Brings changes into force, one after the other: stage, step the plan, post to the workers, wait until each has applied it.
@@ -38,17 +51,23 @@ export class Controller {
   readonly #applied = new Set<string>();
   #queue: Promise<unknown> = Promise.resolve();
   #warmingTimer: (() => void) | undefined;
+  #configured = false;
 
   constructor(options: ControllerOptions) {
     this.#options = options;
     options.scope.defer(() => this.#warmingTimer?.());
   }
 
-  /** First clusters and listeners are in force and nothing of them waits any more. */
+  /** First clusters and listeners are in force and nothing of them waited any more. Stays true. */
   get configured(): boolean {
-    return (
-      this.#applied.has(types.cluster) && this.#applied.has(types.listener) && this.#options.state.warming().length === 0
-    );
+    this.#configured ||= this.waitingFor.length === 0;
+    return this.#configured;
+  }
+
+  /** What keeps it from being configured. */
+  get waitingFor(): readonly string[] {
+    const missing = [types.cluster, types.listener].filter((type) => !this.#applied.has(type));
+    return [...missing.map((type) => type.slice(type.lastIndexOf(".") + 1)), ...this.#options.state.warming()];
   }
 
   /** Takes over one update; resolves with the resources that could not be put in force. */
@@ -59,7 +78,7 @@ export class Controller {
       const failed = await this.#step();
       this.#applied.add(typeUrl);
       lastGood?.save(() => configuration.kept);
-      const own = failed.filter(({ resource }) => resource !== "secret" && TYPE_OF_RESOURCE[resource] === typeUrl);
+      const own = failed.filter(({ resource }) => TYPE_OF_RESOURCE[resource] === typeUrl);
       return [...refused, ...own.map(({ name, reason }) => ({ name, reason }))];
     });
   }
@@ -77,6 +96,7 @@ export class Controller {
       for (const [typeUrl, resources] of this.#options.configuration.kept) {
         if (resources.size > 0) this.#applied.add(typeUrl);
       }
+      this.#options.lastGood?.save(() => this.#options.configuration.kept);
     });
   }
 
@@ -103,16 +123,22 @@ export class Controller {
     const failures = distinct(await pool.apply(delta));
     for (const { resource, name, reason } of failures) {
       state.reject(resource, name);
-      if (resource === "secret") logger.error({ event: "plan.secret_refused", name, reason });
-      else configuration.rejected(TYPE_OF_RESOURCE[resource], name, reason);
+      logger.error({ event: "plan.refused", resource, name, reason });
+      configuration.rejected(TYPE_OF_RESOURCE[resource], name, reason);
     }
     logger.debug({ event: "plan.applied", generation: delta.generation, failures: failures.length });
     return failures;
   }
 
+  /** Names that what is staged or in force refers to. */
+  wantedNames(): WantedNames {
+    const { state } = this.#options;
+    const secrets = new Set([...state.secretNames()].filter(isStoreSecret));
+    return { endpoints: state.endpointNames(), routes: state.routeNames(), secrets };
+  }
+
   #wanted(): void {
-    const { state, onWanted } = this.#options;
-    onWanted(state.endpointNames(), state.routeNames());
+    this.#options.onWanted(this.wantedNames());
   }
 
   #watchWarming(): void {
@@ -128,6 +154,11 @@ export class Controller {
       void this.#serial(() => this.#step());
     });
   }
+}
+
+/** `kubernetes://NAME`: what Istio calls a Gateway's `credentialName`. */
+function isStoreSecret(name: string): boolean {
+  return name.startsWith("kubernetes://");
 }
 
 /** Several workers report the same failure. */

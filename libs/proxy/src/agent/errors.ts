@@ -42,3 +42,13 @@ export function badCertificate(reason: string): LateenError {
     retryable: true,
   });
 }
+
+/** LTN5005: an option needs the run directory and there is none. */
+export function missingRunDirectory(flag: string): LateenError {
+  return new LateenError({
+    code: "LTN5005",
+    fault: "user",
+    message: `${flag} needs a run directory with token and root certificate`,
+    hint: "give one with --run-dir",
+  });
+}

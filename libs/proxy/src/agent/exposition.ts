@@ -18,12 +18,13 @@ export function expositionText(series: readonly SummedSeries[], agent: readonly 
     if (name !== last) lines.push(`# TYPE ${name} ${definition.kind}`);
     last = name;
     if (definition.kind === "histogram") histogram(lines, definition, values);
-    else lines.push(`${name}${labelText(definition.labels)} ${numberText(values[0] ?? 0)}`);
+    else lines.push(`${name}${formatLabels(definition.labels)} ${numberText(values[0] ?? 0)}`);
   }
   for (const sample of agent) {
-    if (sample.name !== last) lines.push(`# HELP ${sample.name} ${sample.help}`, `# TYPE ${sample.name} ${sample.kind}`);
+    if (sample.name !== last)
+      lines.push(`# HELP ${sample.name} ${sample.help}`, `# TYPE ${sample.name} ${sample.kind}`);
     last = sample.name;
-    lines.push(`${sample.name}${labelText(sample.labels ?? {})} ${numberText(sample.value)}`);
+    lines.push(`${sample.name}${formatLabels(sample.labels ?? {})} ${numberText(sample.value)}`);
   }
   return `${lines.join("\n")}\n`;
 }
@@ -35,23 +36,22 @@ function histogram(lines: string[], definition: SummedSeries["definition"], valu
   for (const [index, bound] of [...bounds, Number.POSITIVE_INFINITY].entries()) {
     total += values[index] ?? 0;
     const le = bound === Number.POSITIVE_INFINITY ? "+Inf" : String(bound);
-    lines.push(`${definition.name}_bucket${labelText({ ...definition.labels, le })} ${numberText(total)}`);
+    lines.push(`${definition.name}_bucket${formatLabels({ ...definition.labels, le })} ${numberText(total)}`);
   }
-  const labels = labelText(definition.labels);
+  const labels = formatLabels(definition.labels);
   lines.push(`${definition.name}_sum${labels} ${numberText(values[bounds.length + 1] ?? 0)}`);
   lines.push(`${definition.name}_count${labels} ${numberText(total)}`);
 }
 
-function labelText(labels: Readonly<Record<string, string>>): string {
+/** `{a="1",b="2"}`, or nothing without labels. */
+export function formatLabels(labels: Readonly<Record<string, string>>): string {
   const entries = Object.entries(labels);
   if (entries.length === 0) return "";
   return `{${entries.map(([name, value]) => `${name}="${escapeLabel(value)}"`).join(",")}}`;
 }
 
 function escapeLabel(value: string): string {
-  return /[\\"\n]/.test(value)
-    ? value.replaceAll("\\", "\\\\").replaceAll('"', '\\"').replaceAll("\n", "\\n")
-    : value;
+  return /[\\"\n]/.test(value) ? value.replaceAll("\\", "\\\\").replaceAll('"', '\\"').replaceAll("\n", "\\n") : value;
 }
 
 function numberText(value: number): string {

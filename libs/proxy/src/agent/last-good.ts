@@ -2,6 +2,8 @@ import { createHash } from "node:crypto";
 import { mkdir, open, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { type Clock, type Logger, messageOf } from "@lateen/kernel";
+import { typeUrl as typeUrlOf } from "@lateen/proto";
+import { Secret } from "@lateen/proto/envoy/extensions/transport_sockets/tls/v3/secret";
 import { DeltaDiscoveryResponse } from "@lateen/proto/envoy/service/discovery/v3/discovery";
 import type { Any } from "@lateen/proto/google/protobuf/any";
 
@@ -17,12 +19,14 @@ export type KeptResources = ReadonlyMap<string, ReadonlyMap<string, KeptResource
 const MAGIC = Buffer.from("LTNLG001", "latin1");
 const DIGEST_BYTES = 32;
 const FILE = "config.pb";
+const SECRET_TYPE = typeUrlOf(Secret);
 /** Quiet time after a change before it is written, so that a burst of updates is one write. */
 const DEBOUNCE_MS = 500;
 
 /**
  * The configuration that was last in force, on disk: what a proxy starts from while no control plane answers. One file, replaced
- * atomically, guarded by a digest: all types belong together or the file is not used. Secrets never get here.
+ * atomically, guarded by a digest: all types belong together or the file is not used. Secrets never get here, nor does what has no
+ * version: that comes from a file and is read again.
  * Layout: magic, SHA-256 of the rest, then per type a 32-bit length and a DeltaDiscoveryResponse.
  */
 export class LastGood {
@@ -102,9 +106,10 @@ function encodeFile(kept: KeptResources): readonly Uint8Array[] {
     body.push(bytes);
   };
   for (const [typeUrl, resources] of kept) {
+    if (typeUrl === SECRET_TYPE) continue;
     const message = DeltaDiscoveryResponse.fromPartial({ typeUrl });
     for (const { name, version, any } of resources.values()) {
-      message.resources.push({ name, version, resource: any, aliases: [], ttl: undefined });
+      if (version !== "") message.resources.push({ name, version, resource: any, aliases: [], ttl: undefined });
     }
     const encoded = DeltaDiscoveryResponse.encode(message).finish();
     const length = Buffer.alloc(4);

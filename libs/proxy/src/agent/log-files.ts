@@ -1,5 +1,5 @@
 import { close, open, write } from "node:fs";
-import { messageOf, type Logger } from "@lateen/kernel";
+import { type Logger, messageOf } from "@lateen/kernel";
 
 /** Bytes that may wait for one file; what comes beyond is dropped and counted. */
 const MAX_WAITING_BYTES = 4 * 1024 * 1024;

@@ -60,7 +60,9 @@ export function selfFacts(facts: ProxyFacts): WorkloadFacts & { principal: strin
     app,
     version: facts.labels.version ?? "",
     canonicalService:
-      facts.labels["service.istio.io/canonical-name"] ?? facts.labels["app.kubernetes.io/name"] ?? (app || facts.workloadName),
+      facts.labels["service.istio.io/canonical-name"] ??
+      facts.labels["app.kubernetes.io/name"] ??
+      (app || facts.workloadName),
     canonicalRevision:
       facts.labels["service.istio.io/canonical-revision"] ??
       facts.labels["app.kubernetes.io/version"] ??

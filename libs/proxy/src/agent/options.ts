@@ -3,6 +3,9 @@ import type { ChannelOptions, ConnectAds, SignCsr } from "@lateen/ports";
 import type { StreamAccessLogsMessage } from "@lateen/proto/envoy/service/accesslog/v3/als";
 import type { HttpFilterFactory, NetworkFilterFactory } from "../chain/spi.ts";
 
+/** How much the proxy's own log says. */
+export type LogLevel = "debug" | "info" | "warn" | "error" | "silent";
+
 /** Who this proxy is. Comes from the environment that an injector (or the local supervisor) sets. */
 export interface ProxyFacts {
   readonly role: "sidecar" | "router";
@@ -39,21 +42,26 @@ export interface AgentConfig {
   readonly captureFile: string | undefined;
   /** Envoy bootstrap, YAML or JSON. */
   readonly envoyConfigFile: string | undefined;
-  /** Must be loopback. */
-  readonly adminAddress: string;
+  /** Must be loopback. Undefined: as the bootstrap says, else 127.0.0.1. */
+  readonly adminAddress: string | undefined;
+  /** Where status, health and statistics are served. Undefined: where the admin interface is. */
+  readonly statusAddress: string | undefined;
+  /** Undefined: as the bootstrap says, else not opened. */
   readonly adminPort: number | undefined;
   readonly statusPort: number | undefined;
   readonly healthPort: number | undefined;
   readonly statsPort: number | undefined;
   /** Number of data-path threads. */
   readonly concurrency: number;
+  /** Downstream connections one thread holds at most. */
+  readonly maxConnections: number;
   /** Validity asked of the CA. */
   readonly certTtlMs: number;
   /** How long a drain waits for requests in flight. Default of Istio's terminationDrainDuration: 5 s. */
   readonly drainTimeMs: number;
   /** Version told to the control plane and by /server_info. */
   readonly version: string;
-  readonly logLevel: string;
+  readonly logLevel: LogLevel;
 }
 
 /** What the agent cannot bring itself: time, chance, the network towards the control plane, the filters. */
@@ -68,10 +76,9 @@ export interface AgentDependencies {
   readonly connectAds: ConnectAds;
   readonly signCsr: SignCsr;
   /** Keeps an access-log stream open; `send` says false when the message was not taken. */
-  readonly connectAls: (
-    scope: Scope,
-    channel: ChannelOptions,
-  ) => { send(message: StreamAccessLogsMessage): boolean };
+  readonly connectAls: (scope: Scope, channel: ChannelOptions) => { send(message: StreamAccessLogsMessage): boolean };
   /** Changes the level of the program's logger; undefined when it cannot be changed. */
-  readonly setLogLevel?: (level: string) => void;
+  readonly setLogLevel?: (level: LogLevel) => void;
+  /** Ends the program as SIGTERM does. */
+  readonly quit: () => void;
 }

@@ -60,7 +60,10 @@ export class WorkerPool {
   readonly #options: WorkerPoolOptions;
   readonly #members = new Map<number, Member>();
   readonly #pending = new Map<number, Pending>();
-  readonly #reports = new Map<number, { reports: unknown[]; left: number; done: (reports: readonly unknown[]) => void }>();
+  readonly #reports = new Map<
+    number,
+    { reports: unknown[]; left: number; done: (reports: readonly unknown[]) => void }
+  >();
   readonly #drained = new Set<number>();
   #onDrained: (() => void) | undefined;
   #reportId = 0;

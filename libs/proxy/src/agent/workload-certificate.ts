@@ -2,6 +2,7 @@ import { createPrivateKey, X509Certificate } from "node:crypto";
 import { chmod, readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type Clock, type Logger, messageOf, type Random, type Scope } from "@lateen/kernel";
+import { certificateFacts, verifyChain } from "@lateen/pki";
 import type { SecretSpec } from "../config/plan.ts";
 import { badCertificate } from "./errors.ts";
 
@@ -12,6 +13,8 @@ export interface WorkloadIdentity {
   readonly rootsPem: string;
   readonly notBefore: number;
   readonly notAfter: number;
+  /** When it was obtained, or our best guess. CAs backdate `notBefore`, so the life that counts starts here. */
+  readonly obtainedAt: number;
   readonly serial: string;
 }
 
@@ -39,6 +42,8 @@ export const TRUST_SECRET = "ROOTCA";
 const GRACE_RATIO = 0.5;
 /** … give or take this much, so that a fleet does not ask at once: SECRET_GRACE_PERIOD_RATIO_JITTER. */
 const GRACE_JITTER = 0.01;
+/** However short a certificate lives, the CA is not asked more often than this. */
+const RENEW_MIN_MS = 1000;
 const RETRY_MIN_MS = 500;
 const RETRY_MAX_MS = 60_000;
 /** How often the projected root certificate is looked at. */
@@ -56,6 +61,10 @@ export class WorkloadCertificate {
   #issuedRoots = "";
   #failures = 0;
   #rotations = 0;
+  #lastFailure = "";
+  /** Ends the wait for the next renewal. */
+  #cancelNext: (() => void) | undefined;
+  #renewing = false;
 
   constructor(options: WorkloadCertificateOptions) {
     this.#options = options;
@@ -73,6 +82,11 @@ export class WorkloadCertificate {
     return this.#failures;
   }
 
+  /** Why the last attempt failed; empty after a success. */
+  get lastFailure(): string {
+    return this.#lastFailure;
+  }
+
   /** Loads what is on disk and starts the upkeep. Resolves after the first look at the disk; `onIdentity` tells the rest. */
   async start(): Promise<void> {
     const { clock, scope } = this.#options;
@@ -84,19 +98,21 @@ export class WorkloadCertificate {
       void this.#renew();
     }
     scope.defer(clock.every(ROOT_POLL_MS, () => void this.#pollRoots()));
+    scope.defer(() => this.#cancelNext?.());
   }
 
   async #load(): Promise<WorkloadIdentity | undefined> {
-    const { runDir, clock, spiffeId, logger } = this.#options;
+    const { runDir, spiffeId, logger } = this.#options;
     try {
       const certChainPem = await readFile(join(runDir, "cert-chain.pem"), "utf8");
       const privateKeyPem = await readFile(join(runDir, "key.pem"), "utf8");
+      const { ttlSeconds } = this.#options;
       const identity = await this.#identityOf(certChainPem.match(PEM) ?? [], privateKeyPem);
-      const now = clock.now();
-      if (now < identity.notBefore || now >= identity.notAfter) return undefined;
-      const leaf = new X509Certificate(certChainPem);
-      if (!leaf.subjectAltName?.includes(spiffeId)) return undefined;
-      return identity;
+      const facts = certificateFacts(certChainPem);
+      if (facts.uriSans.length !== 1 || facts.uriSans[0] !== spiffeId)
+        throw badCertificate("it is for another identity");
+      if (!(await this.#isTrusted(identity))) throw badCertificate("it does not lead to the root certificate");
+      return { ...identity, obtainedAt: Math.max(identity.notBefore, identity.notAfter - ttlSeconds * 1000) };
     } catch (error) {
       logger.debug({ event: "certificate.none_stored", reason: messageOf(error) });
       return undefined;
@@ -119,14 +135,27 @@ export class WorkloadCertificate {
       rootsPem: await this.#roots(),
       notBefore: leaf.validFromDate.getTime(),
       notAfter: leaf.validToDate.getTime(),
+      obtainedAt: this.#options.clock.now(),
       serial: leaf.serialNumber.toLowerCase(),
     };
   }
 
+  /**
+   * Whether it is in its time and signed under the projected roots. After the CA was replaced the certificate on disk is of the
+   * old one and nobody would accept it. Without projected roots those of the CA's answer have to do.
+   */
+  async #isTrusted({ certChainPem, rootsPem }: WorkloadIdentity): Promise<boolean> {
+    const projected = await this.#projectedRoots();
+    return verifyChain(certChainPem, projected === "" ? rootsPem : projected, this.#options.clock).ok;
+  }
+
+  #projectedRoots(): Promise<string> {
+    return readFile(join(this.#options.runDir, "root-cert.pem"), "utf8").catch(() => "");
+  }
+
   /** The projected root certificate and those the CA sent, each once. */
   async #roots(): Promise<string> {
-    const projected = await readFile(join(this.#options.runDir, "root-cert.pem"), "utf8").catch(() => "");
-    const all = `${projected}\n${this.#issuedRoots}`.match(PEM) ?? [];
+    const all = `${await this.#projectedRoots()}\n${this.#issuedRoots}`.match(PEM) ?? [];
     return [...new Set(all.map((pem) => withNewline(pem.trim())))].join("");
   }
 
@@ -136,42 +165,62 @@ export class WorkloadCertificate {
   }
 
   #plan(): void {
-    const { clock, random, scope, logger } = this.#options;
+    const { clock, random, logger } = this.#options;
     const identity = this.#identity;
     if (identity === undefined) return;
-    const life = identity.notAfter - identity.notBefore;
+    const life = identity.notAfter - identity.obtainedAt;
     const ratio = GRACE_RATIO + GRACE_JITTER * (2 * random.next() - 1);
-    const delayMs = Math.max(0, identity.notAfter - life * ratio - clock.now());
-    logger.info({ event: "certificate.in_use", serial: identity.serial, notAfter: identity.notAfter, renewInMs: delayMs });
+    const delayMs = Math.max(RENEW_MIN_MS, identity.notAfter - life * ratio - clock.now());
+    logger.info({
+      event: "certificate.in_use",
+      serial: identity.serial,
+      notAfter: new Date(identity.notAfter).toISOString(),
+      renewInMs: Math.round(delayMs),
+    });
     // Timers take at most 2^31 ms; a longer wait is cut, and planned again when it ends.
-    const cancel = clock.after(Math.min(delayMs, MAX_TIMER_MS), () => {
+    this.#next(Math.min(delayMs, MAX_TIMER_MS), () => {
       if (delayMs > MAX_TIMER_MS) this.#plan();
       else void this.#renew();
     });
-    scope.defer(cancel);
+  }
+
+  #next(delayMs: number, what: () => void): void {
+    this.#cancelNext?.();
+    if (!this.#options.scope.closed) this.#cancelNext = this.#options.clock.after(delayMs, what);
   }
 
   async #renew(): Promise<void> {
-    const { scope, clock, random, logger, spiffeId, ttlSeconds, createCsr, sign } = this.#options;
-    if (scope.closed) return;
+    const { scope, spiffeId, ttlSeconds, createCsr, sign } = this.#options;
+    if (scope.closed || this.#renewing) return;
+    this.#renewing = true;
+    this.#cancelNext?.();
     try {
       const { csrPem, privateKeyPem } = await createCsr(spiffeId);
       const chain = await sign(csrPem, ttlSeconds);
       const identity = await this.#identityOf(chain, privateKeyPem);
-      this.#failures = 0;
-      this.#rotations++;
       if (scope.closed) return;
+      this.#failures = 0;
+      this.#lastFailure = "";
+      this.#rotations++;
       this.#use(identity);
       await this.#store(chain, privateKeyPem);
       this.#plan();
     } catch (error) {
-      this.#failures++;
-      const ceiling = Math.min(RETRY_MAX_MS, RETRY_MIN_MS * 2 ** Math.min(this.#failures - 1, 10));
-      const delayMs = ceiling * (0.5 + 0.5 * random.next());
-      const expired = this.#identity !== undefined && this.#identity.notAfter <= clock.now();
-      logger.warn({ event: "certificate.renewal_failed", reason: messageOf(error), attempt: this.#failures, delayMs, expired });
-      if (!scope.closed) scope.defer(clock.after(delayMs, () => void this.#renew()));
+      this.#retry(messageOf(error));
+    } finally {
+      this.#renewing = false;
     }
+  }
+
+  #retry(reason: string): void {
+    const { clock, random, logger } = this.#options;
+    this.#failures++;
+    this.#lastFailure = reason;
+    const ceiling = Math.min(RETRY_MAX_MS, RETRY_MIN_MS * 2 ** Math.min(this.#failures - 1, 10));
+    const delayMs = ceiling * (0.5 + 0.5 * random.next());
+    const expired = this.#identity !== undefined && this.#identity.notAfter <= clock.now();
+    logger.warn({ event: "certificate.renewal_failed", reason, attempt: this.#failures, delayMs, expired });
+    this.#next(delayMs, () => void this.#renew());
   }
 
   /** The key goes first: a crash in between leaves a pair that does not match, which is then not loaded. */
@@ -186,11 +235,14 @@ export class WorkloadCertificate {
   }
 
   async #pollRoots(): Promise<void> {
-    if (this.#identity === undefined) return;
+    const present = this.#identity;
+    if (present === undefined) return;
     const rootsPem = await this.#roots();
-    if (rootsPem === this.#identity.rootsPem || rootsPem === "") return;
+    if (rootsPem === "" || rootsPem === present.rootsPem || this.#identity !== present) return;
     this.#options.logger.info({ event: "certificate.roots_changed" });
-    this.#use({ ...this.#identity, rootsPem });
+    const identity = { ...present, rootsPem };
+    this.#use(identity);
+    if (!(await this.#isTrusted(identity))) void this.#renew();
   }
 }
 

@@ -1,12 +1,19 @@
+import { parseDuration } from "@lateen/kernel";
 import { Cluster } from "@lateen/proto/envoy/config/cluster/v3/cluster";
+import { Node } from "@lateen/proto/envoy/config/core/v3/base";
 import { Listener } from "@lateen/proto/envoy/config/listener/v3/listener";
-import { Secret } from "@lateen/proto/envoy/extensions/transport_sockets/tls/v3/secret";
-import { TlsParameters } from "@lateen/proto/envoy/extensions/transport_sockets/tls/v3/common";
+import { FileAccessLog } from "@lateen/proto/envoy/extensions/access_loggers/file/v3/file";
 import { Router } from "@lateen/proto/envoy/extensions/filters/http/router/v3/router";
 import { HttpInspector } from "@lateen/proto/envoy/extensions/filters/listener/http_inspector/v3/http_inspector";
 import { OriginalDst } from "@lateen/proto/envoy/extensions/filters/listener/original_dst/v3/original_dst";
 import { TlsInspector } from "@lateen/proto/envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector";
-import { parseDuration } from "@lateen/kernel";
+import { HttpConnectionManager } from "@lateen/proto/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager";
+import { TcpProxy } from "@lateen/proto/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy";
+import { TlsParameters } from "@lateen/proto/envoy/extensions/transport_sockets/tls/v3/common";
+import { Secret } from "@lateen/proto/envoy/extensions/transport_sockets/tls/v3/secret";
+import { DownstreamTlsContext, UpstreamTlsContext } from "@lateen/proto/envoy/extensions/transport_sockets/tls/v3/tls";
+import { HttpProtocolOptions } from "@lateen/proto/envoy/extensions/upstreams/http/v3/http_protocol_options";
+import { messageTypeRegistry } from "@lateen/proto/typeRegistry";
 import { refuse } from "./decode/index.ts";
 
 /** The parts of Envoy's bootstrap that this proxy reads. @see envoy.config.bootstrap.v3.Bootstrap */
@@ -15,13 +22,30 @@ export interface EnvoyBootstrap {
   readonly clusters: readonly Cluster[];
   readonly secrets: readonly Secret[];
   readonly admin: { readonly address: string; readonly port: number } | undefined;
-  readonly node: { readonly id: string; readonly cluster: string };
+  readonly node: Node | undefined;
   /** Static cluster that serves ADS, when listeners and clusters come from there. */
   readonly adsCluster: string | undefined;
 }
 
-/** Types that only appear inside an Any. Naming them here registers them, so that proto JSON with `@type` can be read. */
-const EMBEDDED_TYPES = [Router, HttpInspector, OriginalDst, TlsInspector, TlsParameters] as const;
+/**
+ * Types that appear inside an Any and belong to this library. The generated reader finds a type in a registry that its module
+ * fills when it is loaded; naming them keeps a bundler from leaving the modules out. Filters bring their own.
+ */
+const EMBEDDED_TYPES: ReadonlySet<string> = new Set(
+  [
+    Router,
+    HttpInspector,
+    OriginalDst,
+    TlsInspector,
+    TlsParameters,
+    HttpConnectionManager,
+    TcpProxy,
+    UpstreamTlsContext,
+    DownstreamTlsContext,
+    HttpProtocolOptions,
+    FileAccessLog,
+  ].map(({ $type }) => $type),
+);
 
 const TOP_LEVEL = ["node", "admin", "static_resources", "dynamic_resources", "stats_config", "layered_runtime"];
 
@@ -30,19 +54,24 @@ const TOP_LEVEL = ["node", "admin", "static_resources", "dynamic_resources", "st
  * @throws Refusal naming the field.
  */
 export function readEnvoyBootstrap(document: unknown): EnvoyBootstrap {
-  if (EMBEDDED_TYPES.length === 0) refuse("", "no embedded types");
   const root = record(document, "bootstrap");
   for (const key of Object.keys(root)) {
     if (!TOP_LEVEL.includes(snake(key))) refuse(key, "not supported by this proxy");
   }
   const statics = record(field(root, "static_resources") ?? {}, "static_resources");
-  const node = record(field(root, "node") ?? {}, "node");
+  const node = field(root, "node");
   return {
-    listeners: list(field(statics, "listeners")).map((entry, i) => message(Listener, entry, `static_resources.listeners[${i}]`)),
-    clusters: list(field(statics, "clusters")).map((entry, i) => message(Cluster, entry, `static_resources.clusters[${i}]`)),
-    secrets: list(field(statics, "secrets")).map((entry, i) => message(Secret, entry, `static_resources.secrets[${i}]`)),
+    listeners: list(field(statics, "listeners")).map((entry, i) =>
+      message(Listener, entry, `static_resources.listeners[${i}]`),
+    ),
+    clusters: list(field(statics, "clusters")).map((entry, i) =>
+      message(Cluster, entry, `static_resources.clusters[${i}]`),
+    ),
+    secrets: list(field(statics, "secrets")).map((entry, i) =>
+      message(Secret, entry, `static_resources.secrets[${i}]`),
+    ),
     admin: adminAddress(field(root, "admin")),
-    node: { id: text(node.id), cluster: text(node.cluster) },
+    node: node === undefined ? undefined : message(Node, node, "node"),
     adsCluster: adsCluster(field(root, "dynamic_resources")),
   };
 }
@@ -53,6 +82,7 @@ interface JsonMessage<T> {
 }
 
 function message<T>(type: JsonMessage<T>, json: unknown, at: string): T {
+  refuseUnknownTypes(json, at);
   let read: T;
   try {
     read = type.fromJSON(prepare(json));
@@ -63,8 +93,20 @@ function message<T>(type: JsonMessage<T>, json: unknown, at: string): T {
   return read;
 }
 
+/** Says where an Any of a type stands that nothing here understands; the generated reader would only say which. */
+function refuseUnknownTypes(value: unknown, at: string): void {
+  if (typeof value !== "object" || value === null) return;
+  for (const [key, inner] of Object.entries(value)) {
+    const name = key === "@type" ? String(inner).slice(String(inner).lastIndexOf("/") + 1) : undefined;
+    if (name === undefined) refuseUnknownTypes(inner, Array.isArray(value) ? `${at}[${key}]` : `${at}.${key}`);
+    else if (!EMBEDDED_TYPES.has(name) && !messageTypeRegistry.has(name)) {
+      refuse(at, `type ${name} is not supported by this proxy`);
+    }
+  }
+}
+
 /** Fields that hold a google.protobuf.Struct: user data, taken as it is. */
-const STRUCTS = new Set(["filterMetadata", "jsonFormat", "typedJsonFormat"]);
+const STRUCTS = new Set(["filterMetadata", "jsonFormat", "typedJsonFormat", "metadata"]);
 
 /**
  * Proto JSON writes a duration as `"5s"`, the generated readers want seconds and nanos, and only a schema tells a duration from
@@ -125,7 +167,9 @@ function adsCluster(value: unknown): string | undefined {
   const services = list(field(record(ads, "ads_config"), "grpc_services"));
   const grpc = record(field(record(services[0] ?? {}, "grpc_services"), "envoy_grpc") ?? {}, "envoy_grpc");
   const name = text(field(grpc, "cluster_name"));
-  return name === "" ? refuse("dynamic_resources.ads_config.grpc_services", "envoy_grpc.cluster_name is required") : name;
+  return name === ""
+    ? refuse("dynamic_resources.ads_config.grpc_services", "envoy_grpc.cluster_name is required")
+    : name;
 }
 
 function record(value: unknown, at: string): Record<string, unknown> {

@@ -99,9 +99,20 @@ export class PlanState {
   /** `cluster NAME` and `listener NAME` that wait for something. */
   warming(): readonly string[] {
     const waiting: string[] = [];
-    for (const [name, cluster] of this.#clusters) if (!this.#clusterWarm(name, cluster)) waiting.push(`cluster ${name}`);
-    for (const [name, wanted] of this.#listeners) if (!this.#listenerWarm(name, wanted)) waiting.push(`listener ${name}`);
+    for (const [name, cluster] of this.#clusters)
+      if (!this.#clusterWarm(name, cluster)) waiting.push(`cluster ${name}`);
+    for (const [name, wanted] of this.#listeners)
+      if (!this.#listenerWarm(name, wanted)) waiting.push(`listener ${name}`);
     return waiting;
+  }
+
+  /** Listeners (as {@link warming} names them) that wait for this secret. */
+  listenersWaitingFor(secret: string): readonly string[] {
+    const found: string[] = [];
+    for (const [name, wanted] of this.#listeners) {
+      if (wanted.secrets.has(secret) && !this.#secrets.has(secret)) found.push(`listener ${name}`);
+    }
+    return found;
   }
 
   /** Lets these (as {@link warming} names them) become active with what there is. */
@@ -222,7 +233,10 @@ export class PlanState {
     if (this.#activeRoutes.size === this.#routes.size) return { routes, removedRoutes: [] };
     const inUse = new Set<string>();
     for (const spec of this.#activeListeners.values()) for (const name of routeNamesOf(spec)) inUse.add(name);
-    return { routes, removedRoutes: dropMissing(this.#activeRoutes, (name) => this.#routes.has(name) || inUse.has(name)) };
+    return {
+      routes,
+      removedRoutes: dropMissing(this.#activeRoutes, (name) => this.#routes.has(name) || inUse.has(name)),
+    };
   }
 
   #advanceClusters(): Pick<PlanDelta, "clusters" | "removedClusters" | "endpoints"> {

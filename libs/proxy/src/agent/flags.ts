@@ -1,0 +1,196 @@
+import { err, ok, type Result } from "@lateen/kernel";
+import { defineFlags, type Flags, type FlagValues } from "@lateen/runtime";
+import type { AgentConfig, LogLevel, ProxyFacts } from "./options.ts";
+import { VERSION } from "./version.ts";
+
+/** How one proxy app differs from the others. */
+export interface ProxyFlavour {
+  readonly program: string;
+  readonly role: ProxyFacts["role"];
+  /** How long a drain waits for requests in flight, e.g. `5s`. */
+  readonly drainTime: string;
+}
+
+const port = (describe: string, value: number) =>
+  ({ kind: "number", min: 0, max: 65_535, default: value, describe: `${describe}; 0 takes a free port` }) as const;
+const text = (describe: string, ...env: string[]) => ({ kind: "string", describe, env }) as const;
+
+/** Options of a proxy app. Who the proxy is comes from the variables that Istio's injector sets. */
+export function proxyFlags({ program, role, drainTime }: ProxyFlavour) {
+  return defineFlags(program, {
+    role: {
+      kind: "choice",
+      choices: ["sidecar", "router"],
+      default: role,
+      describe: "beside a workload, or a gateway",
+    },
+    runDir: text("directory with token and root-cert.pem; receives key.pem, cert-chain.pem and last-good/"),
+    discoveryAddress: text("host:port of the xDS server"),
+    caAddress: text("host:port of the certificate authority; default: the xDS server", "CA_ADDR"),
+    telemetryAddress: text("host:port of the access-log service"),
+    serverName: {
+      kind: "string",
+      default: "istiod.istio-system.svc",
+      describe: "name in the control plane's certificates",
+    },
+    capture: text("JSON file that says how traffic reaches the proxy and where listeners bind"),
+    envoyConfig: text("Envoy bootstrap (YAML or JSON) with static resources and optionally ADS"),
+    adminAddress: text("loopback address of the admin interface; default 127.0.0.1"),
+    statusAddress: text("address of status, health and statistics; default: the admin address"),
+    adminPort: port("admin interface", 15_000),
+    statusPort: port("status of the agent", 15_020),
+    healthPort: port("readiness", 15_021),
+    statsPort: port("statistics", 15_090),
+    concurrency: { kind: "number", min: 1, max: 64, default: 1, describe: "data-path threads" },
+    maxConnections: { kind: "number", min: 1, default: 20_000, describe: "downstream connections of one thread" },
+    certTtl: {
+      kind: "duration",
+      default: "24h",
+      describe: "life asked for the workload certificate",
+      env: ["SECRET_TTL"],
+    },
+    drainTime: { kind: "duration", default: drainTime, describe: "how long a drain waits for requests in flight" },
+    logLevel: {
+      kind: "choice",
+      choices: ["debug", "info", "warn", "error", "silent"],
+      default: "info",
+      describe: "how much the proxy's own log says",
+    },
+    podName: text("name of the pod", "POD_NAME"),
+    podNamespace: text("namespace of the pod", "POD_NAMESPACE"),
+    instanceIp: text("address of the pod", "INSTANCE_IP"),
+    serviceAccount: {
+      kind: "string",
+      default: "default",
+      describe: "service account of the pod",
+      env: ["SERVICE_ACCOUNT"],
+    },
+    workloadName: text("name of the workload; default: the pod's", "ISTIO_META_WORKLOAD_NAME"),
+    clusterId: {
+      kind: "string",
+      default: "Kubernetes",
+      describe: "cluster of the pod",
+      env: ["ISTIO_META_CLUSTER_ID"],
+    },
+    meshId: text("mesh of the pod; default: the trust domain", "ISTIO_META_MESH_ID"),
+    trustDomain: { kind: "string", default: "cluster.local", describe: "SPIFFE trust domain", env: ["TRUST_DOMAIN"] },
+    labels: { kind: "string", default: "{}", describe: "labels of the pod, JSON", env: ["ISTIO_METAJSON_LABELS"] },
+    podPorts: {
+      kind: "string",
+      default: "[]",
+      describe: "container ports of the pod, JSON",
+      env: ["ISTIO_META_POD_PORTS"],
+    },
+  });
+}
+
+type Specs = ReturnType<typeof proxyFlags> extends Flags<infer S> ? S : never;
+/** What was given on command line and in variables. */
+export interface GivenFlags {
+  readonly values: FlagValues<Specs>;
+  readonly sources: Readonly<Record<string, string>>;
+}
+
+/**
+ * The agent's configuration out of the options. With a bootstrap file and nothing else, no ports are opened but those that it or
+ * an option names.
+ * @param env all variables; `ISTIO_META_*` and `ISTIO_METAJSON_*` go into the node's metadata.
+ * @returns all problems at once otherwise.
+ */
+export function proxyAgentConfig(
+  { values, sources }: GivenFlags,
+  env: Readonly<Record<string, string | undefined>>,
+): Result<AgentConfig, readonly string[]> {
+  const problems: string[] = [];
+  const { discoveryAddress, envoyConfig } = values;
+  if (discoveryAddress === undefined && envoyConfig === undefined) {
+    problems.push("either --discovery-address or --envoy-config is required");
+  }
+  if (discoveryAddress !== undefined) {
+    for (const [name, value] of [
+      ["POD_NAME", values.podName],
+      ["POD_NAMESPACE", values.podNamespace],
+      ["INSTANCE_IP", values.instanceIp],
+      ["--run-dir", values.runDir],
+    ]) {
+      if (value === undefined) problems.push(`${name} is required with --discovery-address`);
+    }
+  }
+  const facts = proxyFacts(values, env, problems);
+  const withDefault = discoveryAddress !== undefined;
+  const portOf = (key: "adminPort" | "statusPort" | "healthPort" | "statsPort") =>
+    withDefault || sources[key] !== "default" ? values[key] : undefined;
+  if (problems.length > 0) return err(problems);
+  return ok({
+    facts,
+    runDir: values.runDir,
+    discoveryAddress,
+    caAddress: values.caAddress ?? discoveryAddress,
+    telemetryAddress: values.telemetryAddress,
+    serverName: values.serverName,
+    captureFile: values.capture,
+    envoyConfigFile: envoyConfig,
+    adminAddress: values.adminAddress,
+    statusAddress: values.statusAddress,
+    adminPort: portOf("adminPort"),
+    statusPort: portOf("statusPort"),
+    healthPort: portOf("healthPort"),
+    statsPort: portOf("statsPort"),
+    concurrency: values.concurrency,
+    maxConnections: values.maxConnections,
+    certTtlMs: values.certTtl ?? 86_400_000,
+    drainTimeMs: values.drainTime ?? 5000,
+    version: VERSION,
+    logLevel: values.logLevel as LogLevel,
+  });
+}
+
+function proxyFacts(
+  values: FlagValues<Specs>,
+  env: Readonly<Record<string, string | undefined>>,
+  problems: string[],
+): ProxyFacts {
+  const podName = values.podName ?? "proxy";
+  const labels = parseJson("ISTIO_METAJSON_LABELS", values.labels, problems);
+  const podPorts = parseJson("ISTIO_META_POD_PORTS", values.podPorts, problems);
+  if (typeof labels !== "object" || labels === null || Array.isArray(labels)) {
+    problems.push("ISTIO_METAJSON_LABELS: must be a JSON object");
+  }
+  if (!Array.isArray(podPorts)) problems.push("ISTIO_META_POD_PORTS: must be a JSON list");
+  return {
+    role: values.role === "router" ? "router" : "sidecar",
+    podName,
+    namespace: values.podNamespace ?? "default",
+    instanceIp: values.instanceIp ?? "127.0.0.1",
+    serviceAccount: values.serviceAccount,
+    workloadName: values.workloadName ?? podName,
+    clusterId: values.clusterId,
+    meshId: values.meshId ?? values.trustDomain,
+    trustDomain: values.trustDomain,
+    domain: "cluster.local",
+    labels: Object.fromEntries(Object.entries(labels ?? {}).map(([name, value]) => [name, String(value)])),
+    podPorts: Array.isArray(podPorts) ? podPorts : [],
+    metadata: metadataOf(env, problems),
+  };
+}
+
+/** `ISTIO_META_X=v` is metadata X, `ISTIO_METAJSON_X` the same from JSON. */
+function metadataOf(env: Readonly<Record<string, string | undefined>>, problems: string[]): Record<string, unknown> {
+  const metadata: Record<string, unknown> = {};
+  for (const [name, value] of Object.entries(env)) {
+    if (value === undefined) continue;
+    if (name.startsWith("ISTIO_METAJSON_")) {
+      metadata[name.slice("ISTIO_METAJSON_".length)] = parseJson(name, value, problems);
+    } else if (name.startsWith("ISTIO_META_")) metadata[name.slice("ISTIO_META_".length)] = value;
+  }
+  return metadata;
+}
+
+function parseJson(name: string, value: string, problems: string[]): unknown {
+  try {
+    return JSON.parse(value);
+  } catch {
+    problems.push(`${name}: not JSON`);
+    return undefined;
+  }
+}
