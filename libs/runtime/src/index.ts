@@ -12,7 +12,13 @@ export {
   variableName,
 } from "./flags.ts";
 export { createHttp, type HttpAddress, type HttpOptions, listenHttp } from "./http.ts";
-export { createLogger, type LoggerOptions, type LogLevel } from "./logger.ts";
+export {
+  type AdjustableLogger,
+  createAdjustableLogger,
+  createLogger,
+  type LoggerOptions,
+  type LogLevel,
+} from "./logger.ts";
 export {
   EXIT_SOFTWARE,
   EXIT_USAGE,

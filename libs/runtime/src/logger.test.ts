@@ -1,6 +1,6 @@
 import { LateenError } from "@lateen/kernel";
 import { expect, it } from "vitest";
-import { createLogger } from "./logger.ts";
+import { createAdjustableLogger, createLogger } from "./logger.ts";
 
 function recorder(format: "json" | "pretty", level?: "debug" | "warn") {
   const lines: string[] = [];
@@ -40,4 +40,20 @@ it("has a readable form", () => {
   logger.info({ event: "up", port: 1 });
   expect(lines[0]).toContain("demo up");
   expect(lines[0]!.endsWith("\n")).toBe(true);
+});
+
+it("changes its level, also for children made before", () => {
+  const lines: string[] = [];
+  const { logger, setLevel } = createAdjustableLogger({
+    name: "demo",
+    format: "json",
+    write: (l) => void lines.push(l),
+  });
+  const child = logger.child({ part: "a" });
+  child.debug({ event: "before" });
+  setLevel("debug");
+  child.debug({ event: "after" });
+  setLevel("silent");
+  child.error({ event: "never" });
+  expect(lines.map((line) => JSON.parse(line).event)).toEqual(["after"]);
 });

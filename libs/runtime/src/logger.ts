@@ -20,6 +20,34 @@ const MAX_PENDING_BYTES = 4 * 1024 * 1024;
 
 const SECRET_FIELDS = ["token", "keyPem", "privateKeyPem", "privatePem", "authorization", "password"];
 
+/** A logger whose level can be changed while the program runs. */
+export interface AdjustableLogger {
+  readonly logger: Logger;
+  /** Applies to the logger and all its children from now on. */
+  setLevel(level: LogLevel): void;
+}
+
+/** Like {@link createLogger}; its level can be changed later. */
+export function createAdjustableLogger(options: LoggerOptions): AdjustableLogger {
+  let threshold = RANK[options.level ?? "info"];
+  const all = createLogger({ ...options, level: "debug" });
+  const gate = (logger: Logger): Logger => ({
+    debug: (fields) => threshold <= RANK.debug && logger.debug(fields),
+    info: (fields) => threshold <= RANK.info && logger.info(fields),
+    warn: (fields) => threshold <= RANK.warn && logger.warn(fields),
+    error: (fields) => threshold <= RANK.error && logger.error(fields),
+    child: (fields) => gate(logger.child(fields)),
+  });
+  return {
+    logger: gate(all),
+    setLevel: (level) => {
+      threshold = RANK[level];
+    },
+  };
+}
+
+const RANK: Readonly<Record<LogLevel, number>> = { debug: 0, info: 1, warn: 2, error: 3, silent: 4 };
+
 /** The process's logger: pino behind the kernel's {@link Logger}. Secret-looking fields are redacted up to one level deep. */
 export function createLogger(options: LoggerOptions): Logger {
   const pretty = options.format === "pretty" || (options.format !== "json" && process.stderr.isTTY === true);

@@ -84,7 +84,8 @@ export function proxyFlags({ program, role, drainTime }: ProxyFlavour) {
   });
 }
 
-type Specs = ReturnType<typeof proxyFlags> extends Flags<infer S> ? S : never;
+export type ProxyFlags = ReturnType<typeof proxyFlags>;
+type Specs = ProxyFlags extends Flags<infer S> ? S : never;
 /** What was given on command line and in variables. */
 export interface GivenFlags {
   readonly values: FlagValues<Specs>;

@@ -1,0 +1,5 @@
+import { parentPort } from "node:worker_threads";
+import { runWorker } from "@lateen/proxy";
+import { httpFilterRuntimes, networkFilterRuntimes } from "@lateen/proxy-filters";
+
+if (parentPort !== null) runWorker(httpFilterRuntimes, networkFilterRuntimes, parentPort);

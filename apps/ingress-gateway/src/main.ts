@@ -1,0 +1,13 @@
+import { connectAds, connectAls, signCsr } from "@lateen/adapter-grpc";
+import { runProxyApp } from "@lateen/proxy";
+import { httpFilters, networkFilters } from "@lateen/proxy-filters";
+import { flags } from "./config.ts";
+
+await runProxyApp(flags, {
+  workerEntry: new URL("./worker.js", import.meta.url),
+  httpFilters,
+  networkFilters,
+  connectAds,
+  connectAls,
+  signCsr,
+});

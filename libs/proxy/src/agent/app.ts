@@ -1,0 +1,41 @@
+import { systemClock } from "@lateen/kernel";
+import { createAdjustableLogger, EXIT_USAGE, readProcessConfig, runMain } from "@lateen/runtime";
+import { type ProxyFlags, proxyAgentConfig } from "./flags.ts";
+import type { AgentDependencies, LogLevel } from "./options.ts";
+import { runAgent } from "./run-agent.ts";
+
+/** What an app joins to the engine: its filters, its way to the control plane, its worker's module. */
+export type ProxyAppParts = Pick<
+  AgentDependencies,
+  "workerEntry" | "httpFilters" | "networkFilters" | "connectAds" | "connectAls" | "signCsr"
+>;
+
+/** The whole life of a proxy process: options, agent, drain on SIGTERM. Access logs go to stdout, its own log to stderr. */
+export async function runProxyApp(flags: ProxyFlags, parts: ProxyAppParts): Promise<void> {
+  const given = readProcessConfig(flags);
+  const config = proxyAgentConfig(given, process.env);
+  if (!config.ok) {
+    process.stderr.write(config.error.map((problem) => `${flags.program}: ${problem}\n`).join(""));
+    process.exit(EXIT_USAGE);
+  }
+  const { logger, setLevel } = createAdjustableLogger({ name: flags.program, level: config.value.logLevel });
+  await runMain(
+    flags.program,
+    async ({ scope }) => {
+      const agent = await runAgent(
+        config.value,
+        {
+          ...parts,
+          clock: systemClock,
+          random: { next: () => Math.random() },
+          logger,
+          setLogLevel: (level: LogLevel) => setLevel(level),
+          quit: () => void process.kill(process.pid, "SIGTERM"),
+        },
+        scope,
+      );
+      logger.info({ event: "proxy.started", ports: agent.ports, concurrency: config.value.concurrency });
+    },
+    { logger, drainTimeoutMs: config.value.drainTimeMs + 10_000 },
+  );
+}
