@@ -1,7 +1,7 @@
 export { analyze } from "./analysis/analyze.ts";
 export { type FindingCode, findings, type Severity } from "./analysis/messages.ts";
 export type { AnalysisFinding, AnalyzeOptions } from "./analysis/types.ts";
-export { meshConfigFromConfigMap } from "./config/from-config-map.ts";
+export { meshConfigFromConfigMap, meshConfigFromText } from "./config/from-config-map.ts";
 export {
   defaultMeshConfig,
   type ExtensionProvider,

@@ -1,1 +1,3 @@
 export { createTestCa, type TestCa, type TestCertificate } from "./certificates/test-ca.ts";
+export { type LogLine, type RecordingLogger, recordingLogger } from "./logging/recording-logger.ts";
+export { type ManualClock, manualClock } from "./time/manual-clock.ts";

@@ -9,7 +9,7 @@ const EXPORT_TO = "networking.istio.io/exportTo";
 /** The mesh's view of a Kubernetes Service. UDP and SCTP ports are left out: they are never proxied. */
 export function serviceFromKubernetes(service: Resource<"Service">, domain: string = DEFAULT_DOMAIN): MeshService {
   const { spec, metadata } = service;
-  const headless = spec.clusterIP === "None";
+  const headless = spec.clusterIP === "None" || spec.clusterIPs?.[0] === "None";
   const alias = spec.type === "ExternalName";
   return {
     host: kubernetesHost(metadata.name, metadata.namespace, domain),

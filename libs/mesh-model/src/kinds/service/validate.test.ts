@@ -130,7 +130,7 @@ describe("a Secret", () => {
 
 describe("a LocalRuntime", () => {
   it.each([
-    ["is accepted", '{images: [{match: "*/a:*", command: [node, a.js], env: {PORT: "${PORT}"}}]}', undefined],
+    ["is accepted", '{images: [{match: "*/a:*", command: [node, a.js], env: {PORT: "80"}}]}', undefined],
     ["needs images", "{images: []}", "error spec.images: at least one image is required"],
     [
       "needs a command",
