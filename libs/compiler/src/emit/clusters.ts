@@ -2,7 +2,7 @@ import type { MeshService } from "@lateen/mesh-model";
 import { Cluster } from "@lateen/proto/envoy/config/cluster/v3/cluster";
 import { ClusterLoadAssignment } from "@lateen/proto/envoy/config/endpoint/v3/endpoint";
 import { defineQuery, type Read } from "../engine/query-engine.ts";
-import { fixedClusters, inboundServiceCluster, serviceClusters } from "../lower/clusters.ts";
+import { discoveryOf, fixedClusters, inboundServiceCluster, serviceClusters } from "../lower/clusters.ts";
 import { loadAssignment, type PlacedEndpoint, selectEndpoints } from "../lower/endpoints.ts";
 import { parseOutboundCluster } from "../lower/names.ts";
 import { policyFor } from "../lower/traffic-policy.ts";
@@ -37,13 +37,14 @@ interface ServicePortKey {
   /** The client's namespace: destination rules are looked up from there. */
   readonly namespace: string;
   readonly http2: boolean;
+  readonly router: boolean;
 }
 
 /** The clusters of one service port for clients of one namespace: the whole service, then its subsets. */
 const clustersOfPort = defineQuery<ServicePortKey, readonly EncodedResource[]>({
   name: "clusters",
-  key: ({ host, port, namespace, http2 }) => `${host}:${port} ${namespace} ${http2}`,
-  compute: (read, { host, port: number, namespace, http2 }) => {
+  key: ({ host, port, namespace, http2, router }) => `${host}:${port} ${namespace} ${http2} ${router}`,
+  compute: (read, { host, port: number, namespace, http2, router }) => {
     const destination = read.ask(destinationByHost, host);
     const port = destination?.service.ports.find((candidate) => candidate.number === number);
     if (destination === undefined || port === undefined) return [];
@@ -56,7 +57,11 @@ const clustersOfPort = defineQuery<ServicePortKey, readonly EncodedResource[]>({
       identities: identitiesOf(read, destination),
       autoMtls: config.enableAutoMtls,
       connectTimeoutMs: config.connectTimeoutMs,
-      client: { http2 },
+      client: { http2, router },
+      everyEndpointMtls: () => {
+        const endpoints = endpointsOnPort(read, destination, number);
+        return endpoints.length > 0 && endpoints.every((endpoint) => acceptsMtls(read, endpoint));
+      },
       dnsEndpoints: (cluster, subset) => loadAssignment(cluster, placed(read, destination, number, rule, subset)),
     }).map((cluster) => encode(read, Cluster, cluster.name, cluster));
   },
@@ -68,9 +73,10 @@ const outboundClusters = defineQuery<ProxyScope, ReadonlyMap<string, EncodedReso
   key: scopeKey,
   compute: (read, scope) => {
     const { namespace, http2 } = scope;
+    const router = scope.kind === "router";
     const of = (service: MeshService) =>
       service.ports.flatMap((port) =>
-        read.ask(clustersOfPort, { host: service.host, port: port.number, namespace, http2 }),
+        read.ask(clustersOfPort, { host: service.host, port: port.number, namespace, http2, router }),
       );
     return byName(read.ask(visibility, scope).services.flatMap(of));
   },
@@ -109,27 +115,31 @@ export const scopeClusters = defineQuery<NodeScope, ReadonlyMap<string, EncodedR
 
 /** Endpoints of an EDS cluster as clients of one namespace see it; undefined for clusters of other kinds. */
 const endpointsOfCluster = defineQuery<
-  { readonly cluster: string; readonly namespace: string },
+  { readonly cluster: string; readonly namespace: string; readonly router: boolean },
   EncodedResource | undefined
 >({
   name: "clusterEndpoints",
-  key: ({ cluster, namespace }) => `${cluster} ${namespace}`,
-  compute: (read, { cluster, namespace }) => {
+  key: ({ cluster, namespace, router }) => `${cluster} ${namespace} ${router}`,
+  compute: (read, { cluster, namespace, router }) => {
     const parsed = parseOutboundCluster(cluster);
     const destination = parsed === undefined ? undefined : read.ask(destinationByHost, parsed.host);
-    if (parsed === undefined || destination?.service.resolution !== "clientSide") return undefined;
+    if (parsed === undefined || destination === undefined) return undefined;
     const { host, port, subset } = parsed;
     const rule = read.ask(destinationPolicy, { host, namespace });
-    if (policyFor(rule, port, subset).loadBalancer?.simple === "PASSTHROUGH") return undefined;
+    if (discoveryOf(destination.service, policyFor(rule, port, subset), router) !== "clientSide") return undefined;
     const assignment = loadAssignment(cluster, placed(read, destination, port, rule, subset));
     return encode(read, ClusterLoadAssignment, cluster, assignment);
   },
 });
 
+function edsKey(scope: NodeScope, cluster: string) {
+  return { cluster, namespace: scope.client.namespace, router: scope.client.kind === "router" };
+}
+
 /** Endpoints of one of the proxy's EDS clusters; undefined when it has no such cluster. */
 export function endpointResource(read: Pick<Read, "ask">, scope: NodeScope, cluster: string): EncodedResource | undefined {
   if (!read.ask(outboundClusters, scope.client).has(cluster)) return undefined;
-  return read.ask(endpointsOfCluster, { cluster, namespace: scope.client.namespace });
+  return read.ask(endpointsOfCluster, edsKey(scope, cluster));
 }
 
 /** Endpoints of all of the proxy's EDS clusters. */
@@ -139,7 +149,7 @@ export const scopeEndpoints = defineQuery<NodeScope, ReadonlyMap<string, Encoded
   compute: (read, scope) =>
     byName(
       [...read.ask(outboundClusters, scope.client).keys()].flatMap((cluster) => {
-        const resource = read.ask(endpointsOfCluster, { cluster, namespace: scope.client.namespace });
+        const resource = read.ask(endpointsOfCluster, edsKey(scope, cluster));
         return resource === undefined ? [] : [resource];
       }),
     ),

@@ -13,7 +13,7 @@ import { gatewayResources } from "./gateways.ts";
 import { allowsAny } from "./listeners.ts";
 
 /** What routes of a client may look up, except which place they are for. */
-export function routeContext(read: Read, scope: ProxyScope): Omit<RouteContext, "gateway" | "port"> {
+export function routeContext(read: Read, scope: ProxyScope): Omit<RouteContext, "gateway" | "port" | "secure"> {
   return {
     namespace: scope.namespace,
     labels: scope.labels,
@@ -42,6 +42,7 @@ const sidecarRoutes = defineQuery<RouteKey, EncodedResource | undefined>({
       ...routeContext(read, scope),
       gateway: "mesh",
       port,
+      secure: false,
       services,
       virtualServices: read.ask(virtualServicesOnPort, { scope, port }),
       allowAny: read.ask(allowsAny, scope),

@@ -44,13 +44,12 @@ export interface AccessLogs {
   readonly tcp: readonly AccessLog[];
 }
 
-/** Access logs as the mesh configuration asks: providers when named, else `accessLogFile`. */
+/**
+ * Access logs as the mesh configuration asks: the providers named, and `accessLogFile` unless a provider writes to a file.
+ * (Istio forgets the file as soon as any provider is named; here one always is, for the metrics that are made of the log.)
+ */
 export function accessLogs(config: MeshConfig): AccessLogs {
   const named = config.defaultProviders.accessLogging;
-  if (named.length === 0) {
-    const file = config.accessLogFile === "" ? [] : [meshFileLog(config)];
-    return { http: file, tcp: file };
-  }
   const http: AccessLog[] = [];
   const tcp: AccessLog[] = [];
   for (const name of named) {
@@ -62,6 +61,11 @@ export function accessLogs(config: MeshConfig): AccessLogs {
       tcp.push(log);
     }
     if (provider.envoyHttpAls !== undefined) http.push(grpcLog(provider.envoyHttpAls));
+  }
+  if (tcp.length === 0 && config.accessLogFile !== "") {
+    const log = meshFileLog(config);
+    http.unshift(log);
+    tcp.unshift(log);
   }
   return { http, tcp };
 }

@@ -153,8 +153,9 @@ function principalOf(key: string, context: RuleContext): ((value: string) => Pri
   if (name !== undefined) {
     return (value) => [{ identifier: { $case: "header", value: header(name.toLowerCase(), value) } }];
   }
-  // Conditions on the destination are permissions; anything else is not decidable here and must not widen the rule.
-  if (DESTINATION_KEYS.has(key)) return undefined;
+  // Conditions on the destination are permissions. Of anything else nobody can decide, so an ALLOW rule never matches, and a
+  // DENY rule does without the condition: neither lets through what the policy may have meant to stop.
+  if (DESTINATION_KEYS.has(key) || context.action === "DENY") return undefined;
   throw NOT_DECIDABLE;
 }
 
@@ -168,6 +169,8 @@ export function undecidableKeys(policy: AuthorizationPolicy): readonly string[] 
   );
 }
 
+const DEFAULT_TRUST_DOMAIN = "cluster.local";
+
 function principalNames(value: string, trustDomains: readonly string[]): readonly StringMatcher[] {
   if (value === "*") return [matchingRegex(".+")];
   if (value.startsWith("*")) return [endingWith(value.slice(1))];
@@ -176,7 +179,7 @@ function principalNames(value: string, trustDomains: readonly string[]): readonl
   const domain = slash < 0 ? value : value.slice(0, slash);
   const rest = slash < 0 ? "" : value.slice(slash);
   // The old default name and every alias stand for the mesh's own trust domain.
-  const domains = domain === own || aliases.includes(domain) ? [own, ...aliases] : [domain];
+  const domains = domain === own || domain === DEFAULT_TRUST_DOMAIN || aliases.includes(domain) ? [own, ...aliases] : [domain];
   return domains.map((name) => wildcard(`spiffe://${name}${rest}`));
 }
 
@@ -272,7 +275,7 @@ function portPermission(value: string): Permission {
   return { rule: { $case: "destinationPort", value: Number(value) } };
 }
 
-/** Hosts are compared without case; `host` also matches with any port, as `host:*` does. */
+/** Hosts are compared without case, the port included; `host:*` is the host with any port. */
 function hostPermission(value: string): Permission {
   const named = (matcher: StringMatcher): Permission => ({
     rule: {

@@ -37,7 +37,9 @@ export interface ClusterContext {
   readonly identities: readonly string[];
   readonly autoMtls: boolean;
   readonly connectTimeoutMs: number;
-  readonly client: { readonly http2: boolean };
+  readonly client: { readonly http2: boolean; readonly router: boolean };
+  /** Whether there are endpoints and all of them take mesh mTLS, for clusters that have no endpoints of their own. */
+  readonly everyEndpointMtls: () => boolean;
   /** For DNS clusters: the addresses to resolve, already shaped. */
   readonly dnsEndpoints: (cluster: string, subset: string) => ClusterLoadAssignment;
 }
@@ -53,8 +55,7 @@ function serviceCluster(context: ClusterContext, subset: string): Cluster {
   const { service, port } = context;
   const name = outboundCluster(service.host, port.number, subset);
   const policy = policyFor(context.rule, port.number, subset);
-  const passthrough = service.resolution === "passthrough" || policy.loadBalancer?.simple === "PASSTHROUGH";
-  const discovery = passthrough ? "passthrough" : service.resolution;
+  const discovery = discoveryOf(service, policy, context.client.router);
   const cluster = Cluster.fromPartial({
     name,
     ...discoveryFields(context, discovery, name, subset),
@@ -62,7 +63,7 @@ function serviceCluster(context: ClusterContext, subset: string): Cluster {
     ...poolFields(policy),
     metadata: clusterMetadata(context, subset),
     typedExtensionProtocolOptions: protocolOptions(context, policy),
-    ...transportFields(context, policy, subset),
+    ...transportFields(context, policy, subset, discovery),
   });
   const { outlierDetection } = policy;
   if (outlierDetection !== undefined) {
@@ -74,6 +75,13 @@ function serviceCluster(context: ClusterContext, subset: string): Cluster {
     } as NonNullable<Cluster["commonLbConfig"]>;
   }
   return cluster;
+}
+
+/** How a cluster finds its endpoints. Gateways know no original destination, so they get endpoints even of headless services. */
+export function discoveryOf(service: MeshService, policy: PolicyBlocks, router: boolean): MeshService["resolution"] {
+  const passthrough = service.resolution === "passthrough" || policy.loadBalancer?.simple === "PASSTHROUGH";
+  if (!passthrough) return service.resolution;
+  return router ? "clientSide" : "passthrough";
 }
 
 function discoveryFields(
@@ -193,6 +201,7 @@ function transportFields(
   context: ClusterContext,
   policy: PolicyBlocks,
   subset: string,
+  discovery: MeshService["resolution"],
 ): Parameters<typeof Cluster.fromPartial>[0] {
   const { service, port, client } = context;
   const tls = policy.tls;
@@ -207,7 +216,8 @@ function transportFields(
     identities: names.map((name) => exactly(name)),
   });
   if (tls?.mode === "ISTIO_MUTUAL") return { transportSocket: socket };
-  if (!context.autoMtls || service.meshExternal || service.resolution !== "clientSide") return {};
+  if (!context.autoMtls || service.meshExternal) return {};
+  if (discovery === "passthrough") return context.everyEndpointMtls() ? { transportSocket: socket } : {};
   return {
     transportSocketMatches: [
       { name: "tlsMode-istio", match: { tlsMode: "istio" }, transportSocket: socket },

@@ -61,8 +61,8 @@ export interface GatewayContext {
   /** Visible virtual services, oldest first. */
   readonly virtualServices: readonly BoundVirtualService[];
   readonly service: (host: string) => MeshService | undefined;
-  /** For routes; `gateway` and `port` are set per server. */
-  readonly route: Omit<RouteContext, "gateway" | "port">;
+  /** For routes; what depends on the server is set per server. */
+  readonly route: Omit<RouteContext, "gateway" | "port" | "secure">;
 }
 
 /** Everything one listening port of a gateway needs. */
@@ -97,59 +97,86 @@ function narrower(a: string, b: string): string {
 
 /**
  * Merges the servers of one listening port. All plain HTTP servers share a listener and the route configuration `http.<port>`;
- * TLS servers get one chain each, told apart by SNI; of conflicting servers the first (oldest Gateway) stays.
+ * TLS servers get one chain each, told apart by SNI; of plain TCP servers the first (oldest Gateway) is taken, as of anything
+ * that conflicts. Undefined when nothing is left to listen for.
  */
 export function gatewayPort(port: number, servers: readonly PlacedServer[], context: GatewayContext): GatewayPort | undefined {
   const usable = servers.filter((placed) => serverClass(placed.server) !== "unsupported");
   const [first] = usable;
   if (first === undefined) return undefined;
-  const plain = (placed: PlacedServer) => serverClass(placed.server) === "http";
-  const same = usable.filter((placed) => plain(placed) === plain(first));
-  if (plain(first)) return httpPort(port, same, context);
-  return securePort(port, same, context);
+  const same = usable.filter((placed) => listening(placed) === listening(first));
+  switch (listening(first)) {
+    case "http":
+      return httpPort(port, same, context);
+    case "tls":
+      return tlsPort(port, same, context);
+    case "tcp":
+      return tcpPort(port, first, context);
+  }
+}
+
+/** What the first bytes on the port are. */
+function listening({ server }: PlacedServer): "http" | "tls" | "tcp" {
+  const kind = serverClass(server);
+  if (kind === "http") return "http";
+  return kind === "tcp" && server.tls === undefined ? "tcp" : "tls";
 }
 
 function httpPort(port: number, servers: readonly PlacedServer[], context: GatewayContext): GatewayPort {
   const name = `http.${port}`;
   const chain = filterChain({ name: "", filters: [manager(name, context)] });
   return {
-    listener: gatewayListener(port, servers, [chain], context, false),
+    listener: gatewayListener(port, servers, [chain], context),
     routes: [routesFor(name, port, servers, context)],
   };
 }
 
-function securePort(port: number, servers: readonly PlacedServer[], context: GatewayContext): GatewayPort {
+function tcpPort(port: number, placed: PlacedServer, context: GatewayContext): GatewayPort | undefined {
+  const target = tcpTarget(placed, context);
+  if (target === undefined) return undefined;
+  const chain = filterChain({ name: "", filters: tcpFilters(target, context) });
+  return { listener: gatewayListener(port, [placed], [chain], context), routes: [] };
+}
+
+function tlsPort(port: number, servers: readonly PlacedServer[], context: GatewayContext): GatewayPort | undefined {
   const chains: FilterChain[] = [];
   const routes: RouteConfiguration[] = [];
+  /** Server names that have a chain: the next server does not get them. */
   const taken = new Set<string>();
   for (const placed of servers) {
-    const { server } = placed;
-    const kind = serverClass(server);
-    if (kind === "tcp" && server.tls === undefined) {
-      const target = tcpTarget(placed, context);
-      if (target !== undefined) chains.push(filterChain({ name: "", filters: tcpFilters(target, context) }));
-      continue;
-    }
-    if (kind === "passthrough") {
+    if (serverClass(placed.server) === "passthrough") {
       chains.push(...passthroughChains(placed, taken, context));
       continue;
     }
-    // A name that an earlier server already has is not taken again.
-    const serverNames = serverHosts(server).filter((host) => !taken.has(host));
-    if (serverNames.length === 0) continue;
-    for (const host of serverNames) taken.add(host);
-    const match = serverNames.includes("*") ? {} : { serverNames };
-    const socket = serverSocket(placed, kind === "https", context);
-    if (kind === "https") {
-      const name = secureRouteName(placed);
-      chains.push(filterChain({ name: "", match, socket, filters: [manager(name, context)] }));
-      routes.push(routesFor(name, placed.server.port.number, [placed], context));
-    } else {
-      const target = tcpTarget(placed, context);
-      if (target !== undefined) chains.push(filterChain({ name: "", match, socket, filters: tcpFilters(target, context) }));
-    }
+    const made = terminatedServer(placed, taken, context);
+    if (made?.chain !== undefined) chains.push(made.chain);
+    if (made?.routes !== undefined) routes.push(made.routes);
   }
-  return { listener: gatewayListener(port, servers, chains, context, true), routes };
+  return chains.length === 0 ? undefined : { listener: gatewayListener(port, servers, chains, context), routes };
+}
+
+/** A server that ends TLS itself: HTTPS with routes of its own, or TLS forwarded as plain bytes. */
+function terminatedServer(
+  placed: PlacedServer,
+  taken: Set<string>,
+  context: GatewayContext,
+): { readonly chain: FilterChain; readonly routes?: RouteConfiguration } | undefined {
+  const { server } = placed;
+  const http = serverClass(server) === "https";
+  const target = http ? undefined : tcpTarget(placed, context);
+  const serverNames = serverHosts(server).filter((host) => !taken.has(host));
+  if (serverNames.length === 0 || (!http && target === undefined)) return undefined;
+  for (const host of serverNames) taken.add(host);
+  const match = serverNames.includes("*") ? {} : { serverNames };
+  const socket = serverSocket(placed, http, context);
+  if (target !== undefined) {
+    return { chain: filterChain({ name: "", match, socket, filters: tcpFilters(target, context) }) };
+  }
+  const name = secureRouteName(placed);
+  return {
+    chain: filterChain({ name: "", match, socket, filters: [manager(name, context)] }),
+    routes: routesFor(name, server.port.number, [placed], context),
+  };
 }
 
 /** `https.<port>.<portName>.<gateway>.<namespace>` */
@@ -163,10 +190,9 @@ function gatewayListener(
   servers: readonly PlacedServer[],
   chains: readonly FilterChain[],
   context: GatewayContext,
-  inspect: boolean,
 ): Listener {
   const bind = servers.find((placed) => placed.server.bind)?.server.bind ?? "0.0.0.0";
-  const sniffs = inspect && servers.some((placed) => serverClass(placed.server) !== "tcp" || placed.server.tls !== undefined);
+  const sniffs = servers.some((placed) => listening(placed) === "tls");
   return listener({
     address: bind,
     port,
@@ -237,6 +263,7 @@ function routesFor(
       ...context.route,
       gateway: placed === undefined ? "" : nameOf(placed.gateway),
       port: placed?.server.port.number ?? port,
+      secure: placed !== undefined && serverClass(placed.server) === "https",
     };
   });
 }

@@ -27,6 +27,8 @@ export interface RouteContext extends RuleContext {
   readonly domain: string;
   readonly service: (host: string) => MeshService | undefined;
   readonly retry: MeshConfig["defaultHttpRetryPolicy"];
+  /** Clients speak TLS to the listener. */
+  readonly secure: boolean;
   /** Adds the rule's place to route metadata, for `explain`. */
   readonly annotate: boolean;
 }
@@ -85,7 +87,7 @@ function operationName(rule: HttpRule, context: RouteContext): string {
 
 function ruleAction(at: RuleAt, context: RouteContext): NonNullable<Route["action"]> {
   const { rule } = at;
-  if (rule.redirect !== undefined) return { $case: "redirect", value: redirectAction(rule.redirect, context.port) };
+  if (rule.redirect !== undefined) return { $case: "redirect", value: redirectAction(rule.redirect, context) };
   if (rule.directResponse !== undefined) {
     const body = rule.directResponse.body;
     return {
@@ -200,10 +202,10 @@ const PREVIOUS_HOSTS = "envoy.retry_host_predicates.previous_hosts";
 
 /**
  * Retries of a rule, else of the mesh, else Istio's default: two more attempts on failures that were not answered.
- * `attempts: 0` turns retries off.
+ * `attempts` 0 or left out of a rule turns retries off.
  */
 export function retryPolicy(rule: HttpRule["retries"], mesh: RouteContext["retry"]): RetryPolicy | undefined {
-  const attempts = rule === undefined ? (mesh?.attempts ?? 2) : (rule.attempts ?? 2);
+  const attempts = rule === undefined ? (mesh?.attempts ?? 2) : (rule.attempts ?? 0);
   if (attempts <= 0) return undefined;
   const written = rule === undefined ? mesh?.retryOn : rule.retryOn;
   const { retryOn, codes } = splitRetryOn(written || DEFAULT_RETRY_ON);
@@ -288,8 +290,8 @@ function hostOf(headers: Headers): string | undefined {
   return Object.entries(headers?.request?.set ?? {}).find(([name]) => isHost(name))?.[1];
 }
 
-function redirectAction(redirect: NonNullable<HttpRule["redirect"]>, listenerPort: number): RedirectAction {
-  const port = redirect.port ?? derivedPort(redirect, listenerPort);
+function redirectAction(redirect: NonNullable<HttpRule["redirect"]>, context: RouteContext): RedirectAction {
+  const port = redirectPort(redirect, context);
   return RedirectAction.fromPartial({
     hostRedirect: redirect.authority ?? "",
     ...(redirect.scheme ? { schemeRewriteSpecifier: { $case: "schemeRedirect", value: redirect.scheme } } : {}),
@@ -303,15 +305,12 @@ function redirectAction(redirect: NonNullable<HttpRule["redirect"]>, listenerPor
   });
 }
 
-function derivedPort(redirect: NonNullable<HttpRule["redirect"]>, listenerPort: number): number | undefined {
-  switch (redirect.derivePort) {
-    case "FROM_REQUEST_PORT":
-      return listenerPort;
-    case "FROM_PROTOCOL_DEFAULT":
-      return redirect.scheme === "https" ? 443 : 80;
-    case undefined:
-      return undefined;
-  }
+/** The port to name; none when it is the scheme's own, which Envoy leaves away by itself. */
+function redirectPort(redirect: NonNullable<HttpRule["redirect"]>, context: RouteContext): number | undefined {
+  const wanted = redirect.port ?? (redirect.derivePort === "FROM_REQUEST_PORT" ? context.port : undefined);
+  const scheme = redirect.scheme || (context.secure ? "https" : "http");
+  const own = scheme === "https" ? 443 : 80;
+  return wanted === own ? undefined : wanted;
 }
 
 function redirectCode(code: number | undefined): RedirectAction_RedirectResponseCode {
@@ -354,8 +353,9 @@ function faultConfig(fault: HttpRule["fault"]): HTTPFault | undefined {
   const delay = fault?.delay;
   const abort = fault?.abort;
   const grpc = abort?.grpcStatus === undefined ? -1 : GRPC_STATUS.indexOf(abort.grpcStatus.toUpperCase());
-  const delayShare = delay?.percentage ? (delay.percentage.value ?? 0) : (delay?.percent ?? 100);
-  const abortShare = abort?.percentage ? (abort.percentage.value ?? 0) : 100;
+  // Istio: a fault without a percentage happens to nobody.
+  const delayShare = delay?.percentage?.value ?? delay?.percent ?? 0;
+  const abortShare = abort?.percentage?.value ?? 0;
   if (delay?.fixedDelay === undefined && abort === undefined) return undefined;
   return HTTPFault.fromPartial({
     ...(delay?.fixedDelay === undefined

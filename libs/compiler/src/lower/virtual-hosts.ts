@@ -134,7 +134,9 @@ function serviceHost(
   input: SidecarRouteInput,
 ): VirtualHost {
   const name = `${service.host}:${input.port}`;
-  const routes = bound === undefined ? [defaultRoute(service, input)] : [...httpRoutes(bound, input)];
+  const routes = bound === undefined ? [] : [...httpRoutes(bound, input)];
+  // A virtual service none of whose rules are for this client and port does not concern it.
+  if (routes.length === 0) routes.push(defaultRoute(service, input));
   return VirtualHost.fromPartial({
     name,
     domains: [...domainsOf(service, input.namespace)],
