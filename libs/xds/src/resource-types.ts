@@ -8,9 +8,7 @@ export const xdsTypes = {
   nds: "type.googleapis.com/istio.networking.nds.v1.NameTable",
 } as const;
 
-/**
- * Make before break: what is referenced travels before what refers to it (xDS protocol, "Eventual consistency considerations").
- */
+/** What is referenced travels before what refers to it (xDS protocol, "Eventual consistency considerations"). */
 const ORDER: readonly string[] = [
   xdsTypes.cluster,
   xdsTypes.endpoint,
@@ -34,6 +32,19 @@ export function hasImplicitWildcard(typeUrl: string): boolean {
 /** Whether a state-of-the-world response must list every resource (an absent one is gone), or may list only changed ones. */
 export function isFullState(typeUrl: string): boolean {
   return hasImplicitWildcard(typeUrl);
+}
+
+/**
+ * Make before break: a resource of this type may refer to resources of these types, so it travels once the client has acknowledged
+ * those that are on their way, endpoints of new clusters included. There is no cycle in this table.
+ */
+const SENT_AFTER: Readonly<Record<string, readonly string[]>> = {
+  [xdsTypes.listener]: [xdsTypes.cluster, xdsTypes.endpoint],
+  [xdsTypes.route]: [xdsTypes.cluster, xdsTypes.endpoint],
+};
+
+export function sentAfter(typeUrl: string): readonly string[] {
+  return SENT_AFTER[typeUrl] ?? [];
 }
 
 /**

@@ -32,6 +32,9 @@ export interface AdsFrontOptions {
   readonly onChange: () => void;
 }
 
+/** Milliseconds in which a client has surely asked for all its types. */
+const INTRODUCTION_MS = 1000;
+
 /** Serves ADS streams and knows which are open. Nothing that goes wrong on one stream reaches another or the process. */
 export class AdsFront implements AdsServer {
   readonly #options: AdsFrontOptions;
@@ -102,10 +105,12 @@ export class AdsFront implements AdsServer {
       end: close,
     };
     this.#open.add(connection);
+    const cancel = this.#options.clock.after(INTRODUCTION_MS, () => this.#guard(connection, () => stream.introduced()));
     return {
       receive: (request) => this.#guard(connection, () => stream.receive(request)),
       drained: () => this.#guard(connection, () => stream.drained()),
       closed: () => {
+        cancel();
         stream.closed();
         this.#close(connection);
       },

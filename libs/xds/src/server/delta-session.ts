@@ -9,6 +9,11 @@ import type { TypeState } from "./type-state.ts";
 export interface ServerStream<Request> extends AdsSession<Request> {
   /** The source may answer differently now; sends what changed, as far as the stream can take it. */
   push(): void;
+  /**
+   * To be called once, when the client had time to ask for all its types (a second is plenty). Until then clusters that it brought
+   * from an earlier stream, and that are gone, are not taken away before it asked for listeners, which may still refer to them.
+   */
+  introduced(): void;
   status(): StreamStatus;
 }
 
@@ -30,6 +35,7 @@ export function createDeltaSession(
     drained: () => core.drained(),
     closed: () => core.closedByPeer(),
     push: () => core.changed(),
+    introduced: () => core.introduced(),
     status: () => core.status(),
   };
 }
@@ -67,6 +73,7 @@ function later(core: Core, state: TypeState, request: DeltaDiscoveryRequest): bo
       state.touch();
     } else if (state.names.delete(name) || state.held.has(name)) {
       state.rejected.delete(name);
+      state.fresh.delete(name);
       // Under a wildcard the client must hear whether it still gets the resource.
       if (state.wildcard) state.owe(name);
       else state.held.delete(name);

@@ -18,6 +18,7 @@ export function createSotwSession(options: ServerStreamOptions<DiscoveryResponse
     drained: () => core.drained(),
     closed: () => core.closedByPeer(),
     push: () => core.changed(),
+    introduced: () => core.introduced(),
     status: () => core.status(),
   };
 }
@@ -72,6 +73,7 @@ function resubscribe(core: Core, state: TypeState, asked: readonly string[]): "s
   state.wildcard = wildcard;
   for (const name of dropped) {
     state.names.delete(name);
+    state.fresh.delete(name);
     state.rejected.delete(name);
   }
   if (!wildcard) for (const name of [...state.held.keys()]) if (!wanted.has(name)) state.held.delete(name);

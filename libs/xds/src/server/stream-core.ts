@@ -1,7 +1,7 @@
 import type { Clock } from "@lateen/kernel";
 import type { AdsTransport } from "@lateen/ports";
 import type { Node } from "@lateen/proto/envoy/config/core/v3/base";
-import { pushOrder, removedAfter, xdsTypes } from "../resource-types.ts";
+import { pushOrder, removedAfter, sentAfter, xdsTypes } from "../resource-types.ts";
 import { grpcStatus } from "../status-codes.ts";
 import type {
   AdmitStream,
@@ -66,8 +66,8 @@ export class StreamCore<Response> {
   #responses = 0;
   #revision = 0;
   #settled: number | undefined;
-  /** No change was pushed since the stream opened. */
-  #fresh = true;
+  /** The client may not have asked for all its types yet. */
+  #introducing = true;
 
   constructor(options: ServerStreamOptions<Response>, build: BuildResponse<Response>) {
     this.#options = options;
@@ -121,6 +121,7 @@ export class StreamCore<Response> {
           `a resource name is longer than ${this.limits.nameLength} characters`,
         );
       }
+      if (!state.names.has(name)) state.fresh.add(name);
       state.names.add(name);
     }
     if (state.names.size > this.limits.names) {
@@ -136,12 +137,13 @@ export class StreamCore<Response> {
   answer(state: TypeState, nonce: string, refusal: string | undefined): boolean {
     const inFlight = state.inFlight;
     if (inFlight === undefined || inFlight.nonce !== nonce) return false;
-    state.inFlight = undefined;
+    state.answered(inFlight);
     if (refusal === undefined) {
       state.acknowledge(inFlight);
       this.#options.observer?.acked?.(state.typeUrl, nonce);
     } else {
-      this.#options.observer?.nacked?.(state.refuse(inFlight, refusal));
+      const record = state.refuse(inFlight, refusal);
+      this.#options.observer?.nacked?.(record);
     }
     return true;
   }
@@ -149,12 +151,13 @@ export class StreamCore<Response> {
   /** The source may answer differently now. */
   changed(): void {
     if (this.#source === undefined || this.#closed) return;
-    this.#fresh = false;
-    this.#revision = this.#source.revision();
-    for (const state of this.#ordered) {
-      state.dirty = true;
-      state.stalled = false;
-    }
+    this.#notice(this.#source);
+    this.pump();
+  }
+
+  /** The client had its time to ask for all its types. */
+  introduced(): void {
+    this.#introducing = false;
     this.pump();
   }
 
@@ -180,6 +183,8 @@ export class StreamCore<Response> {
   pump(): void {
     const source = this.#source;
     if (source === undefined) return;
+    // All types are answered at one revision, or a route would refer to a cluster that was not looked at yet.
+    if (source.revision() !== this.#revision) this.#notice(source);
     let again = true;
     while (again && !this.#closed) {
       again = false;
@@ -189,7 +194,7 @@ export class StreamCore<Response> {
           state.waiting = false;
           state.touch();
         }
-        if (state.inFlight === undefined && !state.stalled && (state.dirty || state.owesAnswer)) {
+        if (this.#isDue(state)) {
           this.#evaluate(state, source);
           again = true;
         }
@@ -210,12 +215,25 @@ export class StreamCore<Response> {
     return this.#ordered.length > 0 && this.#ordered.every((state) => state.clean);
   }
 
+  #notice(source: StreamSource): void {
+    this.#revision = source.revision();
+    for (const state of this.#ordered) {
+      state.dirty = true;
+      state.stalled = false;
+    }
+  }
+
+  #isDue(state: TypeState): boolean {
+    if (state.inFlight !== undefined || state.stalled || !(state.dirty || state.owesAnswer)) return false;
+    return sentAfter(state.typeUrl).every((typeUrl) => this.#types.get(typeUrl)?.arriving !== true);
+  }
+
   #mayRemove(state: TypeState): boolean {
     return removedAfter(state.typeUrl).every((typeUrl) => {
       const user = this.#types.get(typeUrl);
       if (user !== undefined) return user.clean;
       // A client that reconnects asks for its types one after the other: its listeners count although not asked for yet.
-      return !(this.#fresh && typeUrl === xdsTypes.listener && state.hasClaims);
+      return !(this.#introducing && typeUrl === xdsTypes.listener && state.hasClaims);
     });
   }
 
@@ -234,13 +252,19 @@ export class StreamCore<Response> {
       unknown: source.unknown?.(state.typeUrl),
       responseBytes: this.limits.responseBytes,
     });
-    if (built.upserted.length === 0 && built.removed.length === 0 && !owed) return;
+    if (built.upserted.length === 0 && built.removed.length === 0 && !owed) return state.evaluated(undefined);
     const revision = source.revision();
     const version = source.versionInfo?.() ?? String(revision);
     const nonce = `${revision}.${++this.#responses}`;
-    state.inFlight = { nonce, revision, upserted: built.upserted.map((resource) => resource.name) };
+    state.inFlight = {
+      nonce,
+      revision,
+      upserted: built.upserted.map((resource) => resource.name),
+      removed: built.removed,
+    };
     state.sentNonce = nonce;
     state.incomplete = built.incomplete;
+    state.evaluated(state.inFlight);
     if (built.incomplete) state.touch();
     this.#writable = this.#options.transport.send(built.encode(nonce, version, this.#options.identifier ?? "lateen"));
     const facts = { nonce, resources: built.upserted.length, removed: built.removed.length };

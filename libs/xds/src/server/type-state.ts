@@ -5,6 +5,7 @@ export interface InFlight {
   readonly nonce: string;
   readonly revision: number;
   readonly upserted: readonly string[];
+  readonly removed: readonly string[];
 }
 
 /** What the client holds under a name. */
@@ -36,6 +37,8 @@ export class TypeState {
   readonly names = new Set<string>();
   readonly held = new Map<string, Held>();
   readonly rejected = new Map<string, NackRecord>();
+  /** Names asked for of which the client has not acknowledged a first answer. */
+  readonly fresh = new Set<string>();
   inFlight: InFlight | undefined;
   /** There may be something to send. */
   dirty = false;
@@ -60,6 +63,12 @@ export class TypeState {
   /** Nothing to send and nothing outstanding: the client runs what it was last given. */
   get clean(): boolean {
     return !this.dirty && !this.waiting && !this.#partial && this.inFlight === undefined && this.rejected.size === 0;
+  }
+
+  /** The client waits for resources it does not have: names asked for, or whatever a change of everything brings. */
+  get arriving(): boolean {
+    if (this.fresh.size > 0) return true;
+    return this.wildcard && (this.stalled || this.dirty || this.owesAnswer || this.inFlight !== undefined);
   }
 
   /** The client brought resources of an earlier stream. */
@@ -114,6 +123,20 @@ export class TypeState {
     }
     this.#seen = heldBack.length === 0 && !this.#partial ? desired : undefined;
     return { upserted, removed, heldBack };
+  }
+
+  /** What is asked for and was not answered now will not be before the next change. */
+  evaluated(answered: { readonly upserted: readonly string[]; readonly removed: readonly string[] } | undefined): void {
+    if (this.incomplete || this.fresh.size === 0) return;
+    const pending = new Set(answered === undefined ? [] : [...answered.upserted, ...answered.removed]);
+    for (const name of this.fresh) if (!pending.has(name)) this.fresh.delete(name);
+  }
+
+  /** The response was answered, one way or the other. */
+  answered(inFlight: InFlight): void {
+    this.inFlight = undefined;
+    for (const name of inFlight.upserted) this.fresh.delete(name);
+    for (const name of inFlight.removed) this.fresh.delete(name);
   }
 
   /** The client has been sent these. */
