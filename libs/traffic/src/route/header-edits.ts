@@ -30,7 +30,7 @@ interface CompiledValue {
 
 /**
  * Compiles edits of one or more levels; they are applied in the given order (Envoy: cluster, route, virtual host, table), within
- * a level values first, then removals.
+ * a level removals first, so that a level may replace what it removes.
  */
 export function compileHeaderEdits(...levels: readonly HeaderEditSpec[]): CompiledHeaderEdits {
   const compiled = levels
@@ -43,8 +43,8 @@ export function compileHeaderEdits(...levels: readonly HeaderEditSpec[]): Compil
     empty: compiled.length === 0,
     apply(sink, resolve) {
       for (const level of compiled) {
-        for (const value of level.values) applyValue(value, sink, resolve);
         for (const name of level.remove) sink.remove(name);
+        for (const value of level.values) applyValue(value, sink, resolve);
       }
     },
   };

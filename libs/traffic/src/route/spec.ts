@@ -138,7 +138,7 @@ export interface RetrySpec {
   readonly hostSelectionMaxAttempts: number;
 }
 
-/** Header changes in Envoy's order: set/append, then remove. Values may hold `%…%` command operators. */
+/** Header changes in Envoy's order: remove, then set and append. Values may hold `%…%` command operators. */
 export interface HeaderEditSpec {
   readonly set: readonly HeaderValueSpec[];
   readonly append: readonly HeaderValueSpec[];
