@@ -1,12 +1,16 @@
-// Bundles one app (the current directory): every src/*.ts that is an entry (main, worker) becomes dist/<name>.js.
-import { existsSync } from "node:fs";
+// Bundles one app (the current directory): every src/*.ts that is an entry (main, worker) becomes dist/<name>.js. What entries share, and
+// what is imported only when it is needed, becomes a file of its own beside them, so that a short command loads little.
+import { existsSync, rmSync } from "node:fs";
 import { build } from "esbuild";
 
 const entryPoints = ["src/main.ts", "src/worker.ts"].filter((file) => existsSync(file));
+// Files of an earlier build have other names and would stay.
+rmSync("dist", { recursive: true, force: true });
 await build({
   entryPoints,
   outdir: "dist",
   bundle: true,
+  splitting: true,
   platform: "node",
   format: "esm",
   target: "node22",

@@ -3,8 +3,9 @@ import { join } from "node:path";
 import { decodeText, keyOf, meshConfigFromConfigMap } from "@lateen/mesh-model";
 import { ROOT_NAMESPACE } from "./gateways.ts";
 
-const CONFIG_FILE = /\.(ya?ml|json)$/i;
-const SKIPPED_DIRECTORIES = new Set(["node_modules", ".git"]);
+const CONFIG_FILE = /\.(yaml|yml|json)$/;
+/** JSON that lies beside sources and is never configuration. */
+const NOT_CONFIG = /^(package|package-lock|tsconfig(\..*)?|jsconfig|project|nx|deno)\.json$/;
 
 /** A file that was read. */
 export interface ConfigText {
@@ -13,25 +14,30 @@ export interface ConfigText {
 }
 
 /**
- * Every YAML and JSON file among the paths, directories searched to any depth, in a stable order.
+ * Every YAML and JSON file among the paths, in a stable order; of a directory its own files, as kubectl and the control plane take them,
+ * with `recursive` those below as well.
  * @throws the operating system's error when a path does not exist.
  */
-export async function readConfigFiles(paths: readonly string[]): Promise<readonly ConfigText[]> {
+export async function readConfigFiles(
+  paths: readonly string[],
+  options: { readonly recursive?: boolean } = {},
+): Promise<readonly ConfigText[]> {
   const files: string[] = [];
-  for (const path of paths) await collect(path, files, true);
+  for (const path of paths) await collect(path, files, options.recursive ?? false);
   return Promise.all([...new Set(files)].map(async (file) => ({ file, text: await readFile(file, "utf8") })));
 }
 
-async function collect(path: string, files: string[], named: boolean): Promise<void> {
-  const info = await stat(path);
-  if (!info.isDirectory()) {
-    if (named || CONFIG_FILE.test(path)) files.push(path);
+async function collect(path: string, files: string[], recursive: boolean): Promise<void> {
+  if (!(await stat(path)).isDirectory()) {
+    files.push(path);
     return;
   }
   const entries = (await readdir(path, { withFileTypes: true })).sort((a, b) => (a.name < b.name ? -1 : 1));
   for (const entry of entries) {
-    if (entry.name.startsWith(".") || SKIPPED_DIRECTORIES.has(entry.name)) continue;
-    if (entry.isDirectory() || CONFIG_FILE.test(entry.name)) await collect(join(path, entry.name), files, false);
+    const inner = join(path, entry.name);
+    if (entry.name.startsWith(".")) continue;
+    if (entry.isDirectory() && recursive) await collect(inner, files, recursive);
+    else if (!entry.isDirectory() && CONFIG_FILE.test(entry.name) && !NOT_CONFIG.test(entry.name)) files.push(inner);
   }
 }
 

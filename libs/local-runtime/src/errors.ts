@@ -1,11 +1,11 @@
 import { LateenError } from "@lateen/kernel";
 
 /** LTN7001: another supervisor serves this mesh. */
-export function meshAlreadyRunning(mesh: string, socket: string): LateenError {
+export function meshAlreadyRunning(mesh: string, directory: string): LateenError {
   return new LateenError({
     code: "LTN7001",
     fault: "user",
-    message: `mesh "${mesh}" is already running (it answers on ${socket})`,
+    message: `mesh "${mesh}" is already running (its state is in ${directory})`,
     hint: "stop it with `lateen down`, or start a second mesh with `--mesh NAME`",
   });
 }

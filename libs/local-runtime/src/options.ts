@@ -13,6 +13,8 @@ export type WatchConfig = (
 export interface SupervisorOptions {
   /** Name of the mesh. */
   readonly mesh: string;
+  /** Version of the program, for the status. */
+  readonly version: string;
   readonly stateRoot: string;
   /** Files and directories of configuration, absolute. */
   readonly configPaths: readonly string[];

@@ -34,12 +34,13 @@ export class PodSet {
   views(): readonly PodView[] {
     return this.pods().map((pod) => pod.view());
   }
-  /** By pod name, `workload` or `workload-version`; a ready one is preferred. */
+  /** By pod name or workload, each also with `.namespace`, or as `deployment/workload`; a ready one is preferred. */
   find(name: string, namespace?: string): Pod | undefined {
+    const wanted = name.slice(name.indexOf("/") + 1);
     const matching = this.pods().filter(
-      ({ blueprint }) =>
-        (namespace === undefined || blueprint.namespace === namespace) &&
-        (blueprint.name === name || blueprint.workload === name || `${blueprint.name}.${blueprint.namespace}` === name),
+      ({ blueprint: { namespace: own, name: pod, workload } }) =>
+        (namespace === undefined || own === namespace) &&
+        [pod, workload, `${pod}.${own}`, `${workload}.${own}`].includes(wanted),
     );
     return matching.find((pod) => pod.ready) ?? matching[0];
   }

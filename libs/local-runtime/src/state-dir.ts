@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { ensureDirectory } from "@lateen/runtime";
 import { socketPathTooLong } from "./errors.ts";
+import { lockHolder } from "./process/supervisor-lock.ts";
 
 /** Where everything of one mesh lives. All directories are 0700, all files 0600. */
 export interface StateDir {
@@ -22,6 +23,8 @@ export interface StateDir {
   readonly builtinFile: string;
   /** What was started and has to be reaped when the supervisor was killed. */
   readonly processesFile: string;
+  /** Who supervises this mesh. */
+  readonly lockFile: string;
 }
 
 /** Longest path that fits into `sockaddr_un` everywhere (108 bytes on Linux, 104 on BSD). */
@@ -49,6 +52,7 @@ export function stateDir(root: string): StateDir {
     meshFile: join(root, "mesh.json"),
     builtinFile: join(root, "builtin.yaml"),
     processesFile: join(root, "processes.json"),
+    lockFile: join(root, "supervisor.lock"),
   };
 }
 
@@ -68,4 +72,9 @@ export async function createStateDir(root: string): Promise<StateDir> {
     await ensureDirectory(directory, 0o700);
   }
   return layout;
+}
+
+/** Process id of the supervisor that runs on this state directory, whether or not it answers. */
+export function meshPid(state: StateDir): number | undefined {
+  return lockHolder(state.lockFile);
 }

@@ -5,6 +5,8 @@ import type { PodView } from "./pod/types.ts";
 
 /** What `lateen status -o json` prints. */
 export interface StatusReport {
+  /** Version of the supervisor. */
+  readonly version: string;
   readonly ready: boolean;
   readonly revision: number;
   readonly mesh: string;
@@ -45,6 +47,7 @@ export interface GatewayStatus {
 }
 
 export interface StatusInput {
+  readonly version: string;
   readonly mesh: string;
   readonly revision: number;
   readonly configLoaded: boolean;
@@ -65,6 +68,7 @@ export function statusReport(input: StatusInput): StatusReport {
   return {
     ready: controlPlane.ready && configLoaded && lasting.length > 0 && lasting.every((pod) => pod.ready),
     revision: input.revision,
+    version: input.version,
     mesh: input.mesh,
     controlPlane,
     workloads: pods.filter((pod) => pod.kind !== "gateway").map((pod) => workloadStatus(pod, input)),

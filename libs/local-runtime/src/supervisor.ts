@@ -1,4 +1,3 @@
-import { connect } from "node:net";
 import { dirname, resolve } from "node:path";
 import { type CancelTimer, messageOf, Scope } from "@lateen/kernel";
 import type { AcceptedObject, StateDelta } from "@lateen/ports";
@@ -22,6 +21,7 @@ import { ProcessLedger, reapLeftovers } from "./process/ledger.ts";
 import { LogBook } from "./process/log-book.ts";
 import { findSetpriv } from "./process/setpriv.ts";
 import { StartGate } from "./process/start-gate.ts";
+import { lockState, type SupervisorLock } from "./process/supervisor-lock.ts";
 import { parseRejected } from "./rejected.ts";
 import { createStateDir, type StateDir } from "./state-dir.ts";
 import { type StatusReport, statusReport } from "./status.ts";
@@ -56,7 +56,17 @@ export interface Supervisor {
  */
 export async function createSupervisor(options: SupervisorOptions): Promise<Supervisor> {
   const state = await createStateDir(options.stateRoot);
-  if (await answers(state.adminSocket)) throw meshAlreadyRunning(options.mesh, state.adminSocket);
+  const lock = lockState(state.lockFile);
+  if (lock === undefined) throw meshAlreadyRunning(options.mesh, state.root);
+  try {
+    return await startLocked(options, state, lock);
+  } catch (error) {
+    lock.release();
+    throw error;
+  }
+}
+
+async function startLocked(options: SupervisorOptions, state: StateDir, lock: SupervisorLock): Promise<Supervisor> {
   const reaped = reapLeftovers(state.processesFile);
   if (reaped.length > 0) {
     options.observe({ type: "notice", level: "warn", message: `ended ${reaped.length} processes of an earlier run` });
@@ -68,13 +78,14 @@ export async function createSupervisor(options: SupervisorOptions): Promise<Supe
     claimAddressBlock(state.root),
   ]);
   const identity = await loadMeshIdentity(state, facts.trustDomain, options.clock);
-  const mesh = new LocalMesh(options, { state, ingressPort, loopback, facts, block, identity });
+  const mesh = new LocalMesh(options, { state, lock, ingressPort, loopback, facts, block, identity });
   await mesh.start();
   return mesh;
 }
 
 interface Prepared {
   readonly state: StateDir;
+  readonly lock: SupervisorLock;
   readonly ingressPort: number;
   readonly loopback: readonly string[];
   readonly facts: RootNamespaceFacts;
@@ -174,6 +185,7 @@ class LocalMesh implements Supervisor {
     const synced = parseSynced(syncz);
     return statusReport({
       mesh: this.#options.mesh,
+      version: this.#options.version,
       revision: this.world.revision,
       configLoaded: this.world.loaded && this.#rulesLoaded,
       controlPlane: { ready: this.controlPlane.ready, ports: { ...this.controlPlane.ports } },
@@ -204,6 +216,7 @@ class LocalMesh implements Supervisor {
       await this.logs.close();
       reapLeftovers(this.state.processesFile);
     } finally {
+      this.#prepared.lock.release();
       this.#settleStopped();
     }
   }
@@ -427,18 +440,6 @@ async function chooseIngressPort(options: SupervisorOptions, loopback: readonly 
     message: `port ${wanted} is busy, the ingress gateway takes ${port}`,
   });
   return port;
-}
-
-/** Whether somebody listens on a unix socket. */
-function answers(path: string): Promise<boolean> {
-  return new Promise((settle) => {
-    const socket = connect(path);
-    socket.once("connect", () => {
-      socket.destroy();
-      settle(true);
-    });
-    socket.once("error", () => settle(false));
-  });
 }
 
 function objectFiles(answer: unknown): readonly { readonly key: string; readonly file: string }[] {

@@ -9,6 +9,7 @@ import {
   type Resource,
   type ResourceKey,
   type Service,
+  type VirtualService,
 } from "@lateen/mesh-model";
 import type { AcceptedObject, StateDelta } from "@lateen/ports";
 
@@ -67,6 +68,9 @@ export class World {
   }
   gateways(): readonly Gateway[] {
     return this.#all("Gateway") as readonly Gateway[];
+  }
+  virtualServices(): readonly VirtualService[] {
+    return this.#all("VirtualService") as readonly VirtualService[];
   }
   localRuntimes(): readonly LocalRuntime[] {
     return this.#all("LocalRuntime") as readonly LocalRuntime[];

@@ -1,4 +1,5 @@
 import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { startTimeOf } from "./start-time.ts";
 
 interface LedgerEntry {
   readonly pid: number;
@@ -78,15 +79,4 @@ function isEntry(value: unknown): value is LedgerEntry {
     "name" in value &&
     typeof value.name === "string"
   );
-}
-
-/** Field 22 of /proc/PID/stat; undefined when the process is gone. */
-function startTimeOf(pid: number): string | undefined {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-    // The second field is the program's name in parentheses and may hold spaces.
-    return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19];
-  } catch {
-    return undefined;
-  }
 }

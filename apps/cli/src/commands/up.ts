@@ -1,0 +1,44 @@
+import { type Command, Option } from "commander";
+import type { Cli } from "../cli.ts";
+import { command, fileOption, meshOption, parsePort } from "../command.ts";
+
+/** Options of `lateen up` as given. */
+export interface UpOptions {
+  readonly filename?: readonly string[];
+  readonly runtime?: readonly string[];
+  readonly capture: "proxy-env" | "netns";
+  readonly ingressPort?: number;
+  readonly detach?: boolean;
+  readonly logs?: boolean;
+  readonly mesh: string;
+  readonly timeout: string;
+}
+
+/** `lateen up`: a mesh on this machine. */
+export function upCommand(cli: Cli): Command {
+  return command("up", "run a mesh on this machine from YAML, until Ctrl-C; edits of the files apply at once", [
+    "lateen up -f samples/bookinfo",
+    "lateen up -f mesh.yaml -f rules/ --runtime lateen.yaml --ingress-port 9000",
+    "lateen up -f samples/bookinfo --detach && lateen status",
+  ])
+    .addOption(fileOption("YAML or JSON file, or directory of such files; watched"))
+    .option("--runtime <file...>", "file with LocalRuntime documents: which command stands for which image")
+    .addOption(
+      new Option("--capture <mode>", "how traffic gets into the sidecars")
+        .choices(["proxy-env", "netns"])
+        .default("proxy-env"),
+    )
+    .option(
+      "--ingress-port <port>",
+      "port of the ingress gateway; 0 takes a free one (default: 8080, or a free one)",
+      parsePort,
+    )
+    .option("-d, --detach", "return when the mesh is ready; it goes on in the background")
+    .option("--logs", "also print what the workloads print")
+    .option("--timeout <duration>", "with --detach: how long to wait for readiness", "60s")
+    .addOption(meshOption())
+    .action(async (options: UpOptions) => {
+      const { runUp } = await import("../up/run-up.ts");
+      await runUp(cli, options);
+    });
+}

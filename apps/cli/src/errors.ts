@@ -1,0 +1,37 @@
+import { type ErrorCode, LateenError } from "@lateen/kernel";
+
+/** LTN7501: the command line makes no sense. */
+export function usageError(message: string, hint?: string): LateenError {
+  return new LateenError({ code: "LTN7501", fault: "user", message, ...(hint === undefined ? {} : { hint }) });
+}
+
+/** LTN7502: the mesh answered that it cannot do it now. */
+export function meshUnavailable(message: string): LateenError {
+  return new LateenError({ code: "LTN7502", fault: "system", message, retryable: true });
+}
+
+/** LTN7503: a program of the package is not there. */
+export function notBuilt(app: string, path: string): LateenError {
+  return new LateenError({
+    code: "LTN7503",
+    fault: "user",
+    message: `the app ${app} is not built (${path} is missing)`,
+    hint: "run `npm run build`",
+  });
+}
+
+/** LTN7504: what the command names does not exist. */
+export function notFound(message: string, hint?: string): LateenError {
+  return new LateenError({ code: "LTN7504", fault: "user", message, ...(hint === undefined ? {} : { hint }) });
+}
+
+/** LTN7505: a file cannot be read, or is not what it should be. */
+export function badFile(path: string, reason: string): LateenError {
+  return new LateenError({ code: "LTN7505", fault: "user", message: `${path}: ${reason}` });
+}
+
+/** An error that the mesh sent as `{error: {code, message, hint}}`. */
+export function fromMesh(code: string, message: string, hint: string | undefined): LateenError {
+  const known = /^LTN\d{4}$/.test(code) ? (code as ErrorCode) : "LTN7506";
+  return new LateenError({ code: known, fault: "user", message, ...(hint === undefined ? {} : { hint }) });
+}

@@ -1,0 +1,2 @@
+/** Thrown by a command whose app goes on in this process. */
+export class TookOver extends Error {}
