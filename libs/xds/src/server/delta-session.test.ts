@@ -1,10 +1,10 @@
-import { createManualClock } from "@lateen/test-support";
+import { manualClock } from "@lateen/test-support";
 import { describe, expect, it } from "vitest";
 import { xdsTypes } from "../resource-types.ts";
 import { DeltaPeer } from "../testing/delta-peer.ts";
 import { FakeSource } from "../testing/fake-source.ts";
 
-const clock = createManualClock();
+const clock = manualClock();
 const { cluster, endpoint, listener, route } = xdsTypes;
 
 /** A source with one of everything. */

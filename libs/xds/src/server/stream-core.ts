@@ -252,7 +252,10 @@ export class StreamCore<Response> {
       unknown: source.unknown?.(state.typeUrl),
       responseBytes: this.limits.responseBytes,
     });
-    if (built.upserted.length === 0 && built.removed.length === 0 && !owed) return state.evaluated(undefined);
+    if (built.upserted.length === 0 && built.removed.length === 0 && !owed) {
+      state.evaluated(undefined);
+      return;
+    }
     const revision = source.revision();
     const version = source.versionInfo?.() ?? String(revision);
     const nonce = `${revision}.${++this.#responses}`;
