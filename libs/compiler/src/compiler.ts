@@ -1,4 +1,4 @@
-import { type Diagnostic, DEFAULT_DOMAIN, type MeshConfig, type Resource, type ResourceKey } from "@lateen/mesh-model";
+import { DEFAULT_DOMAIN, type Diagnostic, type MeshConfig, type Resource, type ResourceKey } from "@lateen/mesh-model";
 import { endpointResource, scopeClusters, scopeEndpoints } from "./emit/clusters.ts";
 import { INTERNER_CELL } from "./emit/encode.ts";
 import { scopeSecrets } from "./emit/gateways.ts";

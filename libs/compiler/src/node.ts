@@ -35,7 +35,8 @@ export function nodeFromProto(node: Node): Result<XdsNode, string> {
   if (kind === undefined || address === undefined || workload === undefined || !domain || extra !== undefined) {
     return err(`node id "${node.id}" is not of the form sidecar~ip~pod.namespace~domain`);
   }
-  if (kind !== "sidecar" && kind !== "router") return err(`node type "${kind}" is not served: sidecar or router expected`);
+  if (kind !== "sidecar" && kind !== "router")
+    return err(`node type "${kind}" is not served: sidecar or router expected`);
   const dot = workload.lastIndexOf(".");
   if (dot <= 0 || dot === workload.length - 1) return err(`node id "${node.id}": "${workload}" is not pod.namespace`);
   const metadata: Readonly<Record<string, unknown>> = node.metadata ?? {};

@@ -8,7 +8,13 @@ import { parseOutboundCluster } from "../lower/names.ts";
 import { policyFor } from "../lower/traffic-policy.ts";
 import { type EncodedResource, sameList, sameMap } from "../resource.ts";
 import { type NodeScope, type ProxyScope, scopeKey, type WorkloadScope } from "../scope.ts";
-import { acceptsMtls, type Destination, destinationByHost, endpointsOnPort, identitiesOf } from "../world/destinations.ts";
+import {
+  acceptsMtls,
+  type Destination,
+  destinationByHost,
+  endpointsOnPort,
+  identitiesOf,
+} from "../world/destinations.ts";
 import { inboundPorts } from "../world/inbound.ts";
 import { type DestinationPolicy, destinationPolicy, visibility } from "../world/rules.ts";
 import { meshConfigOf, settingsOf, workloadMetadata } from "../world/services.ts";
@@ -137,7 +143,11 @@ function edsKey(scope: NodeScope, cluster: string) {
 }
 
 /** Endpoints of one of the proxy's EDS clusters; undefined when it has no such cluster. */
-export function endpointResource(read: Pick<Read, "ask">, scope: NodeScope, cluster: string): EncodedResource | undefined {
+export function endpointResource(
+  read: Pick<Read, "ask">,
+  scope: NodeScope,
+  cluster: string,
+): EncodedResource | undefined {
   if (!read.ask(outboundClusters, scope.client).has(cluster)) return undefined;
   return read.ask(endpointsOfCluster, edsKey(scope, cluster));
 }

@@ -10,9 +10,8 @@ import { servedPorts } from "../world/inbound.ts";
 import { cells } from "../world/mesh-snapshot.ts";
 import { gatewaysFor, visibility } from "../world/rules.ts";
 import { meshConfigOf, serviceByHost } from "../world/services.ts";
+import { accessRules, routeContext } from "./context.ts";
 import { byName, encode } from "./encode.ts";
-import { accessRules } from "./listeners.ts";
-import { routeContext } from "./routes.ts";
 
 type Resources = ReadonlyMap<string, EncodedResource>;
 

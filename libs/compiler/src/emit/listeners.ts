@@ -1,8 +1,6 @@
-import type { MeshConfig, MeshService, MeshServicePort } from "@lateen/mesh-model";
+import type { MeshService, MeshServicePort } from "@lateen/mesh-model";
 import { Listener } from "@lateen/proto/envoy/config/listener/v3/listener";
 import { defineQuery, type Read } from "../engine/query-engine.ts";
-import { authorizationRules } from "../lower/authorization.ts";
-import type { RbacRules } from "../lower/filters.ts";
 import { virtualInbound } from "../lower/inbound-listener.ts";
 import { outboundListeners, virtualOutbound } from "../lower/outbound-listeners.ts";
 import { milliseconds, policyFor } from "../lower/traffic-policy.ts";
@@ -10,9 +8,10 @@ import { type EncodedResource, sameList, sameMap } from "../resource.ts";
 import { type NodeScope, type ProxyScope, scopeKey, scopePortKey, type WorkloadScope } from "../scope.ts";
 import { destinationByHost, endpointsOnPort } from "../world/destinations.ts";
 import { inboundPorts } from "../world/inbound.ts";
-import { authorizationPoliciesFor, peerPolicy } from "../world/policies.ts";
-import { destinationPolicy, servicesOnPort, virtualServicesOnPort, visibility, visiblePorts } from "../world/rules.ts";
+import { peerPolicy } from "../world/policies.ts";
+import { destinationPolicy, servicesOnPort, virtualServicesOnPort, visiblePorts } from "../world/rules.ts";
 import { meshConfigOf, serviceByHost, settingsOf } from "../world/services.ts";
+import { accessRules, allowsAny } from "./context.ts";
 import { byName, encode } from "./encode.ts";
 import { gatewayResources } from "./gateways.ts";
 
@@ -38,13 +37,6 @@ const portListeners = defineQuery<{ readonly scope: ProxyScope; readonly port: n
     return listeners.map((listener) => encode(read, Listener, listener.name, listener));
   },
   equal: sameList,
-});
-
-/** Whether traffic to unknown hosts goes on. */
-export const allowsAny = defineQuery<ProxyScope, boolean>({
-  name: "allowsAny",
-  key: scopeKey,
-  compute: (read, scope) => read.ask(visibility, scope).allowAny,
 });
 
 function readyAddresses(read: Read, service: MeshService, port: MeshServicePort): readonly string[] {
@@ -77,20 +69,6 @@ const outboundListenersOf = defineQuery<ProxyScope, readonly EncodedResource[]>(
   },
   equal: sameList,
 });
-
-/** Access rules of a workload for both kinds of chains. */
-export function accessRules(
-  read: Read,
-  scope: WorkloadScope,
-  config: MeshConfig,
-): { readonly http: RbacRules; readonly tcp: RbacRules } {
-  const policies = read.ask(authorizationPoliciesFor, { namespace: scope.namespace, labels: scope.labels });
-  const trustDomains = [config.trustDomain, ...config.trustDomainAliases];
-  return {
-    http: authorizationRules(policies, { trustDomains, layer: "http" }),
-    tcp: authorizationRules(policies, { trustDomains, layer: "tcp" }),
-  };
-}
 
 const inboundListener = defineQuery<WorkloadScope, EncodedResource>({
   name: "inboundListener",

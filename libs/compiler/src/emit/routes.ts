@@ -1,28 +1,14 @@
 import { RouteConfiguration } from "@lateen/proto/envoy/config/route/v3/route";
 import { defineQuery, type Read } from "../engine/query-engine.ts";
-import type { RouteContext } from "../lower/http-routes.ts";
 import { hasSniffedListener, sniffedRouteName } from "../lower/outbound-listeners.ts";
 import { isRouted } from "../lower/protocol.ts";
 import { type SidecarRouteInput, sidecarRouteConfig, singleServiceRouteConfig } from "../lower/virtual-hosts.ts";
 import { type EncodedResource, sameList, sameMap } from "../resource.ts";
 import { type NodeScope, type ProxyScope, scopeKey } from "../scope.ts";
 import { servicesOnPort, virtualServicesOnPort, visiblePorts } from "../world/rules.ts";
-import { meshConfigOf, serviceByHost, settingsOf } from "../world/services.ts";
+import { allowsAny, routeContext } from "./context.ts";
 import { byName, encode } from "./encode.ts";
 import { gatewayResources } from "./gateways.ts";
-import { allowsAny } from "./listeners.ts";
-
-/** What routes of a client may look up, except which place they are for. */
-export function routeContext(read: Read, scope: ProxyScope): Omit<RouteContext, "gateway" | "port" | "secure"> {
-  return {
-    namespace: scope.namespace,
-    labels: scope.labels,
-    domain: settingsOf(read).domain,
-    service: (host) => read.ask(serviceByHost, host),
-    retry: meshConfigOf(read).defaultHttpRetryPolicy,
-    annotate: scope.lateen,
-  };
-}
 
 interface RouteKey {
   readonly scope: ProxyScope;

@@ -1,4 +1,11 @@
-import { type AuthorizationPolicy, type Diagnostic, hostMatches, keyOf, type Resource, type VirtualService } from "@lateen/mesh-model";
+import {
+  type AuthorizationPolicy,
+  type Diagnostic,
+  hostMatches,
+  keyOf,
+  type Resource,
+  type VirtualService,
+} from "@lateen/mesh-model";
 import { defineQuery, type Query, type Read } from "../engine/query-engine.ts";
 import { undecidableKeys } from "../lower/authorization.ts";
 import { isHttp2 } from "../lower/protocol.ts";
@@ -23,7 +30,12 @@ function policyWarnings(read: Read, key: string): readonly Diagnostic[] {
   const found: Diagnostic[] = [];
   if (policy.spec?.action === "CUSTOM") {
     found.push(
-      warning(policy, "LTN3101", "spec.action", "external authorization is not available: everything is denied instead"),
+      warning(
+        policy,
+        "LTN3101",
+        "spec.action",
+        "external authorization is not available: everything is denied instead",
+      ),
     );
   }
   for (const condition of new Set(undecidableKeys(policy))) {
@@ -37,7 +49,9 @@ function policyWarnings(read: Read, key: string): readonly Diagnostic[] {
 /** HTTP rules for ports whose protocol proxies of this project carry as bytes. */
 function opaquePorts(read: Read, bound: BoundVirtualService): readonly Diagnostic[] {
   if ((bound.spec.http ?? []).length === 0 || !bound.gateways.includes("mesh")) return [];
-  const object = read.input(cells.object(`VirtualService/${bound.namespace}/${bound.name}`)) as VirtualService | undefined;
+  const object = read.input(cells.object(`VirtualService/${bound.namespace}/${bound.name}`)) as
+    | VirtualService
+    | undefined;
   if (object === undefined) return [];
   return read
     .ask(allServices, "")

@@ -25,10 +25,7 @@ const NOT_DECIDABLE = Symbol("not decidable");
  * everything (fail closed), AUDIT has no effect on traffic. On TCP, HTTP-only parts make an ALLOW rule match never and are
  * ignored in a DENY rule, which makes it stricter.
  */
-export function authorizationRules(
-  policies: readonly AuthorizationPolicy[],
-  context: AuthorizationContext,
-): RbacRules {
+export function authorizationRules(policies: readonly AuthorizationPolicy[], context: AuthorizationContext): RbacRules {
   const action = (policy: AuthorizationPolicy) => policy.spec?.action ?? "ALLOW";
   const custom = policies.filter((policy) => action(policy) === "CUSTOM");
   const deny = policies.filter((policy) => action(policy) === "DENY");
@@ -112,7 +109,11 @@ function httpOnly<T>(context: RuleContext, values: readonly string[] | undefined
 function sourceParts(source: Source, context: RuleContext): readonly Principal[] {
   const { trustDomains, namespace } = context;
   const parts: Principal[] = [];
-  const add = (values: readonly string[] | undefined, negated: readonly string[] | undefined, one: (value: string) => Principal[]) => {
+  const add = (
+    values: readonly string[] | undefined,
+    negated: readonly string[] | undefined,
+    one: (value: string) => Principal[],
+  ) => {
     if (values && values.length > 0) parts.push(anyPrincipal(values.flatMap(one)));
     if (negated && negated.length > 0) parts.push(notPrincipal(anyPrincipal(negated.flatMap(one))));
   };
@@ -128,7 +129,10 @@ function conditionPrincipal(condition: Condition, context: RuleContext): readonl
   const make = principalOf(condition.key, context);
   if (make === undefined) return [];
   const header = condition.key.startsWith("request.");
-  const parts = (values: readonly string[] | undefined, wrap: (principal: Principal) => Principal): readonly Principal[] => {
+  const parts = (
+    values: readonly string[] | undefined,
+    wrap: (principal: Principal) => Principal,
+  ): readonly Principal[] => {
     if (values === undefined || values.length === 0) return [];
     const build = () => wrap(anyPrincipal(values.flatMap(make)));
     return header ? httpOnly(context, values, build) : [build()];
@@ -163,7 +167,8 @@ const DESTINATION_KEYS: ReadonlySet<string> = new Set(["destination.ip", "destin
 
 /** Condition keys of AuthorizationPolicy that no filter here can decide. */
 export function undecidableKeys(policy: AuthorizationPolicy): readonly string[] {
-  const known = /^(source\.(ip|namespace|principal|serviceAccount)|remote\.ip|destination\.(ip|port)|connection\.sni|request\.headers\[.+\])$/;
+  const known =
+    /^(source\.(ip|namespace|principal|serviceAccount)|remote\.ip|destination\.(ip|port)|connection\.sni|request\.headers\[.+\])$/;
   return (policy.spec?.rules ?? []).flatMap((rule) =>
     (rule.when ?? []).map((condition) => condition.key).filter((key) => !known.test(key)),
   );
@@ -179,7 +184,8 @@ function principalNames(value: string, trustDomains: readonly string[]): readonl
   const domain = slash < 0 ? value : value.slice(0, slash);
   const rest = slash < 0 ? "" : value.slice(slash);
   // The old default name and every alias stand for the mesh's own trust domain.
-  const domains = domain === own || domain === DEFAULT_TRUST_DOMAIN || aliases.includes(domain) ? [own, ...aliases] : [domain];
+  const domains =
+    domain === own || domain === DEFAULT_TRUST_DOMAIN || aliases.includes(domain) ? [own, ...aliases] : [domain];
   return domains.map((name) => wildcard(`spiffe://${name}${rest}`));
 }
 
@@ -302,7 +308,8 @@ function header(name: string, value: string): HeaderMatcher {
 
 /** Paths may also be templates: `{*}` is one segment, `{**}` any number. */
 function pathPermission(value: string): Permission {
-  const path = value.includes("{*}") || value.includes("{**}") ? matchingRegex(templatePattern(value)) : wildcard(value);
+  const path =
+    value.includes("{*}") || value.includes("{**}") ? matchingRegex(templatePattern(value)) : wildcard(value);
   return { rule: { $case: "urlPath", value: { rule: { $case: "path", value: path } } } };
 }
 

@@ -7,7 +7,7 @@ import {
   Cluster_LbPolicy,
 } from "@lateen/proto/envoy/config/cluster/v3/cluster";
 import { OutlierDetection } from "@lateen/proto/envoy/config/cluster/v3/outlier_detection";
-import { type Metadata } from "@lateen/proto/envoy/config/core/v3/base";
+import type { Metadata } from "@lateen/proto/envoy/config/core/v3/base";
 import type { ClusterLoadAssignment } from "@lateen/proto/envoy/config/endpoint/v3/endpoint";
 import { HttpProtocolOptions } from "@lateen/proto/envoy/extensions/upstreams/http/v3/http_protocol_options";
 import type { DestinationPolicy } from "../world/rules.ts";

@@ -80,9 +80,7 @@ function clientCertDetails(place: HttpChainOptions["place"]): Parameters<typeof 
   }
 }
 
-function normalization(
-  mode: MeshConfig["pathNormalization"],
-): Parameters<typeof HttpConnectionManager.fromPartial>[0] {
+function normalization(mode: MeshConfig["pathNormalization"]): Parameters<typeof HttpConnectionManager.fromPartial>[0] {
   const slashes = HttpConnectionManager_PathWithEscapedSlashesAction;
   switch (mode) {
     case "NONE":
@@ -106,11 +104,13 @@ function httpFilters(options: HttpChainOptions): HttpFilter[] {
   if (extensions.includes("istio.peer_metadata")) filters.push(peerMetadata(place));
   if (place !== "outbound") {
     for (const rules of [rbac.deny, rbac.allow]) {
-      if (rules !== undefined) filters.push(filter("envoy.filters.http.rbac", HttpRbac, HttpRbac.fromPartial({ rules })));
+      if (rules !== undefined)
+        filters.push(filter("envoy.filters.http.rbac", HttpRbac, HttpRbac.fromPartial({ rules })));
     }
   }
   if (place !== "inbound") filters.push(filter(FAULT_FILTER, HTTPFault, HTTPFault.fromPartial({})));
-  if (extensions.includes("istio.stats")) filters.push(filter("istio.stats", PluginConfig, PluginConfig.fromPartial({})));
+  if (extensions.includes("istio.stats"))
+    filters.push(filter("istio.stats", PluginConfig, PluginConfig.fromPartial({})));
   filters.push(filter("envoy.filters.http.router", Router, Router.fromPartial({})));
   return filters;
 }

@@ -100,7 +100,11 @@ function narrower(a: string, b: string): string {
  * TLS servers get one chain each, told apart by SNI; of plain TCP servers the first (oldest Gateway) is taken, as of anything
  * that conflicts. Undefined when nothing is left to listen for.
  */
-export function gatewayPort(port: number, servers: readonly PlacedServer[], context: GatewayContext): GatewayPort | undefined {
+export function gatewayPort(
+  port: number,
+  servers: readonly PlacedServer[],
+  context: GatewayContext,
+): GatewayPort | undefined {
   const usable = servers.filter((placed) => serverClass(placed.server) !== "unsupported");
   const [first] = usable;
   if (first === undefined) return undefined;
@@ -279,7 +283,10 @@ function passthroughChains(placed: PlacedServer, taken: Set<string>, context: Ga
           .filter((host) => admits(placed, bound, host) && !taken.has(host));
         if (names.length === 0) continue;
         for (const host of names) taken.add(host);
-        const clusters = l4Clusters(rule.route ?? [], bound.namespace, { ...context.route, port: placed.server.port.number });
+        const clusters = l4Clusters(rule.route ?? [], bound.namespace, {
+          ...context.route,
+          port: placed.server.port.number,
+        });
         chains.push(
           filterChain({
             name: "",

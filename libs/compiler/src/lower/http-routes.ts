@@ -12,8 +12,8 @@ import {
   RouteAction_RequestMirrorPolicy,
   type RouteMatch,
 } from "@lateen/proto/envoy/config/route/v3/route_components";
-import { PreviousHostsPredicate } from "@lateen/proto/envoy/extensions/retry/host/previous_hosts/v3/previous_hosts";
 import { HTTPFault } from "@lateen/proto/envoy/extensions/filters/http/fault/v3/fault";
+import { PreviousHostsPredicate } from "@lateen/proto/envoy/extensions/retry/host/previous_hosts/v3/previous_hosts";
 import { absoluteGateway, type BoundVirtualService } from "../world/rules.ts";
 import { configPath, outboundCluster } from "./names.ts";
 import { fractionalPercent, headerOption } from "./proto.ts";
@@ -123,7 +123,10 @@ function forwardAction(at: RuleAt, context: RouteContext): RouteAction {
   const routeHost = rule.rewrite?.authority ?? hostOf(rule.headers);
   const [only] = destinations;
   if (destinations.length === 1 && only !== undefined) {
-    action.clusterSpecifier = { $case: "cluster", value: destinationCluster(only.destination, bound.namespace, context) };
+    action.clusterSpecifier = {
+      $case: "cluster",
+      value: destinationCluster(only.destination, bound.namespace, context),
+    };
     // A single destination's header operations need the weighted form, which alone can carry them.
     if (only.headers !== undefined) action.clusterSpecifier = weighted([{ ...only, weight: 1 }], at, context);
   } else {

@@ -58,7 +58,10 @@ interface Row {
 export function chainRows(mode: MtlsMode, protocol: PortClass): readonly Row[] {
   const known = protocol === "tls" ? "tcp" : protocol;
   const istio = [...ALPN_MESH_HTTP, ...ALPN_MESH_TCP];
-  const tls = (alpn: readonly string[] = []): ChainMatch => ({ transport: "tls", ...(alpn.length > 0 ? { alpn } : {}) });
+  const tls = (alpn: readonly string[] = []): ChainMatch => ({
+    transport: "tls",
+    ...(alpn.length > 0 ? { alpn } : {}),
+  });
   const raw = (alpn: readonly string[] = []): ChainMatch => ({
     transport: "raw_buffer",
     ...(alpn.length > 0 ? { alpn } : {}),
@@ -81,7 +84,8 @@ export function chainRows(mode: MtlsMode, protocol: PortClass): readonly Row[] {
       if (known === "http") return [row("http", tls(istio), true), row("http", raw(), false)];
       return [row("tcp", tls(istio), true), row("tcp", tls(), false), row("tcp", raw(), false)];
     case "DISABLE":
-      if (known === "auto") return [row("http", raw(ALPN_HTTP), false), row("tcp", raw(), false), row("tcp", tls(), false)];
+      if (known === "auto")
+        return [row("http", raw(ALPN_HTTP), false), row("tcp", raw(), false), row("tcp", tls(), false)];
       if (known === "http") return [row("http", raw(), false)];
       return [row("tcp", {}, false)];
   }
@@ -107,11 +111,7 @@ export function virtualInbound(ports: readonly InboundPort[], context: InboundCo
       tlsInspector(ports.filter((port) => port.mode === "DISABLE" && isOpaque(port.protocol)).map((port) => port.port)),
       httpInspector(ports.filter((port) => port.protocol !== "auto").map((port) => port.port)),
     ],
-    chains: [
-      blackhole,
-      ...ports.flatMap((port) => portChains(port, context)),
-      ...passthroughChains(context),
-    ],
+    chains: [blackhole, ...ports.flatMap((port) => portChains(port, context)), ...passthroughChains(context)],
     detectionTimeoutMs: config.protocolDetectionTimeoutMs,
   });
 }
@@ -132,7 +132,13 @@ function portChains(port: InboundPort, context: InboundContext): readonly Filter
       socket: serverSocket(row, context),
       filters:
         row.kind === "http"
-          ? [httpChain(`inbound_${name}`, inboundRouteConfig(cluster, first?.servicePort ?? port.port, cluster, operation), context)]
+          ? [
+              httpChain(
+                `inbound_${name}`,
+                inboundRouteConfig(cluster, first?.servicePort ?? port.port, cluster, operation),
+                context,
+              ),
+            ]
           : tcpChain(cluster, context),
     }),
   );

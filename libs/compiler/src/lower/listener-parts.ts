@@ -1,6 +1,5 @@
 import { durationFromMs, packAny } from "@lateen/proto";
-import type { TransportSocket } from "@lateen/proto/envoy/config/core/v3/base";
-import type { TrafficDirection } from "@lateen/proto/envoy/config/core/v3/base";
+import type { TrafficDirection, TransportSocket } from "@lateen/proto/envoy/config/core/v3/base";
 import { Listener } from "@lateen/proto/envoy/config/listener/v3/listener";
 import {
   type Filter,
@@ -54,7 +53,11 @@ export function originalDstFilter(): ListenerFilter {
 }
 /** Looks whether a connection is TLS, its SNI and ALPN; not on `offPorts`. */
 export function tlsInspector(offPorts: readonly number[] = []): ListenerFilter {
-  return listenerFilter("envoy.filters.listener.tls_inspector", packAny(TlsInspector, TlsInspector.fromPartial({})), offPorts);
+  return listenerFilter(
+    "envoy.filters.listener.tls_inspector",
+    packAny(TlsInspector, TlsInspector.fromPartial({})),
+    offPorts,
+  );
 }
 /** Looks whether plaintext is HTTP; not on `offPorts`. */
 export function httpInspector(offPorts: readonly number[] = []): ListenerFilter {

@@ -7,14 +7,15 @@ import { absoluteGateway, type BoundVirtualService } from "../world/rules.ts";
 import { type AccessLogs, accessLogs } from "./access-log.ts";
 import { httpConnectionManager, type TcpTarget, tcpProxy } from "./filters.ts";
 import { destinationCluster } from "./http-routes.ts";
-import { type ChainMatch, filterChain, httpInspector, listener, originalDstFilter, tlsInspector } from "./listener-parts.ts";
 import {
-  BLACK_HOLE_CLUSTER,
-  OUTBOUND_PORT,
-  outboundCluster,
-  PASSTHROUGH_CLUSTER,
-  VIRTUAL_OUTBOUND,
-} from "./names.ts";
+  type ChainMatch,
+  filterChain,
+  httpInspector,
+  listener,
+  originalDstFilter,
+  tlsInspector,
+} from "./listener-parts.ts";
+import { BLACK_HOLE_CLUSTER, OUTBOUND_PORT, outboundCluster, PASSTHROUGH_CLUSTER, VIRTUAL_OUTBOUND } from "./names.ts";
 import type { Labels } from "./proto.ts";
 import { portClass } from "./protocol.ts";
 import { clientMatches } from "./route-match.ts";
@@ -60,7 +61,11 @@ export function sniffedRouteName(service: MeshService, port: MeshServicePort): s
 }
 
 /** Whether the port of a service has its own sniffing listener (declared nothing, has an address). */
-export function hasSniffedListener(service: MeshService, port: MeshServicePort, client: { readonly http2: boolean }): boolean {
+export function hasSniffedListener(
+  service: MeshService,
+  port: MeshServicePort,
+  client: { readonly http2: boolean },
+): boolean {
   return portClass(port.protocol, client) === "auto" && addressesOf(service).length > 0;
 }
 
@@ -77,6 +82,7 @@ class PortPlan {
   #wildcardDefault: FilterChain | undefined;
   readonly #wildcardChains: FilterChain[] = [];
   readonly #serverNames = new Set<string>();
+  readonly #prefixes = new Set<string>();
   readonly #byAddress = new Map<string, Listener>();
 
   constructor(port: number, context: OutboundContext) {
@@ -105,7 +111,7 @@ class PortPlan {
       case "tcp":
         if (addresses.length === 0 || service.addresses.length > addresses.length) this.#addAddressless(service, port);
         for (const address of addresses) {
-          this.#addOwn(address, () => this.#own(address, [filterChain({ name: "", filters: this.#tcp(service, port) })]));
+          this.#addOwn(address, () => this.#own(address, this.#tcpChains(service, port)));
         }
     }
   }
@@ -138,21 +144,26 @@ class PortPlan {
       match: { transport: "raw_buffer", alpn: ALPN_HTTP },
       filters: [this.#http(sniffedRouteName(service, port))],
     });
-    return this.#own(address, [http, filterChain({ name: "", filters: this.#tcp(service, port) })], "http");
+    return this.#own(address, [http, ...this.#tcpChains(service, port)], "http");
   }
 
   /** TCP without a VIP: headless pods by their addresses, CIDRs by prefix match, anything else by the port alone. */
   #addAddressless(service: MeshService, port: MeshServicePort): void {
     if (service.headless) {
       for (const address of this.#context.endpointAddresses(service, port)) {
-        this.#addOwn(address, () => this.#own(address, [filterChain({ name: "", filters: this.#tcp(service, port) })]));
+        this.#addOwn(address, () => this.#own(address, this.#tcpChains(service, port)));
       }
       return;
     }
-    const filters = this.#tcp(service, port);
-    const prefixes = service.addresses.filter((address) => address.includes("/"));
-    if (prefixes.length > 0) this.#wildcardChains.push(filterChain({ name: "", match: { prefixes }, filters }));
-    else this.#wildcardDefault ??= filterChain({ name: "", filters });
+    const own = service.addresses.filter((address) => address.includes("/"));
+    for (const { prefixes, filters } of this.#tcpTargets(service, port)) {
+      const wanted = prefixes.length > 0 ? prefixes : own;
+      const fresh = wanted.filter((prefix) => !this.#prefixes.has(prefix));
+      for (const prefix of fresh) this.#prefixes.add(prefix);
+      if (wanted.length === 0) this.#wildcardDefault ??= filterChain({ name: "", filters });
+      else if (fresh.length > 0)
+        this.#wildcardChains.push(filterChain({ name: "", match: { prefixes: fresh }, filters }));
+    }
   }
 
   /** Opaque TLS: by SNI as virtual services say, else to the service itself. */
@@ -161,9 +172,10 @@ class PortPlan {
     const own = filterChain({
       name: "",
       ...(addresses.length === 0 ? { match: { serverNames: [service.host] } } : {}),
-      filters: this.#tcp(service, port),
+      filters: [this.#direct(service, port)],
     });
-    for (const address of addresses) this.#addOwn(address, () => this.#own(address, [...rules, own], rules.length > 0 ? "tls" : "none"));
+    const sniff = rules.length > 0 ? "tls" : "none";
+    for (const address of addresses) this.#addOwn(address, () => this.#own(address, [...rules, own], sniff));
     if (addresses.length > 0) return;
     for (const chain of service.host === "*" ? rules : [...rules, own]) {
       const names = chain.filterChainMatch?.serverNames ?? [];
@@ -199,21 +211,43 @@ class PortPlan {
     return chains;
   }
 
-  /** The network filters for bytes to a service: as the first matching TCP rule says, else to the service itself. */
-  #tcp(service: MeshService, port: MeshServicePort): readonly Filter[] {
+  /** Chains of a listener that takes bytes to one service only. */
+  #tcpChains(service: MeshService, port: MeshServicePort): readonly FilterChain[] {
+    const seen = new Set<string>();
+    return this.#tcpTargets(service, port).flatMap(({ prefixes, filters }) => {
+      const fresh = prefixes.filter((prefix) => !seen.has(prefix));
+      for (const prefix of fresh) seen.add(prefix);
+      if (prefixes.length > 0 && fresh.length === 0) return [];
+      return [filterChain({ name: "", ...(fresh.length > 0 ? { match: { prefixes: fresh } } : {}), filters })];
+    });
+  }
+
+  /** Where bytes to a service go, by destination subnet: as the first matching TCP rule says; last, without subnets, the rest. */
+  #tcpTargets(
+    service: MeshService,
+    port: MeshServicePort,
+  ): readonly { readonly prefixes: readonly string[]; readonly filters: readonly Filter[] }[] {
+    const targets: { prefixes: readonly string[]; filters: readonly Filter[] }[] = [];
     for (const bound of this.#concerning(service)) {
       for (const rule of bound.spec.tcp ?? []) {
-        const matches = rule.match ?? [];
-        if (matches.length > 0 && !matches.some((match) => this.#applies(match, bound))) continue;
-        return [this.#proxy(this.#target(rule.route ?? [], bound, service, port))];
+        const matches = (rule.match ?? []).filter((match) => this.#applies(match, bound));
+        if (rule.match !== undefined && rule.match.length > 0 && matches.length === 0) continue;
+        const filters = [this.#proxy(this.#target(rule.route ?? [], bound, service, port))];
+        const anywhere = matches.length === 0 || matches.some((match) => (match.destinationSubnets ?? []).length === 0);
+        const prefixes = anywhere ? [] : matches.flatMap((match) => match.destinationSubnets ?? []);
+        targets.push({ prefixes, filters });
+        if (anywhere) return targets;
       }
     }
-    return [
-      this.#proxy({
-        clusters: [{ name: outboundCluster(service.host, port.number), weight: 1 }],
-        idleTimeoutMs: this.#context.tcpIdleTimeoutMs(service, port),
-      }),
-    ];
+    return [...targets, { prefixes: [], filters: [this.#direct(service, port)] }];
+  }
+
+  /** Straight to the service. */
+  #direct(service: MeshService, port: MeshServicePort): Filter {
+    return this.#proxy({
+      clusters: [{ name: outboundCluster(service.host, port.number), weight: 1 }],
+      idleTimeoutMs: this.#context.tcpIdleTimeoutMs(service, port),
+    });
   }
 
   #concerning(service: MeshService): readonly BoundVirtualService[] {
@@ -266,7 +300,8 @@ class PortPlan {
       chains.push(filterChain({ name: "", match, filters: [this.#http(String(this.#port))] }));
     }
     const fallback = opaque
-      ? (this.#wildcardDefault ?? filterChain({ name: "PassthroughFilterChain", filters: [catchAllProxy(allowAny, this.#logs)] }))
+      ? (this.#wildcardDefault ??
+        filterChain({ name: "PassthroughFilterChain", filters: [catchAllProxy(allowAny, this.#logs)] }))
       : undefined;
     const sniffs = chains.some((chain) => (chain.filterChainMatch?.serverNames.length ?? 0) > 0);
     return listener({
@@ -299,10 +334,7 @@ export function l4Clusters(
 }
 
 function catchAllProxy(allowAny: boolean, logs: AccessLogs): Filter {
-  return tcpProxy(
-    { clusters: [{ name: allowAny ? PASSTHROUGH_CLUSTER : BLACK_HOLE_CLUSTER, weight: 1 }] },
-    logs.tcp,
-  );
+  return tcpProxy({ clusters: [{ name: allowAny ? PASSTHROUGH_CLUSTER : BLACK_HOLE_CLUSTER, weight: 1 }] }, logs.tcp);
 }
 
 /** The listener that all outbound connections arrive at; what no other listener takes goes on, or into the black hole. */

@@ -1,9 +1,9 @@
-import { durationFromMs, packAny, type PackedAny } from "@lateen/proto";
+import { durationFromMs, type PackedAny, packAny } from "@lateen/proto";
 import { Address } from "@lateen/proto/envoy/config/core/v3/address";
-import { ApiVersion, ConfigSource } from "@lateen/proto/envoy/config/core/v3/config_source";
-import { FractionalPercent, FractionalPercent_DenominatorType } from "@lateen/proto/envoy/type/v3/percent";
 import { HeaderValueOption, HeaderValueOption_HeaderAppendAction } from "@lateen/proto/envoy/config/core/v3/base";
+import { ApiVersion, ConfigSource } from "@lateen/proto/envoy/config/core/v3/config_source";
 import { StringMatcher } from "@lateen/proto/envoy/type/matcher/v3/string";
+import { type FractionalPercent, FractionalPercent_DenominatorType } from "@lateen/proto/envoy/type/v3/percent";
 
 export type Labels = Readonly<Record<string, string>>;
 
@@ -60,7 +60,10 @@ export function matchingRegex(regex: string, ignoreCase = false): StringMatcher 
 /** Splits `10.0.0.0/8`; a plain address gets its full length. */
 export function cidr(text: string): { addressPrefix: string; prefixLen: number } {
   const [address = "", length] = text.split("/");
-  return { addressPrefix: address, prefixLen: length === undefined ? (address.includes(":") ? 128 : 32) : Number(length) };
+  return {
+    addressPrefix: address,
+    prefixLen: length === undefined ? (address.includes(":") ? 128 : 32) : Number(length),
+  };
 }
 
 export function typed<T>(

@@ -1,9 +1,5 @@
 import type { VirtualService } from "@lateen/mesh-model";
-import {
-  HeaderMatcher,
-  QueryParameterMatcher,
-  RouteMatch,
-} from "@lateen/proto/envoy/config/route/v3/route_components";
+import { HeaderMatcher, QueryParameterMatcher, RouteMatch } from "@lateen/proto/envoy/config/route/v3/route_components";
 import type { StringMatcher } from "@lateen/proto/envoy/type/matcher/v3/string";
 import { exactly, type Labels, labelsMatch, matchingRegex, startingWith } from "./proto.ts";
 

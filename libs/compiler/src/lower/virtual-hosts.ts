@@ -103,9 +103,7 @@ export function singleServiceRouteConfig(
   input: SidecarRouteInput,
 ): RouteConfiguration {
   const bound = virtualServiceFor(service.host, input.virtualServices, input);
-  return routeConfiguration(name, [
-    { ...serviceHost(service, bound, input), domains: ["*"] },
-  ]);
+  return routeConfiguration(name, [{ ...serviceHost(service, bound, input), domains: ["*"] }]);
 }
 
 /** The oldest virtual service for a host that has HTTP rules; exact hosts before wildcards. */
@@ -114,7 +112,9 @@ function virtualServiceFor(
   candidates: readonly BoundVirtualService[],
   context: RouteContext,
 ): BoundVirtualService | undefined {
-  const usable = candidates.filter((bound) => (bound.spec.http ?? []).length > 0 && bound.gateways.includes(context.gateway));
+  const usable = candidates.filter(
+    (bound) => (bound.spec.http ?? []).length > 0 && bound.gateways.includes(context.gateway),
+  );
   const exact = usable.find((bound) => bound.hosts.includes(host));
   if (exact !== undefined) return exact;
   let best: { readonly bound: BoundVirtualService; readonly length: number } | undefined;
@@ -161,7 +161,9 @@ function unknownHosts(input: SidecarRouteInput, known: readonly MeshService[]): 
     .flatMap((bound) => {
       const routes = [...httpRoutes(bound, input)];
       return bound.hosts
-        .filter((host) => !known.some((service) => hostMatches(host, service.host)) && input.service(host) === undefined)
+        .filter(
+          (host) => !known.some((service) => hostMatches(host, service.host)) && input.service(host) === undefined,
+        )
         .map((host) =>
           VirtualHost.fromPartial({
             name: `${host}:80`,

@@ -1,4 +1,4 @@
-import { keyOf, type KindName, type Pod, parseResourceKey, type Resource, type ResourceKey } from "@lateen/mesh-model";
+import { type KindName, keyOf, type Pod, parseResourceKey, type Resource, type ResourceKey } from "@lateen/mesh-model";
 import { sameJson } from "../resource.ts";
 
 /** Names of the engine's input cells. */

@@ -59,7 +59,10 @@ export function modeOn(policy: PeerPolicy, port: number): MtlsMode {
 }
 
 /** Authorization policies that select the workload: of its namespace and of the root namespace, by namespace and name. */
-export const authorizationPoliciesFor: Query<PolicySubject, readonly AuthorizationPolicy[]> = defineQuery<PolicySubject, readonly AuthorizationPolicy[]>({
+export const authorizationPoliciesFor: Query<PolicySubject, readonly AuthorizationPolicy[]> = defineQuery<
+  PolicySubject,
+  readonly AuthorizationPolicy[]
+>({
   name: "authorizationPolicies",
   compute: (read, { namespace, labels }) => {
     const namespaces = [...new Set([meshConfigOf(read).rootNamespace, namespace])];

@@ -2,13 +2,15 @@ import {
   type DestinationRule,
   type Gateway,
   hostMatches,
+  type MeshConfig,
   type MeshService,
   type Resource,
-  shortHostToFqdn,
   type Sidecar,
+  shortHostToFqdn,
   type VirtualService,
 } from "@lateen/mesh-model";
 import { defineQuery, type Query, type Read } from "../engine/query-engine.ts";
+import { providerHost } from "../lower/access-log.ts";
 import { type Labels, labelsMatch } from "../lower/proto.ts";
 import { sameJson, sameList } from "../resource.ts";
 import { type ProxyScope, scopeKey, scopePortKey } from "../scope.ts";
@@ -53,7 +55,11 @@ export interface DestinationPolicy {
   readonly namespace: string;
   readonly name: string;
   readonly trafficPolicy: TrafficPolicy | undefined;
-  readonly subsets: readonly { readonly name: string; readonly labels: Labels; readonly trafficPolicy: TrafficPolicy | undefined }[];
+  readonly subsets: readonly {
+    readonly name: string;
+    readonly labels: Labels;
+    readonly trafficPolicy: TrafficPolicy | undefined;
+  }[];
 }
 
 /** Rules of a namespace by absolute host pattern, each list oldest first. */
@@ -159,6 +165,8 @@ export interface BoundVirtualService {
   readonly hosts: readonly string[];
   /** `mesh` or `namespace/name`. */
   readonly gateways: readonly string[];
+  /** Full names of the hosts it sends to. */
+  readonly destinations: readonly string[];
   readonly spec: VirtualService["spec"];
 }
 
@@ -175,10 +183,21 @@ const virtualServiceOfObject = defineQuery<string, BoundVirtualService | undefin
       name,
       hosts: (object.spec.hosts ?? []).map((host) => shortHostToFqdn(host, namespace, domain)),
       gateways: gateways.length === 0 ? ["mesh"] : gateways.map((gateway) => absoluteGateway(gateway, namespace)),
+      destinations: destinationHosts(object.spec).map((host) => shortHostToFqdn(host, namespace, domain)),
       spec: object.spec,
     };
   },
 });
+
+function destinationHosts(spec: VirtualService["spec"]): readonly string[] {
+  const { http = [], tcp = [], tls = [] } = spec;
+  const routes = [...http, ...tcp, ...tls].flatMap((rule) => (rule.route ?? []).map(({ destination }) => destination));
+  const mirrors = http.flatMap((rule) => [
+    ...(rule.mirror === undefined ? [] : [rule.mirror]),
+    ...(rule.mirrors ?? []).map(({ destination }) => destination),
+  ]);
+  return [...new Set([...routes, ...mirrors].map(({ host }) => host))];
+}
 
 /** `mesh` stays; `name` means one of the rule's namespace. */
 export function absoluteGateway(gateway: string, namespace: string): string {
@@ -190,7 +209,10 @@ export const allVirtualServices = defineQuery<"", readonly BoundVirtualService[]
   name: "allVirtualServices",
   compute: (read) =>
     objectsOf<VirtualService>(read, "VirtualService").flatMap((object) => {
-      const bound = read.ask(virtualServiceOfObject, `VirtualService/${object.metadata.namespace}/${object.metadata.name}`);
+      const bound = read.ask(
+        virtualServiceOfObject,
+        `VirtualService/${object.metadata.namespace}/${object.metadata.name}`,
+      );
       return bound === undefined ? [] : [bound];
     }),
   equal: sameList,
@@ -218,7 +240,10 @@ export interface Visibility {
   readonly allowAny: boolean;
 }
 
-/** What a proxy may see: exported to its namespace, and imported by its Sidecar when one applies. */
+/**
+ * What a proxy may see: exported to its namespace, and imported by its Sidecar when one applies. What an imported virtual service
+ * sends to, and the services that access logs go to, are imported with it.
+ */
 export const visibility = defineQuery<ProxyScope, Visibility>({
   name: "visibility",
   key: scopeKey,
@@ -227,13 +252,6 @@ export const visibility = defineQuery<ProxyScope, Visibility>({
     const sidecar = sidecarFor(read, scope);
     const imports = sidecar?.spec.egress?.flatMap((egress) => egress.hosts);
     const imported = importFilter(imports, scope.namespace);
-    const services = read
-      .ask(allServices, "")
-      .filter(
-        (service) =>
-          exportedTo(service.exportTo, config.defaultServiceExportTo, service.namespace, scope.namespace) &&
-          imported(service.namespace, service.host),
-      );
     const virtualServices = read
       .ask(allVirtualServices, "")
       .filter(
@@ -241,12 +259,27 @@ export const visibility = defineQuery<ProxyScope, Visibility>({
           exportedTo(bound.spec.exportTo, config.defaultVirtualServiceExportTo, bound.namespace, scope.namespace) &&
           bound.hosts.some((host) => imported(bound.namespace, host)),
       );
+    const needed = new Set([...virtualServices.flatMap((bound) => bound.destinations), ...logServices(config)]);
+    const services = read
+      .ask(allServices, "")
+      .filter(
+        (service) =>
+          exportedTo(service.exportTo, config.defaultServiceExportTo, service.namespace, scope.namespace) &&
+          (imported(service.namespace, service.host) || needed.has(service.host)),
+      );
     const mode = sidecar?.spec.outboundTrafficPolicy?.mode ?? config.outboundTrafficPolicy.mode;
     return { services, virtualServices, allowAny: mode === "ALLOW_ANY" };
   },
   equal: (a, b) =>
     a.allowAny === b.allowAny && sameList(a.services, b.services) && sameList(a.virtualServices, b.virtualServices),
 });
+
+function logServices(config: MeshConfig): readonly string[] {
+  const named = new Set(config.defaultProviders.accessLogging);
+  return config.extensionProviders.flatMap(({ name, envoyHttpAls }) =>
+    envoyHttpAls !== undefined && named.has(name) ? [providerHost(envoyHttpAls.service)] : [],
+  );
+}
 
 /** Reads `namespace/dnsName` import lists of a Sidecar's egress. */
 function importFilter(
@@ -284,7 +317,10 @@ const servicesByPort = defineQuery<ProxyScope, ReadonlyMap<number, readonly Mesh
 });
 
 /** Visible services that have a port of this number. Changes only when one of those does. */
-export const servicesOnPort = defineQuery<{ readonly scope: ProxyScope; readonly port: number }, readonly MeshService[]>({
+export const servicesOnPort = defineQuery<
+  { readonly scope: ProxyScope; readonly port: number },
+  readonly MeshService[]
+>({
   name: "servicesOnPort",
   key: scopePortKey,
   compute: (read, { scope, port }) => read.ask(servicesByPort, scope).get(port) ?? [],
@@ -315,16 +351,14 @@ export const virtualServicesOnPort = defineQuery<
   name: "virtualServicesOnPort",
   key: scopePortKey,
   compute: (read, argument) => {
-    const services = read.ask(servicesOnPort, argument);
-    return read.ask(visibility, argument.scope).virtualServices.filter(
-      (bound) =>
-        bound.gateways.includes("mesh") &&
-        bound.hosts.some(
-          (host) =>
-            services.some((service) => hostMatches(host, service.host)) ||
-            (argument.port === 80 && read.ask(serviceByHost, host) === undefined),
-        ),
-    );
+    const hosts = new Set<string>(read.ask(servicesOnPort, argument).map((service) => service.host));
+    const concerns = (pattern: string) =>
+      hosts.has(pattern) ||
+      (pattern.startsWith("*") && [...hosts].some((host) => hostMatches(pattern, host))) ||
+      (argument.port === 80 && read.ask(serviceByHost, pattern) === undefined);
+    return read
+      .ask(visibility, argument.scope)
+      .virtualServices.filter((bound) => bound.gateways.includes("mesh") && bound.hosts.some(concerns));
   },
   equal: sameList,
 });
