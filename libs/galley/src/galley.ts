@@ -17,6 +17,7 @@ import { Draft, type FinishedDraft, type GalleyState } from "./draft.ts";
 import { batchTooLarge, notStored } from "./errors.ts";
 import { type FileView, viewOf } from "./file-view.ts";
 import { Fingerprints } from "./fingerprint.ts";
+import { GalleyMetrics } from "./metrics.ts";
 import { type ApplyResult, describeDiagnostic, type RemoveResult } from "./results.ts";
 
 export interface GalleyOptions {
@@ -57,8 +58,10 @@ export interface Galley {
   ): Promise<{ readonly revision: number; readonly results: readonly RemoveResult[] }>;
   objects(): ReadonlyMap<ResourceKey, AcceptedObject>;
   rejected(): readonly RejectedObject[];
-  /** Numbers for metrics. */
+  /** Numbers for status. */
   stats(): GalleyStats;
+  /** Prometheus text. */
+  metrics(): string;
 }
 
 export interface GalleyStats {
@@ -103,9 +106,7 @@ class FileGalley implements Galley {
   #publishedOnce = false;
   #failures = 0;
   #retryPending = false;
-  #passed = 0;
-  #failed = 0;
-  #storeFailures = 0;
+  readonly #metrics = new GalleyMetrics();
 
   constructor(options: GalleyOptions, state: GalleyState) {
     this.#options = options;
@@ -135,10 +136,14 @@ class FileGalley implements Galley {
       objects: this.#state.objects.size,
       rejected: this.#state.rejected.length,
       revision: this.#state.revision,
-      validationPassed: this.#passed,
-      validationFailed: this.#failed,
-      storeFailures: this.#storeFailures,
+      validationPassed: this.#metrics.passed,
+      validationFailed: this.#metrics.failed,
+      storeFailures: this.#metrics.storeFailures,
     };
+  }
+
+  metrics(): string {
+    return this.#metrics.exposition(this.#state);
   }
 
   async start(): Promise<void> {
@@ -240,7 +245,7 @@ class FileGalley implements Galley {
       try {
         await this.#options.store.commit(finished.change);
       } catch (error) {
-        this.#storeFailures++;
+        this.#metrics.storeFailed();
         throw notStored(error);
       }
     }
@@ -250,7 +255,7 @@ class FileGalley implements Galley {
   }
 
   async #publish(change: StoreChange): Promise<void> {
-    this.#passed += change.upserted.length;
+    for (const { object } of change.upserted) this.#metrics.accepted(object.kind);
     if (change.upserted.length + change.removed.length === 0 || !this.#publishedOnce) return;
     const { revision, upserted, removed } = change;
     this.#logger.info({ event: "config.changed", revision, upserted: upserted.length, removed: removed.length });
@@ -276,7 +281,7 @@ class FileGalley implements Galley {
     const known = new Set(before.map((rejected) => JSON.stringify(rejected)));
     for (const rejected of after) {
       if (known.has(JSON.stringify(rejected))) continue;
-      this.#failed++;
+      this.#metrics.refused(rejected.kind);
       const { kind, namespace, name, file, lastGoodServes } = rejected;
       const errors = rejected.diagnostics.map(describeDiagnostic);
       this.#logger.warn({ event: "config.rejected", kind, namespace, name, file, lastGoodServes, errors });
@@ -284,7 +289,7 @@ class FileGalley implements Galley {
   }
 
   #count(results: readonly ApplyResult[]): void {
-    for (const { action } of results) if (action === "rejected") this.#failed++;
+    for (const { action, kind } of results) if (action === "rejected") this.#metrics.refused(kind);
   }
 
   /** Adds what only shows across objects, such as a route to a subset that no rule defines. */
