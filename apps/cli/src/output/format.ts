@@ -13,9 +13,8 @@ export async function printResult(cli: Cli, format: OutputFormat, value: unknown
       cli.out(`${JSON.stringify(value, null, 2)}\n`);
       return;
     case "yaml": {
-      const { stringify } = await import("yaml");
-      // Through JSON, so that both forms always hold the same.
-      cli.out(stringify(JSON.parse(JSON.stringify(value)), { lineWidth: 0, aliasDuplicateObjects: false }));
+      const { toYaml } = await import("./yaml.ts");
+      cli.out(toYaml(value));
       return;
     }
   }

@@ -58,13 +58,21 @@ export async function runForeground(
   throw new Exit(0);
 }
 
-/** The first SIGINT, SIGTERM or SIGHUP ends the mesh in order, the second ends this process; the children then end by themselves. */
+/** One Ctrl-C may arrive more than once: from the terminal, and from npm, which passes it on. */
+const SAME_SIGNAL_MS = 1_000;
+
+/** The first SIGINT, SIGTERM or SIGHUP ends the mesh in order, another one later ends this process; the children then end by themselves. */
 function stopOnSignal(cli: Cli, mesh: () => Supervisor | undefined): { readonly wanted: boolean } {
   const stopping = { wanted: false };
+  let firstAt = 0;
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
     process.on(signal, () => {
-      if (stopping.wanted) process.exit(1);
+      if (stopping.wanted) {
+        if (performance.now() - firstAt > SAME_SIGNAL_MS) process.exit(1);
+        return;
+      }
       stopping.wanted = true;
+      firstAt = performance.now();
       cli.err("stopping …\n");
       void mesh()?.stop();
     });
