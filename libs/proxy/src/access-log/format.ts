@@ -91,6 +91,5 @@ function jsonValue(value: string | number | undefined): string {
 /** Header bytes read as UTF-8, since JSON must be; what is not valid becomes U+FFFD. */
 function utf8(value: string | number): string {
   const text = String(value);
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: everything that is not ASCII
-  return /^[\x00-\x7f]*$/.test(text) ? text : Buffer.from(text, "latin1").toString("utf8");
+  return /[^ -~]/.test(text) ? Buffer.from(text, "latin1").toString("utf8") : text;
 }

@@ -141,12 +141,8 @@ function remoteAddress({ request, info }: ConnectionLogFacts): string {
 
 /** Text of configuration or certificates as one character a byte, so that no character can turn into a line end. */
 function latin1(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
-  return /[^\x20-\x7e]/.test(text)
-    ? Buffer.from(text, "utf8")
-        .toString("latin1")
-        .replace(/[\x00-\x1f\x7f]/g, "?")
-    : text;
+  if (!/[^ -~]/.test(text)) return text;
+  return Buffer.from(text.replace(/\p{Cc}/gu, "?"), "utf8").toString("latin1");
 }
 
 const LONG_FLAGS: Readonly<Record<string, string>> = {

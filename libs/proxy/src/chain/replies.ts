@@ -12,6 +12,7 @@ export const replies = {
   responseTimeout: reply(504, "upstream request timeout", "UT", "response_timeout"),
   perTryTimeout: reply(504, "upstream request timeout", "UT", "upstream_per_try_timeout"),
   requestTimeout: reply(408, "request timeout", "DT", "request_overall_timeout"),
+  missingHost: reply(400, "", "", "missing_host_header"),
   upgradeFailed: reply(403, "", "", "upgrade_failed"),
   pathNormalisationFailed: reply(400, "", "", "path_normalization_failed"),
   /** The proxy has no way to reach the authority of an explicit-proxy request. */

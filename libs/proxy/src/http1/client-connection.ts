@@ -16,8 +16,8 @@ export type ResetReason =
 export interface ClientStream {
   /** A 1xx other than 101. */
   onInterim(head: Http1Head): void;
-  /** The head is lent until this returns; the stream may `adopt` what it needs. */
-  onResponseHead(head: Http1Head, bodyLength: number | "unknown" | "none"): void;
+  /** Answers whether the stream keeps the head; then it gives it back to the pool of heads itself. */
+  onResponseHead(head: Http1Head, bodyLength: number | "unknown" | "none"): boolean;
   onResponseBody(bytes: Buffer, start: number, end: number): void;
   onResponseEnd(trailers: string): void;
   onUpstreamDrain(): void;
@@ -56,6 +56,7 @@ export class ClientConnection implements ConnectionHandler, BodySink {
   #upgradeAllowed = false;
   #framing: Framing = "none";
   #left = 0;
+  #headKept = false;
   readonly #decoder = new ChunkedDecoder();
   #partial: Buffer | undefined = undefined;
 
@@ -119,8 +120,9 @@ export class ClientConnection implements ConnectionHandler, BodySink {
       return 0;
     }
     head.adopt(bytes, at);
+    this.#headKept = false;
     const ok = this.#onHead(head);
-    this.owner.heads.give(head);
+    if (!this.#headKept) this.owner.heads.give(head);
     return ok ? after : 0;
   }
 
@@ -139,11 +141,11 @@ export class ClientConnection implements ConnectionHandler, BodySink {
       if (!this.#upgradeAllowed) return this.#fail("protocolError", "http1.unexpected_upgrade");
       this.#framing = "tunnel";
       this.#keepAlive = false;
-      stream.onResponseHead(head, "unknown");
+      this.#headKept = stream.onResponseHead(head, "unknown");
       return true;
     }
     const length = this.#frame(head, status);
-    stream.onResponseHead(head, length);
+    this.#headKept = stream.onResponseHead(head, length);
     return true;
   }
 

@@ -1,6 +1,5 @@
-import { hashName } from "@lateen/traffic";
 import type { HeadEdits } from "../chain/spi.ts";
-import { TOKEN, VALUE } from "./chars.ts";
+import { AUTHORITY, TARGET, TOKEN, VALUE } from "./chars.ts";
 import type { Http1Head } from "./head.ts";
 
 /**
@@ -20,7 +19,7 @@ export class EditList implements HeadEdits {
   /** Points the list at another head; earlier additions stay. */
   attach(head: Http1Head): void {
     this.#head = head;
-    for (const name of this.#names) this.#drop(name);
+    for (const name of this.#names) head.dropText(name);
   }
 
   get isEmpty(): boolean {
@@ -40,9 +39,15 @@ export class EditList implements HeadEdits {
     this.#values.push(value);
   }
 
+  /** Adds a line whose name and value are known to be sound and whose name is not in the head. */
+  add(name: string, value: string): void {
+    this.#names.push(name);
+    this.#values.push(value);
+  }
+
   remove(name: string): void {
-    if (name.startsWith(":") || name === "host") return;
-    this.#drop(name);
+    if (name.startsWith(":") || name === "host" || FRAMING.has(name)) return;
+    this.#head?.dropText(name);
     for (let i = this.#names.length - 1; i >= 0; i--) {
       if (this.#names[i] !== name) continue;
       this.#names.splice(i, 1);
@@ -51,25 +56,18 @@ export class EditList implements HeadEdits {
   }
 
   path(value: string): void {
-    if (value.startsWith("/") && printable(value)) this.#head?.replacePath(value);
+    if (value.startsWith("/") && sound(value, TARGET)) this.#head?.replacePath(value);
   }
 
   authority(value: string): void {
-    if (value !== "" && printable(value)) this.#head?.replaceAuthority(value);
+    if (value !== "" && sound(value, AUTHORITY)) this.#head?.replaceAuthority(value);
   }
 
   /** Value of a header as it will be sent: an edit wins over what arrived. */
   textOf(name: string): string | undefined {
     const added = this.#names.lastIndexOf(name);
     if (added >= 0) return this.#values[added];
-    const head = this.#head;
-    if (head === undefined) return undefined;
-    const bytes = Buffer.from(name, "latin1");
-    const hash = hashName(name);
-    for (let i = head.find(bytes, hash); i >= 0; i = head.next(bytes, hash, i + 1)) {
-      if (head.drop[i] === 0) return head.valueText(i);
-    }
-    return undefined;
+    return this.#head?.textOf(name);
   }
 
   /** The additions as header lines. */
@@ -85,25 +83,15 @@ export class EditList implements HeadEdits {
     else return name.startsWith(":");
     return true;
   }
-
-  #drop(name: string): void {
-    this.#head?.dropNamed(Buffer.from(name, "latin1"), hashName(name));
-  }
 }
 
 const FRAMING = new Set(["connection", "content-length", "transfer-encoding", "keep-alive", "upgrade", "te"]);
 
 function writable(name: string, value: string): boolean {
-  if (name === "" || FRAMING.has(name)) return false;
-  for (let i = 0; i < name.length; i++) if ((TOKEN[name.charCodeAt(i)] ?? 0) === 0) return false;
-  for (let i = 0; i < value.length; i++) if ((VALUE[value.charCodeAt(i)] ?? 0) === 0) return false;
-  return true;
+  return name !== "" && !FRAMING.has(name) && sound(name, TOKEN) && sound(value, VALUE);
 }
 
-function printable(value: string): boolean {
-  for (let i = 0; i < value.length; i++) {
-    const code = value.charCodeAt(i);
-    if (code <= 32 || code >= 127) return false;
-  }
+function sound(text: string, table: Uint8Array): boolean {
+  for (let i = 0; i < text.length; i++) if ((table[text.charCodeAt(i)] ?? 0) === 0) return false;
   return true;
 }

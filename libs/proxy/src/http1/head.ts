@@ -1,5 +1,6 @@
-import { HeadView, MAX_HEADERS } from "@lateen/traffic";
-import { K, KNOWN_NAMES } from "./known-headers.ts";
+import { HeadView, hashName, MAX_HEADERS } from "@lateen/traffic";
+import { equalsIgnoreCase } from "./chars.ts";
+import { K, KNOWN_NAMES, knownByHash } from "./known-headers.ts";
 
 /** Largest head, request or response; one byte more is 431 (Envoy's 60 KiB). */
 export const MAX_HEAD_BYTES = 60 * 1024;
@@ -56,6 +57,37 @@ export class Http1Head extends HeadView {
     this.error = "";
   }
 
+  /** Becomes a copy of another head with all that was changed in it. */
+  copyFrom(other: Http1Head): void {
+    this.methodStart = other.methodStart;
+    this.methodEnd = other.methodEnd;
+    this.pathStart = other.pathStart;
+    this.pathEnd = other.pathEnd;
+    this.queryStart = other.queryStart;
+    this.authorityStart = other.authorityStart;
+    this.authorityEnd = other.authorityEnd;
+    this.status = other.status;
+    this.count = other.count;
+    this.offsets.set(other.offsets.subarray(0, other.count * 4));
+    this.nameHashes.set(other.nameHashes.subarray(0, other.count));
+    this.drop.set(other.drop.subarray(0, other.count));
+    this.known.set(other.known);
+    this.length = other.length;
+    this.minor = other.minor;
+    this.contentLength = other.contentLength;
+    this.chunked = other.chunked;
+    this.close = other.close;
+    this.connectionUpgrade = other.connectionUpgrade;
+    this.form = other.form;
+    this.secureTarget = other.secureTarget;
+    this.error = other.error;
+    const used = other.#used;
+    if (this.#memory.length < used) this.#memory = Buffer.allocUnsafeSlow(used + EXTRA_BYTES);
+    this.#memory.set(other.#memory.subarray(0, used), 0);
+    this.#used = used;
+    this.bytes = this.#memory;
+  }
+
   /** Takes the parsed head into own memory. Offsets are relative already. */
   adopt(bytes: Uint8Array, start: number): void {
     if (this.#memory.length < this.length + EXTRA_BYTES) {
@@ -76,16 +108,56 @@ export class Http1Head extends HeadView {
     return index < 0 ? undefined : this.valueText(index);
   }
 
+  /** All values of a known header joined with `,`, or undefined. */
+  knownJoined(known: number): string | undefined {
+    let index = this.known[known] as number;
+    if (index < 0) return undefined;
+    const name = KNOWN_NAMES[known] as string;
+    const hash = this.nameHashes[index] as number;
+    let text = this.valueText(index);
+    for (index = this.nextText(name, hash, index + 1); index >= 0; index = this.nextText(name, hash, index + 1)) {
+      text += `,${this.valueText(index)}`;
+    }
+    return text;
+  }
+
+  /** Takes a known header out of the message: it is neither forwarded nor found any more. */
   dropKnown(known: number): void {
     let index = this.known[known] as number;
     if (index < 0) return;
     const hash = this.nameHashes[index] as number;
-    for (; index < this.count; index++) if (this.nameHashes[index] === hash) this.drop[index] = 1;
+    for (; index < this.count; index++) if (this.nameHashes[index] === hash) this.#dropAt(index);
+    this.known[known] = -1;
   }
 
-  /** Marks every header with this lower-case name as dropped. */
-  dropNamed(name: Uint8Array, hash: number): void {
-    for (let i = this.find(name, hash); i >= 0; i = this.next(name, hash, i + 1)) this.drop[i] = 1;
+  /** Takes every header with this lower-case name out of the message. */
+  dropText(name: string): void {
+    const hash = hashName(name);
+    for (let i = this.nextText(name, hash, 0); i >= 0; i = this.nextText(name, hash, i + 1)) this.#dropAt(i);
+    const known = knownByHash(hash);
+    if (known >= 0 && KNOWN_NAMES[known] === name) this.known[known] = -1;
+  }
+
+  /** Index of the next header with this lower-case name at or after `from`, or -1. */
+  nextText(name: string, hash: number, from: number): number {
+    const { bytes, offsets } = this;
+    for (let i = from; i < this.count; i++) {
+      if (this.nameHashes[i] !== hash) continue;
+      if (equalsIgnoreCase(bytes, offsets[i * 4] as number, offsets[i * 4 + 1] as number, name)) return i;
+    }
+    return -1;
+  }
+
+  /** Value of the first header with this lower-case name. */
+  textOf(name: string): string | undefined {
+    const index = this.nextText(name, hashName(name), 0);
+    return index < 0 ? undefined : this.valueText(index);
+  }
+
+  #dropAt(index: number): void {
+    this.drop[index] = 1;
+    // Nothing has this hash, so nothing finds the header: what is judged is what is forwarded.
+    this.nameHashes[index] = 0;
   }
 
   /** Replaces path and query (with its `?`). */

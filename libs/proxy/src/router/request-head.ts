@@ -3,114 +3,166 @@ import type { EditList } from "../http1/edit-list.ts";
 import type { Http1Head } from "../http1/head.ts";
 import { K } from "../http1/known-headers.ts";
 import type { ConnectionInfo } from "../listener/connection-info.ts";
+import { mayNeedNormalising, normalisePath } from "./normalise-path.ts";
 
-/** What came of preparing a request head. */
-export interface Prepared {
+/** A request while its head is made ready; the results are written into it. */
+export interface PreparedRequest {
+  readonly head: Http1Head;
+  readonly requestEdits: EditList;
+  readonly info: ConnectionInfo;
   /** Client address after X-Forwarded-For trust. */
-  readonly remoteAddress: string;
-  readonly requestId: string;
+  remoteAddress: string;
+  requestId: string;
 }
 
-export interface PrepareContext {
-  readonly info: ConnectionInfo;
+/** What one connection manager does to every request head. */
+export interface HeadRules {
   readonly spec: HttpConnectionManagerSpec;
   readonly localPrincipal: string;
+  /** The client is this workload itself: it may steer retries and timeouts through headers. */
+  readonly trustsClient: boolean;
   readonly uuid: () => string;
 }
 
-/** Headers only the mesh itself may set: an edge drops them from outside clients (Envoy's internal-request rules). */
-const INTERNAL = [
-  "x-envoy-internal",
-  "x-envoy-upstream-rq-timeout-ms",
-  "x-envoy-upstream-rq-per-try-timeout-ms",
-  "x-envoy-expected-rq-timeout-ms",
-  "x-envoy-retry-on",
-  "x-envoy-retry-grpc-on",
-  "x-envoy-max-retries",
-  "x-envoy-decorator-operation",
-  "x-envoy-hedge-on-per-try-timeout",
-  "x-envoy-upstream-alt-stat-name",
-  "x-envoy-ip-tags",
-  "x-envoy-force-trace",
-  "x-envoy-original-path",
-  "x-envoy-peer-metadata",
-  "x-envoy-peer-metadata-id",
+/** Headers that steer this proxy; only a trusted client's are honoured, nobody's are forwarded. */
+const STEERING = [
+  K["x-envoy-internal"],
+  K["x-envoy-upstream-rq-timeout-ms"],
+  K["x-envoy-upstream-rq-per-try-timeout-ms"],
+  K["x-envoy-expected-rq-timeout-ms"],
+  K["x-envoy-retry-on"],
+  K["x-envoy-retry-grpc-on"],
+  K["x-envoy-max-retries"],
+  K["x-envoy-hedge-on-per-try-timeout"],
+  K["x-envoy-upstream-alt-stat-name"],
+  K["x-envoy-ip-tags"],
+  K["x-envoy-force-trace"],
 ] as const;
 
+/** Headers only proxies of the mesh may set: an edge drops them from outside clients. */
+const MESH_ONLY = [
+  K["x-envoy-decorator-operation"],
+  K["x-envoy-original-path"],
+  K["x-envoy-peer-metadata"],
+  K["x-envoy-peer-metadata-id"],
+  K["x-envoy-external-address"],
+  K["x-envoy-attempt-count"],
+] as const;
+
+/** What path rules decided: go on, refuse, or send the client to the path it should have asked for. */
+export type PathVerdict = "ok" | "reject" | { readonly redirect: string };
+
+/**
+ * Makes the path what will be judged and forwarded: never empty, normalised by the manager's rules. Also takes the port off the
+ * authority when asked to.
+ */
+export function applyPathRules(head: Http1Head, spec: HttpConnectionManagerSpec, localPort: number): PathVerdict {
+  if (spec.stripPortMode !== "none") stripPort(head, spec.stripPortMode === "any" ? undefined : localPort);
+  if (head.form === "asterisk") return "ok";
+  // `http://host` and `http://host?q` ask for the root (RFC 9112 §3.2.1).
+  if (head.pathStart === head.queryStart) head.replacePath(`/${head.pathText}`);
+  if (!spec.normalizePath && !spec.mergeSlashes && spec.escapedSlashes === "keep") return "ok";
+  if (!mayNeedNormalising(head.bytes, head.pathStart, head.queryStart)) return "ok";
+  const verdict = normalisePath(head.pathText, spec);
+  switch (verdict.kind) {
+    case "same":
+      return "ok";
+    case "path":
+      head.replacePath(verdict.path);
+      return "ok";
+    case "redirect":
+      return { redirect: verdict.path };
+    case "reject":
+      return "reject";
+  }
+}
+
+function stripPort(head: Http1Head, only: number | undefined): void {
+  const authority = head.authorityText;
+  const match = /^(.*):([0-9]+)$/.exec(authority);
+  const host = match?.[1];
+  if (host === undefined || (host.includes(":") && !host.endsWith("]"))) return;
+  if (only === undefined || Number(match?.[2]) === only) head.replaceAuthority(host);
+}
+
 /** Sets what every request carries on: forwarded-for, forwarded-proto, request id, client certificate. */
-export function prepareRequest(head: Http1Head, edits: EditList, context: PrepareContext): Prepared {
-  const { info, spec } = context;
-  const forwarded = head.knownText(K["x-forwarded-for"]);
-  const scheme = info.secure ? "https" : "http";
-  let edge = false;
+export function prepareRequest(request: PreparedRequest, rules: HeadRules): void {
+  const { head, info, requestEdits: edits } = request;
+  const { spec } = rules;
+  if (!rules.trustsClient) for (const known of STEERING) head.dropKnown(known);
+  const forwarded = head.knownJoined(K["x-forwarded-for"]);
+  request.remoteAddress = forwarded === undefined ? info.sourceAddress : trustedAddress(forwarded, spec, info);
+  let replaceScheme = !head.has(K["x-forwarded-proto"]);
   if (spec.useRemoteAddress) {
-    edge = spec.xffTrustedHops === 0;
-    const internal = forwarded === undefined && isInternalAddress(info.sourceAddress);
-    if (!internal) for (const name of INTERNAL) head.dropKnown(K[name]);
-    if (internal) edits.set("x-envoy-internal", "true");
-    else edits.set("x-envoy-external-address", info.sourceAddress);
-    head.dropKnown(K["x-forwarded-for"]);
+    for (const known of MESH_ONLY) head.dropKnown(known);
+    edits.set("x-envoy-external-address", request.remoteAddress);
     edits.set("x-forwarded-for", forwarded === undefined ? info.sourceAddress : `${forwarded},${info.sourceAddress}`);
-    if (edge || !head.has(K["x-forwarded-proto"])) edits.set("x-forwarded-proto", scheme);
-  } else if (!head.has(K["x-forwarded-proto"])) edits.set("x-forwarded-proto", scheme);
-  forwardClientCertificate(head, edits, context);
-  return {
-    remoteAddress: trustedAddress(forwarded, context),
-    requestId: requestId(head, edits, context, edge),
-  };
+    replaceScheme ||= spec.xffTrustedHops === 0;
+  }
+  if (replaceScheme) {
+    head.dropKnown(K["x-forwarded-proto"]);
+    edits.add("x-forwarded-proto", info.secure ? "https" : "http");
+  }
+  forwardClientCertificate(request, rules);
+  setRequestId(request, rules);
 }
 
-function requestId(head: Http1Head, edits: EditList, context: PrepareContext, edge: boolean): string {
-  const { spec } = context;
-  const known = head.knownText(K["x-request-id"]);
-  if (known !== undefined && (!edge || spec.preserveExternalRequestId)) return known;
-  if (!spec.generateRequestId) return known ?? "";
-  const fresh = context.uuid();
-  edits.set("x-request-id", fresh);
-  return fresh;
+function setRequestId(request: PreparedRequest, { spec, uuid }: HeadRules): void {
+  const known = request.head.knownText(K["x-request-id"]);
+  const edge = spec.useRemoteAddress;
+  if (known !== undefined && known !== "" && (!edge || spec.preserveExternalRequestId)) {
+    request.requestId = known;
+    return;
+  }
+  if (!spec.generateRequestId) {
+    request.requestId = known ?? "";
+    return;
+  }
+  request.head.dropKnown(K["x-request-id"]);
+  request.requestId = uuid();
+  request.requestEdits.add("x-request-id", request.requestId);
 }
 
-function trustedAddress(forwarded: string | undefined, context: PrepareContext): string {
-  const { spec, info } = context;
-  if (forwarded === undefined) return info.sourceAddress;
-  const hops = forwarded.split(",").map((hop) => hop.trim());
+function trustedAddress(forwarded: string, spec: HttpConnectionManagerSpec, info: ConnectionInfo): string {
   // With our own address appended one more hop is ours to trust.
   const trusted = spec.useRemoteAddress ? spec.xffTrustedHops - 1 : spec.xffTrustedHops;
   if (trusted < 0) return info.sourceAddress;
-  return hops[hops.length - 1 - trusted] ?? info.sourceAddress;
-}
-
-function isInternalAddress(address: string): boolean {
-  return /^(10\.|127\.|192\.168\.|172\.(1[6-9]|2\d|3[01])\.|::1$|f[cd])/i.test(address);
+  const hops = forwarded.split(",");
+  const address = hops[hops.length - 1 - trusted]?.trim() ?? "";
+  return /^[0-9a-fA-F:.]{2,45}$/.test(address) ? address : info.sourceAddress;
 }
 
 /** X-Forwarded-Client-Cert by the manager's mode. @see envoy ForwardClientCertDetails */
-function forwardClientCertificate(head: Http1Head, edits: EditList, context: PrepareContext): void {
-  const { info, spec } = context;
-  const mode = spec.forwardClientCert;
+function forwardClientCertificate(request: PreparedRequest, rules: HeadRules): void {
+  const { head, info } = request;
+  const mode = rules.spec.forwardClientCert;
   if (mode === "alwaysForwardOnly") return;
-  const name = "x-forwarded-client-cert";
-  const known = head.knownText(K[name]);
   if (mode === "sanitize" || info.peer === undefined) {
-    if (known !== undefined) head.dropKnown(K[name]);
+    head.dropKnown(K["x-forwarded-client-cert"]);
     return;
   }
   if (mode === "forwardOnly") return;
-  const element = clientCertificateElement(context);
-  head.dropKnown(K[name]);
-  edits.set(name, mode === "appendForward" && known !== undefined ? `${known},${element}` : element);
+  const known = head.knownJoined(K["x-forwarded-client-cert"]);
+  const element = clientCertificateElement(info, rules);
+  head.dropKnown(K["x-forwarded-client-cert"]);
+  const append = mode === "appendForward" && known !== undefined;
+  request.requestEdits.set("x-forwarded-client-cert", append ? `${known},${element}` : element);
 }
 
-function clientCertificateElement(context: PrepareContext): string {
-  const { peer } = context.info;
-  const wanted = context.spec.setClientCertDetails;
+function clientCertificateElement({ peer }: ConnectionInfo, { spec, localPrincipal }: HeadRules): string {
   if (peer === undefined) return "";
+  const wanted = spec.setClientCertDetails;
   const parts = [];
-  if (context.localPrincipal !== "") parts.push(`By=${context.localPrincipal}`);
+  if (localPrincipal !== "") parts.push(`By=${localPrincipal}`);
   parts.push(`Hash=${peer.hash}`);
   if (wanted.cert) parts.push(`Cert="${encodeURIComponent(peer.pem)}"`);
   if (wanted.subject) parts.push(`Subject="${peer.subject.replaceAll("\\", "\\\\").replaceAll('"', '\\"')}"`);
-  if (wanted.uri) for (const uri of peer.uris) parts.push(`URI=${uri}`);
-  if (wanted.dns) for (const dns of peer.dns) parts.push(`DNS=${dns}`);
+  if (wanted.uri) for (const uri of peer.uris) parts.push(`URI=${separable(uri)}`);
+  if (wanted.dns) for (const dns of peer.dns) parts.push(`DNS=${separable(dns)}`);
   return parts.join(";");
+}
+
+/** A name as it may stand between separators: no certificate can add an element of its own. */
+function separable(name: string): string {
+  return name.replace(/[,;="\s]/g, encodeURIComponent);
 }

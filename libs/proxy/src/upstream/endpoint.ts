@@ -32,6 +32,11 @@ export class Endpoint {
     this.pool = new EndpointPool(this, dialAddress);
   }
 
+  /** A certificate of ours is presented on its connections. */
+  get mutualTls(): boolean {
+    return this.transport.kind === "tls" && this.transport.certificateSecret !== undefined;
+  }
+
   get healthy(): boolean {
     return this.spec.healthy && !this.ejected;
   }

@@ -96,13 +96,15 @@ export class EndpointPool implements ClientOwner {
 
   idle(client: ClientConnection): void {
     const limit = this.#endpoint.cluster.spec.maxRequestsPerConnection;
-    if (this.#retired || (limit > 0 && client.requests >= limit)) {
-      client.connection.destroy();
-      return;
-    }
-    const next = this.#takeWaiting();
+    const worn = limit > 0 && client.requests >= limit;
+    // Whoever waits is served by a retired pool too: it asked before.
+    const next = worn ? undefined : this.#takeWaiting();
     if (next !== undefined) {
       next.onPoolReady(client);
+      return;
+    }
+    if (worn || this.#retired) {
+      client.connection.destroy();
       return;
     }
     this.#idle.push(client);

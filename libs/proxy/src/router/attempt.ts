@@ -1,0 +1,159 @@
+import type { ClientConnection, ClientStream, ResetReason } from "../http1/client-connection.ts";
+import type { Http1Head } from "../http1/head.ts";
+import type { WheelTimer } from "../io/timer-wheel.ts";
+import type { Endpoint } from "../upstream/endpoint.ts";
+import type { PoolUser } from "../upstream/pool.ts";
+
+/** Whoever made the attempt: an exchange, or a mirror. After `attemptEnd` or `attemptFailed` nothing more is called. */
+export interface AttemptOwner {
+  /** The connection is there: write the request to `attempt.client`. */
+  attemptReady(attempt: Attempt, client: ClientConnection): void;
+  attemptInterim(head: Http1Head): void;
+  /** Answers whether the head is kept. */
+  attemptResponse(attempt: Attempt, head: Http1Head, length: number | "unknown" | "none"): boolean;
+  attemptBody(bytes: Buffer, start: number, end: number): void;
+  attemptEnd(trailers: string): void;
+  attemptDrain(): void;
+  attemptTunnelEnd(): void;
+  attemptFailed(attempt: Attempt, reason: ResetReason | "perTryTimeout", detail: string): void;
+}
+
+export interface AttemptOptions {
+  readonly isHead: boolean;
+  readonly upgrade: boolean;
+  /** Milliseconds from the connection on; 0 = none. */
+  readonly perTryTimeoutMs: number;
+  /** Not over a connection that was used before. */
+  readonly fresh: boolean;
+}
+
+/**
+ * One try to get a response from one endpoint: waits for a connection, carries the exchange over it, and keeps the accounts of
+ * cluster and endpoint: load, circuit breakers, outliers.
+ */
+export class Attempt implements ClientStream, PoolUser {
+  readonly endpoint: Endpoint;
+  readonly #owner: AttemptOwner;
+  readonly #options: AttemptOptions;
+  client: ClientConnection | undefined = undefined;
+  /** The connection had carried requests before. */
+  reused = false;
+  /** A byte of a response has arrived. */
+  responded = false;
+  startedMs = 0;
+  #over = false;
+  #counted = false;
+  #timer: WheelTimer | undefined = undefined;
+
+  constructor(endpoint: Endpoint, owner: AttemptOwner, options: AttemptOptions) {
+    this.endpoint = endpoint;
+    this.#owner = owner;
+    this.#options = options;
+  }
+
+  /** May call the owner before it returns. */
+  start(): void {
+    this.endpoint.active++;
+    const client = this.endpoint.pool.acquire(this, this.#options.fresh);
+    if (client !== undefined) this.onPoolReady(client);
+  }
+
+  get over(): boolean {
+    return this.#over;
+  }
+
+  onPoolReady(client: ClientConnection): void {
+    const { cluster } = this.endpoint;
+    this.client = client;
+    this.reused = client.requests > 0;
+    this.#counted = true;
+    cluster.activeRequests++;
+    cluster.counters.request();
+    client.begin(this, this.#options.isHead, this.#options.upgrade);
+    this.startedMs = cluster.context.io.wheel.now();
+    if (this.#options.perTryTimeoutMs > 0) {
+      this.#timer = cluster.context.io.wheel.timer(() => this.#onPerTryTimeout());
+      this.#timer.arm(this.#options.perTryTimeoutMs);
+    }
+    this.#owner.attemptReady(this, client);
+  }
+
+  onPoolFailure(reason: ResetReason, detail: string): void {
+    if (reason !== "overflow") this.endpoint.cluster.record(this.endpoint, 0);
+    this.#release();
+    this.#owner.attemptFailed(this, reason, detail);
+  }
+
+  onInterim(head: Http1Head): void {
+    this.#owner.attemptInterim(head);
+  }
+
+  onResponseHead(head: Http1Head, length: number | "unknown" | "none"): boolean {
+    this.responded = true;
+    this.#timer?.cancel();
+    this.endpoint.cluster.record(this.endpoint, head.status);
+    return this.#owner.attemptResponse(this, head, length);
+  }
+
+  onResponseBody(bytes: Buffer, start: number, end: number): void {
+    this.#owner.attemptBody(bytes, start, end);
+  }
+
+  onResponseEnd(trailers: string): void {
+    this.#release();
+    this.#owner.attemptEnd(trailers);
+  }
+
+  onUpstreamDrain(): void {
+    this.#owner.attemptDrain();
+  }
+
+  onUpstreamTunnelEnd(): void {
+    this.#owner.attemptTunnelEnd();
+  }
+
+  onUpstreamReset(reason: ResetReason, detail: string): void {
+    if (this.#over) return;
+    if (!this.responded) this.endpoint.cluster.record(this.endpoint, 0);
+    this.#release();
+    this.#owner.attemptFailed(this, reason, detail);
+  }
+
+  /** The request is written to its end. */
+  requestDone(): void {
+    if (this.client !== undefined) this.client.requestDone = true;
+  }
+
+  /** Stops or resumes reading the response because the client is slow. */
+  throttle(on: boolean): void {
+    const connection = this.client?.connection;
+    if (this.#over || connection === undefined) return;
+    if (on) connection.pause();
+    else connection.resume();
+  }
+
+  /** Gives up without telling the owner. The connection is lost unless it was not there yet. */
+  cancel(): void {
+    if (this.#over) return;
+    this.#release();
+    if (this.client === undefined) this.endpoint.pool.cancel(this);
+    else this.client.cancel();
+  }
+
+  #onPerTryTimeout(): void {
+    if (this.#over || this.responded) return;
+    const { cluster } = this.endpoint;
+    cluster.counters.timeout();
+    cluster.record(this.endpoint, 504);
+    this.cancel();
+    this.#owner.attemptFailed(this, "perTryTimeout", "");
+  }
+
+  #release(): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#timer?.cancel();
+    this.endpoint.active--;
+    if (this.#counted) this.endpoint.cluster.activeRequests--;
+  }
+}

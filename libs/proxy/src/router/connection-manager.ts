@@ -1,0 +1,225 @@
+import { randomUUID } from "node:crypto";
+import { compileRouteTable, type FormatOperator, type RouteTable } from "@lateen/traffic";
+import { compileOperator, type OperatorValue } from "../access-log/operators.ts";
+import type { AccessLog } from "../access-log/sinks.ts";
+import { unknownFilter } from "../chain/errors.ts";
+import type { HttpFilter } from "../chain/spi.ts";
+import type { HttpConnectionManagerSpec } from "../config/plan.ts";
+import type { HeadPool, Http1Head } from "../http1/head.ts";
+import { ServerConnection, type ServerOwner } from "../http1/server-connection.ts";
+import type { Connection } from "../io/connection.ts";
+import type { ConnectionInfo } from "../listener/connection-info.ts";
+import type { ChainFacts, HttpTerminal, WorkerContext } from "../worker/state.ts";
+import { HttpExchange } from "./exchange.ts";
+import type { ExchangeHost } from "./exchange-host.ts";
+import type { HeadRules } from "./request-head.ts";
+
+/**
+ * The HTTP side of one filter chain: makes an exchange of every request. One instance per chain in force; when the chain is
+ * replaced, `drain` lets its connections end with their next response.
+ */
+export class HttpConnectionManager implements HttpTerminal, ExchangeHost {
+  readonly spec: HttpConnectionManagerSpec;
+  readonly chain: ChainFacts;
+  readonly context: WorkerContext;
+  readonly rules: HeadRules;
+  readonly filters: readonly HttpFilter[];
+  readonly log: AccessLog;
+  readonly serverLine: string;
+  readonly routes: () => RouteTable | undefined;
+  readonly #connections = new Set<ServerConnection>();
+  readonly #operators = new Map<FormatOperator, OperatorValue>();
+  readonly #counters: ManagerCounters;
+  #exchanges = 0;
+  #draining = false;
+  #dateSecond = 0;
+  #dateLine = "";
+
+  /** @throws LateenError LTN5101 for an access log, LTN5102 for a filter this worker does not have; what its filters throw. */
+  constructor(spec: HttpConnectionManagerSpec, chain: ChainFacts, context: WorkerContext) {
+    const { self, role } = context.bootstrap;
+    this.spec = spec;
+    this.chain = chain;
+    this.context = context;
+    this.rules = {
+      spec,
+      localPrincipal: self.principal,
+      trustsClient: role === "sidecar" && chain.direction === "outbound",
+      uuid: randomUUID,
+    };
+    this.filters = makeFilters(spec, chain, context);
+    this.log = context.logs.http(spec.accessLogs);
+    this.serverLine = `server: ${spec.serverName}\r\n`;
+    this.routes = routesOf(spec, context);
+    this.#counters = new ManagerCounters(context, spec.statPrefix);
+  }
+
+  get active(): number {
+    return this.#connections.size;
+  }
+
+  /** Exchanges under way, those on connections of others included. */
+  get activeExchanges(): number {
+    return this.#exchanges;
+  }
+
+  get draining(): boolean {
+    return this.#draining || this.context.draining;
+  }
+
+  serve(connection: Connection, info: ConnectionInfo): void {
+    const server = new ServerConnection(connection, new ManagedOwner(this, info));
+    this.#connections.add(server);
+    this.#counters.connection();
+  }
+
+  begin(server: ServerConnection, head: Http1Head, info: ConnectionInfo): void {
+    this.#exchanges++;
+    this.#counters.request();
+    const exchange = new HttpExchange(this, server, head, info);
+    server.stream = exchange;
+    exchange.begin();
+  }
+
+  drain(): void {
+    this.#draining = true;
+    for (const server of [...this.#connections]) server.closeIfIdle();
+  }
+
+  destroy(): void {
+    for (const server of [...this.#connections]) server.connection.destroy();
+  }
+
+  closed(server: ServerConnection): void {
+    if (this.#connections.delete(server)) this.#counters.connectionGone();
+  }
+
+  ended(status: number): void {
+    this.#exchanges--;
+    this.#counters.response(status);
+  }
+
+  refused(): void {
+    this.#counters.malformed();
+  }
+
+  dateLine(): string {
+    const second = Math.floor(this.context.clock.now() / 1000);
+    if (second !== this.#dateSecond) {
+      this.#dateSecond = second;
+      this.#dateLine = `date: ${new Date(second * 1000).toUTCString()}\r\n`;
+    }
+    return this.#dateLine;
+  }
+
+  operator(operator: FormatOperator): OperatorValue {
+    const known = this.#operators.get(operator);
+    if (known !== undefined) return known;
+    const { self } = this.context.bootstrap;
+    const compiled = compileOperator(operator, { hostname: "", variables: {}, localPrincipal: self.principal });
+    const value = typeof compiled === "string" ? () => undefined : compiled;
+    this.#operators.set(operator, value);
+    return value;
+  }
+}
+
+/** What the codec of one connection asks of the manager. */
+class ManagedOwner implements ServerOwner {
+  readonly #manager: HttpConnectionManager;
+  readonly #info: ConnectionInfo;
+  readonly heads: HeadPool;
+  readonly acceptHttp10: boolean;
+  readonly idleTimeoutMs: number;
+
+  constructor(manager: HttpConnectionManager, info: ConnectionInfo) {
+    this.#manager = manager;
+    this.#info = info;
+    this.heads = manager.context.heads;
+    this.acceptHttp10 = manager.spec.acceptHttp10;
+    this.idleTimeoutMs = manager.spec.idleTimeoutMs;
+  }
+
+  get draining(): boolean {
+    return this.#manager.draining;
+  }
+
+  begin(server: ServerConnection, head: Http1Head): void {
+    this.#manager.begin(server, head, this.#info);
+  }
+
+  refused(): void {
+    this.#manager.refused();
+  }
+
+  closed(server: ServerConnection): void {
+    this.#manager.closed(server);
+  }
+
+  localHeaders(): string {
+    return this.#manager.dateLine() + this.#manager.serverLine;
+  }
+}
+
+function makeFilters(
+  spec: HttpConnectionManagerSpec,
+  chain: ChainFacts,
+  context: WorkerContext,
+): readonly HttpFilter[] {
+  const { direction } = chain;
+  const { random, stats } = context;
+  const { self } = context.bootstrap;
+  return spec.httpFilters.map(({ name, config }) => {
+    const factory = context.filters.get(name);
+    if (factory === undefined) throw unknownFilter(name);
+    return factory.create(config, { direction, random, self, stats, shared: (key, make) => context.shared(key, make) });
+  });
+}
+
+function routesOf(spec: HttpConnectionManagerSpec, context: WorkerContext): () => RouteTable | undefined {
+  if ("inline" in spec.routes) {
+    const table = compileRouteTable(spec.routes.inline);
+    return () => table;
+  }
+  const { rds } = spec.routes;
+  return () => context.plan.routes(rds);
+}
+
+/** Envoy's counters of a connection manager. */
+class ManagerCounters {
+  readonly #stats: WorkerContext["stats"];
+  readonly #connections: number;
+  readonly #activeConnections: number;
+  readonly #requests: number;
+  readonly #malformed: number;
+  readonly #classes: readonly number[];
+
+  constructor({ stats }: WorkerContext, statPrefix: string) {
+    const labels = { envoy_http_conn_manager_prefix: statPrefix };
+    this.#stats = stats;
+    this.#connections = stats.counter("envoy_http_downstream_cx_total", labels);
+    this.#activeConnections = stats.gauge("envoy_http_downstream_cx_active", labels);
+    this.#requests = stats.counter("envoy_http_downstream_rq_total", labels);
+    this.#malformed = stats.counter("envoy_http_downstream_cx_protocol_error", labels);
+    this.#classes = ["1", "2", "3", "4", "5"].map((digit) =>
+      stats.counter("envoy_http_downstream_rq_xx", { ...labels, envoy_response_code_class: digit }),
+    );
+  }
+
+  connection(): void {
+    this.#stats.add(this.#connections, 1);
+    this.#stats.add(this.#activeConnections, 1);
+  }
+  connectionGone(): void {
+    this.#stats.add(this.#activeConnections, -1);
+  }
+  request(): void {
+    this.#stats.add(this.#requests, 1);
+  }
+  response(status: number): void {
+    const slot = this.#classes[Math.floor(status / 100) - 1];
+    if (slot !== undefined) this.#stats.add(slot, 1);
+  }
+  malformed(): void {
+    this.#stats.add(this.#malformed, 1);
+  }
+}

@@ -1,0 +1,27 @@
+import type { FormatOperator, RouteTable } from "@lateen/traffic";
+import type { OperatorValue } from "../access-log/operators.ts";
+import type { AccessLog } from "../access-log/sinks.ts";
+import type { HttpFilter } from "../chain/spi.ts";
+import type { HttpConnectionManagerSpec } from "../config/plan.ts";
+import type { ChainFacts, WorkerContext } from "../worker/state.ts";
+import type { HeadRules } from "./request-head.ts";
+
+/** What an exchange needs of the connection manager that made it. */
+export interface ExchangeHost {
+  readonly context: WorkerContext;
+  readonly spec: HttpConnectionManagerSpec;
+  readonly chain: ChainFacts;
+  readonly rules: HeadRules;
+  readonly filters: readonly HttpFilter[];
+  readonly log: AccessLog;
+  /** The table in force now; undefined until it has arrived. */
+  routes(): RouteTable | undefined;
+  /** `date` line with its CRLF. */
+  dateLine(): string;
+  /** `server` line of this proxy with its CRLF. */
+  readonly serverLine: string;
+  /** Value of a `%…%` operator in a header edit; operators this proxy lacks are unset. */
+  operator(operator: FormatOperator): OperatorValue;
+  /** Exactly once for each exchange. `status` 0: the client got none. */
+  ended(status: number): void;
+}

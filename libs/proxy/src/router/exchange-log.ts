@@ -1,0 +1,126 @@
+import type { ConnectionLogFacts, RequestLogFacts } from "../access-log/facts.ts";
+import type { WorkloadFacts } from "../config/plan.ts";
+import { addressText, type ConnectionInfo } from "../listener/connection-info.ts";
+import type { HttpExchange } from "./exchange.ts";
+
+/** An exchange as access logs and `%…%` operators read it. Everything is looked up when asked for. */
+export class ExchangeLog implements ConnectionLogFacts, RequestLogFacts {
+  readonly #exchange: HttpExchange;
+
+  constructor(exchange: HttpExchange) {
+    this.#exchange = exchange;
+  }
+
+  get request(): RequestLogFacts {
+    return this;
+  }
+  get info(): ConnectionInfo {
+    return this.#exchange.info;
+  }
+  get direction(): "inbound" | "outbound" | "unspecified" {
+    return this.#exchange.direction;
+  }
+  get startTimeMs(): number {
+    return this.#exchange.startTimeMs;
+  }
+  get durationMs(): number {
+    return this.#exchange.durationMs || this.#exchange.elapsed();
+  }
+  get bytesReceived(): number {
+    return this.#exchange.bytesReceived;
+  }
+  get bytesSent(): number {
+    return this.#exchange.bytesSent;
+  }
+  get flags(): string {
+    return this.#exchange.responseFlags;
+  }
+  get terminationDetails(): string {
+    return "";
+  }
+  get upstreamCluster(): string {
+    return this.#exchange.clusterName;
+  }
+  get upstreamHost(): string {
+    return this.#exchange.forward?.endpoint?.text ?? "";
+  }
+  get upstreamLocalAddress(): string {
+    const socket = this.#exchange.forward?.client?.connection.socket;
+    if (socket?.localAddress === undefined || socket.localPort === undefined) return "";
+    return addressText(socket.localAddress, socket.localPort);
+  }
+  get upstreamFailure(): string {
+    return this.#exchange.transportFailure;
+  }
+  get source(): WorkloadFacts | undefined {
+    return this.direction === "inbound" ? this.#exchange.peerWorkload : this.#exchange.host.context.bootstrap.self;
+  }
+  get destination(): WorkloadFacts | undefined {
+    if (this.direction === "inbound") return this.#exchange.host.context.bootstrap.self;
+    return this.#exchange.endpoint?.workload ?? this.#exchange.peerWorkload;
+  }
+  get peerPrincipal(): string {
+    const { info, upstreamPrincipal } = this.#exchange;
+    return (this.direction === "inbound" ? info.peer?.principal : upstreamPrincipal) ?? "";
+  }
+  get destinationService(): string {
+    return this.#exchange.cluster?.destinationService?.host ?? "";
+  }
+
+  get protocol(): "HTTP/1.0" | "HTTP/1.1" {
+    return this.#exchange.head.minor === 0 ? "HTTP/1.0" : "HTTP/1.1";
+  }
+  get status(): number {
+    return this.#exchange.responseCode;
+  }
+  get details(): string {
+    return this.#exchange.responseDetails;
+  }
+  get routeName(): string {
+    return this.#exchange.match?.route.spec.name ?? "";
+  }
+  get requestId(): string {
+    return this.#exchange.requestId;
+  }
+  get remoteAddress(): string {
+    return this.#exchange.remoteAddress;
+  }
+  get attempts(): number {
+    return this.#exchange.forward?.attempts ?? 0;
+  }
+  get requestDurationMs(): number | undefined {
+    return this.#exchange.requestEndMs;
+  }
+  get responseDurationMs(): number | undefined {
+    return this.#exchange.responseStartMs;
+  }
+
+  requestHeader(name: string): string | undefined {
+    const { head, requestEdits, info } = this.#exchange;
+    switch (name) {
+      case ":method":
+        return head.methodText;
+      case ":path":
+        return head.pathText;
+      case ":authority":
+      case "host":
+        return head.authorityText;
+      case ":scheme":
+        return info.secure ? "https" : "http";
+      default:
+        return requestEdits.textOf(name);
+    }
+  }
+
+  responseHeader(name: string): string | undefined {
+    return name === ":status" ? String(this.status) : this.#exchange.responseEdits.textOf(name);
+  }
+
+  responseTrailer(name: string): string | undefined {
+    for (const line of this.#exchange.responseTrailers.split("\r\n")) {
+      const colon = line.indexOf(":");
+      if (colon > 0 && line.slice(0, colon).toLowerCase() === name) return line.slice(colon + 1).trim();
+    }
+    return undefined;
+  }
+}

@@ -1,0 +1,343 @@
+import { type AttemptOutcome, backoffMs, type RetrySpec, retryDecision } from "@lateen/traffic";
+import { replies } from "../chain/replies.ts";
+import type { LocalReply } from "../chain/spi.ts";
+import type { ClientConnection, ResetReason } from "../http1/client-connection.ts";
+import type { EditList } from "../http1/edit-list.ts";
+import type { Http1Head } from "../http1/head.ts";
+import { writeChunk, writeLastChunk } from "../http1/write-head.ts";
+import type { WheelTimer } from "../io/timer-wheel.ts";
+import type { Cluster } from "../upstream/cluster.ts";
+import type { Endpoint } from "../upstream/endpoint.ts";
+import { Attempt, type AttemptOwner } from "./attempt.ts";
+import type { Mirror } from "./mirror.ts";
+import { RequestBody } from "./request-body.ts";
+import type { Forwarding } from "./steering.ts";
+import { writeRequestHead } from "./write-request.ts";
+
+/** The exchange that is forwarded. Exactly one of `forwardEnd` and `forwardFailed` ends it. */
+export interface ForwardOwner {
+  /** An endpoint was chosen and connected; edits of the request still count. */
+  beforeAttempt(endpoint: Endpoint): void;
+  forwardInterim(head: Http1Head): void;
+  /** The head is the owner's now. `serviceMs` is the time the upstream took. */
+  forwardResponse(head: Http1Head, length: number | "unknown" | "none", serviceMs: number): void;
+  forwardBody(bytes: Buffer, start: number, end: number): void;
+  forwardEnd(trailers: string): void;
+  forwardTunnelEnd(): void;
+  /** What to tell the client, if it has got nothing yet. */
+  forwardFailed(reply: LocalReply): void;
+  /** Flag of a response that was passed on although a retry was wanted. */
+  addFlag(flag: string): void;
+  /** The upstream is slow, or no longer. */
+  throttleClient(on: boolean): void;
+}
+
+export interface ForwardOptions {
+  readonly head: Http1Head;
+  readonly requestEdits: EditList;
+  readonly cluster: Cluster;
+  /** The endpoint for the next attempt, avoiding `tried` where the cluster can. */
+  readonly pick: (tried: readonly Endpoint[]) => Endpoint | undefined;
+  readonly forwarding: Forwarding;
+  readonly isHead: boolean;
+  readonly upgrade: string | undefined;
+  /** Tell the upstream which attempt this is. */
+  readonly attemptCount: boolean;
+}
+
+/**
+ * The upstream side of one exchange: attempts with their retries and timeouts, and the request body, which is held back until an
+ * attempt takes it and kept for the next one while it is small.
+ */
+export class Forward implements AttemptOwner {
+  readonly #owner: ForwardOwner;
+  readonly #options: ForwardOptions;
+  readonly #random: () => number;
+  /** Attempts made so far. */
+  attempts = 0;
+  endpoint: Endpoint | undefined = undefined;
+  /** The connection of the latest attempt. */
+  client: ClientConnection | undefined = undefined;
+  mirrors: readonly Mirror[] = [];
+  #body: RequestBody | undefined = undefined;
+  #requestComplete = false;
+  #trailers = "";
+  #attempt: Attempt | undefined = undefined;
+  /** The attempt has its head written and takes body. */
+  #streaming = false;
+  #responded = false;
+  #over = false;
+  #tried: Endpoint[] | undefined = undefined;
+  #retrying = false;
+  #reconnected = false;
+  #routeTimer: WheelTimer | undefined = undefined;
+  #backoffTimer: WheelTimer | undefined = undefined;
+
+  constructor(owner: ForwardOwner, options: ForwardOptions) {
+    this.#owner = owner;
+    this.#options = options;
+    this.#random = options.cluster.context.random;
+  }
+
+  start(): void {
+    this.#startAttempt(false);
+  }
+
+  // ------------------------------------------------------------------ request
+
+  onRequestBody(bytes: Buffer, start: number, end: number): void {
+    if (this.#over) return;
+    for (const mirror of this.mirrors) mirror.writeBody(bytes, start, end);
+    this.#body ??= new RequestBody(this.#options.forwarding.retry !== undefined);
+    if (this.#streaming) {
+      this.#body.passed(bytes, start, end);
+      this.writeBody(bytes, start, end);
+      return;
+    }
+    this.#body.hold(bytes, start, end);
+    this.#owner.throttleClient(true);
+  }
+
+  onRequestEnd(trailers: string): void {
+    if (this.#over) return;
+    this.#requestComplete = true;
+    this.#trailers = trailers;
+    for (const mirror of this.mirrors) mirror.writeBodyEnd(trailers);
+    if (this.#streaming) this.writeBodyEnd(trailers);
+    const { timeoutMs } = this.#options.forwarding;
+    if (timeoutMs > 0) {
+      this.#routeTimer = this.#options.cluster.context.io.wheel.timer(() => this.#onRouteTimeout());
+      this.#routeTimer.arm(timeoutMs);
+    }
+  }
+
+  writeBody(bytes: Buffer, start: number, end: number): void {
+    const connection = this.client?.connection;
+    if (connection === undefined) return;
+    if (this.#options.head.chunked && !this.#tunnel) writeChunk(connection, bytes, start, end);
+    else connection.write(bytes, start, end);
+    if (connection.congested) this.#owner.throttleClient(true);
+  }
+
+  writeBodyEnd(trailers: string): void {
+    const connection = this.client?.connection;
+    if (connection !== undefined && this.#options.head.chunked) writeLastChunk(connection, trailers);
+    this.#attempt?.requestDone();
+  }
+
+  // ------------------------------------------------------------------ tunnel
+
+  #tunnel = false;
+
+  /** The upstream agreed to an upgrade: from now on the body is a byte stream without framing. */
+  becomeTunnel(): void {
+    this.#tunnel = true;
+  }
+
+  /** FIN of the client of a tunnel. */
+  finishTunnel(): void {
+    this.client?.connection.finish();
+  }
+
+  // ------------------------------------------------------------------ attempts
+
+  #startAttempt(fresh: boolean): void {
+    const { forwarding } = this.#options;
+    const endpoint = this.#options.pick(this.#tried ?? []);
+    if (endpoint === undefined) {
+      this.#fail(replies.noHealthyUpstream);
+      return;
+    }
+    this.attempts++;
+    this.endpoint = endpoint;
+    if (forwarding.retry?.avoidPreviousHosts) {
+      this.#tried ??= [];
+      this.#tried.push(endpoint);
+    }
+    this.#attempt = new Attempt(endpoint, this, {
+      isHead: this.#options.isHead,
+      upgrade: this.#options.upgrade !== undefined,
+      perTryTimeoutMs: forwarding.retry?.perTryTimeoutMs ?? 0,
+      fresh,
+    });
+    this.#attempt.start();
+  }
+
+  attemptReady(attempt: Attempt, client: ClientConnection): void {
+    const { head, requestEdits, upgrade, attemptCount } = this.#options;
+    this.client = client;
+    this.#owner.beforeAttempt(attempt.endpoint);
+    const lines = attemptCount ? `x-envoy-attempt-count: ${this.attempts}\r\n` : "";
+    writeRequestHead(client.connection, { head, requestEdits, lines, upgrade });
+    this.#streaming = true;
+    this.#body?.replay((chunk) => this.writeBody(chunk, 0, chunk.length));
+    if (this.#requestComplete) this.writeBodyEnd(this.#trailers);
+    else this.#owner.throttleClient(client.connection.congested);
+  }
+
+  attemptInterim(head: Http1Head): void {
+    this.#owner.forwardInterim(head);
+  }
+
+  attemptResponse(attempt: Attempt, head: Http1Head, length: number | "unknown" | "none"): boolean {
+    this.#endRetry();
+    const { retry } = this.#options.forwarding;
+    if (retry !== undefined) {
+      const outcome = { kind: "status", status: head.status, ...grpcStatus(head) } as const;
+      if (this.#mayRetry(retry, outcome)) {
+        this.#streaming = false;
+        attempt.cancel();
+        this.#scheduleRetry(retry);
+        return false;
+      }
+    }
+    this.#responded = true;
+    this.#body?.stopKeeping();
+    const { wheel } = this.#options.cluster.context.io;
+    this.#owner.forwardResponse(head, length, wheel.now() - attempt.startedMs);
+    return true;
+  }
+
+  attemptBody(bytes: Buffer, start: number, end: number): void {
+    this.#owner.forwardBody(bytes, start, end);
+  }
+
+  attemptEnd(trailers: string): void {
+    this.#close();
+    this.#owner.forwardEnd(trailers);
+  }
+
+  attemptDrain(): void {
+    if (this.#streaming) this.#owner.throttleClient(false);
+  }
+
+  attemptTunnelEnd(): void {
+    this.#owner.forwardTunnelEnd();
+  }
+
+  attemptFailed(attempt: Attempt, reason: ResetReason | "perTryTimeout", detail: string): void {
+    this.#endRetry();
+    this.#streaming = false;
+    if (this.#over) return;
+    if (this.#responded) {
+      this.#fail(failure(reason, detail, false));
+      return;
+    }
+    if (this.#reconnects(attempt, reason)) {
+      this.#reconnected = true;
+      this.attempts--;
+      this.#startAttempt(true);
+      return;
+    }
+    const { retry } = this.#options.forwarding;
+    if (retry !== undefined && reason !== "overflow" && this.#mayRetry(retry, outcomeOf(reason))) {
+      this.#scheduleRetry(retry);
+      return;
+    }
+    this.#fail(failure(reason, detail, this.attempts > 1));
+  }
+
+  /**
+   * The server closed a connection it had kept open just as we used it. Nothing of a response came, and repeating the request is
+   * harmless: it goes once more, over another connection, whatever the retry policy says (RFC 9110 §9.2.2).
+   */
+  #reconnects(attempt: Attempt, reason: ResetReason | "perTryTimeout"): boolean {
+    return (
+      reason === "connectionTermination" &&
+      attempt.reused &&
+      attempt.client?.sawBytes !== true &&
+      !this.#reconnected &&
+      this.#options.head.isIdempotent &&
+      (this.#body?.replayable ?? true)
+    );
+  }
+
+  #mayRetry(retry: RetrySpec, outcome: AttemptOutcome): boolean {
+    const { cluster } = this.#options;
+    if (!retryDecision(retry, this.attempts, outcome)) {
+      // The outcome would be tried again if attempts were left.
+      if (this.attempts > retry.attempts && retryDecision(retry, 0, outcome)) this.#owner.addFlag("URX");
+      return false;
+    }
+    if (!(this.#body?.replayable ?? true)) return false;
+    if (cluster.retries >= cluster.spec.circuitBreakers.maxRetries) {
+      this.#owner.addFlag("UO");
+      return false;
+    }
+    return true;
+  }
+
+  #scheduleRetry(retry: RetrySpec): void {
+    const { cluster } = this.#options;
+    cluster.retries++;
+    cluster.counters.retry();
+    this.#retrying = true;
+    this.#backoffTimer ??= cluster.context.io.wheel.timer(() => this.#startAttempt(false));
+    this.#backoffTimer.arm(backoffMs(retry, this.attempts, this.#random));
+  }
+
+  #endRetry(): void {
+    if (!this.#retrying) return;
+    this.#retrying = false;
+    this.#options.cluster.retries--;
+  }
+
+  #onRouteTimeout(): void {
+    if (this.#over) return;
+    const { cluster } = this.#options;
+    cluster.counters.timeout();
+    if (this.endpoint !== undefined && !this.#responded) cluster.record(this.endpoint, 504);
+    this.#fail(replies.responseTimeout);
+  }
+
+  #fail(reply: LocalReply): void {
+    if (this.#over) return;
+    this.cancel();
+    this.#owner.forwardFailed(reply);
+  }
+
+  /** Stops or resumes reading the response because the client is slow. */
+  throttle(on: boolean): void {
+    this.#attempt?.throttle(on);
+  }
+
+  /** Gives everything up; the owner hears no more. */
+  cancel(): void {
+    if (this.#over) return;
+    this.#close();
+    this.#attempt?.cancel();
+  }
+
+  #close(): void {
+    this.#over = true;
+    this.#streaming = false;
+    this.#endRetry();
+    this.#routeTimer?.cancel();
+    this.#backoffTimer?.cancel();
+    this.#body?.stopKeeping();
+    for (const mirror of this.mirrors) mirror.sourceGone(this.#requestComplete);
+  }
+}
+
+function outcomeOf(reason: Exclude<ResetReason, "overflow"> | "perTryTimeout"): AttemptOutcome {
+  switch (reason) {
+    case "connectFailure":
+    case "connectTimeout":
+    case "tlsFailure":
+      return { kind: "connectFailure" };
+    case "perTryTimeout":
+      return { kind: "timeout" };
+    case "connectionTermination":
+    case "protocolError":
+      return { kind: "reset" };
+  }
+}
+
+function failure(reason: ResetReason | "perTryTimeout", detail: string, retried: boolean): LocalReply {
+  return reason === "perTryTimeout" ? replies.perTryTimeout : replies.upstreamReset(reason, detail, retried);
+}
+
+function grpcStatus(head: Http1Head): { readonly grpcStatus?: number } {
+  const text = head.textOf("grpc-status");
+  return text !== undefined && /^[0-9]{1,2}$/.test(text) ? { grpcStatus: Number(text) } : {};
+}

@@ -1,0 +1,75 @@
+import type { ForwardSpec, RetrySpec } from "@lateen/traffic";
+import type { Http1Head } from "../http1/head.ts";
+import { K } from "../http1/known-headers.ts";
+
+/** How one request is forwarded: the route's word, unless a trusted client said otherwise. */
+export interface Forwarding {
+  readonly timeoutMs: number;
+  readonly retry: RetrySpec | undefined;
+}
+
+const HEADERS = [
+  K["x-envoy-upstream-rq-timeout-ms"],
+  K["x-envoy-upstream-rq-per-try-timeout-ms"],
+  K["x-envoy-max-retries"],
+  K["x-envoy-retry-on"],
+  K["x-envoy-retry-grpc-on"],
+] as const;
+
+const NO_RETRY: RetrySpec = {
+  attempts: 1,
+  retryOn: [],
+  retriableStatusCodes: [],
+  perTryTimeoutMs: 0,
+  baseIntervalMs: 25,
+  maxIntervalMs: 250,
+  avoidPreviousHosts: false,
+  hostSelectionMaxAttempts: 1,
+};
+
+/**
+ * Applies and removes the `x-envoy-…` headers that steer timeouts and retries. Values that are not what they should be are
+ * ignored, as Envoy does. Whether the client is trusted was decided when the head was prepared.
+ * @see https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_filters/router_filter
+ */
+export function steer(head: Http1Head, action: ForwardSpec): Forwarding {
+  let steered = false;
+  for (const known of HEADERS) if (head.has(known)) steered = true;
+  if (!steered) return action;
+  const timeoutMs = integer(head, "x-envoy-upstream-rq-timeout-ms") ?? action.timeoutMs;
+  const retry = steerRetry(head, action.retry);
+  for (const known of HEADERS) head.dropKnown(known);
+  return { timeoutMs, retry };
+}
+
+function steerRetry(head: Http1Head, configured: RetrySpec | undefined): RetrySpec | undefined {
+  const tokens = [
+    ...tokensOf(head.knownJoined(K["x-envoy-retry-on"])),
+    ...tokensOf(head.knownJoined(K["x-envoy-retry-grpc-on"])),
+  ];
+  const attempts = integer(head, "x-envoy-max-retries");
+  const perTryTimeoutMs = integer(head, "x-envoy-upstream-rq-per-try-timeout-ms");
+  if (configured === undefined && tokens.length === 0 && perTryTimeoutMs === undefined) return undefined;
+  const base = configured ?? NO_RETRY;
+  return {
+    ...base,
+    retryOn: tokens.length === 0 ? base.retryOn : [...base.retryOn, ...tokens],
+    attempts: attempts ?? base.attempts,
+    perTryTimeoutMs: perTryTimeoutMs ?? base.perTryTimeoutMs,
+  };
+}
+
+function tokensOf(text: string | undefined): readonly string[] {
+  return (text ?? "")
+    .split(",")
+    .map((token) => token.trim())
+    .filter((token) => token !== "");
+}
+
+function integer(
+  head: Http1Head,
+  name: "x-envoy-upstream-rq-timeout-ms" | "x-envoy-upstream-rq-per-try-timeout-ms" | "x-envoy-max-retries",
+): number | undefined {
+  const text = head.knownText(K[name]);
+  return text !== undefined && /^[0-9]{1,9}$/.test(text) ? Number(text) : undefined;
+}
