@@ -40,7 +40,7 @@ export function nodeFromProto(node: Node): Result<XdsNode, string> {
   const dot = workload.lastIndexOf(".");
   if (dot <= 0 || dot === workload.length - 1) return err(`node id "${node.id}": "${workload}" is not pod.namespace`);
   const metadata: Readonly<Record<string, unknown>> = node.metadata ?? {};
-  const namespace = text(metadata["NAMESPACE"]) || workload.slice(dot + 1);
+  const namespace = text(metadata.NAMESPACE) || workload.slice(dot + 1);
   if (namespace !== workload.slice(dot + 1)) {
     return err(`node id "${node.id}" and its metadata NAMESPACE "${namespace}" disagree`);
   }
@@ -51,18 +51,18 @@ export function nodeFromProto(node: Node): Result<XdsNode, string> {
     pod: workload.slice(0, dot),
     namespace,
     domain,
-    labels: stringMap(metadata["LABELS"]),
-    serviceAccount: text(metadata["SERVICE_ACCOUNT"]) || "default",
-    clusterId: text(metadata["CLUSTER_ID"]),
-    containerPorts: podPorts(metadata["POD_PORTS"]),
+    labels: stringMap(metadata.LABELS),
+    serviceAccount: text(metadata.SERVICE_ACCOUNT) || "default",
+    clusterId: text(metadata.CLUSTER_ID),
+    containerPorts: podPorts(metadata.POD_PORTS),
     capabilities: capabilities(metadata),
   });
 }
 
 function capabilities(metadata: Readonly<Record<string, unknown>>): NodeCapabilities {
-  const listed = metadata["LATEEN_CAPABILITIES"];
+  const listed = metadata.LATEEN_CAPABILITIES;
   if (!Array.isArray(listed)) return { lateen: false, http2: true, extensions: [] };
-  const extensions = metadata["LATEEN_EXTENSIONS"];
+  const extensions = metadata.LATEEN_EXTENSIONS;
   return {
     lateen: true,
     http2: listed.includes("http2"),
@@ -78,10 +78,10 @@ function podPorts(value: unknown): XdsNode["containerPorts"] {
   for (const entry of list as readonly unknown[]) {
     if (typeof entry !== "object" || entry === null) continue;
     const fields = entry as Readonly<Record<string, unknown>>;
-    const protocol = text(fields["protocol"]) || "TCP";
-    const port = Number(fields["containerPort"]);
+    const protocol = text(fields.protocol) || "TCP";
+    const port = Number(fields.containerPort);
     if (protocol === "TCP" && Number.isInteger(port) && port > 0 && port < 65536) {
-      ports.push({ name: text(fields["name"]), port });
+      ports.push({ name: text(fields.name), port });
     }
   }
   return ports.sort((a, b) => a.port - b.port || (a.name < b.name ? -1 : 1));

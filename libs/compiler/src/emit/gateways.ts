@@ -105,14 +105,14 @@ function secretData(read: Read, namespace: string, name: string): Data {
 
 function keyPair(read: Read, namespace: string, name: string): { chain: Buffer; key: Buffer } | undefined {
   const data = secretData(read, namespace, name);
-  const chain = decoded(data["tls.crt"] ?? data["cert"]);
-  const key = decoded(data["tls.key"] ?? data["key"]);
+  const chain = decoded(data["tls.crt"] ?? data.cert);
+  const key = decoded(data["tls.key"] ?? data.key);
   return chain === undefined || key === undefined ? undefined : { chain, key };
 }
 
 /** `<name>-cacert` when it exists, else the roots in the Secret itself. */
 function rootsOf(read: Read, namespace: string, name: string): Buffer | undefined {
-  const of = (data: Data) => decoded(data["ca.crt"] ?? data["cacert"]);
+  const of = (data: Data) => decoded(data["ca.crt"] ?? data.cacert);
   return of(secretData(read, namespace, `${name}-cacert`)) ?? of(secretData(read, namespace, name));
 }
 

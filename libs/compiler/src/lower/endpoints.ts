@@ -48,10 +48,10 @@ function lbEndpoint({ endpoint, mtls, workload }: PlacedEndpoint) {
   const metadata: Record<string, Record<string, string>> = {};
   if (mtls) metadata["envoy.transport_socket_match"] = { tlsMode: "istio" };
   if (endpoint.workload !== "") {
-    metadata["istio"] = { workload };
-    metadata["lateen"] = sortedRecord({
-      app: endpoint.labels["app"] ?? "",
-      version: endpoint.labels["version"] ?? "",
+    metadata.istio = { workload };
+    metadata.lateen = sortedRecord({
+      app: endpoint.labels.app ?? "",
+      version: endpoint.labels.version ?? "",
     });
   }
   return {

@@ -51,7 +51,8 @@ export function httpConnectionManager(options: HttpChainOptions): Filter {
         ? { $case: "rds", value: { configSource: adsSource(), routeConfigName: options.routes } }
         : { $case: "routeConfig", value: options.routes },
     httpFilters: httpFilters(options),
-    serverName: "istio-envoy",
+    // Istio leaves Envoy's own name on what a client's sidecar answers.
+    ...(place === "outbound" ? {} : { serverName: "istio-envoy" }),
     streamIdleTimeout: none,
     accessLog: [...options.accessLog],
     useRemoteAddress: place === "gateway",
