@@ -160,18 +160,16 @@ class ManagedOwner implements ServerOwner {
   }
 }
 
-function makeFilters(
-  spec: HttpConnectionManagerSpec,
-  chain: ChainFacts,
-  context: WorkerContext,
-): readonly HttpFilter[] {
-  const { direction } = chain;
-  const { random, stats } = context;
-  const { self } = context.bootstrap;
+function makeFilters(spec: HttpConnectionManagerSpec, chain: ChainFacts, context: WorkerContext): readonly HttpFilter[] {
+  const { random, stats, bootstrap } = context;
+  const shared = <T>(name: string, make: () => T): T => {
+    if (!context.shared.has(name)) context.shared.set(name, make());
+    return context.shared.get(name) as T;
+  };
   return spec.httpFilters.map(({ name, config }) => {
     const factory = context.filters.get(name);
     if (factory === undefined) throw unknownFilter(name);
-    return factory.create(config, { direction, random, self, stats, shared: (key, make) => context.shared(key, make) });
+    return factory.create(config, { direction: chain.direction, random, self: bootstrap.self, stats, shared });
   });
 }
 

@@ -25,6 +25,8 @@ export interface WorkerContext {
   readonly networkFilters: ReadonlyMap<string, NetworkFilterRuntime>;
   readonly stats: Slots;
   readonly logs: LogSinks;
+  /** What filters of one name share, by name; starts empty. */
+  readonly shared: Map<string, unknown>;
   /** True from the moment the worker was told to drain: responses then end their connections. */
   readonly draining: boolean;
 }
