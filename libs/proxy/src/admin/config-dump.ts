@@ -63,7 +63,10 @@ function clusters(source: ConfigDumpSource) {
     versionInfo: "",
     staticClusters: fixed.map(({ value }) => value),
     dynamicActiveClusters: dynamic.filter(({ name }) => !waiting.has(`cluster ${name}`)).map(({ value }) => value),
-    dynamicWarmingClusters: dynamic.filter(({ name }) => waiting.has(`cluster ${name}`)).map(({ value }) => value),
+    dynamicWarmingClusters: [
+      ...dynamic.filter(({ name }) => waiting.has(`cluster ${name}`)).map(({ value }) => value),
+      ...neverAccepted(source, types.cluster, "cluster"),
+    ],
   };
 }
 
@@ -72,7 +75,10 @@ function endpoints(source: ConfigDumpSource) {
   return {
     "@type": `${ADMIN}EndpointsConfigDump`,
     staticEndpointConfigs: fixed.map(({ value }) => value),
-    dynamicEndpointConfigs: dynamic.map(({ value }) => value),
+    dynamicEndpointConfigs: [
+      ...dynamic.map(({ value }) => value),
+      ...neverAccepted(source, types.endpoint, "endpointConfig"),
+    ],
   };
 }
 
@@ -100,7 +106,7 @@ function routes(source: ConfigDumpSource) {
   return {
     "@type": `${ADMIN}RoutesConfigDump`,
     staticRouteConfigs: fixed.map(({ value }) => value),
-    dynamicRouteConfigs: dynamic.map(({ value }) => value),
+    dynamicRouteConfigs: [...dynamic.map(({ value }) => value), ...neverAccepted(source, types.route, "routeConfig")],
   };
 }
 
@@ -135,8 +141,7 @@ interface DumpEntry {
 function entries(source: ConfigDumpSource, type: string, message: JsonType, field: string): readonly DumpEntry[] {
   const refused = new Map(failures(source, type).map((failure) => [failure.name, failure.errorState] as const));
   return [...(source.configuration.kept.get(type)?.values() ?? [])].map((resource: KeptResource) => {
-    const decoded = message.toJSON(message.decode(resource.any.value) as never);
-    const value: unknown = redact(withProtoDurations(decoded));
+    const value: unknown = redact(withProtoDurations(readable(message, resource)));
     const content = typeof value === "object" && value !== null ? { "@type": type, ...value } : value;
     const isStatic = resource.version === "";
     const lastUpdated = new Date(source.configuration.updatedAt(type, resource.name)).toISOString();
@@ -155,6 +160,15 @@ function entries(source: ConfigDumpSource, type: string, message: JsonType, fiel
   });
 }
 
+/** Proto JSON; of a resource with an optional part that is not known here only the name can be shown. */
+function readable(message: JsonType, { name, any }: KeptResource): unknown {
+  try {
+    return message.toJSON(message.decode(any.value) as never);
+  } catch (error) {
+    return { name, unreadable: error instanceof Error ? error.message : String(error) };
+  }
+}
+
 function split(all: readonly DumpEntry[]) {
   return { fixed: all.filter(({ isStatic }) => isStatic), dynamic: all.filter(({ isStatic }) => !isStatic) };
 }
@@ -171,6 +185,14 @@ function failures(source: ConfigDumpSource, type: string) {
         versionInfo: failure.version,
       },
     }));
+}
+
+/** Resources of which no version could be taken over: only their name and why. */
+function neverAccepted(source: ConfigDumpSource, type: string, field: string) {
+  const kept = source.configuration.kept.get(type);
+  return failures(source, type)
+    .filter(({ name }) => kept?.has(name) !== true)
+    .map(({ name, errorState }) => ({ [field]: { "@type": type, name }, errorState }));
 }
 
 const SECRET_FIELDS = new Set(["privateKey", "password", "pkcs12", "sessionTicketKeys"]);

@@ -26,7 +26,7 @@ export async function runProxyApp(flags: ProxyFlags, parts: ProxyAppParts): Prom
         config.value,
         {
           ...parts,
-          clock: systemClock,
+          clock: systemClock(),
           random: { next: () => Math.random() },
           logger,
           setLogLevel: (level: LogLevel) => setLevel(level),

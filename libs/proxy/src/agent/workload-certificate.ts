@@ -203,8 +203,8 @@ export class WorkloadCertificate {
       this.#lastFailure = "";
       this.#rotations++;
       this.#use(identity);
-      await this.#store(chain, privateKeyPem);
       this.#plan();
+      await this.#store(chain, privateKeyPem);
     } catch (error) {
       this.#retry(messageOf(error));
     } finally {
