@@ -1,0 +1,53 @@
+import { manualClock } from "@lateen/test-support";
+import { describe, expect, it } from "vitest";
+import { Debounce } from "./debounce.ts";
+
+function start() {
+  const clock = manualClock();
+  const runs: string[] = [];
+  const debounce = new Debounce(clock, { quietMs: 100, maxMs: 250 }, (since) => {
+    runs.push(`${since}..${clock.monotonic()}`);
+  });
+  return { clock, runs, debounce };
+}
+
+describe("Debounce", () => {
+  it("runs once it was quiet", () => {
+    const { clock, runs, debounce } = start();
+    debounce.poke();
+    clock.advance(60);
+    debounce.poke();
+    clock.advance(99);
+    expect(runs).toEqual([]);
+    clock.advance(1);
+    expect(runs).toEqual(["0..160"]);
+    expect(clock.pending).toBe(0);
+  });
+
+  it("runs at the latest after its maximum", () => {
+    const { clock, runs, debounce } = start();
+    for (let step = 0; step < 10; step++) {
+      debounce.poke();
+      clock.advance(50);
+    }
+    expect(runs).toEqual(["0..250", "250..500"]);
+  });
+
+  it("runs at once when flushed, and not again", () => {
+    const { clock, runs, debounce } = start();
+    debounce.poke();
+    debounce.flush();
+    debounce.flush();
+    clock.advance(1000);
+    expect(runs).toEqual(["0..0"]);
+  });
+
+  it("never runs after it was closed", () => {
+    const { clock, runs, debounce } = start();
+    debounce.poke();
+    debounce.close();
+    debounce.poke();
+    clock.advance(1000);
+    expect(runs).toEqual([]);
+  });
+});
