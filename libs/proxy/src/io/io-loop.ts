@@ -18,7 +18,11 @@ export class IoLoop {
   #depth = 0;
 
   constructor(clock: Clock) {
-    this.wheel = new TimerWheel(clock, () => this.out.flush());
+    this.wheel = new TimerWheel(
+      clock,
+      () => this.out.flush(),
+      (error) => this.onDefect(error),
+    );
     this.out.onFirstByteOutsideCallback = () => {
       if (this.#depth === 0) queueMicrotask(() => this.out.flush());
     };

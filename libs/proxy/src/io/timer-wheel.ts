@@ -11,15 +11,20 @@ export class TimerWheel {
   readonly #clock: Clock;
   readonly #slots: (WheelTimer | undefined)[] = new Array<WheelTimer | undefined>(SLOTS).fill(undefined);
   readonly #onFired: () => void;
+  readonly #onDefect: (error: unknown) => void;
   #tick: number;
   #armed = 0;
   #wakeTick = Number.POSITIVE_INFINITY;
   #cancelWake: CancelTimer | undefined;
 
-  /** `onFired` runs after each batch of callbacks (the io loop flushes its writes there). */
-  constructor(clock: Clock, onFired: () => void) {
+  /**
+   * @param onFired runs after each batch of callbacks (the io loop flushes its writes there).
+   * @param onDefect told what a callback threw, so that the others still run; without it the error is thrown.
+   */
+  constructor(clock: Clock, onFired: () => void, onDefect?: (error: unknown) => void) {
     this.#clock = clock;
     this.#onFired = onFired;
+    this.#onDefect = onDefect ?? rethrow;
     this.#tick = Math.floor(clock.monotonic() / TICK_MS);
   }
 
@@ -95,7 +100,11 @@ export class TimerWheel {
         continue;
       }
       this.remove(timer);
-      timer.callback();
+      try {
+        timer.callback();
+      } catch (error) {
+        this.#onDefect(error);
+      }
       // The callback may have changed the list in any way: start over. What it armed is due later, so this ends.
       timer = this.#slots[slot];
     }
@@ -108,6 +117,10 @@ export class TimerWheel {
     }
     return now + SLOTS;
   }
+}
+
+function rethrow(error: unknown): never {
+  throw error;
 }
 
 /** See {@link TimerWheel.timer}. */

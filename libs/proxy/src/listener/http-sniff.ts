@@ -60,7 +60,7 @@ export function sniffHttp(bytes: Uint8Array): HttpSniff {
   const lineEnd = indexOf(bytes, 10, MAX_REQUEST_LINE);
   if (lineEnd < 0) return bytes.length >= MAX_REQUEST_LINE || hasControl(bytes, bytes.length) ? "not-http" : "incomplete";
   if (bytes[lineEnd - 1] !== 13 || hasControl(bytes, lineEnd - 1)) return "not-http";
-  const line = Buffer.from(bytes.buffer, bytes.byteOffset, lineEnd - 1).latin1Slice();
+  const line = Buffer.from(bytes.buffer, bytes.byteOffset, lineEnd - 1).toString("latin1");
   if (line.endsWith(" HTTP/1.1")) return "http/1.1";
   return line.endsWith(" HTTP/1.0") ? "http/1.0" : "not-http";
 }

@@ -6,14 +6,15 @@ export const HISTOGRAM_BOUNDS: readonly number[] = [
 ];
 
 /**
- * Counters in shared memory. The worker is the only writer; the agent reads. A series is a slot index, resolved once; counting is
- * an addition to a Float64. When the memory is used up, further series share one overflow slot range, so totals stay exact.
+ * Counters in shared memory. The worker is the only writer; the agent reads. A series is a slot index, resolved once and the same
+ * whoever asks for the same name and labels; counting is an addition to a Float64. When the memory is used up, further series share one overflow slot range, so totals stay exact.
  */
 export class Slots {
   readonly values: Float64Array;
   #used = 0;
   #fresh: SeriesDefinition[] = [];
   readonly #overflow = new Map<string, number>();
+  readonly #known = new Map<string, number>();
   readonly #onFresh: () => void;
 
   /** `onFresh` runs when a series was defined and `takeFresh` should be sent soon. */
@@ -57,10 +58,15 @@ export class Slots {
   }
 
   #define(name: string, kind: SeriesDefinition["kind"], labels: Readonly<Record<string, string>>, length: number): number {
+    const key = `${name}\n${Object.entries(labels).flat().join("\n")}`;
+    const known = this.#known.get(key);
+    if (known !== undefined) return known;
     // Room for the overflow series of every metric is kept back.
     const reserve = 64 * (HISTOGRAM_BOUNDS.length + 2);
     if (this.#used + length + reserve > this.values.length) return this.#overflowSlot(name, kind, length);
-    return this.#take(name, kind, labels, length);
+    const slot = this.#take(name, kind, labels, length);
+    this.#known.set(key, slot);
+    return slot;
   }
 
   #overflowSlot(name: string, kind: SeriesDefinition["kind"], length: number): number {

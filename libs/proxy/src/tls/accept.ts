@@ -72,6 +72,9 @@ export function acceptTls(raw: Connection, options: TlsAcceptOptions, outcome: T
     io.enter();
     try {
       outcome.ready(fromDataEvents(io, socket, true), verdict.peer);
+    } catch (error) {
+      io.onDefect(error);
+      socket.destroy();
     } finally {
       io.leave();
     }

@@ -131,6 +131,17 @@ export class TlsContexts {
   }
 }
 
+/** Why no certificate could make these settings work (unknown cipher, contradictory versions, bad SAN expression). */
+export function checkTls(spec: UpstreamTlsSpec | DownstreamTlsSpec): string | undefined {
+  try {
+    createSecureContext(versions(spec));
+    sanJudge(spec.validation);
+    return undefined;
+  } catch (error) {
+    return messageOf(error);
+  }
+}
+
 function versions(spec: UpstreamTlsSpec | DownstreamTlsSpec) {
   return {
     minVersion: spec.minVersion ?? ("TLSv1.2" as const),

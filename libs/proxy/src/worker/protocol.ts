@@ -90,6 +90,8 @@ export type FromWorker =
       readonly dropped: number;
     }
   | { readonly type: "drained" }
+  /** Something that should not happen did, on one connection, which was closed for it. */
+  | { readonly type: "defect"; readonly message: string; readonly stack: string }
   | { readonly type: "report"; readonly id: number; readonly report: unknown };
 
 export interface ApplyFailure {

@@ -1,0 +1,157 @@
+import { type ChainMatcher, compileChainMatcher, type ConnectionFacts } from "@lateen/traffic";
+import type { FilterChainSpec, ListenerSpec } from "../config/plan.ts";
+import type { Connection } from "../io/connection.ts";
+import { acceptTls } from "../tls/accept.ts";
+import { checkTls, type TlsContexts } from "../tls/contexts.ts";
+import type { PeerCertificate } from "../tls/peer-certificate.ts";
+import type { WorkerContext } from "../worker/state.ts";
+import { Chain, type Terminals } from "./chain.ts";
+import type { ConnectionInfo } from "./connection-info.ts";
+import { type Inspection, inspectionPlan, Inspector, uninspected } from "./inspector.ts";
+import { ListenerCounters } from "./listener-counters.ts";
+
+/** What listeners need of their worker. */
+export interface ListenerServices {
+  readonly context: WorkerContext;
+  readonly tls: TlsContexts;
+  readonly terminals: Terminals;
+  /** A connection went on under another object (TLS took its socket over). */
+  replaced(from: Connection, to: Connection): void;
+}
+
+/** Where a connection wants to go and where it comes from. */
+export interface Route4 {
+  readonly sourceAddress: string;
+  readonly sourcePort: number;
+  readonly destinationAddress: string;
+  readonly destinationPort: number;
+}
+
+/** How long the ClientHello of a chain without inspection is waited for. */
+const HELLO_TIMEOUT_MS = 15_000;
+
+/** A listener in force: inspection, choice of the filter chain, TLS, hand-over to the chain. */
+export class Listener {
+  readonly spec: ListenerSpec;
+  readonly chains: readonly Chain[];
+  readonly #default: Chain | undefined;
+  readonly #matcher: ChainMatcher;
+  readonly #services: ListenerServices;
+  readonly #counters: ListenerCounters;
+
+  /**
+   * @param previous the version in force, whose unchanged chains are taken over.
+   * @throws Error when a chain cannot be put in force (TLS settings, unknown filter, bad address range).
+   */
+  constructor(spec: ListenerSpec, services: ListenerServices, previous?: Listener) {
+    this.spec = spec;
+    this.#services = services;
+    this.#counters = new ListenerCounters(services.context.stats, spec.name);
+    const reusable = previous !== undefined && previous.spec.direction === spec.direction ? previous.#allChains() : [];
+    const make = (chain: FilterChainSpec): Chain => {
+      const at = reusable.findIndex((candidate) => candidate.same(chain));
+      const [known] = at < 0 ? [] : reusable.splice(at, 1);
+      return known ?? this.#newChain(chain);
+    };
+    this.#matcher = compileChainMatcher(spec.chains.map(({ match }) => match));
+    this.chains = spec.chains.map(make);
+    this.#default = spec.defaultChain === undefined ? undefined : make(spec.defaultChain);
+  }
+
+  #newChain(spec: FilterChainSpec): Chain {
+    const { context, terminals } = this.#services;
+    // A certificate that has not arrived fails handshakes, not the listener: other chains may do without.
+    const problem = spec.transport.kind === "tls" ? checkTls(spec.transport) : undefined;
+    if (problem !== undefined) throw new Error(`filter chain "${spec.name}": ${problem}`);
+    const facts = { listener: this.spec.name, chain: spec.name, direction: this.spec.direction };
+    return new Chain(spec, facts, context, terminals);
+  }
+
+  #allChains(): Chain[] {
+    return this.#default === undefined ? [...this.chains] : [...this.chains, this.#default];
+  }
+
+  get active(): number {
+    return this.#allChains().reduce((sum, chain) => sum + chain.active, 0);
+  }
+
+  /** Takes a fresh connection. */
+  accept(connection: Connection, route: Route4): void {
+    this.#counters.opened();
+    const plan = inspectionPlan(this.spec.inspectors, route.destinationPort);
+    if (!plan.tls && !plan.http) {
+      this.#choose(connection, route, uninspected(), false);
+      return;
+    }
+    new Inspector(connection, plan, (inspection) => this.#choose(connection, route, inspection, plan.tls));
+  }
+
+  /** The chain for a connection with these facts, or undefined: refuse it. */
+  chainFor(facts: ConnectionFacts): Chain | undefined {
+    const index = this.#matcher.pick(facts);
+    return index < 0 ? this.#default : this.chains[index];
+  }
+
+  #choose(connection: Connection, route: Route4, inspection: Inspection, knowsTls: boolean): void {
+    const chain = this.chainFor({ ...route, ...inspection });
+    if (chain === undefined) {
+      this.#counters.noMatch();
+      connection.reset();
+      return;
+    }
+    if (chain.spec.transport.kind === "raw") {
+      this.#serve(chain, connection, { ...route, serverName: inspection.serverName, secure: false, peer: undefined }, inspection);
+      return;
+    }
+    if (knowsTls) {
+      this.#secure(chain, connection, route, inspection);
+      return;
+    }
+    const plan = { tls: true, http: false, timeoutMs: HELLO_TIMEOUT_MS, continueOnTimeout: false };
+    const known = inspection.bytes;
+    new Inspector(connection, plan, (hello) => this.#secure(chain, connection, route, hello));
+    if (known !== undefined) connection.replay(known);
+  }
+
+  #secure(chain: Chain, raw: Connection, route: Route4, hello: Inspection): void {
+    const { transport } = chain.spec;
+    const tls = transport.kind === "tls" ? this.#services.tls.server(transport) : undefined;
+    if (tls === undefined || !tls.ok || hello.transportProtocol !== "tls") {
+      this.#counters.tlsFailed();
+      raw.reset();
+      return;
+    }
+    // Clients must not be talked into a protocol that the chain cannot serve.
+    const spoken =
+      chain.terminal.kind === "http"
+        ? tls.value.alpn.filter((protocol) => protocol !== "h2" && protocol !== "istio-h2")
+        : tls.value.alpn;
+    const options = { tls: tls.value, offered: hello.applicationProtocols, spoken, bytes: hello.bytes };
+    acceptTls(raw, options, {
+      ready: (connection, peer) => {
+        this.#services.replaced(raw, connection);
+        this.#serve(chain, connection, infoOf(route, hello, peer), undefined);
+      },
+      failed: () => this.#counters.tlsFailed(),
+    });
+  }
+
+  #serve(chain: Chain, connection: Connection, info: ConnectionInfo, inspection: Inspection | undefined): void {
+    chain.serve(connection, info);
+    if (inspection?.bytes !== undefined || connection.ended) connection.replay(inspection?.bytes);
+  }
+
+  /** Chains that `next` does not carry on are asked to let their connections go. */
+  retire(next: Listener | undefined): void {
+    const kept = new Set(next === undefined ? [] : next.#allChains());
+    for (const chain of this.#allChains()) if (!kept.has(chain)) chain.drain();
+  }
+
+  drain(): void {
+    for (const chain of this.#allChains()) chain.drain();
+  }
+}
+
+function infoOf(route: Route4, hello: Inspection, peer: PeerCertificate | undefined): ConnectionInfo {
+  return { ...route, serverName: hello.serverName, secure: true, peer };
+}

@@ -1,0 +1,248 @@
+import type { TLSSocket } from "node:tls";
+import type { ResetReason } from "../http1/client-connection.ts";
+import type { Connection, ConnectionHandler } from "../io/connection.ts";
+import { addressText, type ConnectionInfo } from "../listener/connection-info.ts";
+import { parseSubjectAltName } from "../tls/names.ts";
+import type { Cluster } from "../upstream/cluster.ts";
+import type { Endpoint } from "../upstream/endpoint.ts";
+import { connectEndpoint } from "../upstream/pool.ts";
+import { type TcpParties, type TcpSeries, workloadOfPrincipal } from "./tcp-metrics.ts";
+import type { TcpChain } from "./tcp-proxy.ts";
+import { Tunnel, type TunnelEnd } from "./tunnel.ts";
+
+/** What a client may send before its upstream is there; then it is paused. */
+const MAX_EARLY_BYTES = 256 * 1024;
+
+/**
+ * One proxied connection.
+ * ## connecting (attempts, client paused) → tunnel → closed; connecting → closed when no upstream can be had
+ */
+export class TcpSession implements ConnectionHandler {
+  readonly #chain: TcpChain;
+  readonly #client: Connection;
+  readonly #info: ConnectionInfo;
+  readonly #startedAt: number;
+  readonly #startTimeMs: number;
+  readonly #tried: Endpoint[] = [];
+  #attempts = 0;
+  #clusterName = "";
+  #cluster: Cluster | undefined = undefined;
+  #endpoint: Endpoint | undefined = undefined;
+  #upstream: Connection | undefined = undefined;
+  #tunnel: Tunnel | undefined = undefined;
+  #upstreamPrincipal: string | undefined = undefined;
+  #upstreamLocalAddress = "";
+  #early: Buffer[] = [];
+  #earlyBytes = 0;
+  #received = 0;
+  #sent = 0;
+  #series: TcpSeries | undefined = undefined;
+  #flags = "";
+  #failure = "";
+  #details = "";
+  #done = false;
+
+  constructor(chain: TcpChain, client: Connection, info: ConnectionInfo) {
+    this.#chain = chain;
+    this.#client = client;
+    this.#info = info;
+    const { wheel } = client.io;
+    this.#startedAt = wheel.now();
+    this.#startTimeMs = wheel.wallNow();
+    client.handler = this;
+  }
+
+  start(clusterName: string): void {
+    this.#clusterName = clusterName;
+    this.#cluster = this.#chain.context.plan.cluster(clusterName);
+    if (this.#cluster === undefined) this.#fail("NC");
+    else this.#connect(this.#cluster);
+  }
+
+  refuse(details: string): void {
+    this.#clusterName = this.#chain.spec.clusters[0]?.cluster ?? "";
+    this.#details = details;
+    this.#client.closeGracefully();
+    this.#finish();
+  }
+
+  destroy(): void {
+    if (this.#tunnel !== undefined) this.#tunnel.destroy("upstream");
+    else this.#client.destroy();
+  }
+
+  // ------------------------------------------------------------------ connecting
+
+  #connect(cluster: Cluster): void {
+    const endpoint = this.#pick(cluster);
+    if (endpoint === undefined) return this.#fail("UH");
+    if (cluster.connections >= cluster.spec.circuitBreakers.maxConnections) {
+      cluster.counters.overflow();
+      return this.#fail("UO");
+    }
+    this.#attempts++;
+    this.#tried.push(endpoint);
+    this.#endpoint = endpoint;
+    cluster.connectionOpened();
+    const { host, port } = endpoint.dialAddress;
+    this.#upstream = connectEndpoint(endpoint, host, port, undefined, {
+      ready: (upstream) => this.#connected(cluster, endpoint, upstream),
+      failed: (reason, detail) => this.#attemptFailed(cluster, endpoint, reason, detail),
+    });
+  }
+
+  #pick(cluster: Cluster): Endpoint | undefined {
+    if (cluster.spec.discovery !== "originalDst") return cluster.pick(this.#tried, 3);
+    return cluster.originalDestination(this.#info.destinationAddress, this.#info.destinationPort);
+  }
+
+  #attemptFailed(cluster: Cluster, endpoint: Endpoint, reason: ResetReason, detail: string): void {
+    cluster.connectionClosed();
+    if (this.#done) return;
+    cluster.counters.connectFail();
+    cluster.record(endpoint, 0);
+    this.#upstream = undefined;
+    this.#failure = detail;
+    if (this.#attempts < Math.max(1, this.#chain.spec.maxConnectAttempts)) this.#connect(cluster);
+    else this.#fail(reason === "overflow" ? "UO" : this.#attempts > 1 ? "UF,URX" : "UF");
+  }
+
+  #connected(cluster: Cluster, endpoint: Endpoint, upstream: Connection): void {
+    if (this.#done) {
+      cluster.connectionClosed();
+      upstream.destroy();
+      return;
+    }
+    cluster.record(endpoint, 200);
+    endpoint.active++;
+    this.#upstream = upstream;
+    this.#failure = "";
+    const { localAddress, localPort } = upstream.socket;
+    if (localAddress !== undefined) this.#upstreamLocalAddress = addressText(localAddress, localPort ?? 0);
+    if (upstream.secure) this.#upstreamPrincipal = principalOf(upstream);
+    const { stats } = this.#chain.context;
+    const series = this.#chain.metrics.series(this.#parties(), "");
+    this.#series = series;
+    stats.add(series.opened, 1);
+    this.#tunnel = new Tunnel(this.#client, upstream, this.#chain.spec.idleTimeoutMs, {
+      moved: (fromClient, count) => {
+        if (fromClient) {
+          this.#received += count;
+          stats.add(series.received, count);
+        } else {
+          this.#sent += count;
+          stats.add(series.sent, count);
+        }
+      },
+      closed: (end) => {
+        endpoint.active--;
+        cluster.connectionClosed();
+        this.#ended(end);
+      },
+    });
+    const early = this.#early;
+    this.#early = [];
+    for (const bytes of early) this.#client.handler.onBytes(bytes, 0, bytes.length);
+    if (this.#client.ended) this.#client.handler.onEnd();
+    if (!upstream.congested) this.#client.resume();
+  }
+
+  // ------------------------------------------------------------------ the client while there is no upstream
+
+  onBytes(bytes: Buffer, start: number, end: number): void {
+    this.#early.push(Buffer.from(bytes.subarray(start, end)));
+    this.#earlyBytes += end - start;
+    if (this.#earlyBytes >= MAX_EARLY_BYTES) this.#client.pause();
+  }
+
+  onEnd(): void {}
+  onDrain(): void {}
+
+  onClose(): void {
+    if (this.#done) return;
+    this.#details = "downstream closed before an upstream was connected";
+    this.#flags = "DC";
+    this.#finish();
+    // Its outcome tells the cluster that the connection is gone.
+    this.#upstream?.destroy();
+  }
+
+  // ------------------------------------------------------------------ the end
+
+  #fail(flags: string): void {
+    this.#flags = flags;
+    this.#finish();
+    this.#client.reset();
+  }
+
+  #ended(end: TunnelEnd): void {
+    if (end === "idle") this.#details = "idle_timeout";
+    else if (end === "clientReset") this.#details = "downstream connection was reset";
+    else if (end === "upstreamReset") this.#details = "upstream connection was reset";
+    this.#finish();
+  }
+
+  #finish(): void {
+    if (this.#done) return;
+    this.#done = true;
+    this.#early = [];
+    this.#chain.ended(this);
+    this.#count();
+    if (!this.#chain.log.empty) this.#log();
+  }
+
+  #count(): void {
+    const { stats } = this.#chain.context;
+    const opened = this.#series;
+    if (opened === undefined) {
+      const series = this.#chain.metrics.series(this.#parties(), this.#flags);
+      stats.add(series.opened, 1);
+      stats.add(series.closed, 1);
+      return;
+    }
+    const closing = this.#flags === "" ? opened : this.#chain.metrics.series(this.#parties(), this.#flags);
+    stats.add(closing.closed, 1);
+  }
+
+  #parties(): TcpParties {
+    const { direction } = this.#chain.facts;
+    return {
+      direction,
+      clusterName: this.#clusterName,
+      cluster: this.#cluster,
+      destination: this.#endpoint?.spec.workload,
+      peerPrincipal: direction === "inbound" ? this.#info.peer?.principal : this.#upstreamPrincipal,
+    };
+  }
+
+  #log(): void {
+    const { facts, context } = this.#chain;
+    const inbound = facts.direction === "inbound";
+    const peerPrincipal = inbound ? this.#info.peer?.principal : this.#upstreamPrincipal;
+    const { self } = context.bootstrap;
+    this.#chain.log.write({
+      info: this.#info,
+      direction: facts.direction,
+      startTimeMs: this.#startTimeMs,
+      durationMs: this.#client.io.wheel.now() - this.#startedAt,
+      bytesReceived: this.#received,
+      bytesSent: this.#sent,
+      flags: this.#flags,
+      terminationDetails: this.#details,
+      upstreamCluster: this.#clusterName,
+      upstreamHost: this.#endpoint?.text ?? "",
+      upstreamLocalAddress: this.#upstreamLocalAddress,
+      upstreamFailure: this.#failure,
+      source: inbound ? workloadOfPrincipal(peerPrincipal) : self,
+      destination: inbound ? self : this.#endpoint?.spec.workload,
+      peerPrincipal: peerPrincipal ?? "",
+      destinationService: this.#cluster?.spec.destinationService?.host ?? "",
+    });
+  }
+}
+
+function principalOf(connection: Connection): string | undefined {
+  const certificate = (connection.socket as TLSSocket).getPeerX509Certificate();
+  const { uris } = parseSubjectAltName(certificate?.subjectAltName);
+  return uris.length === 1 ? uris[0] : undefined;
+}

@@ -1,0 +1,302 @@
+import { hostname } from "node:os";
+import { type Clock, messageOf } from "@lateen/kernel";
+import { LogSinks } from "../access-log/sinks.ts";
+import type { HttpFilterRuntime, NetworkFilterRuntime } from "../chain/spi.ts";
+import type { PlanDelta } from "../config/plan.ts";
+import { HeadPool } from "../http1/head.ts";
+import type { Connection } from "../io/connection.ts";
+import { IoLoop } from "../io/io-loop.ts";
+import { type Lookup, Resolver } from "../io/resolver.ts";
+import type { Terminals } from "../listener/chain.ts";
+import { Destinations } from "../listener/destinations.ts";
+import { ExplicitProxy } from "../listener/explicit-proxy.ts";
+import { httpOverTcp } from "../listener/http-over-tcp.ts";
+import { Listener, type ListenerServices } from "../listener/listener.ts";
+import { ListenerTable } from "../listener/listener-table.ts";
+import { HttpConnectionManager } from "../router/connection-manager.ts";
+import { ClusterCounters } from "../stats/cluster-counters.ts";
+import { Slots } from "../stats/slots.ts";
+import { TcpProxy } from "../tcp/tcp-proxy.ts";
+import { TlsContexts } from "../tls/contexts.ts";
+import { Downstreams } from "./downstreams.ts";
+import { mapDestination } from "./own-addresses.ts";
+import { PlanStore } from "./plan-store.ts";
+import type { ApplyFailure, FromWorker, WorkerBootstrap } from "./protocol.ts";
+import { reportClusters, reportListeners } from "./report.ts";
+import { Sockets, type SocketUse, wantedSockets } from "./sockets.ts";
+import type { WorkerContext } from "./state.ts";
+
+export interface DataPathOptions {
+  readonly bootstrap: WorkerBootstrap;
+  readonly httpFilters: readonly HttpFilterRuntime[];
+  readonly networkFilters: readonly NetworkFilterRuntime[];
+  readonly clock: Clock;
+  /** Uniform in [0, 1). */
+  readonly random: () => number;
+  readonly lookup: Lookup;
+  readonly post: (message: FromWorker) => void;
+}
+
+/**
+ * The data path of one worker: everything between its listening sockets and its upstreams. Configuration comes in deltas, each
+ * applied as a whole; connections live on through them.
+ */
+export class DataPath {
+  readonly #options: DataPathOptions;
+  readonly #io: IoLoop;
+  readonly #context: WorkerContext & { draining: boolean };
+  readonly #plan: PlanStore;
+  readonly #table = new ListenerTable();
+  readonly #sockets: Sockets;
+  readonly #downstreams: Downstreams;
+  readonly #destinations: Destinations;
+  readonly #proxy: ExplicitProxy;
+  readonly #services: ListenerServices;
+  #queue: Promise<void> = Promise.resolve();
+
+  constructor(options: DataPathOptions) {
+    const { bootstrap, clock, random, lookup, post } = options;
+    this.#options = options;
+    const io = new IoLoop(clock);
+    this.#io = io;
+    const heads = new HeadPool();
+    const tls = new TlsContexts();
+    const stats = this.#makeStats();
+    const resolver = new Resolver(lookup, clock);
+    const resolve = (host: string): Promise<readonly string[]> => resolver.resolve(host);
+    this.#sockets = new Sockets(io, bootstrap.workers > 1, (connection, use) => this.#accepted(connection, use));
+    this.#plan = new PlanStore(
+      {
+        io,
+        heads,
+        tls,
+        random,
+        resolve,
+        mapDestination: (address, port, direction) =>
+          mapDestination({ address, port }, direction, bootstrap.capture, (...asked) => this.#sockets.isOwn(...asked)),
+        counters: (cluster) => new ClusterCounters(stats, cluster),
+      },
+      tls,
+    );
+    this.#context = {
+      io,
+      heads,
+      clock,
+      random,
+      bootstrap,
+      plan: this.#plan,
+      filters: byName(options.httpFilters),
+      networkFilters: byName(options.networkFilters),
+      stats,
+      logs: new LogSinks({ wheel: io.wheel, environment: logEnvironment(bootstrap), post }),
+      shared: new Map(),
+      draining: false,
+    };
+    this.#downstreams = new Downstreams(Math.ceil(bootstrap.limits.maxConnections / bootstrap.workers), stats);
+    this.#destinations = new Destinations({
+      resolveName: (host) => this.#plan.resolveName(host),
+      resolve,
+      capture: bootstrap.capture,
+      random,
+    });
+    const terminals: Terminals = {
+      http: (spec, facts) => new HttpConnectionManager(spec, facts, this.#context),
+      tcp: (spec, facts) => new TcpProxy(spec, facts, this.#context),
+    };
+    this.#services = {
+      context: this.#context,
+      tls,
+      terminals,
+      replaced: (from, to) => this.#downstreams.replaced(from, to),
+    };
+    this.#proxy = new ExplicitProxy({
+      context: this.#context,
+      table: this.#table,
+      destinations: this.#destinations,
+      httpOverTcp: (spec, facts) => terminals.http(httpOverTcp(spec), facts),
+    });
+    const defects = stats.counter("lateen_proxy_defects_total", {});
+    io.onDefect = (error) => {
+      stats.add(defects, 1);
+      post({ type: "defect", message: messageOf(error), stack: error instanceof Error ? (error.stack ?? "") : "" });
+    };
+  }
+
+  #makeStats(): Slots {
+    const { bootstrap, post } = this.#options;
+    const stats: Slots = new Slots(bootstrap.stats.values, () =>
+      queueMicrotask(() => post({ type: "series", series: stats.takeFresh() })),
+    );
+    return stats;
+  }
+
+  /** Puts a delta in force, after those before it, and reports `applied`. Never rejects. */
+  apply(delta: PlanDelta): Promise<void> {
+    this.#queue = this.#queue.then(() => this.#applyNow(delta));
+    return this.#queue;
+  }
+
+  async #applyNow(delta: PlanDelta): Promise<void> {
+    const { post, bootstrap } = this.#options;
+    const prepared = this.#plan.prepare(delta);
+    const failures: ApplyFailure[] = [...prepared.failures];
+    const fail = (name: string, reason: string): void => void failures.push({ resource: "listener", name, reason });
+    const next = this.#nextListeners(delta, fail);
+    const wanted = wantedSockets(specsOf(next.values()), bootstrap);
+    for (const { owner, reason } of this.#context.draining ? [] : await this.#sockets.prepare(wanted)) {
+      fail(owner, reason);
+      // The version before, if there was one, stays in force with its own sockets.
+      const before = this.#table.get(owner);
+      if (before === undefined) next.delete(owner);
+      else next.set(owner, before);
+    }
+    this.#swap(prepared.delta, () => this.#plan.commit(prepared), next);
+    post({ type: "applied", generation: delta.generation, failures, bound: this.#sockets.bound() });
+  }
+
+  #swap(delta: PlanDelta, commit: () => void, next: ReadonlyMap<string, Listener>): void {
+    const before = [...this.#table.all()];
+    this.#io.enter();
+    try {
+      commit();
+      this.#table.replace(next);
+      this.#plan.removeOld(delta);
+      if (!this.#context.draining) {
+        this.#sockets.settle(wantedSockets(specsOf(next.values()), this.#options.bootstrap));
+      }
+      for (const old of before) {
+        const now = next.get(old.spec.name);
+        if (now !== old) old.retire(now);
+      }
+    } finally {
+      this.#io.leave();
+    }
+  }
+
+  #nextListeners(delta: PlanDelta, fail: (name: string, reason: string) => void): Map<string, Listener> {
+    const next = new Map<string, Listener>();
+    for (const listener of this.#table.all()) next.set(listener.spec.name, listener);
+    for (const name of delta.removedListeners) next.delete(name);
+    for (const spec of delta.listeners) {
+      try {
+        next.set(spec.name, new Listener(spec, this.#services, this.#table.get(spec.name)));
+      } catch (error) {
+        fail(spec.name, messageOf(error));
+      }
+    }
+    return next;
+  }
+
+  // ------------------------------------------------------------------ connections
+
+  #accepted(connection: Connection, use: SocketUse): void {
+    if (!this.#downstreams.add(connection)) return;
+    this.#io.enter();
+    try {
+      this.#dispatch(connection, use);
+    } catch (error) {
+      this.#io.onDefect(error);
+      connection.destroy();
+    } finally {
+      this.#io.leave();
+    }
+  }
+
+  #dispatch(connection: Connection, use: SocketUse): void {
+    if (use.kind === "explicitProxy") {
+      this.#proxy.serve(connection);
+      return;
+    }
+    const [listener, address, port] = this.#target(connection, use);
+    const { remoteAddress, remotePort } = connection.socket;
+    if (listener === undefined || remoteAddress === undefined) {
+      connection.reset();
+      return;
+    }
+    listener.accept(connection, {
+      sourceAddress: unmapped(remoteAddress),
+      sourcePort: remotePort ?? 0,
+      destinationAddress: address,
+      destinationPort: port,
+    });
+  }
+
+  #target(
+    connection: Connection,
+    use: Exclude<SocketUse, { kind: "explicitProxy" }>,
+  ): readonly [listener: Listener | undefined, address: string, port: number] {
+    switch (use.kind) {
+      case "listener":
+        return [this.#table.get(use.listener), unmapped(connection.socket.localAddress ?? ""), use.port];
+      case "inbound":
+        return [this.#table.inbound(), use.address, use.containerPort];
+      case "service": {
+        const found = this.#destinations.known(use.host, use.port);
+        if (found === undefined) return [undefined, "", 0];
+        return [this.#table.outboundFor(found.address, found.port), found.address, found.port];
+      }
+    }
+  }
+
+  // ------------------------------------------------------------------ the end
+
+  /** Stops accepting, lets connections end, breaks what is left after `timeoutMs`, reports `drained`. */
+  drain(timeoutMs: number): void {
+    if (this.#context.draining) return;
+    this.#context.draining = true;
+    this.#sockets.closeAll();
+    const timer = this.#io.wheel.timer(() => this.#downstreams.destroy());
+    let reported = false;
+    this.#downstreams.onEmpty = () => {
+      if (reported) return;
+      reported = true;
+      timer.cancel();
+      // After the handlers of the last connection have written their log lines.
+      queueMicrotask(() => {
+        this.#context.logs.flush();
+        this.#options.post({ type: "drained" });
+      });
+    };
+    this.#io.enter();
+    try {
+      this.#proxy.drain();
+      for (const listener of this.#table.all()) listener.drain();
+    } finally {
+      this.#io.leave();
+    }
+    if (this.#downstreams.size === 0) this.#downstreams.onEmpty();
+    else timer.arm(timeoutMs);
+  }
+
+  inspect(what: "listeners" | "clusters"): unknown {
+    return what === "listeners" ? reportListeners(this.#table.all(), this.#sockets.bound()) : reportClusters(this.#plan.clusters);
+  }
+
+  /** Closes everything at once. */
+  close(): void {
+    this.#context.draining = true;
+    this.#sockets.closeAll();
+    this.#downstreams.destroy();
+    this.#plan.destroy();
+    this.#context.logs.flush();
+    this.#io.wheel.close();
+  }
+}
+
+function specsOf(listeners: Iterable<Listener>) {
+  return Array.from(listeners, ({ spec }) => spec);
+}
+
+function byName<T extends { readonly name: string }>(list: readonly T[]): ReadonlyMap<string, T> {
+  return new Map(list.map((entry) => [entry.name, entry]));
+}
+
+/** What access-log formats may tell of the process. */
+function logEnvironment({ self }: WorkerBootstrap) {
+  return { hostname: hostname(), variables: process.env, localPrincipal: self.principal };
+}
+
+/** IPv4 that arrived on an IPv6 socket. */
+function unmapped(address: string): string {
+  return address.startsWith("::ffff:") ? address.slice(7) : address;
+}

@@ -1,0 +1,44 @@
+import { type MessagePort, workerData } from "node:worker_threads";
+import { systemClock } from "@lateen/kernel";
+import type { HttpFilterRuntime, NetworkFilterRuntime } from "../chain/spi.ts";
+import { systemLookup } from "../io/resolver.ts";
+import { DataPath } from "./data-path.ts";
+import type { FromWorker, ToWorker, WorkerBootstrap } from "./protocol.ts";
+
+/**
+ * Runs the data path in this worker thread until it is terminated. The thread's `workerData` is its {@link WorkerBootstrap}.
+ * @param port to the agent thread: takes {@link ToWorker}, sends {@link FromWorker}; `ready` comes first.
+ */
+export function runWorker(
+  httpFilters: readonly HttpFilterRuntime[],
+  networkFilters: readonly NetworkFilterRuntime[],
+  port: MessagePort,
+): void {
+  const post = (message: FromWorker): void => {
+    if (message.type === "log") port.postMessage(message, [message.bytes.buffer as ArrayBuffer]);
+    else port.postMessage(message);
+  };
+  const dataPath = new DataPath({
+    bootstrap: workerData as WorkerBootstrap,
+    httpFilters,
+    networkFilters,
+    clock: systemClock(),
+    random: Math.random,
+    lookup: systemLookup,
+    post,
+  });
+  port.on("message", (message: ToWorker) => {
+    switch (message.type) {
+      case "plan":
+        void dataPath.apply(message.delta);
+        break;
+      case "drain":
+        dataPath.drain(message.timeoutMs);
+        break;
+      case "inspect":
+        post({ type: "report", id: message.id, report: dataPath.inspect(message.what) });
+        break;
+    }
+  });
+  post({ type: "ready" });
+}
