@@ -18,4 +18,5 @@ export {
   stringMatch,
 } from "./config/decode/index.ts";
 export type * from "./config/plan.ts";
+export { runWorker } from "./worker/main.ts";
 export type * from "./worker/protocol.ts";

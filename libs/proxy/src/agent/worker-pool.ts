@@ -214,6 +214,14 @@ export class WorkerPool {
         if (--report.left <= 0) report.done(report.reports);
         break;
       }
+      case "defect":
+        this.#options.logger.error({
+          event: "worker.defect",
+          worker: member.index,
+          message: message.message,
+          stack: message.stack,
+        });
+        break;
       case "ready":
       case "log":
       case "records":
