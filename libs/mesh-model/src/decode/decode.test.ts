@@ -277,6 +277,13 @@ describe("names that mean something to JavaScript", () => {
     expect(decodeObject(value, { file: "f", line: 1, column: 1 }).ok).toBe(false);
   });
 
+  it("__proto__ is refused where nobody looks", () => {
+    const value: unknown = JSON.parse(
+      '{"apiVersion":"v1","kind":"Pod","metadata":{"name":"a"},"spec":{"containers":[{"name":"c","resources":{"__proto__":{"x":1}}}]}}',
+    );
+    expect(decodeObject(value, { file: "f", line: 1, column: 1 }).ok).toBe(false);
+  });
+
   it("constructor and toString are names like any other", () => {
     const text =
       "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {constructor: c, toString: t, hasOwnProperty: h}\n";

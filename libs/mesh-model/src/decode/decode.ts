@@ -32,8 +32,8 @@ export function decodeText(input: TextInput, options: DecodeOptions = {}): reado
 
 /** Decodes JSON that is parsed already; every diagnostic points at `origin`. Never throws. */
 export function decodeObject(value: unknown, origin: Origin, options: DecodeOptions = {}): DecodedDocument {
-  const problem = boundsProblem(value, 0, { values: 0 });
-  if (problem !== undefined) return refuse(origin, codes.bounds, problem);
+  const problem = shapeProblem(value, 0, { values: 0 });
+  if (problem !== undefined) return refuse(origin, problem.code, problem.message);
   return decodeDocument({ value, locate: () => origin }, options);
 }
 
@@ -93,12 +93,21 @@ function refuse(origin: Origin, code: string, message: string, hint?: string): D
   ]);
 }
 
-function boundsProblem(value: unknown, depth: number, count: { values: number }): string | undefined {
-  if (depth > limits.depth) return `nested deeper than ${limits.depth} levels`;
-  if (++count.values > limits.values) return `more than ${limits.values} values in one document`;
+interface ShapeProblem {
+  readonly code: string;
+  readonly message: string;
+}
+
+function shapeProblem(value: unknown, depth: number, count: { values: number }): ShapeProblem | undefined {
+  if (depth > limits.depth) return { code: codes.bounds, message: `nested deeper than ${limits.depth} levels` };
+  if (++count.values > limits.values) {
+    return { code: codes.bounds, message: `more than ${limits.values} values in one document` };
+  }
   if (typeof value !== "object" || value === null) return undefined;
+  // As an own name it comes out of JSON.parse, and becomes a prototype as soon as somebody copies the object.
+  if (Object.hasOwn(value, "__proto__")) return { code: codes.badValue, message: `"__proto__" cannot be a name` };
   for (const inner of Object.values(value)) {
-    const problem = boundsProblem(inner, depth + 1, count);
+    const problem = shapeProblem(inner, depth + 1, count);
     if (problem !== undefined) return problem;
   }
   return undefined;
