@@ -14,7 +14,10 @@ export interface DiscoveryOptions {
   readonly configuration: Configuration;
   readonly scope: Scope;
   readonly logger: Logger;
+  /** Told when the stream opens, and after every attempt that failed or stream that ended. */
   readonly onConnection: (connected: boolean, reason: string | undefined) => void;
+  /** Told after every update. */
+  readonly onUpdated: () => void;
 }
 
 /** How often the control plane's responses could be taken over, by type URL. */
@@ -37,7 +40,24 @@ export class Discovery {
       node: options.node,
       scope,
       logger,
-      connect: (clientScope, events) => connectAds(clientScope, channel, events),
+      connect: (clientScope, events) =>
+        connectAds(clientScope, channel, {
+          opened: () => {
+            this.#connected = true;
+            this.#lastReason = "";
+            logger.info({ event: "xds.connected", address: channel.address });
+            options.onConnection(true, undefined);
+            events.opened();
+          },
+          received: (response) => events.received(response),
+          disconnected: (reason) => {
+            this.#connected = false;
+            this.#lastReason = reason;
+            logger.warn({ event: "xds.disconnected", address: channel.address, reason });
+            options.onConnection(false, reason);
+            events.disconnected(reason);
+          },
+        }),
       initialVersions: versionsOf(configuration),
       onUpdate: async (update) => {
         const failures = await controller.update(update);
@@ -50,14 +70,8 @@ export class Discovery {
           removed: update.removed.length,
           failures: failures.length,
         });
+        options.onUpdated();
         return failures;
-      },
-      onConnection: (connected, reason) => {
-        this.#connected = connected;
-        this.#lastReason = reason ?? "";
-        if (connected) logger.info({ event: "xds.connected", address: channel.address });
-        else logger.warn({ event: "xds.disconnected", address: channel.address, reason });
-        options.onConnection(connected, reason);
       },
     });
     this.#client.subscribe(types.cluster, "*");

@@ -33,8 +33,10 @@ export interface Agent {
   drain(): Promise<void>;
 }
 
-/** How long a silent control plane is waited for before the configuration from before goes into force. */
+/** How long a control plane that does not answer is waited for before the configuration from before goes into force. */
 const SILENCE_MS = 3000;
+/** A server that has nothing new for the versions we told it sends nothing; differences come sooner than this. */
+const NOTHING_NEW_MS = 300;
 
 /**
  * Runs a proxy until the scope closes, which drains it first. Resolves when workers run and the HTTP faces are open; traffic may
@@ -223,17 +225,19 @@ function startDiscovery(
   const applyStaged = (reason: string): void => {
     if (!staged) return;
     staged = false;
-    logger.warn({ event: "last_good.used", reason });
+    logger.info({ event: "last_good.used", reason });
     void controller.applyStaged();
   };
   const discovery = new Discovery({
     ...{ node, channel, controller, configuration, scope, logger },
     connectAds: deps.connectAds,
     onConnection: (connected, reason) => {
-      if (!connected) applyStaged(reason ?? "the control plane is unreachable");
+      if (connected) scope.defer(clock.after(NOTHING_NEW_MS, () => applyStaged("the control plane has nothing new")));
+      else applyStaged(reason ?? "the control plane is unreachable");
     },
+    onUpdated: () => applyStaged("the control plane sent what differs"),
   });
-  scope.defer(clock.after(SILENCE_MS, () => applyStaged("the control plane has nothing new")));
+  scope.defer(clock.after(SILENCE_MS, () => applyStaged("the control plane does not answer")));
   status.discovery = discovery;
   discovery.want(controller.wantedNames());
   return (names) => discovery.want(names);

@@ -65,6 +65,8 @@ export class WorkloadCertificate {
   /** Ends the wait for the next renewal. */
   #cancelNext: (() => void) | undefined;
   #renewing = false;
+  /** Writes follow each other: key and chain of one certificate must stay together. */
+  #storing: Promise<void> = Promise.resolve();
 
   constructor(options: WorkloadCertificateOptions) {
     this.#options = options;
@@ -99,6 +101,7 @@ export class WorkloadCertificate {
     }
     scope.defer(clock.every(ROOT_POLL_MS, () => void this.#pollRoots()));
     scope.defer(() => this.#cancelNext?.());
+    scope.defer(() => this.#storing);
   }
 
   async #load(): Promise<WorkloadIdentity | undefined> {
@@ -204,7 +207,7 @@ export class WorkloadCertificate {
       this.#rotations++;
       this.#use(identity);
       this.#plan();
-      await this.#store(chain, privateKeyPem);
+      this.#storing = this.#storing.then(() => this.#store(chain, privateKeyPem));
     } catch (error) {
       this.#retry(messageOf(error));
     } finally {
