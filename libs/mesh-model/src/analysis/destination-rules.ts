@@ -32,7 +32,5 @@ function hasWorkload(service: MeshService, labels: Labels, world: AnalysisWorld)
   if (inline.length > 0) return inline.some((endpoint) => labelsMatch(labels, endpoint.labels ?? {}));
   const { selector } = service;
   if (selector === undefined) return true;
-  return world
-    .workloadsIn(service.namespace)
-    .some((workload) => labelsMatch(selector, workload.labels) && labelsMatch(labels, workload.labels));
+  return world.selected(labels, service.namespace).some((workload) => labelsMatch(selector, workload.labels));
 }

@@ -26,6 +26,7 @@ export class AnalysisWorld {
   readonly #byKind = new Map<string, Resource[]>();
   readonly #services = new Map<string, MeshService[]>();
   readonly #wildcards: MeshService[] = [];
+  /** By label, of one namespace and of all; see {@link labelKey}. */
   readonly #workloads = new Map<string, WorkloadGroup[]>();
   readonly #rules = new Map<string, DestinationRule[]>();
   readonly #builtInHosts: ReadonlySet<string>;
@@ -67,14 +68,14 @@ export class AnalysisWorld {
     return [...(this.#rules.get(name) ?? []), ...wild];
   }
 
-  workloadsIn(namespace: string): readonly WorkloadGroup[] {
-    return this.#workloads.get(namespace) ?? [];
-  }
-
-  /** Workloads that carry the labels: of one namespace, or of all when it is undefined. */
+  /** Workloads that carry the labels, of which there must be one at least: of one namespace, or of all when it is undefined. */
   selected(selector: Labels, namespace: string | undefined): readonly WorkloadGroup[] {
-    const candidates = namespace === undefined ? [...this.#workloads.values()].flat() : this.workloadsIn(namespace);
-    return candidates.filter((workload) => labelsMatch(selector, workload.labels));
+    let fewest: readonly WorkloadGroup[] | undefined;
+    for (const [key, value] of Object.entries(selector)) {
+      const candidates = this.#workloads.get(labelKey(namespace, key, value)) ?? [];
+      if (fewest === undefined || candidates.length < fewest.length) fewest = candidates;
+    }
+    return (fewest ?? []).filter((workload) => labelsMatch(selector, workload.labels));
   }
 
   #add(object: Resource): void {
@@ -107,7 +108,10 @@ export class AnalysisWorld {
   }
 
   #addWorkload(workload: WorkloadGroup): void {
-    append(this.#workloads, workload.namespace, workload);
+    for (const [key, value] of Object.entries(workload.labels)) {
+      append(this.#workloads, labelKey(workload.namespace, key, value), workload);
+      append(this.#workloads, labelKey(undefined, key, value), workload);
+    }
   }
 
   #addService(service: MeshService): void {
@@ -120,6 +124,10 @@ export class AnalysisWorld {
     if (host.startsWith("*")) this.#wildcardRules.push(rule);
     else append(this.#rules, host, rule);
   }
+}
+
+function labelKey(namespace: string | undefined, key: string, value: string): string {
+  return `${namespace ?? "*"} ${key}=${value}`;
 }
 
 const GATEWAYS = ["ingressgateway", "egressgateway"] as const;
