@@ -29,7 +29,9 @@ export class MemoryStateTopic<T> implements StateTopic<T> {
     this.#onError = onError;
   }
 
-  publish(delta: StateDelta<T>): Promise<void> {
+  publish(published: StateDelta<T>): Promise<void> {
+    // The first thing that watchers get is everything there is, whatever its publisher calls it.
+    const delta = this.#revision === undefined ? { ...published, snapshot: true, removed: [] } : published;
     if (delta.snapshot) this.#entries.clear();
     for (const key of delta.removed) this.#entries.delete(key);
     for (const entry of delta.upserted) this.#entries.set(entry.key, entry);
