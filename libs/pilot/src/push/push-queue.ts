@@ -36,7 +36,8 @@ export class PushQueue<T> {
   }
 
   #work(): void {
-    this.#scheduled = false;
+    // Also while it works: what a push adds is found by the loop below.
+    this.#scheduled = true;
     const end = this.#clock.monotonic() + SLICE_MS;
     for (const item of this.#waiting) {
       if (this.#closed) return;
@@ -44,8 +45,7 @@ export class PushQueue<T> {
       this.#push(item);
       if (this.#clock.monotonic() >= end) break;
     }
-    if (this.#waiting.size === 0) return;
-    this.#scheduled = true;
-    this.#clock.after(0, () => this.#work());
+    this.#scheduled = this.#waiting.size > 0;
+    if (this.#scheduled) this.#clock.after(0, () => this.#work());
   }
 }

@@ -1,0 +1,131 @@
+import { createCompiler } from "@lateen/compiler";
+import { Scope } from "@lateen/kernel";
+import { defaultMeshConfig } from "@lateen/mesh-model";
+import { manualClock, recordingLogger } from "@lateen/test-support";
+import { fastify } from "fastify";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { PilotServer } from "./pilot-server.ts";
+import { pilotRoutes } from "./routes.ts";
+import { AutoProxy } from "./testing/auto-proxy.ts";
+import { ConfigFeed, RegistryFeed } from "./testing/feeds.ts";
+import { objectsOf, pod, service } from "./testing/objects.ts";
+
+const tls = objectsOf(`
+apiVersion: v1
+kind: Secret
+metadata: { name: shop-cert, namespace: istio-system }
+type: kubernetes.io/tls
+data: { tls.crt: ${Buffer.from("CERT").toString("base64")}, tls.key: ${Buffer.from("TOP-SECRET").toString("base64")} }
+`);
+
+let scope: Scope;
+beforeEach(() => {
+  scope = new Scope();
+});
+afterEach(() => scope.close());
+
+async function start({ ready = true } = {}) {
+  const config = new ConfigFeed();
+  const registry = new RegistryFeed(pod("cart", "shop", "127.64.0.3"));
+  const clock = manualClock();
+  const meshConfig = defaultMeshConfig();
+  const pilot = new PilotServer(
+    {
+      bus: config.bus,
+      registry,
+      scope,
+      clock,
+      logger: recordingLogger(),
+      meshConfig,
+      clusterId: "local",
+      firstSnapshotsMs: 0,
+    },
+    createCompiler({ meshConfig, clusterId: "local" }),
+  );
+  if (ready) config.snapshot(4, service("cart", "shop", "10.96.0.3"), ...tls);
+  const started = pilot.start();
+  await clock.advanceAsync(0);
+  await started;
+  const app = fastify();
+  await app.register(pilotRoutes(pilot));
+  scope.defer(() => app.close());
+  const get = async (url: string) => {
+    const response = await app.inject({ url });
+    return { status: response.statusCode, body: response.json(), text: response.body };
+  };
+  return { pilot, get, clock };
+}
+
+describe("pilotRoutes", () => {
+  it("tells whether it is ready, and what is missing", async () => {
+    const unready = await start({ ready: false });
+    expect(await unready.get("/ready")).toMatchObject({ status: 503, body: { missing: ["configuration"] } });
+    const ready = await start();
+    expect(await ready.get("/ready")).toMatchObject({ status: 200, body: { ready: true } });
+    expect(await ready.get("/version")).toMatchObject({ status: 200 });
+  });
+
+  it("lists proxies", async () => {
+    const { pilot, get } = await start();
+    await new AutoProxy(pilot.ads, "cart").subscribe();
+    const { body } = await get("/debug/syncz");
+    expect(body).toMatchObject({ revision: 4, proxies: [{ pod: "cart-1", namespace: "shop" }] });
+  });
+
+  it("dumps what a proxy should run", async () => {
+    const { pilot, get } = await start();
+    await new AutoProxy(pilot.ads, "cart").subscribe();
+    const { body } = await get("/debug/config_dump?proxyID=cart-1.shop");
+    expect(body.configs.map((config: { "@type": string }) => config["@type"].split(".").at(-1))).toEqual([
+      "ClustersConfigDump",
+      "EndpointsConfigDump",
+      "ListenersConfigDump",
+      "RoutesConfigDump",
+      "SecretsConfigDump",
+    ]);
+    const clusters = body.configs[0].dynamicActiveClusters;
+    const cart = clusters.find((entry: { cluster: { name: string } }) =>
+      entry.cluster.name.endsWith("||cart.shop.svc.cluster.local"),
+    );
+    expect(cart.cluster.connectTimeout).toBe("10s");
+    expect(JSON.stringify(body)).not.toContain("undecodable");
+  });
+
+  it("shows services and where they run", async () => {
+    const { get } = await start();
+    expect((await get("/debug/registryz")).body).toMatchObject([
+      { host: "cart.shop.svc.cluster.local", ports: [{ number: 80 }] },
+    ]);
+    expect((await get("/debug/endpointz")).body).toMatchObject([
+      { svc: "cart.shop.svc.cluster.local", endpoints: [{ address: "127.64.0.3", port: 8080, ready: true }] },
+    ]);
+  });
+
+  it("waits for a revision", async () => {
+    const { get } = await start();
+    expect((await get("/debug/wait?revision=4")).body).toEqual({ revision: 4, synced: true, laggards: [] });
+    expect((await get("/debug/wait?revision=5&timeoutMs=0")).body).toMatchObject({ synced: false });
+  });
+
+  it("shows no private key", async () => {
+    const { pilot, get } = await start();
+    await new AutoProxy(pilot.ads, "cart").subscribe();
+    for (const url of ["/debug/config_dump?proxyID=cart-1.shop", "/debug/registryz", "/debug/syncz"]) {
+      const { text } = await get(url);
+      expect(text).not.toContain("TOP-SECRET");
+      expect(text).not.toContain(Buffer.from("TOP-SECRET").toString("base64"));
+    }
+  });
+
+  it.each([
+    ["/debug/config_dump", 400, "LTN3504"],
+    ["/debug/config_dump?proxyID=nobody.shop", 404, "LTN3502"],
+    ["/debug/wait", 400, "LTN3504"],
+    ["/debug/wait?revision=-1", 400, "LTN3504"],
+    ["/debug/wait?revision=1&timeoutMs=soon", 400, "LTN3504"],
+    ["/debug/wait?revision=1&timeoutMs=9999999", 400, "LTN3504"],
+  ])("refuses %s", async (url, status, code) => {
+    const { get } = await start();
+    expect(await get(url)).toMatchObject({ status, body: { error: { code } } });
+  });
+});
