@@ -68,6 +68,8 @@ export class PodRegistryFile {
   }
 
   async #run(): Promise<void> {
+    // Not before the caller has noted this run: a run without anything to write would end within the call.
+    await Promise.resolve();
     try {
       while (this.#wanted !== undefined) {
         const text = this.#wanted;

@@ -1,3 +1,4 @@
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: the literal text users write
 import { describe, expect, it } from "vitest";
 import { expandReferences, type SubstitutionContext, substitute, substituteCommand } from "./substitute.ts";
 
