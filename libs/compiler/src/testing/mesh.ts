@@ -14,6 +14,7 @@ import type { Filter } from "@lateen/proto/envoy/config/listener/v3/listener_com
 import { RouteConfiguration } from "@lateen/proto/envoy/config/route/v3/route";
 import { HttpConnectionManager } from "@lateen/proto/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager";
 import { TcpProxy } from "@lateen/proto/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy";
+import { SubjectAltNameMatcher_SanType as SanType } from "@lateen/proto/envoy/extensions/transport_sockets/tls/v3/common";
 import { Secret } from "@lateen/proto/envoy/extensions/transport_sockets/tls/v3/secret";
 import { DownstreamTlsContext, UpstreamTlsContext } from "@lateen/proto/envoy/extensions/transport_sockets/tls/v3/tls";
 import { NameTable } from "@lateen/proto/istio/networking/nds/v1/nds";
@@ -238,6 +239,6 @@ export function acceptedNames(tls: UpstreamTlsContext | DownstreamTlsContext | u
   if (validation?.$case !== "combinedValidationContext") return [];
   return (validation.value.defaultValidationContext?.matchTypedSubjectAltNames ?? []).map(({ sanType, matcher }) => {
     const pattern = matcher?.matchPattern;
-    return `${sanType === 3 ? "uri" : sanType === 1 ? "dns" : sanType} ${pattern?.$case} ${String(pattern?.value)}`;
+    return `${sanType === SanType.URI ? "uri" : sanType === SanType.DNS ? "dns" : sanType} ${pattern?.$case} ${String(pattern?.value)}`;
   });
 }
