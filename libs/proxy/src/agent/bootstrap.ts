@@ -27,8 +27,8 @@ export async function loadBootstrap(file: string): Promise<LoadedBootstrap> {
   try {
     const text = await readFile(file, "utf8");
     // Only this mode needs a YAML reader.
-    const { parse } = await import("yaml");
-    const document: unknown = parse(text, { maxAliasCount: 100 });
+    const { default: yaml } = await import("yaml");
+    const document: unknown = yaml.parse(text, { maxAliasCount: 100 });
     return { file, document, content: readEnvoyBootstrap(document) };
   } catch (error) {
     throw badProxyConfig(file, messageOf(error), error);

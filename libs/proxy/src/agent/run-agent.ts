@@ -232,6 +232,7 @@ function startDiscovery(
     ...{ node, channel, controller, configuration, scope, logger },
     connectAds: deps.connectAds,
     onConnection: (connected, reason) => {
+      if (!staged) return;
       if (connected) scope.defer(clock.after(NOTHING_NEW_MS, () => applyStaged("the control plane has nothing new")));
       else applyStaged(reason ?? "the control plane is unreachable");
     },
