@@ -1,42 +1,14 @@
-import { afterEach, describe, expect, it } from "vitest";
-import { clusterSpec, forwardTo, hostSpec, type Rig, type RigOptions, routeSpec, startRig } from "./testing/rig.ts";
-import { dialPeer, Origin, type Peer, response } from "./testing/wire.ts";
+import { describe, expect, it } from "vitest";
+import { client, exchange, forwarding, origin, rig } from "./testing/fixtures.ts";
+import { clusterSpec, forwardTo, hostSpec, routeSpec } from "./testing/rig.ts";
+import { type Peer, response } from "./testing/wire.ts";
 
-const closers: (() => void)[] = [];
-afterEach(() => {
-  for (const close of closers.splice(0)) close();
-});
-
-async function origin(answer?: (peer: Peer, message: string) => void): Promise<Origin> {
-  const started = await Origin.start(answer);
-  closers.push(() => started.close());
-  return started;
-}
-
-async function rig(options: RigOptions): Promise<Rig> {
-  const started = await startRig(options);
-  closers.push(() => started.close());
-  return started;
-}
-
-async function client(port: number): Promise<Peer> {
-  const peer = await dialPeer(port);
-  closers.push(() => peer.close());
-  return peer;
-}
-
-/** A rig that forwards everything to one origin. */
-async function forwarding(backend: Origin, options: Partial<RigOptions> = {}): Promise<Rig> {
-  return rig({
-    hosts: [hostSpec(["*"], [routeSpec("/", forwardTo("backend"))])],
-    clusters: [clusterSpec("backend", [backend.port])],
-    ...options,
-  });
-}
+const echoLine = (peer: Peer, message: string): void => peer.send(response("200 OK", message.split("\r\n")[0] ?? ""));
+const echoAll = (peer: Peer, message: string): void => peer.send(response("200 OK", message));
 
 describe("forwarding", () => {
   it("carries several requests over one connection each side", async () => {
-    const backend = await origin((peer, message) => peer.send(response("200 OK", message.split("\r\n")[0] ?? "")));
+    const backend = await origin(echoLine);
     const proxy = await forwarding(backend);
     const peer = await client(proxy.port);
     for (const path of ["/a", "/b?x=1", "/c"]) {
@@ -47,5 +19,191 @@ describe("forwarding", () => {
       expect(answer).toMatch(/x-envoy-upstream-service-time: \d+\r\n/);
     }
     expect(backend.connections).toHaveLength(1);
+  });
+
+  it("answers pipelined requests in order", async () => {
+    const backend = await origin(echoLine);
+    const proxy = await forwarding(backend);
+    const peer = await client(proxy.port);
+    peer.send(["/1", "/2", "/3"].map((path) => `GET ${path} HTTP/1.1\r\nHost: shop\r\n\r\n`).join(""));
+    const paths = [await peer.message(), await peer.message(), await peer.message()];
+    expect(paths.map((text) => text.slice(text.indexOf("\r\n\r\n") + 4))).toEqual([
+      "GET /1 HTTP/1.1",
+      "GET /2 HTTP/1.1",
+      "GET /3 HTTP/1.1",
+    ]);
+  });
+
+  it("passes headers on and takes away what belongs to the connection", async () => {
+    const backend = await origin(echoAll);
+    const proxy = await forwarding(backend);
+    const answer = await exchange(
+      proxy.port,
+      "GET / HTTP/1.1\r\nHost: shop\r\nX-One: a\r\nConnection: keep-alive, X-Two\r\nX-Two: b\r\nKeep-Alive: timeout=5\r\nTE: trailers\r\nx-one: c\r\n\r\n",
+    );
+    expect(answer).toContain("X-One: a\r\n");
+    expect(answer).toContain("x-one: c\r\n");
+    expect(answer).not.toMatch(/x-two|keep-alive|^te:/im);
+    expect(answer).toMatch(/x-forwarded-proto: http\r\n/);
+    expect(answer).toMatch(/x-request-id: [0-9a-f-]{36}\r\n/);
+  });
+
+  it("tells the upstream's answer as it is, with date and server of ours where it has none", async () => {
+    const backend = await origin((peer) => peer.send("HTTP/1.1 418 Teapot\r\nServer: kettle\r\nX: y\r\ncontent-length: 0\r\n\r\n"));
+    for (const [serverHeader, expected] of [
+      ["passThrough", "Server: kettle"],
+      ["overwrite", "server: lateen-test"],
+      ["appendIfAbsent", "Server: kettle"],
+    ] as const) {
+      const proxy = await forwarding(backend, { spec: { serverHeader } });
+      const answer = await exchange(proxy.port, "GET / HTTP/1.1\r\nHost: shop\r\n\r\n");
+      expect(answer).toMatch(/^HTTP\/1\.1 418 /);
+      expect(answer).toContain("X: y\r\n");
+      expect(answer).toContain(expected);
+      expect(answer.match(/^server:/gim)).toHaveLength(1);
+      expect(answer).toMatch(/\r\ndate: [A-Z][a-z]{2}, /);
+    }
+  });
+
+  it("lets the authority of an absolute target win over Host for matching and forwarding", async () => {
+    const backend = await origin(echoAll);
+    const proxy = await rig({
+      hosts: [hostSpec(["good.example"], [routeSpec("/", forwardTo("backend"))])],
+      clusters: [clusterSpec("backend", [backend.port])],
+    });
+    const answer = await exchange(proxy.port, "GET http://good.example/p?q HTTP/1.1\r\nHost: evil.example\r\n\r\n");
+    expect(answer).toContain("GET /p?q HTTP/1.1\r\nhost: good.example\r\n");
+    expect(answer).not.toContain("evil");
+    const refused = await exchange(proxy.port, "GET http://evil.example/ HTTP/1.1\r\nHost: good.example\r\n\r\n");
+    expect(refused).toMatch(/^HTTP\/1\.1 404 /);
+  });
+
+  it("gives the root to an absolute target without a path", async () => {
+    const backend = await origin(echoLine);
+    const proxy = await forwarding(backend);
+    expect(await exchange(proxy.port, "GET http://shop HTTP/1.1\r\nHost: shop\r\n\r\n")).toContain("GET / HTTP/1.1");
+    expect(await exchange(proxy.port, "GET http://shop?q HTTP/1.1\r\nHost: shop\r\n\r\n")).toContain("GET /?q HTTP/1.1");
+  });
+
+  it("forwards the path it judged", async () => {
+    const backend = await origin(echoLine);
+    const proxy = await forwarding(backend, { spec: { normalizePath: true, mergeSlashes: true } });
+    const table: readonly (readonly [string, string])[] = [
+      ["/a/../b", "/b"],
+      ["//admin", "/admin"],
+      ["/a/%2e%2e/b", "/b"],
+      ["/a\\b", "/a/b"],
+      ["/a/./b/?x=/../y", "/a/b/?x=/../y"],
+      ["/%41", "/A"],
+    ];
+    for (const [sent, expected] of table) {
+      const answer = await exchange(proxy.port, `GET ${sent} HTTP/1.1\r\nHost: shop\r\n\r\n`);
+      expect(answer, sent).toContain(`GET ${expected} HTTP/1.1`);
+    }
+  });
+
+  it("refuses or redirects escaped slashes when told to", async () => {
+    const backend = await origin(echoLine);
+    const reject = await forwarding(backend, { spec: { escapedSlashes: "reject" } });
+    expect(await exchange(reject.port, "GET /a%2Fb HTTP/1.1\r\nHost: shop\r\n\r\n")).toMatch(/^HTTP\/1\.1 400 /);
+    const redirect = await forwarding(backend, { spec: { escapedSlashes: "unescapeRedirect" } });
+    const answer = await exchange(redirect.port, "GET /a%2Fb?q HTTP/1.1\r\nHost: shop\r\n\r\n");
+    expect(answer).toMatch(/^HTTP\/1\.1 307 /);
+    expect(answer).toContain("location: /a/b?q\r\n");
+    expect(backend.connections).toHaveLength(0);
+  });
+
+  it("answers a client that has already half-closed", async () => {
+    const backend = await origin();
+    const proxy = await forwarding(backend);
+    const peer = await client(proxy.port);
+    peer.send("GET / HTTP/1.1\r\nHost: shop\r\n\r\n");
+    peer.socket.end();
+    const upstream = await backend.connection(0);
+    await upstream.message();
+    upstream.send(response("200 OK", "late"));
+    expect(await peer.untilEnd()).toMatch(/late$/);
+  });
+
+  it("gives HEAD, 204 and 304 no body, whatever the length says", async () => {
+    const backend = await origin((peer, message) => {
+      if (message.startsWith("HEAD")) peer.send("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n");
+      else if (message.includes("/204")) peer.send("HTTP/1.1 204 No Content\r\n\r\n");
+      else if (message.includes("/304")) peer.send("HTTP/1.1 304 Not Modified\r\ncontent-length: 7\r\n\r\n");
+      else peer.send(response("200 OK", "after"));
+    });
+    const proxy = await forwarding(backend);
+    const peer = await client(proxy.port);
+    const heads: string[] = [];
+    for (const line of ["HEAD /", "GET /204", "GET /304"]) {
+      peer.send(`${line} HTTP/1.1\r\nHost: shop\r\n\r\n`);
+      const text = await peer.until((seen) => seen.includes("\r\n\r\n"));
+      heads.push(text);
+      peer.text = "";
+    }
+    expect(heads[0]).toContain("content-length: 5");
+    expect(heads[1]).not.toContain("content-length");
+    expect(heads[2]).toContain("content-length: 7");
+    for (const head of heads) expect(head).not.toContain("transfer-encoding");
+    peer.send("GET / HTTP/1.1\r\nHost: shop\r\n\r\n");
+    expect(await peer.message()).toMatch(/after$/);
+    expect(backend.connections).toHaveLength(1);
+  });
+
+  it("passes interim responses on before the final one", async () => {
+    const backend = await origin((peer) =>
+      peer.send(`HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n${response("200 OK", "done")}`),
+    );
+    const proxy = await forwarding(backend);
+    const peer = await client(proxy.port);
+    peer.send("GET / HTTP/1.1\r\nHost: shop\r\n\r\n");
+    const text = await peer.until((seen) => seen.endsWith("done"));
+    expect(text).toMatch(/^HTTP\/1\.1 103 Early Hints\r\nlink: <\/a>\r\n\r\nHTTP\/1\.1 200 OK\r\n/);
+  });
+
+  it("serves HTTP/1.0 when allowed and says 426 when not", async () => {
+    const backend = await origin((peer) =>
+      peer.send("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"),
+    );
+    const refusing = await forwarding(backend);
+    expect(await exchange(refusing.port, "GET / HTTP/1.0\r\nHost: shop\r\n\r\n")).toMatch(/^HTTP\/1\.1 426 /);
+    const proxy = await forwarding(backend, { spec: { acceptHttp10: true } });
+    const peer = await client(proxy.port);
+    peer.send("GET / HTTP/1.0\r\nHost: shop\r\n\r\n");
+    const text = await peer.untilEnd();
+    expect(text).toMatch(/\r\n\r\nabc$/);
+    expect(text).not.toContain("chunked");
+  });
+
+  it("re-frames a response that ends with its connection", async () => {
+    const backend = await origin((peer) => {
+      peer.send("HTTP/1.1 200 OK\r\n\r\nuntil the end");
+      peer.socket.end();
+    });
+    const proxy = await forwarding(backend);
+    const answer = await exchange(proxy.port, "GET / HTTP/1.1\r\nHost: shop\r\n\r\n");
+    expect(answer).toContain("transfer-encoding: chunked");
+    expect(answer).toMatch(/\r\n\r\nd\r\nuntil the end\r\n0\r\n\r\n$/);
+  });
+
+  it("ends connections with their response while draining", async () => {
+    const backend = await origin(echoLine);
+    const proxy = await forwarding(backend);
+    const busy = await client(proxy.port);
+    busy.send("GET / HTTP/1.1\r\nHost: shop\r\n\r\n");
+    await busy.message();
+    const idle = await client(proxy.port);
+    idle.send("GET / HTTP/1.1\r\nHost: shop\r\n\r\n");
+    await idle.message();
+    busy.send("POST / HTTP/1.1\r\nHost: shop\r\ncontent-length: 2\r\n\r\na");
+    const upstream = await backend.connection(0);
+    await Promise.race([
+      upstream.until((text) => text.includes("POST")),
+      backend.connection(1).then((second) => second.until((text) => text.includes("POST"))),
+    ]);
+    proxy.manager.drain();
+    expect(await idle.untilEnd()).toBe("");
+    busy.send("b");
+    expect(await busy.untilEnd()).toContain("connection: close\r\n");
   });
 });
