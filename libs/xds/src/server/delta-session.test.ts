@@ -95,7 +95,8 @@ describe("reconnecting with versions", () => {
     const peer = new DeltaPeer(source, clock);
     peer.subscribe("C", [], { a: "1", b: "0", gone: "1" });
     peer.subscribe("L", [], { l: "1", old: "7" });
-    expect(peer.drain()).toEqual(["C +b@1", "L -old", "C -gone"]);
+    peer.subscribe("R", ["r"], { r: "0" });
+    expect(peer.drain()).toEqual(["C +b@1", "L -old", "R +r@1", "C -gone"]);
   });
 
   it("sends nothing to a client that has it all", () => {
@@ -108,7 +109,7 @@ describe("reconnecting with versions", () => {
     expect(peer.stream.status().clean).toBe(true);
   });
 
-  it("keeps clusters that are gone until the client asked for listeners, or had its time to", () => {
+  it("keeps clusters that are gone until the client asked for what may use them, or had its time to", () => {
     const peer = new DeltaPeer(smallWorld(), clock);
     peer.subscribe("C", [], { a: "1", b: "1", gone: "1" });
     expect(peer.drain()).toEqual([]);
@@ -162,7 +163,7 @@ describe("order", () => {
     expect(peer.drain()).toEqual([]);
     source.set({ [listener]: { l: "3" } });
     peer.stream.push();
-    expect(peer.drain()).toEqual(["L +l@3", "C -b", "E -b"]);
+    expect(peer.drain()).toEqual(["L +l@3", "C -b"]);
   });
 });
 
@@ -231,6 +232,23 @@ describe("refusals", () => {
     peer.stream.push();
     expect(peer.drain()).toEqual(["C +b@2"]);
     expect(peer.stream.status()).toMatchObject({ clean: true });
+  });
+
+  const named: readonly [string, string, readonly string[]][] = [
+    ["one of several", "outbound|80||b.x: bad", ["outbound|80||b.x"]],
+    ["a name that starts like another", "outbound|80||b.x.y: bad", ["outbound|80||b.x.y"]],
+    ["two", "'outbound|80||b.x' and 'outbound|80||b.x.y'.", ["outbound|80||b.x", "outbound|80||b.x.y"]],
+    ["a name at the end of a sentence", "cannot use outbound|80||b.x.", ["outbound|80||b.x"]],
+    ["none", "out of memory", ["outbound|80||b.x", "outbound|80||b.x.y"]],
+  ];
+  it.each(named)("blames the resources that the reason names: %s", (_title, reason, names) => {
+    const source = new FakeSource();
+    source.set({ [cluster]: { "outbound|80||b.x": "1", "outbound|80||b.x.y": "1" } });
+    const peer = new DeltaPeer(source, clock);
+    peer.subscribe("C");
+    peer.take();
+    peer.answer("C", reason);
+    expect(peer.stream.status().types[cluster]?.nack?.names).toEqual(names);
   });
 
   it("settles at a revision only when everything asked for is acknowledged", () => {

@@ -10,8 +10,8 @@ export interface ServerStream<Request> extends AdsSession<Request> {
   /** The source may answer differently now; sends what changed, as far as the stream can take it. */
   push(): void;
   /**
-   * To be called once, when the client had time to ask for all its types (a second is plenty). Until then clusters that it brought
-   * from an earlier stream, and that are gone, are not taken away before it asked for listeners, which may still refer to them.
+   * To be called once, when the client had time to ask for all its types (a second is plenty). Until then, what it brought from an
+   * earlier stream and is gone is not taken away before it asked for the types that may still refer to it.
    */
   introduced(): void;
   status(): StreamStatus;

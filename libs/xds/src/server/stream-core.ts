@@ -232,8 +232,8 @@ export class StreamCore<Response> {
     return removedAfter(state.typeUrl).every((typeUrl) => {
       const user = this.#types.get(typeUrl);
       if (user !== undefined) return user.clean;
-      // A client that reconnects asks for its types one after the other: its listeners count although not asked for yet.
-      return !(this.#introducing && typeUrl === xdsTypes.listener && state.hasClaims);
+      // A client that reconnects asks for its types one after the other: what it has counts although not asked for yet.
+      return !(this.#introducing && state.hasClaims);
     });
   }
 

@@ -158,7 +158,8 @@ export class TypeState {
 
   /** Takes note of a refusal; what was refused is not sent again until it changes. */
   refuse(inFlight: InFlight, reason: string): NackRecord {
-    const mentioned = inFlight.upserted.filter((name) => reason.includes(name));
+    const text = reason.slice(0, 4096);
+    const mentioned = inFlight.upserted.filter((name) => mentions(text, name));
     const names = mentioned.length > 0 ? mentioned : inFlight.upserted;
     const record: NackRecord = {
       typeUrl: this.typeUrl,
@@ -181,6 +182,15 @@ export class TypeState {
     for (const held of this.held.values()) if (held.kind === "resource" || held.kind === "claimed") resources++;
     return { sent: this.sentNonce, acked: this.ackedNonce, nack, resources };
   }
+}
+
+/** Whether a text names something, and not only something whose name contains it. */
+function mentions(text: string, name: string): boolean {
+  for (let at = text.indexOf(name); at >= 0; at = text.indexOf(name, at + 1)) {
+    if (!/[\w|/.-]$/.test(text.slice(0, at)) && !/^(?:[\w|/-]|[.:][\w|/-])/.test(text.slice(at + name.length)))
+      return true;
+  }
+  return false;
 }
 
 function versionOf(held: Held | undefined): string | undefined {

@@ -1,0 +1,148 @@
+import { manualClock } from "@lateen/test-support";
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { xdsTypes } from "./resource-types.ts";
+import { Simulation, type World, WorldSource } from "./testing/simulation.ts";
+
+const CLUSTERS = ["c0", "c1", "c2", "c3"] as const;
+const ROUTES = ["r0", "r1", "r2"] as const;
+const LISTENERS = ["l0", "l1"] as const;
+
+/** Worlds in which everything that is referred to exists. `versions` may contain `bad`, which the client refuses. */
+const worlds = (versions: readonly string[]): fc.Arbitrary<World> => {
+  const version = fc.constantFrom(...versions);
+  return fc
+    .record({
+      clusters: fc.uniqueArray(fc.constantFrom(...CLUSTERS), { minLength: 1 }),
+      routes: fc.uniqueArray(fc.constantFrom(...ROUTES), { minLength: 1 }),
+      listeners: fc.uniqueArray(fc.constantFrom(...LISTENERS)),
+      versions: fc.array(version, { minLength: 16, maxLength: 16 }),
+      picks: fc.array(fc.nat(11), { minLength: 16, maxLength: 16 }),
+    })
+    .map(({ clusters, routes, listeners, versions: texts, picks }) => {
+      let at = 0;
+      const text = () => texts[at++ % texts.length]!;
+      const pick = <T>(list: readonly T[]) => list[picks[at++ % picks.length]! % list.length]!;
+      const record = <V>(names: readonly string[], value: (name: string) => V) =>
+        Object.fromEntries(names.map((name) => [name, value(name)]));
+      return {
+        clusters: record(clusters, text),
+        endpoints: record(clusters, text),
+        routes: record(routes, () => ({ version: text(), clusters: [...new Set([pick(clusters), pick(clusters)])] })),
+        listeners: record(listeners, () => ({ version: text(), route: pick(routes) })),
+      };
+    });
+};
+
+type Step =
+  | { readonly kind: "world"; readonly world: World; readonly push: boolean }
+  | { readonly kind: "push" | "connect" | "disconnect" | "full" | "drained" | "introduced" | "toServer" | "toClient" };
+
+const steps = (versions: readonly string[]): fc.Arbitrary<readonly Step[]> => {
+  const plain = (kind: Exclude<Step["kind"], "world">, weight: number) => ({
+    weight,
+    arbitrary: fc.constant<Step>({ kind }),
+  });
+  const world = fc.record({ kind: fc.constant("world" as const), world: worlds(versions), push: fc.boolean() });
+  return fc.array(
+    fc.oneof(
+      { weight: 3, arbitrary: world as fc.Arbitrary<Step> },
+      plain("push", 2),
+      plain("connect", 2),
+      plain("disconnect", 1),
+      plain("full", 1),
+      plain("drained", 1),
+      plain("introduced", 1),
+      plain("toServer", 8),
+      plain("toClient", 8),
+    ),
+    { minLength: 10, maxLength: 80 },
+  );
+};
+
+async function run(first: World, script: readonly Step[], last: World, check: (simulation: Simulation) => void) {
+  const source = new WorldSource();
+  source.set(first);
+  const simulation = new Simulation(source, manualClock());
+  simulation.connect();
+  for (const step of script) {
+    switch (step.kind) {
+      case "world":
+        source.set(step.world);
+        if (step.push) simulation.push();
+        break;
+      case "push":
+        simulation.push();
+        break;
+      case "connect":
+        simulation.connect();
+        break;
+      case "disconnect":
+        simulation.disconnect();
+        break;
+      case "full":
+        simulation.setFull(true);
+        break;
+      case "drained":
+        simulation.setFull(false);
+        break;
+      case "introduced":
+        simulation.introduced();
+        break;
+      default:
+        await simulation.step(step.kind);
+    }
+    check(simulation);
+  }
+  source.set(last);
+  simulation.connect();
+  simulation.setFull(false);
+  simulation.push();
+  await simulation.quiesce();
+  simulation.introduced();
+  await simulation.quiesce();
+  return simulation;
+}
+
+/** What the client should hold: all clusters, their endpoints, all listeners, the routes these use. */
+function expected(world: World): Readonly<Record<string, unknown>> {
+  const used = new Set(Object.values(world.listeners).map(({ route }) => route));
+  const texts = (entries: Readonly<Record<string, unknown>>) =>
+    Object.fromEntries(Object.entries(entries).map(([name, value]) => [name, JSON.stringify(value)]));
+  return {
+    [xdsTypes.cluster]: world.clusters,
+    [xdsTypes.endpoint]: world.endpoints,
+    [xdsTypes.listener]: texts(world.listeners),
+    [xdsTypes.route]: texts(Object.fromEntries(Object.entries(world.routes).filter(([name]) => used.has(name)))),
+  };
+}
+
+const held = (simulation: Simulation) => {
+  const types = [xdsTypes.cluster, xdsTypes.endpoint, xdsTypes.listener, xdsTypes.route];
+  return Object.fromEntries(types.map((type) => [type, Object.fromEntries(simulation.held.get(type) ?? [])]));
+};
+
+const good = ["1", "2", "3"];
+
+describe("a delta client and its server", () => {
+  it("agree in the end, whatever was refused, cut or delayed", async () => {
+    await fc.assert(
+      fc.asyncProperty(worlds([...good, "bad"]), steps([...good, "bad"]), worlds(good), async (first, script, last) => {
+        const simulation = await run(first, script, last, () => undefined);
+        expect(simulation.ended).toBeUndefined();
+        expect(held(simulation)).toEqual(expected(last));
+        expect(simulation.clean).toBe(true);
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  it("never leave a live route without its clusters", async () => {
+    await fc.assert(
+      fc.asyncProperty(worlds(good), steps(good), worlds(good), async (first, script, last) => {
+        await run(first, script, last, (simulation) => expect(simulation.missingClusters()).toEqual([]));
+      }),
+      { numRuns: 300 },
+    );
+  });
+});
