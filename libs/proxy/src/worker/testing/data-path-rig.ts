@@ -127,7 +127,8 @@ export function clientTls(overrides: Partial<UpstreamTlsSpec> = {}): ClusterSpec
 }
 
 export interface DataPathRigOptions {
-  readonly bootstrap?: Partial<WorkerBootstrap>;
+  /** Given the address the rig has chosen. */
+  readonly bootstrap?: (address: string) => Partial<WorkerBootstrap>;
   readonly clock?: Clock;
   readonly httpFilters?: readonly HttpFilterRuntime[];
   readonly networkFilters?: readonly NetworkFilterRuntime[];
@@ -161,7 +162,7 @@ export class DataPathRig {
         workers: 1,
         limits: { maxConnections: 1000 },
         stats: { values: memory },
-        ...options.bootstrap,
+        ...options.bootstrap?.(this.address),
       },
       httpFilters: options.httpFilters ?? [],
       networkFilters: options.networkFilters ?? [],
