@@ -32,5 +32,6 @@ function hasWorkload(service: MeshService, labels: Labels, world: AnalysisWorld)
   if (inline.length > 0) return inline.some((endpoint) => labelsMatch(labels, endpoint.labels ?? {}));
   const { selector } = service;
   if (selector === undefined) return true;
-  return world.selected(labels, service.namespace).some((workload) => labelsMatch(selector, workload.labels));
+  const both = { ...selector, ...labels };
+  return labelsMatch(selector, both) && world.selected(both, service.namespace).length > 0;
 }

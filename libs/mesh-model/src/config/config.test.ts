@@ -1,0 +1,123 @@
+import { describe, expect, it } from "vitest";
+import type { Resource } from "../kinds/index.ts";
+import { objectsOf } from "../testing/findings.ts";
+import { meshConfigFromConfigMap, meshConfigFromText } from "./from-config-map.ts";
+import { defaultMeshConfig } from "./mesh-config.ts";
+
+const read = (text: string) => meshConfigFromText(text, "mesh");
+function configOf(text: string) {
+  const result = read(text);
+  if (!result.ok) throw new Error(JSON.stringify(result.error));
+  return result.value;
+}
+
+describe("mesh configuration", () => {
+  it.each(["", "# nothing\n", "{}", "---\n"])("%j means the defaults", (text) => {
+    expect(configOf(text)).toEqual(defaultMeshConfig());
+  });
+
+  it("lays what is written over the defaults", () => {
+    const config = configOf(`
+trustDomain: example.org
+trustDomainAliases: [old.example.org]
+outboundTrafficPolicy: {mode: REGISTRY_ONLY}
+accessLogFile: /dev/stdout
+accessLogEncoding: JSON
+enableAutoMtls: false
+connectTimeout: 1.5s
+protocolDetectionTimeout: 100ms
+defaultConfig: {concurrency: 2, terminationDrainDuration: 1s, holdApplicationUntilProxyStarts: false, tracing: {}}
+defaultHttpRetryPolicy: {attempts: 0}
+defaultServiceExportTo: ["."]
+pathNormalization: {normalization: MERGE_SLASHES}
+`);
+    expect(config).toMatchObject({
+      trustDomain: "example.org",
+      trustDomainAliases: ["old.example.org"],
+      rootNamespace: "istio-system",
+      outboundTrafficPolicy: { mode: "REGISTRY_ONLY" },
+      accessLogFile: "/dev/stdout",
+      accessLogEncoding: "JSON",
+      enableAutoMtls: false,
+      connectTimeoutMs: 1500,
+      protocolDetectionTimeoutMs: 100,
+      defaultConfig: {
+        concurrency: 2,
+        terminationDrainDurationMs: 1000,
+        drainDurationMs: 45_000,
+        holdApplicationUntilProxyStarts: false,
+      },
+      defaultHttpRetryPolicy: { attempts: 0 },
+      defaultServiceExportTo: ["."],
+      pathNormalization: "MERGE_SLASHES",
+    });
+  });
+
+  it("adds providers to the built-in ones, or replaces them by name", () => {
+    const config = configOf(`
+extensionProviders:
+- name: mixer
+  envoyHttpAls: {service: istio-mixer.istio-system.svc.cluster.local, port: 9091}
+- name: envoy
+  envoyFileAccessLog: {path: /tmp/log, logFormat: {labels: {m: "%REQ(:METHOD)%"}}}
+defaultProviders: {accessLogging: [mixer, envoy], metrics: [prometheus]}
+`);
+    expect(config.extensionProviders).toEqual([
+      { name: "prometheus", prometheus: true },
+      {
+        name: "mixer",
+        envoyHttpAls: {
+          service: "istio-mixer.istio-system.svc.cluster.local",
+          port: 9091,
+          logName: "http_envoy_accesslog",
+          additionalRequestHeadersToLog: [],
+          additionalResponseHeadersToLog: [],
+        },
+      },
+      { name: "envoy", envoyFileAccessLog: { path: "/tmp/log", logFormat: { labels: { m: "%REQ(:METHOD)%" } } } },
+    ]);
+    expect(config.defaultProviders).toEqual({ accessLogging: ["mixer", "envoy"], metrics: ["prometheus"] });
+  });
+
+  it.each([
+    ["an unknown field", "trustdomain: a", '1:1 unknown field "trustdomain"'],
+    ["an unknown mode", "outboundTrafficPolicy: {mode: ANY}", '1:31 "ANY" is not one of ALLOW_ANY, REGISTRY_ONLY'],
+    ["a trust domain that is none", "trustDomain: a/b", '1:14 "a/b" is not a trust domain'],
+    [
+      "a provider of two kinds",
+      "extensionProviders: [{name: a, prometheus: {}, envoyFileAccessLog: {}}]",
+      '1:22 provider "a" needs exactly one of',
+    ],
+    [
+      "a provider that is not defined",
+      "defaultProviders: {accessLogging: [nobody]}",
+      '1:36 provider "nobody" is not defined',
+    ],
+    [
+      "a provider of external authorisation",
+      "extensionProviders: [{name: a, envoyExtAuthzGrpc: {service: b, port: 1}}]",
+      '1:32 "envoyExtAuthzGrpc" cannot be used',
+    ],
+    ["a setting not honoured yet", "meshMTLS: {minProtocolVersion: TLSV1_3}", '1:1 "meshMTLS" cannot be used'],
+    ["two documents", "a: 1\n---\nb: 2", "2:1 the mesh configuration must be one document"],
+    ["text that is not YAML", "a: [", "1:5 flow sequence"],
+    ["a duration that is none", "connectTimeout: fast", '1:17 "fast" is not a duration'],
+  ])("refuses %s", (_, text, expected) => {
+    const result = read(text);
+    expect(result.ok).toBe(false);
+    const [first] = result.ok ? [] : result.error;
+    expect(`${first?.origin.line}:${first?.origin.column} ${first?.message}`).toContain(expected);
+  });
+
+  it("is read from the ConfigMap's key mesh", () => {
+    const text =
+      "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: istio, namespace: istio-system}\ndata:\n  mesh: |\n    trustDomain: a.b\n";
+    const map = objectsOf(text)[0] as Resource<"ConfigMap">;
+    expect(meshConfigFromConfigMap(map)).toMatchObject({ ok: true, value: { trustDomain: "a.b" } });
+    const broken = { ...map, data: { mesh: "x: 1" } };
+    expect(meshConfigFromConfigMap(broken)).toMatchObject({
+      ok: false,
+      error: [{ origin: { file: "ConfigMap/istio-system/istio#mesh", line: 1 } }],
+    });
+  });
+});
