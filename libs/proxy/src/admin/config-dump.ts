@@ -2,9 +2,6 @@ import { Cluster } from "@lateen/proto/envoy/config/cluster/v3/cluster";
 import { ClusterLoadAssignment } from "@lateen/proto/envoy/config/endpoint/v3/endpoint";
 import { Listener } from "@lateen/proto/envoy/config/listener/v3/listener";
 import { RouteConfiguration } from "@lateen/proto/envoy/config/route/v3/route";
-// Messages that appear only inside google.protobuf.Any: importing them is what lets them be written as JSON.
-import "@lateen/proto/envoy/extensions/retry/host/previous_hosts/v3/previous_hosts";
-import "@lateen/proto/envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer";
 import { type Configuration, types } from "../agent/configuration.ts";
 import type { KeptResource } from "../agent/last-good.ts";
 import type { SecretSpec } from "../config/plan.ts";

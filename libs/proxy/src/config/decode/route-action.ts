@@ -1,3 +1,4 @@
+import { typeUrl } from "@lateen/proto";
 import {
   type DirectResponseAction,
   RouteAction_ClusterNotFoundResponseCode as NotFoundCode,
@@ -9,6 +10,7 @@ import {
   type RouteAction_RequestMirrorPolicy,
   type VirtualHost,
 } from "@lateen/proto/envoy/config/route/v3/route_components";
+import { PreviousHostsPredicate } from "@lateen/proto/envoy/extensions/retry/host/previous_hosts/v3/previous_hosts";
 import {
   type ForwardSpec,
   type MirrorSpec,
@@ -200,6 +202,7 @@ function mirrorSpec(policy: RouteAction_RequestMirrorPolicy, at: string): Mirror
 }
 
 const PREVIOUS_HOSTS = "envoy.retry_host_predicates.previous_hosts";
+const PREVIOUS_HOSTS_TYPE = typeUrl(PreviousHostsPredicate);
 
 /** @see envoy.config.route.v3.RetryPolicy */
 function retrySpec(policy: RetryPolicy, at: string): RetrySpec {
@@ -212,9 +215,10 @@ function retrySpec(policy: RetryPolicy, at: string): RetrySpec {
     "retriableStatusCodes",
     "retryBackOff",
   ]);
-  for (const predicate of policy.retryHostPredicate) {
-    if (predicate.name !== PREVIOUS_HOSTS)
-      refuse(join(at, "retry_host_predicate"), `${predicate.name} is not supported`);
+  for (const { name, configType } of policy.retryHostPredicate) {
+    const type = configType === undefined ? PREVIOUS_HOSTS_TYPE : configType.value.typeUrl;
+    if (name !== PREVIOUS_HOSTS || type !== PREVIOUS_HOSTS_TYPE)
+      refuse(join(at, "retry_host_predicate"), `${name} (${type}) is not supported`);
   }
   const base = millis(policy.retryBackOff?.baseInterval, 25, join(at, "retry_back_off.base_interval"));
   return {

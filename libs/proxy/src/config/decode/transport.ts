@@ -1,4 +1,6 @@
+import { typeUrl } from "@lateen/proto";
 import type { TransportSocket } from "@lateen/proto/envoy/config/core/v3/base";
+import { RawBuffer } from "@lateen/proto/envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer";
 import type { Any } from "@lateen/proto/google/protobuf/any";
 import type { FilterChainSpec, UpstreamTransportSpec } from "../plan.ts";
 import { typedConfig } from "./any.ts";
@@ -6,7 +8,7 @@ import type { DecodeRun } from "./context.ts";
 import { refuse } from "./fields.ts";
 import { downstreamTls, upstreamTls } from "./tls.ts";
 
-const RAW_TYPE = "type.googleapis.com/envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer";
+const RAW_TYPE = typeUrl(RawBuffer);
 const TLS_TYPES = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.";
 
 /** Which of the two sockets we speak this is, and its config. */
