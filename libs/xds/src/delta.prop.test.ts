@@ -34,41 +34,116 @@ const worlds = (versions: readonly string[]): fc.Arbitrary<World> => {
     });
 };
 
+/** A small change; `picks` choose among what is there, so that everything referred to goes on to exist. */
+interface Edit {
+  readonly part: "cluster" | "noCluster" | "endpoint" | "route" | "noRoute" | "listener" | "noListener";
+  readonly version: string;
+  readonly picks: readonly [number, number];
+}
+
+const edits = (versions: readonly string[]): fc.Arbitrary<Edit> =>
+  fc.record({
+    part: fc.constantFrom("cluster", "noCluster", "endpoint", "route", "noRoute", "listener", "noListener"),
+    version: fc.constantFrom(...versions),
+    picks: fc.tuple(fc.nat(11), fc.nat(11)),
+  });
+
+function without<V>(record: Readonly<Record<string, V>>, name: string): Readonly<Record<string, V>> {
+  return Object.fromEntries(Object.entries(record).filter(([key]) => key !== name));
+}
+
+function edit(world: World, { part, version, picks: [one, other] }: Edit): World {
+  const pick = (names: readonly string[], at: number) => names[at % names.length]!;
+  const clusters = Object.keys(world.clusters);
+  const routes = Object.keys(world.routes);
+  switch (part) {
+    case "cluster": {
+      const name = pick(CLUSTERS, one);
+      const endpoints = { [name]: version, ...world.endpoints };
+      return { ...world, clusters: { ...world.clusters, [name]: version }, endpoints };
+    }
+    case "endpoint":
+      return { ...world, endpoints: { ...world.endpoints, [pick(clusters, one)]: version } };
+    case "route": {
+      const route = { version, clusters: [...new Set([pick(clusters, one), pick(clusters, other)])] };
+      return { ...world, routes: { ...world.routes, [pick(ROUTES, one + other)]: route } };
+    }
+    case "listener":
+      return {
+        ...world,
+        listeners: { ...world.listeners, [pick(LISTENERS, one)]: { version, route: pick(routes, other) } },
+      };
+    case "noListener":
+      return { ...world, listeners: without(world.listeners, pick(LISTENERS, one)) };
+    case "noRoute": {
+      const name = pick(routes, one);
+      const used = Object.values(world.listeners).some(({ route }) => route === name);
+      return used || routes.length === 1 ? world : { ...world, routes: without(world.routes, name) };
+    }
+    case "noCluster": {
+      const name = pick(clusters, one);
+      const left = clusters.filter((cluster) => cluster !== name);
+      if (left.length === 0) return world;
+      const moved = Object.entries(world.routes).map(([key, route]) => {
+        const used = route.clusters.map((cluster) => (cluster === name ? pick(left, other) : cluster));
+        return [key, { ...route, clusters: [...new Set(used)] }] as const;
+      });
+      const routesNow = Object.fromEntries(moved);
+      return {
+        ...world,
+        clusters: without(world.clusters, name),
+        endpoints: without(world.endpoints, name),
+        routes: routesNow,
+      };
+    }
+  }
+}
+
 type Step =
-  | { readonly kind: "world"; readonly world: World; readonly push: boolean }
-  | { readonly kind: "push" | "connect" | "disconnect" | "full" | "drained" | "introduced" | "toServer" | "toClient" };
+  | { readonly kind: "world"; readonly edits: readonly Edit[]; readonly push: boolean }
+  | { readonly kind: "push" | "connect" | "disconnect" | "full" | "drained" | "introduced" }
+  | { readonly kind: "toServer" | "toClient"; readonly messages: number };
 
 const steps = (versions: readonly string[]): fc.Arbitrary<readonly Step[]> => {
-  const plain = (kind: Exclude<Step["kind"], "world">, weight: number) => ({
+  const plain = (kind: Exclude<Step["kind"], "world" | "toServer" | "toClient">, weight: number) => ({
     weight,
     arbitrary: fc.constant<Step>({ kind }),
   });
-  const world = fc.record({ kind: fc.constant("world" as const), world: worlds(versions), push: fc.boolean() });
+  const carry = (kind: "toServer" | "toClient"): fc.Arbitrary<Step> =>
+    fc.record({ kind: fc.constant(kind), messages: fc.integer({ min: 1, max: 3 }) });
+  const world = fc.record({
+    kind: fc.constant("world" as const),
+    edits: fc.array(edits(versions), { minLength: 1, maxLength: 3 }),
+    push: fc.boolean(),
+  });
   return fc.array(
     fc.oneof(
-      { weight: 3, arbitrary: world as fc.Arbitrary<Step> },
+      { weight: 6, arbitrary: world as fc.Arbitrary<Step> },
       plain("push", 2),
       plain("connect", 2),
       plain("disconnect", 1),
       plain("full", 1),
       plain("drained", 1),
       plain("introduced", 1),
-      plain("toServer", 8),
-      plain("toClient", 8),
+      { weight: 8, arbitrary: carry("toServer") },
+      { weight: 8, arbitrary: carry("toClient") },
     ),
-    { minLength: 10, maxLength: 80 },
+    { minLength: 10, maxLength: 60, size: "max" },
   );
 };
 
 async function run(first: World, script: readonly Step[], last: World, check: (simulation: Simulation) => void) {
   const source = new WorldSource();
+  let world = first;
   source.set(first);
   const simulation = new Simulation(source, manualClock());
   simulation.connect();
+  await simulation.quiesce();
   for (const step of script) {
     switch (step.kind) {
       case "world":
-        source.set(step.world);
+        world = step.edits.reduce(edit, world);
+        source.set(world);
         if (step.push) simulation.push();
         break;
       case "push":
@@ -90,7 +165,7 @@ async function run(first: World, script: readonly Step[], last: World, check: (s
         simulation.introduced();
         break;
       default:
-        await simulation.step(step.kind);
+        for (let sent = 0; sent < step.messages && (await simulation.step(step.kind)); sent++) check(simulation);
     }
     check(simulation);
   }

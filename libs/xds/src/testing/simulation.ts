@@ -121,8 +121,9 @@ export class Simulation {
     this.#server?.push();
   }
 
+  /** Time for the client to ask for all its types is over; not before it said what it has to say. */
   introduced(): void {
-    this.#server?.introduced();
+    if (this.#toServer.length === 0) this.#server?.introduced();
   }
 
   /** One message each way, if there is one; false when there was none. */
