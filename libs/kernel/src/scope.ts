@@ -18,13 +18,15 @@ export class Scope {
     return this.#closing !== undefined;
   }
 
-  /** Registers a disposer; when the scope is closed already it runs at once. */
+  /** Registers a disposer; once the scope has begun to close it runs as soon as the others are done. */
   defer(disposer: Disposer): void {
-    if (this.#closing) {
-      this.#closing = this.#closing.then(disposer);
+    if (this.#closing === undefined) {
+      this.#disposers.push(disposer);
       return;
     }
-    this.#disposers.push(disposer);
+    this.#closing = this.#closing.finally(disposer);
+    // Whoever closes again hears of a failure; nobody else waits for it.
+    this.#closing.catch(() => undefined);
   }
 
   /** A scope that closes with this one, or before it. */
@@ -35,7 +37,12 @@ export class Scope {
   }
 
   close(): Promise<void> {
-    this.#closing ??= this.#run();
+    if (this.#closing === undefined) {
+      // Set before the first disposer runs, so that what it starts or closes finds the scope closing.
+      const { promise, resolve, reject } = Promise.withResolvers<void>();
+      this.#closing = promise;
+      this.#run().then(resolve, reject);
+    }
     return this.#closing;
   }
 
