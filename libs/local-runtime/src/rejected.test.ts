@@ -12,7 +12,7 @@ it("reads galley's answer: the errors of an object in one text, at the line of t
         file: "rules.yaml",
         diagnostics: [
           { level: "warning", message: "old field", path: "spec", origin: { line: 3 } },
-          { level: "error", message: "unknown field", path: "spec.htp", origin: { line: 8 } },
+          { level: "error", message: "unknown field", path: "spec.htp", hint: "did you mean http?", origin: { line: 8 } },
           { level: "error", message: "no hosts", path: "", origin: { line: 5 } },
         ],
       },
@@ -25,7 +25,7 @@ it("reads galley's answer: the errors of an object in one text, at the line of t
       name: "reviews",
       file: "rules.yaml",
       line: 8,
-      message: "spec.htp: unknown field; no hosts",
+      message: "spec.htp: unknown field (did you mean http?); no hosts",
     },
   ]);
 });

@@ -24,10 +24,14 @@ function firstDiagnostic(value: unknown): { readonly line: number; readonly mess
   const line = record(errors[0]?.origin).line;
   return {
     line: typeof line === "number" ? line : 1,
-    message: errors
-      .map((diagnostic) => `${diagnostic.path ? `${diagnostic.path}: ` : ""}${text(diagnostic.message)}`)
-      .join("; "),
+    message: errors.map(sentence).join("; "),
   };
+}
+
+/** `path: message (hint)`; the path is left out where the message names it. */
+function sentence({ path, message, hint }: Readonly<Record<string, unknown>>): string {
+  const [field, said, help] = [text(path), text(message), text(hint)];
+  return `${field === "" || said.includes(field) ? "" : `${field}: `}${said}${help === "" ? "" : ` (${help})`}`;
 }
 
 function messages(value: unknown): string {
