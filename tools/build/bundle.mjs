@@ -12,7 +12,8 @@ for (const entryPoint of entryPoints) {
     entryPoints: [entryPoint],
     outdir: "dist",
     bundle: true,
-    splitting: true,
+    // A worker imports nothing late; with splitting it would still get a file for every late import that its libraries have.
+    splitting: entryPoint !== "src/worker.ts",
     platform: "node",
     format: "esm",
     target: "node22",

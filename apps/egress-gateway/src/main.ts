@@ -1,4 +1,3 @@
-import { connectAds, connectAls, signCsr } from "@lateen/adapter-grpc";
 import { runProxyApp } from "@lateen/proxy";
 import { httpFilters, networkFilters } from "@lateen/proxy-filters";
 import { flags } from "./config.ts";
@@ -7,7 +6,5 @@ await runProxyApp(flags, {
   workerEntry: new URL("./worker.js", import.meta.url),
   httpFilters,
   networkFilters,
-  connectAds,
-  connectAls,
-  signCsr,
+  loadClients: () => import("./clients.ts"),
 });

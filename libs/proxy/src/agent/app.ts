@@ -5,10 +5,7 @@ import type { AgentDependencies, LogLevel } from "./options.ts";
 import { runAgent } from "./run-agent.ts";
 
 /** What an app joins to the engine: its filters, its way to the control plane, its worker's module. */
-export type ProxyAppParts = Pick<
-  AgentDependencies,
-  "workerEntry" | "httpFilters" | "networkFilters" | "connectAds" | "connectAls" | "signCsr"
->;
+export type ProxyAppParts = Pick<AgentDependencies, "workerEntry" | "httpFilters" | "networkFilters" | "loadClients">;
 
 /** The whole life of a proxy process: options, agent, drain on SIGTERM. Access logs go to stdout, its own log to stderr. */
 export async function runProxyApp(flags: ProxyFlags, parts: ProxyAppParts): Promise<void> {

@@ -29,8 +29,6 @@ export interface ControllerOptions {
   readonly clock: Clock;
   readonly scope: Scope;
   readonly logger: Logger;
-  /** Told after every change which names are wanted now. */
-  readonly onWanted: (names: WantedNames) => void;
   /** Ends waiting of clusters for endpoints and of listeners for routes and secrets. Envoy's initial_fetch_timeout: 15 s. */
   readonly warmingTimeoutMs?: number;
 }
@@ -52,6 +50,7 @@ export class Controller {
   #queue: Promise<unknown> = Promise.resolve();
   #warmingTimer: (() => void) | undefined;
   #configured = false;
+  #onWanted: (names: WantedNames) => void = () => {};
 
   constructor(options: ControllerOptions) {
     this.#options = options;
@@ -130,15 +129,20 @@ export class Controller {
     return failures;
   }
 
-  /** Names that what is staged or in force refers to. */
-  wantedNames(): WantedNames {
+  /** Tells at once and after every change which names are wanted. */
+  onWanted(listener: (names: WantedNames) => void): void {
+    this.#onWanted = listener;
+    this.#wanted();
+  }
+
+  #wantedNames(): WantedNames {
     const { state } = this.#options;
     const secrets = new Set([...state.secretNames()].filter(isStoreSecret));
     return { endpoints: state.endpointNames(), routes: state.routeNames(), secrets };
   }
 
   #wanted(): void {
-    this.#options.onWanted(this.wantedNames());
+    this.#onWanted(this.#wantedNames());
   }
 
   #watchWarming(): void {

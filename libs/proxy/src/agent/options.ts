@@ -64,6 +64,14 @@ export interface AgentConfig {
   readonly logLevel: LogLevel;
 }
 
+/** The network towards the control plane. Implemented by adapter-grpc. */
+export interface ControlPlaneClients {
+  readonly connectAds: ConnectAds;
+  readonly signCsr: SignCsr;
+  /** Keeps an access-log stream open; `send` says false when the message was not taken. */
+  readonly connectAls: (scope: Scope, channel: ChannelOptions) => { send(message: StreamAccessLogsMessage): boolean };
+}
+
 /** What the agent cannot bring itself: time, chance, the network towards the control plane, the filters. */
 export interface AgentDependencies {
   readonly clock: Clock;
@@ -73,10 +81,8 @@ export interface AgentDependencies {
   readonly networkFilters: readonly NetworkFilterFactory[];
   /** Module of the data-path worker. */
   readonly workerEntry: URL;
-  readonly connectAds: ConnectAds;
-  readonly signCsr: SignCsr;
-  /** Keeps an access-log stream open; `send` says false when the message was not taken. */
-  readonly connectAls: (scope: Scope, channel: ChannelOptions) => { send(message: StreamAccessLogsMessage): boolean };
+  /** Loads the way to the control plane; called only when there is one, because gRPC is a large part of a small process. */
+  readonly loadClients: () => Promise<ControlPlaneClients>;
   /** Changes the level of the program's logger; undefined when it cannot be changed. */
   readonly setLogLevel?: (level: LogLevel) => void;
   /** Ends the program as SIGTERM does. */
