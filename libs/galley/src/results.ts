@@ -1,4 +1,4 @@
-import { type Diagnostic, formatOrigin } from "@lateen/mesh-model";
+import { type Diagnostic, diagnosticText, formatOrigin } from "@lateen/mesh-model";
 
 /** What became of one document of an apply. `ignored`: a kind that is not part of a mesh; nothing was done. */
 export type ApplyAction = "created" | "configured" | "unchanged" | "ignored" | "rejected";
@@ -24,9 +24,7 @@ export interface RemoveResult {
   readonly errors: readonly string[];
 }
 
-/** `file:line:column: path: message. hint`; the path is left out where the message names it already. */
+/** `file:line:column: path: message; hint` */
 export function describeDiagnostic(diagnostic: Diagnostic): string {
-  const { origin, path, message, hint } = diagnostic;
-  const field = path === "" || message.includes(path) ? "" : `${path}: `;
-  return `${formatOrigin(origin)}: ${field}${message}${hint === undefined ? "" : `. ${hint}`}`;
+  return `${formatOrigin(diagnostic.origin)}: ${diagnosticText(diagnostic)}`;
 }

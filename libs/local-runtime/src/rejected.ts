@@ -1,3 +1,4 @@
+import { diagnosticText } from "@lateen/mesh-model";
 import type { RejectedView } from "./events.ts";
 
 /** Reads the answer of GET /config/rejected, whatever wraps the list. Entries that cannot be read are left out. */

@@ -19,7 +19,7 @@ export { parseSpiffeId, type SpiffeIdentity, spiffeId } from "./identity/spiffe.
 export { keyOf, parseResourceKey, type ResourceKey, resourceKey } from "./key.ts";
 export * from "./kinds/index.ts";
 export { type ObjectMeta, objectMetaSchema } from "./metadata.ts";
-export { type Diagnostic, type DiagnosticLevel, formatOrigin, type Origin } from "./origin.ts";
+export { type Diagnostic, type DiagnosticLevel, diagnosticText, formatOrigin, type Origin } from "./origin.ts";
 export {
   type EnumNode,
   type FieldNode,

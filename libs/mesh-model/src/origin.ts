@@ -22,3 +22,9 @@ export interface Diagnostic {
 export function formatOrigin(origin: Origin): string {
   return `${origin.file}:${origin.line}:${origin.column}`;
 }
+
+/** `path: message; hint`, without a place. The path is left out where the message names it already. */
+export function diagnosticText({ path, message, hint }: Pick<Diagnostic, "path" | "message" | "hint">): string {
+  const field = path === "" || message.includes(path) ? "" : `${path}: `;
+  return `${field}${message}${hint === undefined ? "" : `; ${hint}`}`;
+}
