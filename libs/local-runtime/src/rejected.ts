@@ -29,10 +29,9 @@ function firstDiagnostic(value: unknown): { readonly line: number; readonly mess
   };
 }
 
-/** `path: message (hint)`; the path is left out where the message names it. */
 function sentence({ path, message, hint }: Readonly<Record<string, unknown>>): string {
-  const [field, said, help] = [text(path), text(message), text(hint)];
-  return `${field === "" || said.includes(field) ? "" : `${field}: `}${said}${help === "" ? "" : ` (${help})`}`;
+  const help = text(hint);
+  return diagnosticText({ path: text(path), message: text(message), ...(help === "" ? {} : { hint: help }) });
 }
 
 function messages(value: unknown): string {

@@ -7,9 +7,12 @@ VALUE[127] = 0;
 /** 1 for bytes a request target may hold: VCHAR without `#`. */
 export const TARGET: Uint8Array = new Uint8Array(256).fill(1, 33, 127);
 TARGET[35] = 0;
-/** 1 for bytes of an authority: unreserved, sub-delims, `:`, `[`, `]` and `%`; no userinfo. */
+/**
+ * 1 for bytes of an authority: unreserved, sub-delims, `:`, `[`, `]` and `%`; no userinfo. No comma either: it is how some merge two
+ * Host fields into one, and no host name has it.
+ */
 export const AUTHORITY: Uint8Array = new Uint8Array(256);
-for (const c of "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~!$&'()*+,;=:[]%") {
+for (const c of "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~!$&'()*+;=:[]%") {
   AUTHORITY[c.charCodeAt(0)] = 1;
 }
 
