@@ -12,7 +12,13 @@ it("reads galley's answer: the errors of an object in one text, at the line of t
         file: "rules.yaml",
         diagnostics: [
           { level: "warning", message: "old field", path: "spec", origin: { line: 3 } },
-          { level: "error", message: "unknown field", path: "spec.htp", hint: "did you mean http?", origin: { line: 8 } },
+          {
+            level: "error",
+            message: "unknown field",
+            path: "spec.htp",
+            hint: "did you mean http?",
+            origin: { line: 8 },
+          },
           { level: "error", message: "no hosts", path: "", origin: { line: 5 } },
         ],
       },

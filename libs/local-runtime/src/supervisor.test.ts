@@ -1,0 +1,208 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import type { RunEvent } from "./admin/run.ts";
+import { startTimeOf } from "./process/start-time.ts";
+import { openSocketRequest, socketRequest } from "./socket-client.ts";
+import { meshPid, stateDir } from "./state-dir.ts";
+import type { WorkloadStatus } from "./status.ts";
+import type { Supervisor } from "./supervisor.ts";
+import { FakeConfig, removeState, startSupervisor, temporaryState, workload } from "./testing/mesh.ts";
+
+let root: string;
+let config: FakeConfig;
+let mesh: Supervisor | undefined;
+beforeEach(() => {
+  root = temporaryState();
+  config = new FakeConfig();
+  config.set(workload("web"));
+});
+afterEach(async () => {
+  await mesh?.stop();
+  mesh = undefined;
+  removeState(root);
+});
+
+const patience = { timeout: 10_000, interval: 10 };
+
+/** Waits until a workload is as wanted. */
+function workloadIs(name: string, wanted: Partial<WorkloadStatus>): Promise<WorkloadStatus> {
+  return vi.waitFor(async () => {
+    const found = (await mesh?.status())?.workloads.find((one) => one.workload === name);
+    expect(found).toMatchObject(wanted);
+    return found as WorkloadStatus;
+  }, patience);
+}
+
+function pids(): readonly number[] {
+  const entries = JSON.parse(readFileSync(stateDir(root).processesFile, "utf8")) as { pid: number }[];
+  return entries.map(({ pid }) => pid);
+}
+
+function pidOf(name: string): number {
+  const entries = JSON.parse(readFileSync(stateDir(root).processesFile, "utf8")) as { pid: number; name: string }[];
+  const found = entries.find((entry) => entry.name.startsWith(name));
+  if (found === undefined) throw new Error(`no process ${name}`);
+  return found.pid;
+}
+
+async function ask(one: WorkloadStatus): Promise<{ readonly pid: number; readonly env: Record<string, string> }> {
+  const response = await fetch(`http://127.0.0.1:${one.ports[0]?.private}/`);
+  return (await response.json()) as { pid: number; env: Record<string, string> };
+}
+
+describe("a mesh", () => {
+  it("runs each pod behind its sidecar, and tells it what Kubernetes would", async () => {
+    mesh = await startSupervisor(root, config);
+    const web = await workloadIs("web", { ready: true });
+    expect(web.address).toMatch(/^127\.\d+\.\d+\.\d+$/);
+    const { env } = await ask(web);
+    expect(env).toMatchObject({
+      GREETING: "hello",
+      HOST: "127.0.0.1",
+      PORT: String(web.ports[0]?.private),
+      http_proxy: `http://${web.address}:15001`,
+      HTTP_PROXY: `http://${web.address}:15001`,
+      NODE_USE_ENV_PROXY: "1",
+      WEB_SERVICE_HOST: "10.96.0.9",
+      WEB_SERVICE_PORT: "80",
+    });
+    expect(env).not.toHaveProperty("LATEEN_HOME");
+  });
+
+  it("leaves nothing behind when it is stopped", async () => {
+    mesh = await startSupervisor(root, config);
+    await workloadIs("web", { ready: true });
+    const before = pids();
+    expect(before).toHaveLength(4);
+    await mesh.stop();
+    expect(before.map(startTimeOf)).toEqual(before.map(() => undefined));
+    expect(meshPid(stateDir(root))).toBeUndefined();
+    await expect(socketRequest({ socketPath: stateDir(root).adminSocket, path: "/status" })).rejects.toThrow();
+  });
+
+  it("is the only one on its state directory", async () => {
+    mesh = await startSupervisor(root, config);
+    await expect(startSupervisor(root, config)).rejects.toMatchObject({ code: "LTN7001" });
+  });
+
+  it("follows the configuration: new pods for a new template, none for a removed Deployment", async () => {
+    mesh = await startSupervisor(root, config);
+    const { pod } = await workloadIs("web", { ready: true });
+    config.set(workload("web", { env: "changed" }));
+    const next = await vi.waitFor(async () => {
+      const all = (await mesh?.status())?.workloads ?? [];
+      expect(all.map((one) => one.ready && one.pod !== pod)).toEqual([true]);
+      return all[0] as WorkloadStatus;
+    }, patience);
+    expect((await ask(next)).env["GREETING"]).toBe("changed");
+    config.set(workload("other"));
+    await workloadIs("other", { ready: true });
+    await vi.waitFor(async () => expect((await mesh?.status())?.workloads).toHaveLength(1), patience);
+  });
+
+  it("keeps a pod pending whose image no document matches, and says so", async () => {
+    config.set(workload("web", { image: "unknown/image:1" }));
+    mesh = await startSupervisor(root, config);
+    const { reason } = await workloadIs("web", { ready: false, phase: "Pending" });
+    await workloadIs("web", {
+      reason: expect.stringContaining('matches image "unknown/image:1"') as unknown as string,
+    });
+    expect(typeof reason).toBe("string");
+  });
+});
+
+describe("when something dies", () => {
+  it("starts a crashed application again behind the same sidecar", async () => {
+    mesh = await startSupervisor(root, config);
+    const web = await workloadIs("web", { ready: true });
+    const proxy = pidOf("proxy of default/web");
+    const before = await ask(web);
+    await fetch(`http://127.0.0.1:${web.ports[0]?.private}/crash`).catch(() => undefined);
+    await workloadIs("web", { ready: true, restarts: 1, pod: web.pod });
+    expect((await ask(web)).pid).not.toBe(before.pid);
+    expect(pidOf("proxy of default/web")).toBe(proxy);
+  });
+
+  it("waits longer before each restart of an application that cannot run", async () => {
+    config.set(workload("web", { image: "test/crash:1" }));
+    mesh = await startSupervisor(root, config);
+    await workloadIs("web", {
+      phase: "CrashLoopBackOff",
+      restarts: 1,
+      reason: "container web ended with code 9; back-off 10 s",
+    });
+  });
+
+  it("starts a killed sidecar again; the application goes on", async () => {
+    mesh = await startSupervisor(root, config);
+    const web = await workloadIs("web", { ready: true });
+    const before = await ask(web);
+    process.kill(pidOf("proxy of default/web"), "SIGKILL");
+    await workloadIs("web", { ready: true, restarts: 1, pod: web.pod });
+    expect((await ask(web)).pid).toBe(before.pid);
+  });
+
+  it("starts a killed control plane again; pods go on", async () => {
+    mesh = await startSupervisor(root, config);
+    const web = await workloadIs("web", { ready: true });
+    const pid = pidOf("control-plane");
+    process.kill(pid, "SIGKILL");
+    await vi.waitFor(async () => {
+      expect(pidOf("control-plane")).not.toBe(pid);
+      expect((await mesh?.status())?.ready).toBe(true);
+    }, patience);
+    await workloadIs("web", { ready: true, restarts: 0, pod: web.pod });
+  });
+
+  it("cleans up after a killed supervisor at the next start", async () => {
+    const child = spawn(
+      process.execPath,
+      ["--conditions=@lateen/source", join(import.meta.dirname, "testing/supervise.ts"), root],
+      { stdio: ["ignore", "pipe", "inherit"] },
+    );
+    await once(child.stdout, "data");
+    const orphans = pids();
+    expect(orphans.length).toBeGreaterThan(2);
+    child.kill("SIGKILL");
+    await once(child, "exit");
+    mesh = await startSupervisor(root, config);
+    await workloadIs("web", { ready: true });
+    expect(orphans.filter((pid) => pids().includes(pid) || startTimeOf(pid) !== undefined)).toEqual([]);
+  });
+});
+
+describe("POST /run", () => {
+  it("joins a process for as long as the connection is open", async () => {
+    mesh = await startSupervisor(root, config);
+    await workloadIs("web", { ready: true });
+    const session = await openSocketRequest({
+      socketPath: stateDir(root).adminSocket,
+      path: "/run",
+      body: { service: "visitor", port: 1 },
+      timeoutMs: 0,
+    });
+    session.setEncoding("utf8");
+    const [line] = (await once(session, "data")) as [string];
+    const event = JSON.parse(line) as RunEvent;
+    expect(event).toMatchObject({ type: "joined", namespace: "default", env: { HOST: "127.0.0.1" } });
+    await workloadIs("visitor", { ready: false });
+    session.destroy();
+    await vi.waitFor(async () => {
+      expect((await mesh?.status())?.workloads.map((one) => one.workload)).toEqual(["web"]);
+    }, patience);
+  });
+
+  it.each([
+    [{ service: "Not A Name", port: 80 }, "--service"],
+    [{ service: "ok", port: 0 }, "--port"],
+    [{ service: "ok", port: 80, namespace: "../x" }, "--namespace"],
+  ])("refuses %j", async (body, named) => {
+    mesh = await startSupervisor(root, config);
+    const answer = await socketRequest({ socketPath: stateDir(root).adminSocket, path: "/run", body, method: "POST" });
+    expect(answer.status).toBe(400);
+    expect(answer.body).toContain(named);
+  });
+});

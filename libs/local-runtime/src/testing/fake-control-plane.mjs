@@ -1,0 +1,25 @@
+// Stands in for the control plane: answers on control.sock and says on which ports it would serve.
+
+import { rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import { join } from "node:path";
+
+const state = process.argv[process.argv.indexOf("--state-dir") + 1] ?? "";
+const answers = {
+  "/ready": { ready: true },
+  "/config/rejected": { rejected: [] },
+  "/config/objects": { objects: [] },
+  "/debug/syncz": { proxies: [] },
+};
+const socket = join(state, "control.sock");
+rmSync(socket, { force: true });
+const ports = { xds: 1, ca: 2, config: 3, als: 4, metrics: 5, http: 6, prometheus: 7 };
+writeFileSync(join(state, "control-plane.json"), JSON.stringify(ports));
+createServer((request, response) => {
+  const answer = answers[(request.url ?? "").split("?")[0]];
+  response.statusCode = answer === undefined && request.method === "GET" ? 404 : 200;
+  response.setHeader("content-type", "application/json");
+  request.resume();
+  response.end(JSON.stringify(answer ?? { revision: 2, results: [] }));
+}).listen(socket);
+process.on("SIGTERM", () => process.exit(0));
