@@ -29,3 +29,24 @@ export const codes = {
   /** The mesh configuration cannot be used. */
   meshConfig: "LTN1015",
 } as const satisfies Readonly<Record<string, ErrorCode>>;
+
+/** What a code means to the person who reads it, and what to do. The reference documentation is made of this. */
+export const codeMeanings: Readonly<Record<keyof typeof codes, string>> = {
+  syntax: "The text is not YAML or JSON. Only the document it is in is lost, the others of the file are read.",
+  bounds: "The text is too long, nested too deeply, has too many documents, or its aliases expand too far.",
+  unknownKind: "`apiVersion` or `kind` is not one of the mesh's; the hint names the nearest.",
+  unknownField:
+    "The field is not part of the API; the hint names the nearest. A warning where a newer Kubernetes may have it.",
+  wrongType: "The value is of another type, such as a number where a string must be.",
+  missingField: "A field that must be there is not.",
+  unsupported:
+    "The field, value or kind is part of Istio's API, and this release would not honour it. It is refused rather than ignored.",
+  badValue: "The value is not in the list, or not in the range.",
+  ignoredKind: "A warning: the kind has nothing to do with the mesh (a Role, an autoscaler …) and is left out.",
+  metadata: "A name, namespace or label that Kubernetes would refuse.",
+  duplicate: "The same name is written twice.",
+  suspicious: "A warning: legal, and most likely not what was meant.",
+  conflict: "Two fields contradict each other.",
+  noFreeAddress: "No address of the service range is free.",
+  meshConfig: "The mesh configuration cannot be used as a whole.",
+};
