@@ -208,7 +208,7 @@ describe("a delta client and its server", () => {
         expect(held(simulation)).toEqual(expected(last));
         expect(simulation.clean).toBe(true);
       }),
-      { numRuns: 300 },
+      { numRuns: 400 },
     );
   });
 
@@ -217,7 +217,7 @@ describe("a delta client and its server", () => {
       fc.asyncProperty(worlds(good), steps(good), worlds(good), async (first, script, last) => {
         await run(first, script, last, (simulation) => expect(simulation.missingClusters()).toEqual([]));
       }),
-      { numRuns: 300 },
+      { numRuns: 400 },
     );
   });
 });

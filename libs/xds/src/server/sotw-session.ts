@@ -85,7 +85,8 @@ function resubscribe(core: Core, state: TypeState, asked: readonly string[]): "s
 const buildSotw: BuildResponse<DiscoveryResponse> = (state, desired, context) => {
   const difference = state.difference(desired, context.unknown, context.mayRemove);
   if (difference === undefined) {
-    return answer(state, isFullState(state.typeUrl) ? [...desired.values()] : [], []);
+    // Nothing changed; an answer that is owed all the same lists everything.
+    return { ...answer(state, isFullState(state.typeUrl) ? [...desired.values()] : [], []), upserted: [] };
   }
   // Absence cannot be told for types that list only what changed; the client drops such a resource with what refers to it.
   if (!isFullState(state.typeUrl)) {

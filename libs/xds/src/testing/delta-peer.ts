@@ -12,7 +12,7 @@ export const short: Readonly<Record<string, string>> = {
   R: xdsTypes.route,
 };
 
-const letterOf = (typeUrl: string) => Object.keys(short).find((key) => short[key] === typeUrl) ?? typeUrl;
+export const letterOf = (typeUrl: string) => Object.keys(short).find((key) => short[key] === typeUrl) ?? typeUrl;
 
 export function deltaRequest(fields: Partial<DeltaDiscoveryRequest>): DeltaDiscoveryRequest {
   return {
