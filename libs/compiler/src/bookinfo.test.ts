@@ -78,7 +78,9 @@ describe("Bookinfo without rules", () => {
   });
 
   it("shares one HTTP listener and one route table per port", () => {
-    expect(view.names("listener")).toEqual(expect.arrayContaining(["0.0.0.0_9080", "virtualOutbound", "virtualInbound"]));
+    expect(view.names("listener")).toEqual(
+      expect.arrayContaining(["0.0.0.0_9080", "virtualOutbound", "virtualInbound"]),
+    );
     expect(chainsOf(view.listener("0.0.0.0_9080"))).toEqual(["* → http rds 9080"]);
     expect(destinations(view, "9080", "ratings")).toEqual(["outbound|9080||ratings.default.svc.cluster.local"]);
     expect(view.route("9080").virtualHosts.at(-1)?.name).toBe("allow_any");
@@ -91,7 +93,9 @@ describe("Bookinfo without rules", () => {
       "127.64.0.7:9080+",
     ]);
     expect(view.endpoints("outbound|9080|v2|reviews.default.svc.cluster.local")).toEqual(["127.64.0.6:9080+"]);
-    expect(view.endpoints("outbound|80||istio-egressgateway.istio-system.svc.cluster.local")).toEqual(["127.64.1.2:8080"]);
+    expect(view.endpoints("outbound|80||istio-egressgateway.istio-system.svc.cluster.local")).toEqual([
+      "127.64.1.2:8080",
+    ]);
   });
 
   it("accepts only the identities behind the service", () => {

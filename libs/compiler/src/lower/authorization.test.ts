@@ -19,53 +19,53 @@ function compile(layer: "http" | "tcp", ...specs: readonly string[]) {
 const ALLOW = (rule: string) => `{ rules: [${rule}] }`;
 const DENY = (rule: string) => `{ action: DENY, rules: [${rule}] }`;
 
+interface Tree {
+  readonly [field: string]: Tree & string;
+}
+const tree = (value: unknown): Tree => value as Tree;
+
 /** A matcher tree as short text. */
 function text(value: unknown): string {
-  if (Array.isArray(value)) return value.map(text).join(" ");
-  if (typeof value !== "object" || value === null) return String(value);
-  const node = value as Record<string, never>;
-  const rule = (node["rule"] ?? node["identifier"]) as { $case: string; value: never } | undefined;
-  if (rule === undefined) return JSON.stringify(value);
-  return ruleText(rule.$case, rule.value);
-}
-function ruleText(kind: string, value: never): string {
-  const fields = value as Record<string, never>;
-  const string = (matcher: Record<string, never>): string => {
-    const pattern = matcher["matchPattern"] as { $case: string; value: unknown };
-    const shown = pattern.$case === "safeRegex" ? (pattern.value as { regex: string }).regex : pattern.value;
-    return `${pattern.$case} ${String(shown)}`;
-  };
+  const node = tree(value).rule ?? tree(value).identifier;
+  const { $case: kind, value: inner } = node as unknown as { readonly $case: string; readonly value: Tree };
+  const parts = () => (inner.rules ?? inner.ids) as unknown as readonly unknown[];
   switch (kind) {
     case "any":
       return "any";
     case "andRules":
     case "andIds":
-      return text(fields["rules"] ?? fields["ids"]);
+      return parts().map(text).join(" ");
     case "orRules":
     case "orIds":
-      return `(${(((fields["rules"] ?? fields["ids"]) as unknown[]) ?? []).map(text).join(" | ")})`;
+      return `(${parts().map(text).join(" | ")})`;
     case "notRule":
     case "notId":
-      return `not ${text(value)}`;
+      return `not ${text(inner)}`;
     case "authenticated":
-      return `from ${string(fields["principalName"] as never)}`;
-    case "header": {
-      const match = (fields["headerMatchSpecifier"] as unknown as { value: never }).value;
-      return `${String(fields["name"])} ${string(match)}`;
-    }
+      return `from ${string(inner.principalName)}`;
+    case "header":
+      return `${inner.name} ${string(inner.headerMatchSpecifier?.value)}`;
     case "urlPath":
-      return `path ${string((fields["rule"] as unknown as { value: never }).value)}`;
+      return `path ${string(inner.rule?.value)}`;
     case "requestedServerName":
-      return `sni ${string(value)}`;
+      return `sni ${string(inner)}`;
     case "destinationPort":
-      return `port ${String(value)}`;
+      return `port ${String(inner)}`;
     default:
-      return `${kind} ${String(fields["addressPrefix"])}/${String(fields["prefixLen"])}`;
+      return `${kind} ${inner.addressPrefix}/${inner.prefixLen}`;
   }
+}
+function string(matcher: unknown): string {
+  const { $case: kind, value } = tree(matcher).matchPattern as unknown as {
+    readonly $case: string;
+    readonly value: Tree;
+  };
+  return `${kind} ${kind === "safeRegex" ? value.regex : String(value)}`;
 }
 function lines(rbac: RBAC | undefined): readonly string[] {
   return Object.entries(rbac?.policies ?? {}).map(
-    ([name, policy]) => `${name}: ${policy.principals.map(text).join(" or ")} → ${policy.permissions.map(text).join(" or ")}`,
+    ([name, policy]) =>
+      `${name}: ${policy.principals.map(text).join(" or ")} → ${policy.permissions.map(text).join(" or ")}`,
   );
 }
 const one = (rule: string) => lines(compile("http", ALLOW(rule)).allow)[0]?.replace("ns[ns]-policy[p0]-rule[0]: ", "");
@@ -74,7 +74,10 @@ describe("sources", () => {
   it.each([
     ["principals: [td/ns/a/sa/b]", "(from exact spiffe://td/ns/a/sa/b | from exact spiffe://old/ns/a/sa/b) → any"],
     ["principals: [old/ns/a/sa/b]", "(from exact spiffe://td/ns/a/sa/b | from exact spiffe://old/ns/a/sa/b) → any"],
-    ["principals: [cluster.local/ns/a/sa/b]", "(from exact spiffe://td/ns/a/sa/b | from exact spiffe://old/ns/a/sa/b) → any"],
+    [
+      "principals: [cluster.local/ns/a/sa/b]",
+      "(from exact spiffe://td/ns/a/sa/b | from exact spiffe://old/ns/a/sa/b) → any",
+    ],
     ["principals: [foreign/ns/a/sa/b]", "from exact spiffe://foreign/ns/a/sa/b → any"],
     ["principals: ['*']", "from safeRegex .+ → any"],
     ["principals: ['*/sa/b']", "from suffix /sa/b → any"],
@@ -91,7 +94,9 @@ describe("sources", () => {
   });
 
   it("are alternatives, each an AND of its fields", () => {
-    expect(one("{ from: [{ source: { namespaces: [a], ipBlocks: [10.0.0.1] } }, { source: { ipBlocks: [10.0.0.2] } }] }")).toBe(
+    expect(
+      one("{ from: [{ source: { namespaces: [a], ipBlocks: [10.0.0.1] } }, { source: { ipBlocks: [10.0.0.2] } }] }"),
+    ).toBe(
       "from safeRegex spiffe://[^/]+/ns/a/sa/[^/]+ directRemoteIp 10.0.0.1/32 or directRemoteIp 10.0.0.2/32 → any",
     );
   });
@@ -164,7 +169,9 @@ spec: ${spec}
       .filterChains.find((candidate) => candidate.filterChainMatch?.destinationPort === 80);
     const found = httpManagerOf(chain?.filters[0])
       .httpFilters.filter(({ name }) => name === "envoy.filters.http.rbac")
-      .map(({ configType }) => HttpRbac.decode(configType?.$case === "typedConfig" ? configType.value.value : Buffer.alloc(0)));
+      .map(({ configType }) =>
+        HttpRbac.decode(configType?.$case === "typedConfig" ? configType.value.value : Buffer.alloc(0)),
+      );
     expect(found.map(({ rules }) => [rules?.action, Object.keys(rules?.policies ?? {})])).toEqual([
       [1, ["ns[istio-system]-policy[mesh]-rule[0]"]],
       [0, ["ns[default]-policy[web]-rule[0]"]],

@@ -1,8 +1,7 @@
-import { durationToMs } from "@lateen/proto";
 import { Cluster_DiscoveryType, Cluster_LbPolicy } from "@lateen/proto/envoy/config/cluster/v3/cluster";
 import { HttpProtocolOptions } from "@lateen/proto/envoy/extensions/upstreams/http/v3/http_protocol_options";
 import { describe, expect, it } from "vitest";
-import { acceptedNames, type NodeOptions, pod, service, upstreamTlsOf, viewOf } from "../testing/mesh.ts";
+import { acceptedNames, ms, type NodeOptions, pod, service, upstreamTlsOf, viewOf } from "../testing/mesh.ts";
 
 const HOST = "web.default.svc.cluster.local";
 const WEB = [
@@ -67,7 +66,7 @@ describe("layering of a traffic policy", () => {
     const cluster = web(layered, name);
     return {
       connections: cluster.circuitBreakers?.thresholds[0]?.maxConnections,
-      timeout: durationToMs(cluster.connectTimeout),
+      timeout: ms(cluster.connectTimeout),
       outlier: cluster.outlierDetection?.consecutive5xx,
     };
   };
@@ -99,7 +98,11 @@ describe("connection pools and outliers", () => {
       tcp: { tcpKeepalive: { probes: 3, time: 60s, interval: 10s } }
       http: { http1MaxPendingRequests: 5, http2MaxRequests: 6, maxRetries: 7, maxRequestsPerConnection: 1, idleTimeout: 30s }`),
     );
-    expect(cluster.circuitBreakers?.thresholds[0]).toMatchObject({ maxPendingRequests: 5, maxRequests: 6, maxRetries: 7 });
+    expect(cluster.circuitBreakers?.thresholds[0]).toMatchObject({
+      maxPendingRequests: 5,
+      maxRequests: 6,
+      maxRetries: 7,
+    });
     expect(cluster.upstreamConnectionOptions?.tcpKeepalive).toMatchObject({
       keepaliveProbes: 3,
       keepaliveTime: 60,
@@ -108,13 +111,13 @@ describe("connection pools and outliers", () => {
     const [packed] = Object.values(cluster.typedExtensionProtocolOptions);
     const options = HttpProtocolOptions.decode(packed?.value ?? new Uint8Array());
     expect(options.commonHttpProtocolOptions?.maxRequestsPerConnection).toBe(1);
-    expect(durationToMs(options.commonHttpProtocolOptions?.idleTimeout)).toBe(30_000);
+    expect(ms(options.commonHttpProtocolOptions?.idleTimeout)).toBe(30_000);
   });
 
   it("an outlier policy turns panic off unless a minimum is asked for", () => {
     const panic = (minimum: string) =>
-      web(rule(`{ outlierDetection: { consecutiveGatewayErrors: 2, maxEjectionPercent: 50 ${minimum} } }`)).commonLbConfig
-        ?.healthyPanicThreshold?.value;
+      web(rule(`{ outlierDetection: { consecutiveGatewayErrors: 2, maxEjectionPercent: 50 ${minimum} } }`))
+        .commonLbConfig?.healthyPanicThreshold?.value;
     expect([panic(""), panic(", minHealthPercent: 30")]).toEqual([0, 30]);
   });
 
@@ -123,7 +126,10 @@ describe("connection pools and outliers", () => {
     ["{ consecutive5xxErrors: 2 }", { consecutive5xx: 2, enforcingConsecutive5xx: 100 }],
     ["{ consecutiveErrors: 4 }", { consecutive5xx: 4 }],
     ["{ consecutiveGatewayErrors: 1 }", { consecutiveGatewayFailure: 1, enforcingConsecutiveGatewayFailure: 100 }],
-    ["{ splitExternalLocalOriginErrors: true, consecutiveLocalOriginFailures: 3 }", { consecutiveLocalOriginFailure: 3 }],
+    [
+      "{ splitExternalLocalOriginErrors: true, consecutiveLocalOriginFailures: 3 }",
+      { consecutiveLocalOriginFailure: 3 },
+    ],
   ])("outlier %s", (policy, expected) => {
     expect(web(rule(`{ outlierDetection: ${policy} }`)).outlierDetection).toMatchObject(expected);
   });
@@ -132,10 +138,12 @@ describe("connection pools and outliers", () => {
 describe("transport security", () => {
   it("auto mTLS towards endpoints that offer it, plain text towards the others", () => {
     const view = viewOf(WEB);
-    expect(view.cluster(`outbound|80||${HOST}`).transportSocketMatches.map(({ name, match }) => [name, match])).toEqual([
-      ["tlsMode-istio", { tlsMode: "istio" }],
-      ["tlsMode-disabled", {}],
-    ]);
+    expect(view.cluster(`outbound|80||${HOST}`).transportSocketMatches.map(({ name, match }) => [name, match])).toEqual(
+      [
+        ["tlsMode-istio", { tlsMode: "istio" }],
+        ["tlsMode-disabled", {}],
+      ],
+    );
     expect(view.endpoints(`outbound|80||${HOST}`)).toEqual(["10.1.0.1:8080+", "10.1.0.2:8080"]);
   });
 

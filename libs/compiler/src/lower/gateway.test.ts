@@ -1,11 +1,23 @@
 import { VirtualHost_TlsRequirementType } from "@lateen/proto/envoy/config/route/v3/route_components";
 import { describe, expect, it } from "vitest";
-import { acceptedNames, chainsOf, downstreamTlsOf, type NodeOptions, type ProxyView, service, viewOf } from "../testing/mesh.ts";
+import {
+  acceptedNames,
+  chainsOf,
+  downstreamTlsOf,
+  type NodeOptions,
+  type ProxyView,
+  service,
+  viewOf,
+} from "../testing/mesh.ts";
 
 const NODE: NodeOptions = { kind: "router", namespace: "istio-system", labels: { istio: "gw" } };
 const WEB = service("web", "10.0.0.1", ["http:80"]) + service("db", "10.0.0.2", ["tcp:3306"]);
 
-function gateway(name: string, servers: string, options: { readonly selector?: string; readonly created?: string } = {}): string {
+function gateway(
+  name: string,
+  servers: string,
+  options: { readonly selector?: string; readonly created?: string } = {},
+): string {
   const { selector = "{ istio: gw }", created = "2024-01-01T00:00:00Z" } = options;
   return `
 apiVersion: networking.istio.io/v1
@@ -68,14 +80,16 @@ describe("plain HTTP", () => {
   });
 
   it("virtual services of one host follow one another, the oldest first", () => {
-    const at = (path: string) => `http: [{ match: [{ uri: { prefix: ${path} } }], route: [{ destination: { host: web } }] }]`;
+    const at = (path: string) =>
+      `http: [{ match: [{ uri: { prefix: ${path} } }], route: [{ destination: { host: web } }] }]`;
     const proxy = view(
-      gateway("edge", `[${HTTP(80, "['*']")}]`) + bind("b", "[x.example.com]", at("/b")) + bind("a", "[x.example.com]", at("/a")),
+      gateway("edge", `[${HTTP(80, "['*']")}]`) +
+        bind("b", "[x.example.com]", at("/b")) +
+        bind("a", "[x.example.com]", at("/a")),
     );
-    expect(proxy.virtualHost("http.80", "x.example.com").routes.map((route) => route.match?.pathSpecifier?.value)).toEqual([
-      "/a",
-      "/b",
-    ]);
+    expect(
+      proxy.virtualHost("http.80", "x.example.com").routes.map((route) => route.match?.pathSpecifier?.value),
+    ).toEqual(["/a", "/b"]);
   });
 
   it.each([
@@ -134,7 +148,9 @@ describe("TLS", () => {
   });
 
   it("ISTIO_MUTUAL asks for mesh certificates", () => {
-    const proxy = view(gateway("edge", `[${TLS("HTTPS", "[a.com]", "{ mode: ISTIO_MUTUAL }")}]`) + bind("r", "[a.com]", TO_WEB));
+    const proxy = view(
+      gateway("edge", `[${TLS("HTTPS", "[a.com]", "{ mode: ISTIO_MUTUAL }")}]`) + bind("r", "[a.com]", TO_WEB),
+    );
     const tls = downstreamTlsOf(proxy.listener("0.0.0.0_443").filterChains[0]);
     expect(acceptedNames(tls)).toEqual(["uri prefix spiffe://cluster.local/"]);
     expect(tls.commonTlsContext?.tlsCertificateSdsSecretConfigs[0]?.name).toBe("default");
@@ -148,9 +164,12 @@ describe("TLS", () => {
   });
 
   it("PASSTHROUGH routes by SNI; names of an earlier server are taken", () => {
-    const tls = "tls: [{ match: [{ sniHosts: [a.com] }], route: [{ destination: { host: web, port: { number: 80 } } }] }]";
+    const tls =
+      "tls: [{ match: [{ sniHosts: [a.com] }], route: [{ destination: { host: web, port: { number: 80 } } }] }]";
     const proxy = view(
-      gateway("edge", `[${TLS("TLS", "['*']", "{ mode: PASSTHROUGH }")}]`) + bind("r", "[a.com]", tls) + bind("s", "[a.com]", tls),
+      gateway("edge", `[${TLS("TLS", "['*']", "{ mode: PASSTHROUGH }")}]`) +
+        bind("r", "[a.com]", tls) +
+        bind("s", "[a.com]", tls),
     );
     expect(chainsOf(proxy.listener("0.0.0.0_443"))).toEqual(["a.com → tcp outbound|80||web.default.svc.cluster.local"]);
   });

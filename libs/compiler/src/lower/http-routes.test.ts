@@ -1,10 +1,12 @@
-import { durationToMs } from "@lateen/proto";
 import type { Route, RouteAction } from "@lateen/proto/envoy/config/route/v3/route_components";
 import { HTTPFault } from "@lateen/proto/envoy/extensions/filters/http/fault/v3/fault";
 import { describe, expect, it } from "vitest";
-import { type NodeOptions, service, viewOf } from "../testing/mesh.ts";
+import { ms, type NodeOptions, service, viewOf } from "../testing/mesh.ts";
 
-const WORLD = [service("web", "10.0.0.1", ["http:80", "http-admin:8080"]), service("api", "10.0.0.2", ["http:9000"])].join("");
+const WORLD = [
+  service("web", "10.0.0.1", ["http:80", "http-admin:8080"]),
+  service("api", "10.0.0.2", ["http:9000"]),
+].join("");
 const API = (subset = "", port = 9000) => `outbound|${port}|${subset}|api.default.svc.cluster.local`;
 
 function virtualService(rules: string, name = "web", hosts = "[web]"): string {
@@ -44,10 +46,19 @@ describe("matches", () => {
   });
 
   it.each([
-    ["{ headers: { end-user: { exact: x } } }", { name: "end-user", invertMatch: false, headerMatchSpecifier: { $case: "stringMatch" } }],
-    ["{ headers: { end-user: {} } }", { name: "end-user", headerMatchSpecifier: { $case: "presentMatch", value: true } }],
+    [
+      "{ headers: { end-user: { exact: x } } }",
+      { name: "end-user", invertMatch: false, headerMatchSpecifier: { $case: "stringMatch" } },
+    ],
+    [
+      "{ headers: { end-user: {} } }",
+      { name: "end-user", headerMatchSpecifier: { $case: "presentMatch", value: true } },
+    ],
     ["{ headers: { end-user: { regex: '*' } } }", { headerMatchSpecifier: { $case: "presentMatch", value: true } }],
-    ["{ withoutHeaders: { dark: { exact: 'on' } } }", { name: "dark", invertMatch: true, treatMissingHeaderAsEmpty: true }],
+    [
+      "{ withoutHeaders: { dark: { exact: 'on' } } }",
+      { name: "dark", invertMatch: true, treatMissingHeaderAsEmpty: true },
+    ],
     ["{ method: { exact: GET } }", { name: ":method" }],
     ["{ authority: { prefix: a } }", { name: ":authority" }],
     ["{ scheme: { exact: https } }", { name: ":scheme" }],
@@ -84,7 +95,10 @@ describe("matches", () => {
 
   it("rules that are for other ports leave the service as it is", () => {
     const [route] = routesOf(`[{ match: [{ port: 8080 }], ${TO_API} }]`);
-    expect(forward(route).clusterSpecifier).toEqual({ $case: "cluster", value: "outbound|80||web.default.svc.cluster.local" });
+    expect(forward(route).clusterSpecifier).toEqual({
+      $case: "cluster",
+      value: "outbound|80||web.default.svc.cluster.local",
+    });
   });
 });
 
@@ -104,7 +118,9 @@ describe("destinations", () => {
     const found = specifier(
       "[{ route: [{ destination: { host: api, subset: a }, weight: 30 }, { destination: { host: api, subset: b }, weight: 0 }, { destination: { host: api, subset: c }, weight: 70 }] }]",
     );
-    expect(found?.$case === "weightedClusters" && found.value.clusters.map(({ name, weight }) => [name, weight])).toEqual([
+    expect(
+      found?.$case === "weightedClusters" && found.value.clusters.map(({ name, weight }) => [name, weight]),
+    ).toEqual([
       [API("a"), 30],
       [API("c"), 70],
     ]);
@@ -123,8 +139,8 @@ describe("timeouts and retries", () => {
   const retry = (rule: string, mesh = {}) => forward(routesOf(`[{ ${TO_API}${rule} }]`, {}, "80", mesh)[0]).retryPolicy;
 
   it("there is no timeout unless one is set", () => {
-    expect(durationToMs(forward(only(`[{ ${TO_API} }]`)).timeout)).toBe(0);
-    expect(durationToMs(forward(only(`[{ ${TO_API}, timeout: 1.5s }]`)).timeout)).toBe(1500);
+    expect(ms(forward(only(`[{ ${TO_API} }]`)).timeout)).toBe(0);
+    expect(ms(forward(only(`[{ ${TO_API}, timeout: 1.5s }]`)).timeout)).toBe(1500);
   });
 
   it("Istio's default applies to services with and without a virtual service", () => {
@@ -136,7 +152,10 @@ describe("timeouts and retries", () => {
   it.each([
     [", retries: { attempts: 0 }", undefined],
     [", retries: { attempts: 3 }", { numRetries: 3, retryOn: DEFAULT }],
-    [", retries: { attempts: 1, retryOn: '5xx,503' }", { retryOn: "5xx,retriable-status-codes", retriableStatusCodes: [503] }],
+    [
+      ", retries: { attempts: 1, retryOn: '5xx,503' }",
+      { retryOn: "5xx,retriable-status-codes", retriableStatusCodes: [503] },
+    ],
     [", retries: { attempts: 1, retryIgnorePreviousHosts: false }", { retryHostPredicate: [] }],
   ])("%s", (rule, expected) => {
     if (expected === undefined) expect(retry(rule)).toBeUndefined();
@@ -145,8 +164,8 @@ describe("timeouts and retries", () => {
 
   it("carries per-try timeout and back-off", () => {
     const policy = retry(", retries: { attempts: 1, perTryTimeout: 2s, backoff: 10ms }");
-    expect(durationToMs(policy?.perTryTimeout)).toBe(2000);
-    expect(durationToMs(policy?.retryBackOff?.baseInterval)).toBe(10);
+    expect(ms(policy?.perTryTimeout)).toBe(2000);
+    expect(ms(policy?.retryBackOff?.baseInterval)).toBe(10);
   });
 
   it("the mesh's default replaces Istio's, and a rule's own replaces that", () => {
@@ -158,7 +177,10 @@ describe("timeouts and retries", () => {
       retryIgnorePreviousHosts: undefined,
     };
     expect(retry("", { defaultHttpRetryPolicy })).toMatchObject({ numRetries: 5, retryOn: "reset" });
-    expect(retry(", retries: { attempts: 1 }", { defaultHttpRetryPolicy })).toMatchObject({ numRetries: 1, retryOn: DEFAULT });
+    expect(retry(", retries: { attempts: 1 }", { defaultHttpRetryPolicy })).toMatchObject({
+      numRetries: 1,
+      retryOn: DEFAULT,
+    });
   });
 });
 
@@ -167,7 +189,9 @@ describe("headers and rewrites", () => {
     const route = only(
       `[{ ${TO_API}, headers: { request: { set: { a: "1" }, add: { b: "2" }, remove: [c] }, response: { set: { d: "3" }, remove: [e] } } }]`,
     );
-    expect(route.requestHeadersToAdd.map(({ header, appendAction }) => [header?.key, header?.value, appendAction])).toEqual([
+    expect(
+      route.requestHeadersToAdd.map(({ header, appendAction }) => [header?.key, header?.value, appendAction]),
+    ).toEqual([
       ["a", "1", 2],
       ["b", "2", 0],
     ]);
@@ -180,7 +204,9 @@ describe("headers and rewrites", () => {
     const found = forward(
       only("[{ route: [{ destination: { host: api }, headers: { request: { set: { a: '1' } } } }] }]"),
     ).clusterSpecifier;
-    expect(found?.$case === "weightedClusters" && found.value.clusters[0]?.requestHeadersToAdd[0]?.header?.key).toBe("a");
+    expect(found?.$case === "weightedClusters" && found.value.clusters[0]?.requestHeadersToAdd[0]?.header?.key).toBe(
+      "a",
+    );
   });
 
   it.each([
@@ -193,7 +219,9 @@ describe("headers and rewrites", () => {
   });
 
   it("rewrites paths by prefix and by regex", () => {
-    expect(forward(only(`[{ match: [{ uri: { prefix: /v1 } }], rewrite: { uri: / }, ${TO_API} }]`)).prefixRewrite).toBe("/");
+    expect(forward(only(`[{ match: [{ uri: { prefix: /v1 } }], rewrite: { uri: / }, ${TO_API} }]`)).prefixRewrite).toBe(
+      "/",
+    );
     const regex = only(`[{ ${TO_API}, rewrite: { uriRegexRewrite: { match: '/(.*)', rewrite: '/x/\\1' } } }]`);
     expect(forward(regex).regexRewrite).toMatchObject({ pattern: { regex: "/(.*)" }, substitution: "/x/\\1" });
   });
@@ -206,9 +234,15 @@ describe("redirects and direct responses", () => {
   };
 
   it.each([
-    ["{ uri: /new }", { pathRewriteSpecifier: { $case: "pathRedirect", value: "/new" }, responseCode: 0, portRedirect: 0 }],
+    [
+      "{ uri: /new }",
+      { pathRewriteSpecifier: { $case: "pathRedirect", value: "/new" }, responseCode: 0, portRedirect: 0 },
+    ],
     ["{ authority: a.example.com, redirectCode: 307 }", { hostRedirect: "a.example.com", responseCode: 3 }],
-    ["{ prefixRewrite: /p, redirectCode: 302 }", { pathRewriteSpecifier: { $case: "prefixRewrite", value: "/p" }, responseCode: 1 }],
+    [
+      "{ prefixRewrite: /p, redirectCode: 302 }",
+      { pathRewriteSpecifier: { $case: "prefixRewrite", value: "/p" }, responseCode: 1 },
+    ],
     ["{ scheme: https, port: 8443 }", { portRedirect: 8443 }],
     ["{ scheme: https, port: 443 }", { portRedirect: 0 }],
     ["{ uri: /x, port: 80 }", { portRedirect: 0 }],
@@ -223,7 +257,10 @@ describe("redirects and direct responses", () => {
       const { action } = only(`[{ directResponse: { status: 503, body: ${text} } }]`);
       return action?.$case === "directResponse" ? action.value : undefined;
     };
-    expect(body("{ string: sorry }")).toMatchObject({ status: 503, body: { specifier: { $case: "inlineString", value: "sorry" } } });
+    expect(body("{ string: sorry }")).toMatchObject({
+      status: 503,
+      body: { specifier: { $case: "inlineString", value: "sorry" } },
+    });
     expect(body("{ bytes: aGk= }")?.body?.specifier?.value?.toString()).toBe("hi");
   });
 });
@@ -242,7 +279,7 @@ describe("faults and mirrors", () => {
   ])("%s", (text, expected) => {
     const delay = fault(text)?.delay;
     expect(percent(delay?.percentage)).toBe(expected);
-    expect(delay?.faultDelaySecifier?.$case === "fixedDelay" && durationToMs(delay.faultDelaySecifier.value)).toBe(2000);
+    expect(delay?.faultDelaySecifier?.$case === "fixedDelay" && ms(delay.faultDelaySecifier.value)).toBe(2000);
   });
 
   it.each([
@@ -260,9 +297,17 @@ describe("faults and mirrors", () => {
     ["mirror: { host: api }, mirrorPercentage: { value: 5.5 }", [[API(), 5.5]]],
     ["mirror: { host: api }, mirrorPercent: 20", [[API(), 20]]],
     ["mirror: { host: api }, mirrorPercentage: { value: 0 }", []],
-    ["mirrors: [{ destination: { host: api } }, { destination: { host: web }, percentage: { value: 1 } }]", [[API(), 100], ["outbound|80||web.default.svc.cluster.local", 1]]],
+    [
+      "mirrors: [{ destination: { host: api } }, { destination: { host: web }, percentage: { value: 1 } }]",
+      [
+        [API(), 100],
+        ["outbound|80||web.default.svc.cluster.local", 1],
+      ],
+    ],
   ])("%s", (text, expected) => {
     const policies = forward(only(`[{ ${text}, ${TO_API} }]`)).requestMirrorPolicies;
-    expect(policies.map(({ cluster, runtimeFraction }) => [cluster, percent(runtimeFraction?.defaultValue)])).toEqual(expected);
+    expect(policies.map(({ cluster, runtimeFraction }) => [cluster, percent(runtimeFraction?.defaultValue)])).toEqual(
+      expected,
+    );
   });
 });

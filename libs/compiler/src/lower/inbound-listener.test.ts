@@ -1,5 +1,13 @@
 import { describe, expect, it } from "vitest";
-import { acceptedNames, chainsOf, downstreamTlsOf, httpManagerOf, type NodeOptions, service, viewOf } from "../testing/mesh.ts";
+import {
+  acceptedNames,
+  chainsOf,
+  downstreamTlsOf,
+  httpManagerOf,
+  type NodeOptions,
+  service,
+  viewOf,
+} from "../testing/mesh.ts";
 
 const NODE: NodeOptions = {
   labels: { app: "web" },
@@ -90,7 +98,10 @@ describe("ports", () => {
   it("are container ports: numbers, names, or the service's own", () => {
     const yaml = service("web", "10.0.0.1", ["http:80:web", "http-a:81", "http-b:82:missing"]);
     const view = viewOf(yaml, NODE);
-    expect(view.names("cluster").filter((name) => name.startsWith("inbound"))).toEqual(["inbound|81||", "inbound|8080||"]);
+    expect(view.names("cluster").filter((name) => name.startsWith("inbound"))).toEqual([
+      "inbound|81||",
+      "inbound|8080||",
+    ]);
   });
 
   it("of several services behind one port the oldest decides, all are named", () => {
@@ -98,7 +109,7 @@ describe("ports", () => {
       service("b", "10.0.0.2", ["tcp:90:8080"], { selector: { app: "web" } }) +
       service("a", "10.0.0.1", ["http:80:8080"], { selector: { app: "web" } });
     const view = viewOf(yaml, NODE);
-    expect(view.cluster("inbound|8080||").metadata?.filterMetadata["istio"]).toMatchObject({
+    expect(view.cluster("inbound|8080||").metadata?.filterMetadata.istio).toMatchObject({
       services: [{ name: "a" }, { name: "b" }],
     });
     expect(chains("8080", yaml)).toEqual([`tls ${HTTP},${TCP} → mtls http it`, "raw_buffer → http it"]);

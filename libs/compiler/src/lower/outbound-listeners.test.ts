@@ -1,6 +1,5 @@
-import { durationToMs } from "@lateen/proto";
 import { describe, expect, it } from "vitest";
-import { chainsOf, httpManagerOf, pod, service, tcpProxyOf, viewOf } from "../testing/mesh.ts";
+import { chainsOf, httpManagerOf, ms, pod, service, tcpProxyOf, viewOf } from "../testing/mesh.ts";
 
 const HOST = (name: string) => `${name}.default.svc.cluster.local`;
 
@@ -63,7 +62,11 @@ spec: { clusterIP: None, selector: { app: db }, ports: [{ name: tcp, port: 5432 
   });
 
   it("the oldest service keeps an address that two claim", () => {
-    const yaml = entry("a", "{ hosts: [a.example.com], addresses: [192.0.2.1], ports: [{ number: 99, name: t, protocol: TCP }] }") +
+    const yaml =
+      entry(
+        "a",
+        "{ hosts: [a.example.com], addresses: [192.0.2.1], ports: [{ number: 99, name: t, protocol: TCP }] }",
+      ) +
       entry("b", "{ hosts: [b.example.com], addresses: [192.0.2.1], ports: [{ number: 99, name: t, protocol: TCP }] }");
     expect(chainsOf(viewOf(yaml).listener("192.0.2.1_99"))).toEqual(["* → tcp outbound|99||a.example.com"]);
   });
@@ -73,7 +76,10 @@ describe("one port, many kinds", () => {
   it("HTTP, SNI and everything else share the wildcard listener", () => {
     const yaml =
       service("web", "10.0.0.1", ["http:443"]) +
-      entry("tls", "{ hosts: [api.example.com, '*.wild.example.com'], resolution: NONE, ports: [{ number: 443, name: tls, protocol: TLS }] }");
+      entry(
+        "tls",
+        "{ hosts: [api.example.com, '*.wild.example.com'], resolution: NONE, ports: [{ number: 443, name: tls, protocol: TLS }] }",
+      );
     expect(chainsOf(viewOf(yaml).listener("0.0.0.0_443"))).toEqual([
       "*.wild.example.com → tcp outbound|443||*.wild.example.com",
       "api.example.com → tcp outbound|443||api.example.com",
@@ -83,10 +89,16 @@ describe("one port, many kinds", () => {
   });
 
   it("what is unknown is dropped when the mesh is closed", () => {
-    const yaml = entry("tls", "{ hosts: [api.example.com], resolution: DNS, ports: [{ number: 443, name: tls, protocol: TLS }] }");
+    const yaml = entry(
+      "tls",
+      "{ hosts: [api.example.com], resolution: DNS, ports: [{ number: 443, name: tls, protocol: TLS }] }",
+    );
     const view = viewOf(yaml, {}, { outboundTrafficPolicy: { mode: "REGISTRY_ONLY" } });
     expect(chainsOf(view.listener("0.0.0.0_443")).at(-1)).toBe("* → tcp BlackHoleCluster");
-    expect(chainsOf(view.listener("virtualOutbound"))).toEqual(["port 15001 → tcp BlackHoleCluster", "* → tcp BlackHoleCluster"]);
+    expect(chainsOf(view.listener("virtualOutbound"))).toEqual([
+      "port 15001 → tcp BlackHoleCluster",
+      "* → tcp BlackHoleCluster",
+    ]);
   });
 
   it("an open mesh lets unknown traffic through, but not to the capture port itself", () => {
@@ -129,7 +141,9 @@ describe("virtual services for bytes", () => {
     ["{ sourceNamespace: default }", "outbound|3306|v2|"],
     ["{ gateways: [edge] }", "outbound|3306||"],
   ])("a TCP match on %s is decided per client", (match, cluster) => {
-    const rule = virtualService(`{ hosts: [db], tcp: [{ match: [${match}], route: [{ destination: { host: db, subset: v2 } }] }] }`);
+    const rule = virtualService(
+      `{ hosts: [db], tcp: [{ match: [${match}], route: [{ destination: { host: db, subset: v2 } }] }] }`,
+    );
     const view = viewOf(DB + rule, { labels: { app: "client" } });
     expect(chainsOf(view.listener("10.0.0.9_3306"))).toEqual([`* → tcp ${cluster}${HOST("db")}`]);
   });
@@ -146,7 +160,10 @@ describe("virtual services for bytes", () => {
 
   it("TLS routes by server name, in front of the service's own", () => {
     const yaml =
-      entry("tls", "{ hosts: [api.example.com], resolution: DNS, ports: [{ number: 443, name: tls, protocol: TLS }] }") +
+      entry(
+        "tls",
+        "{ hosts: [api.example.com], resolution: DNS, ports: [{ number: 443, name: tls, protocol: TLS }] }",
+      ) +
       service("egress", "10.0.0.2", ["tls:443"]) +
       virtualService(
         "{ hosts: [api.example.com], tls: [{ match: [{ port: 443, sniHosts: [api.example.com] }], route: [{ destination: { host: egress, port: { number: 443 } } }] }] }",
@@ -164,7 +181,7 @@ kind: DestinationRule
 metadata: { name: db }
 spec: { host: db, trafficPolicy: { connectionPool: { tcp: { idleTimeout: 30s } } } }`;
     const [chain] = viewOf(DB + rule).listener("10.0.0.9_3306").filterChains;
-    expect(durationToMs(tcpProxyOf(chain?.filters[0]).idleTimeout)).toBe(30_000);
+    expect(ms(tcpProxyOf(chain?.filters[0]).idleTimeout)).toBe(30_000);
   });
 });
 
@@ -183,7 +200,9 @@ describe("the HTTP connection manager of a client", () => {
   });
 
   it("offers Envoy no extensions that only our proxies run", () => {
-    const [chain] = viewOf(service("web", "10.0.0.1", ["http:80"]), { envoy: true }).listener("0.0.0.0_80").filterChains;
+    const [chain] = viewOf(service("web", "10.0.0.1", ["http:80"]), { envoy: true }).listener(
+      "0.0.0.0_80",
+    ).filterChains;
     expect(httpManagerOf(chain?.filters[0]).httpFilters.map(({ name }) => name)).toEqual([
       "envoy.filters.http.fault",
       "envoy.filters.http.router",

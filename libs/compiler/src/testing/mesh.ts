@@ -7,6 +7,7 @@ import {
   type Resource,
   type ResourceKey,
 } from "@lateen/mesh-model";
+import { durationToMs } from "@lateen/proto";
 import { Cluster } from "@lateen/proto/envoy/config/cluster/v3/cluster";
 import { ClusterLoadAssignment } from "@lateen/proto/envoy/config/endpoint/v3/endpoint";
 import { Listener } from "@lateen/proto/envoy/config/listener/v3/listener";
@@ -21,6 +22,12 @@ import { NameTable } from "@lateen/proto/istio/networking/nds/v1/nds";
 import { type Compiler, createCompiler } from "../compiler.ts";
 import { nodeFromProto, type XdsNode } from "../node.ts";
 import { type EncodedResource, typeUrls } from "../resource.ts";
+
+/** Milliseconds of a duration that must be there. */
+export function ms(duration: { readonly seconds: bigint; readonly nanos: number } | undefined): number {
+  if (duration === undefined) throw new Error("a duration is expected");
+  return durationToMs(duration);
+}
 
 export type Labels = Readonly<Record<string, string>>;
 
