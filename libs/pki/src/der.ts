@@ -1,9 +1,10 @@
-import forge from "node-forge";
+import type forge from "node-forge";
+import asn1 from "node-forge/lib/asn1.js";
+import util from "node-forge/lib/util.js";
 
 /** The few ASN.1 shapes that X.509 needs: node-forge for structure, node:crypto for every key and signature. */
 export type Asn1 = forge.asn1.Asn1;
 
-const { asn1 } = forge;
 const { Type, Class } = asn1;
 
 export const OID = {
@@ -31,7 +32,7 @@ export const oid = (id: string): Asn1 => universal(Type.OID, asn1.oidToDer(id).g
 export const nul = (): Asn1 => universal(Type.NULL, "");
 export const truth = (): Asn1 => universal(Type.BOOLEAN, "\xff");
 export const integer = (bytes: Uint8Array): Asn1 => universal(Type.INTEGER, binary(bytes));
-export const utf8 = (text: string): Asn1 => universal(Type.UTF8, forge.util.encodeUtf8(text));
+export const utf8 = (text: string): Asn1 => universal(Type.UTF8, util.encodeUtf8(text));
 /** A bit string of whole bytes, or with the given number of unused bits. */
 export const bitString = (bytes: Uint8Array, unused = 0): Asn1 =>
   universal(Type.BITSTRING, String.fromCharCode(unused) + binary(bytes));
@@ -61,7 +62,7 @@ export function toDer(value: Asn1): Buffer {
 
 /** @throws when the bytes are no DER, go on after its end, or nest too deeply. */
 export function fromDer(bytes: Uint8Array): Asn1 {
-  return asn1.fromDer(forge.util.createBuffer(binary(bytes)), { strict: true, decodeBitStrings: false } as never);
+  return asn1.fromDer(util.createBuffer(binary(bytes)), { strict: true, decodeBitStrings: false } as never);
 }
 
 /** Elements of a constructed value; empty for a primitive one. */
