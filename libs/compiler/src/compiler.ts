@@ -114,11 +114,11 @@ class IncrementalCompiler implements Compiler {
       case typeUrls.cluster:
         return this.#engine.ask(scopeClusters, scope);
       case typeUrls.endpoint:
-        return this.#engine.ask(scopeEndpoints, scope);
+        return this.#engine.ask(scopeEndpoints, scope.client);
       case typeUrls.listener:
         return this.#engine.ask(scopeListeners, scope);
       case typeUrls.route:
-        return this.#engine.ask(scopeRoutes, scope);
+        return scopeRoutes(this.#engine, scope);
       case typeUrls.secret:
         return this.#engine.ask(scopeSecrets, scope.workload);
       case typeUrls.nds:

@@ -138,8 +138,8 @@ const endpointsOfCluster = defineQuery<
   },
 });
 
-function edsKey(scope: NodeScope, cluster: string) {
-  return { cluster, namespace: scope.client.namespace, router: scope.client.kind === "router" };
+function edsKey(scope: ProxyScope, cluster: string) {
+  return { cluster, namespace: scope.namespace, router: scope.kind === "router" };
 }
 
 /** Endpoints of one of the proxy's EDS clusters; undefined when it has no such cluster. */
@@ -149,16 +149,16 @@ export function endpointResource(
   cluster: string,
 ): EncodedResource | undefined {
   if (!read.ask(outboundClusters, scope.client).has(cluster)) return undefined;
-  return read.ask(endpointsOfCluster, edsKey(scope, cluster));
+  return read.ask(endpointsOfCluster, edsKey(scope.client, cluster));
 }
 
 /** Endpoints of all of the proxy's EDS clusters. */
-export const scopeEndpoints = defineQuery<NodeScope, ReadonlyMap<string, EncodedResource>>({
+export const scopeEndpoints = defineQuery<ProxyScope, ReadonlyMap<string, EncodedResource>>({
   name: "scopeEndpoints",
   key: scopeKey,
   compute: (read, scope) =>
     byName(
-      [...read.ask(outboundClusters, scope.client).keys()].flatMap((cluster) => {
+      [...read.ask(outboundClusters, scope).keys()].flatMap((cluster) => {
         const resource = read.ask(endpointsOfCluster, edsKey(scope, cluster));
         return resource === undefined ? [] : [resource];
       }),

@@ -82,19 +82,23 @@ export function routeResource(read: Pick<Read, "ask">, scope: NodeScope, name: s
   return read.ask(sidecarRoutes, { scope: scope.client, name });
 }
 
-/** All route configurations of a proxy. */
-export const scopeRoutes = defineQuery<NodeScope, ReadonlyMap<string, EncodedResource>>({
-  name: "scopeRoutes",
+/** All route configurations of a sidecar. */
+const sidecarRouteMap = defineQuery<ProxyScope, ReadonlyMap<string, EncodedResource>>({
+  name: "sidecarRoutes",
   key: scopeKey,
-  compute: (read, scope) => {
-    if (scope.workload.kind === "router") return read.ask(gatewayResources, scope).routes;
-    const { client } = scope;
-    return byName(
-      read.ask(sidecarRouteNames, client).flatMap((name) => {
-        const resource = read.ask(sidecarRoutes, { scope: client, name });
+  compute: (read, scope) =>
+    byName(
+      read.ask(sidecarRouteNames, scope).flatMap((name) => {
+        const resource = read.ask(sidecarRoutes, { scope, name });
         return resource === undefined ? [] : [resource];
       }),
-    );
-  },
+    ),
   equal: sameMap,
 });
+
+/** All route configurations of a proxy. */
+export function scopeRoutes(read: Pick<Read, "ask">, scope: NodeScope): ReadonlyMap<string, EncodedResource> {
+  return scope.workload.kind === "router"
+    ? read.ask(gatewayResources, scope).routes
+    : read.ask(sidecarRouteMap, scope.client);
+}

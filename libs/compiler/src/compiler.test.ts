@@ -1,0 +1,175 @@
+import { defaultMeshConfig, type ResourceKey } from "@lateen/mesh-model";
+import { describe, expect, it } from "vitest";
+import { type Compiler, createCompiler } from "./compiler.ts";
+import type { XdsNode } from "./node.ts";
+import { typeUrls } from "./resource.ts";
+import { compilerFor, nodeOf, objectsFrom, pod, service } from "./testing/mesh.ts";
+
+const SERVICES = Array.from({ length: 30 }, (_, index) => service(`s${index}`, `10.0.1.${index}`, ["http:80"])).join(
+  "",
+);
+const PODS = Array.from({ length: 30 }, (_, index) =>
+  pod(`s${index}-1`, `10.1.1.${index}`, { app: `s${index}` }, { account: "one" }),
+).join("");
+
+function virtualService(name: string, subset: string): string {
+  return `
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: { name: ${name} }
+spec: { hosts: [${name}], http: [{ route: [{ destination: { host: ${name}, subset: ${subset} } }] }] }
+---`;
+}
+const everything = (compiler: Compiler, node: XdsNode) =>
+  Object.values(typeUrls).map((url) => compiler.resources(node, url));
+const client = nodeOf({ labels: { app: "s0" } });
+
+/** Queries that ran while this happened, by name. */
+function work(compiler: Compiler, during: () => void): Readonly<Record<string, number>> {
+  const before = compiler.stats().computed;
+  during();
+  const after = compiler.stats().computed;
+  return Object.fromEntries(
+    Object.entries(after)
+      .map(([name, count]) => [name, count - (before[name] ?? 0)] as const)
+      .filter(([, count]) => count > 0),
+  );
+}
+
+describe("sharing", () => {
+  it("replicas get the identical maps, whatever their address, pod and unmentioned labels", () => {
+    const compiler = compilerFor(objectsFrom(SERVICES, PODS));
+    const one = nodeOf({ labels: { app: "s0", "pod-template-hash": "1" } });
+    const other = { ...one, address: "10.9.9.9", pod: "else", labels: { app: "s0", "pod-template-hash": "2" } };
+    everything(compiler, one).forEach((map, index) => {
+      expect(everything(compiler, other)[index]).toBe(map);
+    });
+  });
+
+  it("different workloads of a namespace share what they ask of others", () => {
+    const compiler = compilerFor(objectsFrom(SERVICES, PODS));
+    const a = compiler.resources(nodeOf({ labels: { app: "s0" } }), typeUrls.route);
+    const b = compiler.resources(nodeOf({ labels: { app: "s1" } }), typeUrls.route);
+    expect(a).toBe(b);
+  });
+
+  it("namespaces share resources that come out the same", () => {
+    const compiler = compilerFor(objectsFrom(SERVICES, PODS));
+    const name = "outbound|80||s3.default.svc.cluster.local";
+    const here = compiler.resources(client, typeUrls.cluster).get(name);
+    const there = compiler.resources(nodeOf({ namespace: "other" }), typeUrls.cluster).get(name);
+    expect(here).toBe(there);
+  });
+});
+
+describe("a change", () => {
+  it("of nothing leaves every map as it is, and runs no query", () => {
+    const compiler = compilerFor(objectsFrom(SERVICES, PODS));
+    const before = everything(compiler, client);
+    expect(
+      work(compiler, () => {
+        compiler.apply({ upserted: objectsFrom(SERVICES, PODS), removed: ["Service/default/never" as ResourceKey] });
+        everything(compiler, client).forEach((map, index) => {
+          expect(map).toBe(before[index]);
+        });
+      }),
+    ).toEqual({});
+    expect(compiler.revision).toBe(2);
+  });
+
+  it("of one endpoint touches the endpoints of one service", () => {
+    const compiler = compilerFor(objectsFrom(SERVICES, PODS));
+    const before = Object.fromEntries(
+      Object.entries(typeUrls).map(([type, url]) => [type, compiler.resources(client, url)]),
+    );
+    const ran = work(compiler, () => {
+      compiler.apply({
+        upserted: objectsFrom(pod("s3-2", "10.1.2.3", { app: "s3" }, { account: "one" })),
+        removed: [],
+      });
+      for (const [type, url] of Object.entries(typeUrls)) {
+        const now = compiler.resources(client, url);
+        if (type === "endpoint") expect(now).not.toBe(before[type]);
+        else expect(now).toBe(before[type]);
+      }
+    });
+    expect(ran).toMatchObject({ endpoints: 1, clusterEndpoints: 1 });
+    expect(Object.values(ran).reduce((sum, count) => sum + count, 0)).toBeLessThanOrEqual(8);
+  });
+
+  it("of one rule touches the routes of its port", () => {
+    const compiler = compilerFor(objectsFrom(SERVICES, PODS, virtualService("s3", "v1")));
+    const before = Object.fromEntries(
+      Object.entries(typeUrls).map(([type, url]) => [type, compiler.resources(client, url)]),
+    );
+    const ran = work(compiler, () => {
+      compiler.apply({ upserted: objectsFrom(virtualService("s3", "v2")), removed: [] });
+      for (const [type, url] of Object.entries(typeUrls)) {
+        const now = compiler.resources(client, url);
+        if (type === "route") expect(now).not.toBe(before[type]);
+        else expect(now).toBe(before[type]);
+      }
+    });
+    expect(ran.clusters).toBeUndefined();
+    expect(ran.clusterEndpoints).toBeUndefined();
+    expect(ran.routeConfig).toBe(1);
+  });
+
+  it("of the mesh configuration reaches everybody", () => {
+    const compiler = compilerFor([]);
+    const before = compiler.resources(client, typeUrls.listener).get("virtualOutbound");
+    compiler.apply({
+      upserted: [],
+      removed: [],
+      meshConfig: defaultMeshConfig({ outboundTrafficPolicy: { mode: "REGISTRY_ONLY" } }),
+    });
+    expect(compiler.resources(client, typeUrls.listener).get("virtualOutbound")?.version).not.toBe(before?.version);
+  });
+
+  it("of objects that come and go leaves nothing behind", () => {
+    const compiler = compilerFor([]);
+    everything(compiler, client);
+    const empty = compiler.stats().memos;
+    for (let round = 0; round < 400; round++) {
+      compiler.apply({ upserted: objectsFrom(service(`t${round}`, "10.0.0.9", ["http:80"])), removed: [] });
+      everything(compiler, client);
+      compiler.apply({ upserted: [], removed: [`Service/default/t${round}` as ResourceKey] });
+      everything(compiler, client);
+    }
+    expect(compiler.stats().memos).toBeLessThan(empty + 1500);
+  });
+});
+
+describe("resources", () => {
+  it("of an unknown type, or of names that do not exist, are none", () => {
+    const compiler = compilerFor(objectsFrom(SERVICES));
+    expect(compiler.resources(client, "type.googleapis.com/unknown").size).toBe(0);
+    const names = new Set(["outbound|80||nobody.default.svc.cluster.local", "inbound|80||", "x", "http.80"]);
+    for (const url of [typeUrls.endpoint, typeUrls.route]) expect(compiler.resources(client, url, names).size).toBe(0);
+  });
+
+  it("have the same version for the same content, in every compiler", () => {
+    const versions = () =>
+      everything(compilerFor(objectsFrom(SERVICES, PODS)), client).map((map) =>
+        [...map].map(([name, { version }]) => [name, version]),
+      );
+    expect(versions()).toEqual(versions());
+  });
+});
+
+describe("warnings", () => {
+  it("name HTTP rules for ports that proxies without HTTP/2 carry as bytes", () => {
+    const compiler = createCompiler({ meshConfig: defaultMeshConfig(), clusterId: "test" });
+    compiler.apply({
+      upserted: objectsFrom(
+        service("grpc", "10.0.0.1", ["grpc:90"]),
+        virtualService("grpc", "v1"),
+        virtualService("s1", "v1"),
+      ),
+      removed: [],
+    });
+    expect(compiler.warnings().map(({ code, message }) => `${code} ${message}`)).toEqual([
+      "LTN3103 VirtualService/default/grpc: port 90 of grpc.default.svc.cluster.local is GRPC: proxies without HTTP/2 forward it as TCP, and these rules do not apply there",
+    ]);
+  });
+});
