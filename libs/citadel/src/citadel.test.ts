@@ -61,7 +61,7 @@ describe("signing", () => {
   it("gives the caller's identity, whatever the request says", async () => {
     const { citadel, clock } = await opened();
     const forged = createCsr({ spiffeId: "spiffe://cluster.local/ns/kube-system/sa/admin" }).csrPem;
-    const chain = expectOk(await citadel.sign(reviews, forged, 3600));
+    const chain = expectOk(await citadel.sign(reviews, forged, 3600), ({ message }) => new Error(message));
     const [leaf = ""] = chain;
     const facts = certificateFacts(leaf);
     expect(facts.uriSans).toEqual(["spiffe://cluster.local/ns/shop/sa/reviews"]);
@@ -78,7 +78,7 @@ describe("signing", () => {
     ["none asked, a maximum below the default", 0, { maxTtlSeconds: 300 }, 300],
   ])("gives a life: %s", async (_, asked, options, expected) => {
     const { citadel, clock } = await opened(options);
-    const [leaf = ""] = expectOk(await citadel.sign(reviews, csrPem, asked));
+    const [leaf = ""] = expectOk(await citadel.sign(reviews, csrPem, asked), ({ message }) => new Error(message));
     expect(Math.round((certificateFacts(leaf).notAfter - clock.now()) / 1000)).toBeCloseTo(expected, -1);
   });
 
