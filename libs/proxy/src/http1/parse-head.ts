@@ -59,7 +59,8 @@ function parseRequestLine(b: Uint8Array, start: number, from: number, end: numbe
   let i = from;
   while (i < end && TOKEN[b[i] as number] !== 0) i++;
   if (i >= end) return INCOMPLETE;
-  if (b[i] !== SP || i === from) return i === from && b[i] === CR && i + 1 >= end ? INCOMPLETE : refuse(head, "http1.invalid_method");
+  if (b[i] !== SP || i === from)
+    return i === from && b[i] === CR && i + 1 >= end ? INCOMPLETE : refuse(head, "http1.invalid_method");
   head.methodStart = from - start;
   head.methodEnd = i - start;
   const target = ++i;
@@ -251,11 +252,14 @@ function finishFields(b: Uint8Array, start: number, head: Http1Head): boolean {
 }
 
 /** Headers that `Connection` may not take away from us or from the next hop. */
-const PROTECTED = /^(host|content-.*|authorization|cookie|set-cookie|x-forwarded-.*|x-request-id|x-envoy-.*|te|transfer-encoding)$/;
+const PROTECTED =
+  /^(host|content-.*|authorization|cookie|set-cookie|x-forwarded-.*|x-request-id|x-envoy-.*|te|transfer-encoding)$/;
 
 /** Drops the headers that `Connection` names (RFC 9110 §7.6.1), except those that carry identity, routing or framing. */
 function dropNominated(b: Uint8Array, start: number, tokenStart: number, tokenEnd: number, head: Http1Head): void {
-  const name = Buffer.from(b.buffer, b.byteOffset + tokenStart, tokenEnd - tokenStart).toString("latin1").toLowerCase();
+  const name = Buffer.from(b.buffer, b.byteOffset + tokenStart, tokenEnd - tokenStart)
+    .toString("latin1")
+    .toLowerCase();
   if (PROTECTED.test(name)) return;
   for (let i = 0; i < head.count; i++) {
     const p = i * 4;

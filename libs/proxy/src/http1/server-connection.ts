@@ -65,6 +65,8 @@ export class ServerConnection implements ConnectionHandler, BodySink {
   #bodiless = false;
   #pending: Buffer | undefined = undefined;
   #processing = false;
+  /** Bytes of a head have arrived and its time is running. */
+  #headBegun = false;
   #throttled = false;
   readonly #timer: WheelTimer;
 
@@ -144,7 +146,9 @@ export class ServerConnection implements ConnectionHandler, BodySink {
     switch (after) {
       case INCOMPLETE:
         this.#pending = Buffer.from(bytes.subarray(at, end));
-        if (!this.#timer.armed || this.requests > 0 || this.#pending.length > 0) this.#timer.arm(HEAD_TIMEOUT_MS);
+        // Counted from the head's first byte: a client that sends a line now and then gets no more time.
+        if (!this.#headBegun) this.#timer.arm(HEAD_TIMEOUT_MS);
+        this.#headBegun = true;
         break;
       case TOO_LARGE:
         this.refuse(431, head.error === "" ? "http1.headers_too_large" : head.error);
@@ -164,6 +168,7 @@ export class ServerConnection implements ConnectionHandler, BodySink {
       return;
     }
     this.#timer.cancel();
+    this.#headBegun = false;
     this.requests++;
     this.#minor = head.minor;
     this.#close = head.close;
@@ -253,7 +258,13 @@ export class ServerConnection implements ConnectionHandler, BodySink {
    * Starts the response. Headers come from `head` (an upstream's) and `lines`. `length` says how the body is framed: `none`
    * for responses that have none by definition.
    */
-  sendHead(status: number, head: Http1Head | undefined, edits: EditList | undefined, lines: string, length: BodyLength): void {
+  sendHead(
+    status: number,
+    head: Http1Head | undefined,
+    edits: EditList | undefined,
+    lines: string,
+    length: BodyLength,
+  ): void {
     const connection = this.connection;
     this.#responseStarted = true;
     if (!this.requestDone || this.owner.draining) this.#close = true;

@@ -160,7 +160,11 @@ class ManagedOwner implements ServerOwner {
   }
 }
 
-function makeFilters(spec: HttpConnectionManagerSpec, chain: ChainFacts, context: WorkerContext): readonly HttpFilter[] {
+function makeFilters(
+  spec: HttpConnectionManagerSpec,
+  chain: ChainFacts,
+  context: WorkerContext,
+): readonly HttpFilter[] {
   const { random, stats, bootstrap } = context;
   const shared = <T>(name: string, make: () => T): T => {
     if (!context.shared.has(name)) context.shared.set(name, make());

@@ -115,7 +115,10 @@ describe("rewrites and header edits", () => {
       proxy.port,
       "GET / HTTP/1.1\r\nHost: shop\r\nX-One: one\r\nX-Set: theirs\r\nX-Gone: 1\r\n\r\n",
     );
-    const [head = "", request = ""] = [answer.slice(0, answer.indexOf("\r\n\r\n")), answer.slice(answer.indexOf("\r\n\r\n"))];
+    const [head = "", request = ""] = [
+      answer.slice(0, answer.indexOf("\r\n\r\n")),
+      answer.slice(answer.indexOf("\r\n\r\n")),
+    ];
     expect(request).toContain("x-set: one-HTTP/1.1\r\n");
     expect(request).toContain("X-One: one\r\n");
     expect(request).toContain("x-one: two\r\n");
@@ -189,7 +192,9 @@ describe("upgrades", () => {
     expect(request).toContain("connection: upgrade\r\nupgrade: websocket\r\n");
     upstream.send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nhello");
     const head = await peer.until((text) => text.endsWith("hello"));
-    expect(head).toMatch(/^HTTP\/1\.1 101 Switching Protocols\r\n[\s\S]*connection: upgrade\r\nupgrade: websocket\r\n/i);
+    expect(head).toMatch(
+      /^HTTP\/1\.1 101 Switching Protocols\r\n[\s\S]*connection: upgrade\r\nupgrade: websocket\r\n/i,
+    );
     peer.send("\x81ping");
     await upstream.until((text) => text === "\x81ping");
     upstream.socket.end("bye");

@@ -49,7 +49,9 @@ describe("forwarding", () => {
   });
 
   it("tells the upstream's answer as it is, with date and server of ours where it has none", async () => {
-    const backend = await origin((peer) => peer.send("HTTP/1.1 418 Teapot\r\nServer: kettle\r\nX: y\r\ncontent-length: 0\r\n\r\n"));
+    const backend = await origin((peer) =>
+      peer.send("HTTP/1.1 418 Teapot\r\nServer: kettle\r\nX: y\r\ncontent-length: 0\r\n\r\n"),
+    );
     for (const [serverHeader, expected] of [
       ["passThrough", "Server: kettle"],
       ["overwrite", "server: lateen-test"],
@@ -82,7 +84,9 @@ describe("forwarding", () => {
     const backend = await origin(echoLine);
     const proxy = await forwarding(backend);
     expect(await exchange(proxy.port, "GET http://shop HTTP/1.1\r\nHost: shop\r\n\r\n")).toContain("GET / HTTP/1.1");
-    expect(await exchange(proxy.port, "GET http://shop?q HTTP/1.1\r\nHost: shop\r\n\r\n")).toContain("GET /?q HTTP/1.1");
+    expect(await exchange(proxy.port, "GET http://shop?q HTTP/1.1\r\nHost: shop\r\n\r\n")).toContain(
+      "GET /?q HTTP/1.1",
+    );
   });
 
   it("forwards the path it judged", async () => {

@@ -77,7 +77,9 @@ describe("retries", () => {
 
   it("go to another endpoint after a refused connection", async () => {
     const backend = await origin((peer) => peer.send(response("200 OK", "alive")));
-    const proxy = await through([await deadPort(), backend.port], { retry: { ...RETRY, retryOn: ["connect-failure"] } });
+    const proxy = await through([await deadPort(), backend.port], {
+      retry: { ...RETRY, retryOn: ["connect-failure"] },
+    });
     for (let i = 0; i < 4; i++) expect(await exchange(proxy.port, GET)).toMatch(/alive$/);
   });
 
@@ -160,7 +162,9 @@ describe("connections the server closes just as they are used", () => {
     first.close();
     const answer = await peer.message();
     expect(answer).toMatch(/^HTTP\/1\.1 503 /);
-    expect(answer).toMatch(/upstream connect error or disconnect\/reset before headers\. reset reason: connection termination/);
+    expect(answer).toMatch(
+      /upstream connect error or disconnect\/reset before headers\. reset reason: connection termination/,
+    );
     expect(backend.connections).toHaveLength(1);
     expect(proxy.logText()).toContain("503 UC upstream_reset_before_response_started{connection_termination");
   });
@@ -187,12 +191,7 @@ describe("what the proxy answers itself", () => {
 
   it("503 UH without endpoints, 503 NC without the cluster, 404 NR without a route", async () => {
     const proxy = await rig({
-      hosts: [
-        hostSpec(
-          ["shop"],
-          [routeSpec("/empty", forwardTo("empty")), routeSpec("/gone", forwardTo("gone"))],
-        ),
-      ],
+      hosts: [hostSpec(["shop"], [routeSpec("/empty", forwardTo("empty")), routeSpec("/gone", forwardTo("gone"))])],
       clusters: [clusterSpec("empty", [])],
       spec: { accessLogs: [FLAGS] },
     });
@@ -304,10 +303,14 @@ describe("timeouts", () => {
   it("SI when nothing moves, counted from the last byte", async () => {
     const clock = manualClock();
     const backend = await origin();
-    const proxy = await through([backend.port], {}, {
-      clock,
-      spec: { streamIdleTimeoutMs: 1000, accessLogs: [FLAGS] },
-    });
+    const proxy = await through(
+      [backend.port],
+      {},
+      {
+        clock,
+        spec: { streamIdleTimeoutMs: 1000, accessLogs: [FLAGS] },
+      },
+    );
     const peer = await client(proxy.port);
     peer.send(GET);
     const upstream = await backend.connection(0);
@@ -360,21 +363,25 @@ describe("outlier detection", () => {
     const clock = manualClock();
     const bad = await origin((peer) => peer.send(response("500 Oops", "bad")));
     const good = await origin((peer) => peer.send(response("200 OK", "good")));
-    const proxy = await through([bad.port, good.port], {}, {
-      clock,
-      cluster: {
-        panicPercent: 0,
-        outlier: {
-          consecutive5xx: 2,
-          consecutiveGatewayFailure: 0,
-          splitExternalLocalOriginErrors: false,
-          consecutiveLocalOriginFailure: 0,
-          intervalMs: 1000,
-          baseEjectionMs: 5000,
-          maxEjectionPercent: 100,
+    const proxy = await through(
+      [bad.port, good.port],
+      {},
+      {
+        clock,
+        cluster: {
+          panicPercent: 0,
+          outlier: {
+            consecutive5xx: 2,
+            consecutiveGatewayFailure: 0,
+            splitExternalLocalOriginErrors: false,
+            consecutiveLocalOriginFailure: 0,
+            intervalMs: 1000,
+            baseEjectionMs: 5000,
+            maxEjectionPercent: 100,
+          },
         },
       },
-    });
+    );
     for (let i = 0; i < 4; i++) await exchange(proxy.port, GET);
     for (let i = 0; i < 4; i++) expect(await exchange(proxy.port, GET)).toMatch(/good$/);
     clock.advance(5100);

@@ -86,10 +86,7 @@ export class Cluster {
         const key = endpointKey(spec);
         const known = previous.get(key);
         if (known !== undefined) known.spec = spec;
-        this.#endpoints.set(
-          key,
-          known ?? new Endpoint(spec, this, { host: spec.address, port: spec.port }),
-        );
+        this.#endpoints.set(key, known ?? new Endpoint(spec, this, { host: spec.address, port: spec.port }));
         previous.delete(key);
       }
     }
@@ -103,7 +100,8 @@ export class Cluster {
   /** The endpoint for one request, or undefined: no healthy upstream. `tried` are avoided when `attempts` allows. */
   pick(tried: readonly Endpoint[] = [], attempts = 1): Endpoint | undefined {
     let endpoint = this.#pickOnce();
-    for (let i = 1; i < attempts && endpoint !== undefined && tried.includes(endpoint); i++) endpoint = this.#pickOnce();
+    for (let i = 1; i < attempts && endpoint !== undefined && tried.includes(endpoint); i++)
+      endpoint = this.#pickOnce();
     return endpoint;
   }
 

@@ -217,14 +217,10 @@ export function connectEndpoint(
     connection.destroy();
     outcome.failed("connectTimeout", "");
   });
-  const connection = dial(
-    io,
-    { host, port, keepAliveMs: cluster.spec.tcpKeepaliveMs, tls: options },
-    (ready) => {
-      timer.cancel();
-      outcome.ready(ready);
-    },
-  );
+  const connection = dial(io, { host, port, keepAliveMs: cluster.spec.tcpKeepaliveMs, tls: options }, (ready) => {
+    timer.cancel();
+    outcome.ready(ready);
+  });
   if (secure !== undefined) {
     connection.socket.on("session", (fresh: Buffer) => sessions?.keepSession(secure.value, fresh));
   }

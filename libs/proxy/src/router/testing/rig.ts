@@ -12,6 +12,7 @@ import { LogSinks } from "../../access-log/sinks.ts";
 import type { HttpFilterRuntime } from "../../chain/spi.ts";
 import type { ClusterSpec, HttpConnectionManagerSpec } from "../../config/plan.ts";
 import { HeadPool } from "../../http1/head.ts";
+import type { Connection } from "../../io/connection.ts";
 import { IoLoop } from "../../io/io-loop.ts";
 import { type ListeningSocket, listen } from "../../io/sockets.ts";
 import type { ConnectionInfo } from "../../listener/connection-info.ts";
@@ -65,11 +66,7 @@ export function managerSpec(overrides: Partial<HttpConnectionManagerSpec> = {}):
   };
 }
 
-export function clusterSpec(
-  name: string,
-  ports: readonly number[],
-  overrides: Partial<ClusterSpec> = {},
-): ClusterSpec {
+export function clusterSpec(name: string, ports: readonly number[], overrides: Partial<ClusterSpec> = {}): ClusterSpec {
   const endpoints = ports.map((port) => ({
     address: "127.0.0.1",
     port,
@@ -193,6 +190,8 @@ export interface Rig {
   /** All access-log text so far. */
   logText(): string;
   cluster(name: string): Cluster;
+  /** Bytes read from all clients so far. */
+  bytesRead(): number;
   close(): void;
 }
 
@@ -243,7 +242,8 @@ export async function startRig(options: RigOptions): Promise<Rig> {
   };
   const chain: ChainFacts = { listener: "test", chain: "test", direction: options.direction ?? "outbound" };
   const manager = new HttpConnectionManager(managerSpec(options.spec), chain, context);
-  const socket = await listenFor(io, manager, options.info ?? {});
+  const accepted: Connection[] = [];
+  const socket = await listenFor(io, manager, options.info ?? {}, accepted);
   return {
     port: socket.port,
     manager,
@@ -254,6 +254,7 @@ export async function startRig(options: RigOptions): Promise<Rig> {
       return posted.flatMap((m) => (m.type === "log" ? [Buffer.from(m.bytes).toString("utf8")] : [])).join("");
     },
     cluster: (name) => clusters.get(name) ?? raise(`no cluster ${name}`),
+    bytesRead: () => accepted.reduce((sum, connection) => sum + connection.bytesRead, 0),
     close() {
       socket.close();
       manager.destroy();
@@ -267,12 +268,14 @@ function listenFor(
   io: IoLoop,
   manager: HttpConnectionManager,
   overrides: Partial<ConnectionInfo>,
+  accepted: Connection[],
 ): Promise<ListeningSocket> {
   return listen(io, {
     address: "127.0.0.1",
     port: 0,
     reusePort: false,
     onConnection(connection) {
+      accepted.push(connection);
       const { remoteAddress = "", remotePort = 0, localAddress = "", localPort = 0 } = connection.socket;
       manager.serve(connection, {
         sourceAddress: remoteAddress,
