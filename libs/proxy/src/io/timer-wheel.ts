@@ -89,7 +89,8 @@ export class TimerWheel {
     for (let tick = now - steps + 1; tick <= now; tick++) this.#fireSlot(tick % SLOTS, now);
     this.#tick = Math.max(this.#tick, now);
     this.#onFired();
-    if (this.#armed > 0 && this.#wakeTick === Number.POSITIVE_INFINITY) this.#wakeAt(this.#nextDue(now));
+    // Callbacks may have armed timers, but others may be due before those.
+    if (this.#armed > 0) this.#wakeAt(Math.min(this.#wakeTick, this.#nextDue(now)));
   }
 
   #fireSlot(slot: number, now: number): void {

@@ -181,7 +181,7 @@ export class DataPathRig {
 
   async tryApply(delta: Partial<PlanDelta>) {
     const generation = ++this.#generation;
-    await this.dataPath.apply({ ...EMPTY, ...delta, generation });
+    await this.dataPath.apply({ ...EMPTY_DELTA, ...delta, generation });
     const applied = this.posted.find((entry) => entry.type === "applied" && entry.generation === generation);
     if (applied?.type !== "applied") throw new Error("the delta was not answered");
     return applied.failures;
@@ -212,9 +212,19 @@ export class DataPathRig {
 
   /** A plain client of one of our sockets. */
   dial(port: number, address = this.address): Promise<Peer> {
+    return connectPeer(address, port);
+  }
+
+  /** Resolves when a connection to the port was reset; rejects when it is served or ended in order. */
+  resetBy(port: number): Promise<void> {
     return new Promise((resolve, reject) => {
-      const socket = netConnect({ host: address, port, allowHalfOpen: true }, () => resolve(new Peer(socket)));
-      socket.once("error", reject);
+      const socket = netConnect({ host: this.address, port });
+      socket.once("error", (error: NodeJS.ErrnoException) => {
+        if (error.code === "ECONNRESET") resolve();
+        else reject(error);
+      });
+      socket.once("data", () => reject(new Error("served")));
+      socket.once("end", () => reject(new Error("ended in order")));
     });
   }
 
@@ -245,7 +255,15 @@ export class DataPathRig {
   }
 }
 
-const EMPTY: Omit<PlanDelta, "generation"> = {
+export function connectPeer(host: string, port: number): Promise<Peer> {
+  return new Promise((resolve, reject) => {
+    const socket = netConnect({ host, port, allowHalfOpen: true }, () => resolve(new Peer(socket)));
+    socket.once("error", reject);
+  });
+}
+
+/** A delta that changes nothing. */
+export const EMPTY_DELTA: Omit<PlanDelta, "generation"> = {
   clusters: [],
   removedClusters: [],
   endpoints: [],
@@ -257,7 +275,7 @@ const EMPTY: Omit<PlanDelta, "generation"> = {
   names: undefined,
 };
 
-const SELF: WorkerBootstrap["self"] = {
+export const SELF: WorkerBootstrap["self"] = {
   workload: "web",
   namespace: "default",
   app: "web",

@@ -1,0 +1,225 @@
+import { manualClock } from "@lateen/test-support";
+import { afterEach, describe, expect, it } from "vitest";
+import { clusterSpec, managerSpec } from "../router/testing/rig.ts";
+import { type Peer, response } from "../router/testing/wire.ts";
+import { chainSpec, listenerSpec, originalDst, serverTls, tcpSpec } from "./testing/data-path-rig.ts";
+import { catchAll, Fixtures, GET, inbound, manager } from "./testing/fixtures.ts";
+
+const fixtures = new Fixtures();
+afterEach(() => fixtures.close());
+
+function bound(port: number, chains: Parameters<typeof listenerSpec>[2]): ReturnType<typeof listenerSpec> {
+  return listenerSpec(`l${port}`, port, { bindToPort: true, ...chains });
+}
+
+describe("updates", () => {
+  it("keep connections of a chain that stays as it is", async () => {
+    const app = await fixtures.httpOrigin("app");
+    const proxy = fixtures.rig();
+    const chain = chainSpec(manager("app"));
+    await proxy.apply({ clusters: [clusterSpec("app", [app.port])], listeners: [bound(8080, { chains: [chain] })] });
+    const client = await proxy.dial(8080);
+    client.send(GET);
+    await client.message();
+    const other = chainSpec(tcpSpec("app"), { destinationPort: 1 });
+    await proxy.apply({ listeners: [bound(8080, { chains: [other, structuredClone(chain)] })] });
+    client.send(GET);
+    const answer = await client.message();
+    expect(answer).toContain("app: GET /x");
+    expect(answer).not.toContain("connection: close");
+  });
+
+  it("let connections of a changed chain finish what they do", async () => {
+    const asked = Promise.withResolvers<Peer>();
+    const app = await fixtures.origin((peer) => asked.resolve(peer));
+    const proxy = fixtures.rig();
+    await proxy.apply({
+      clusters: [clusterSpec("app", [app.port])],
+      listeners: [bound(8080, { chains: [chainSpec(manager("app"))] })],
+    });
+    const idle = await proxy.dial(8080);
+    const busy = await proxy.dial(8080);
+    busy.send(GET);
+    const peer = await asked.promise;
+    const changed = chainSpec({ ...manager("app"), serverName: "other" });
+    await proxy.apply({ listeners: [bound(8080, { chains: [changed] })] });
+    await idle.untilEnd();
+    peer.send(response("200 OK", "late"));
+    expect(await busy.untilEnd()).toMatch(/connection: close[^]*late$/);
+  });
+
+  it("close the socket of a removed listener and keep its byte streams", async () => {
+    const app = await fixtures.origin();
+    const proxy = fixtures.rig();
+    await proxy.apply({
+      clusters: [clusterSpec("app", [app.port])],
+      listeners: [bound(9000, { chains: [chainSpec(tcpSpec("app"))] })],
+    });
+    const client = await proxy.dial(9000);
+    const server = await app.connection(0);
+    await proxy.apply({ removedListeners: ["l9000"], removedClusters: ["app"] });
+    await expect(proxy.dial(9000)).rejects.toThrow("ECONNREFUSED");
+    client.send("still here");
+    expect(await server.until((text) => text !== "")).toBe("still here");
+  });
+
+  it("report what cannot be put in force and keep the version before", async () => {
+    const app = await fixtures.httpOrigin("app");
+    const proxy = fixtures.rig();
+    const good = bound(8080, { chains: [chainSpec(manager("app"))] });
+    await proxy.apply({ clusters: [clusterSpec("app", [app.port])], listeners: [good] });
+    const bad = { ...good, chains: [chainSpec(manager("app"), {}, { networkFilters: [{ name: "nobody", config: {} }] })] };
+    const twice = { ...bound(8080, { chains: [chainSpec(tcpSpec("app"))] }), name: "second" };
+    const tls = { ...bound(8443, {}), chains: [chainSpec(tcpSpec("app"), {}, { transport: serverTls({ ciphers: ["NONE-SUCH"] }) })] };
+    const failures = await proxy.tryApply({ listeners: [bad, twice, tls] });
+    expect(failures).toMatchObject([
+      { resource: "listener", name: "l8080", reason: expect.stringContaining("nobody") },
+      { resource: "listener", name: "l8443", reason: expect.stringMatching(/cipher/) },
+      { resource: "listener", name: "second", reason: expect.stringContaining("8080 is the address of l8080") },
+    ]);
+    const client = await proxy.dial(8080);
+    client.send(GET);
+    expect(await client.message()).toContain("app: GET /x");
+  });
+
+  it("report a port that somebody else has", async () => {
+    const first = fixtures.rig();
+    const second = fixtures.rig({ bootstrap: () => ({ bindAddress: first.address }) });
+    const listener = bound(8080, { chains: [chainSpec(tcpSpec("app"))] });
+    await first.apply({ listeners: [listener] });
+    expect(await second.tryApply({ listeners: [listener] })).toEqual([
+      { resource: "listener", name: "l8080", reason: `cannot listen on ${first.address}:8080: the address is in use` },
+    ]);
+  });
+
+  it("move ports as the bind map and the offset of low ports say", async () => {
+    const app = await fixtures.httpOrigin("gateway");
+    const proxy = fixtures.rig({
+      bootstrap: (address) => ({
+        lowPortOffset: 8000,
+        bindMap: [{ port: 443, address, bindPort: 9443 }],
+      }),
+    });
+    const chain = (port: number) => chainSpec(manager("app"), { destinationPort: port });
+    await proxy.apply({
+      clusters: [clusterSpec("app", [app.port])],
+      listeners: [bound(80, { chains: [chain(80)] }), bound(443, { chains: [chain(443)] })],
+    });
+    for (const port of [8080, 9443]) {
+      const client = await proxy.dial(port);
+      client.send(GET);
+      expect(await client.message()).toContain("gateway: GET /x");
+    }
+  });
+
+  it("swap routes and clusters together", async () => {
+    const [a, b] = [await fixtures.httpOrigin("a"), await fixtures.httpOrigin("b")];
+    const proxy = fixtures.rig();
+    const rds = managerSpec({ routes: { rds: "r" } });
+    const table = (cluster: string) => {
+      const { routes } = manager(cluster);
+      if (!("inline" in routes)) throw new Error("inline");
+      return { ...routes.inline, name: "r" };
+    };
+    await proxy.apply({
+      clusters: [clusterSpec("a", [a.port])],
+      routes: [table("a")],
+      listeners: [bound(8080, { chains: [chainSpec(rds)] })],
+    });
+    const client = await proxy.dial(8080);
+    client.send(GET);
+    expect(await client.message()).toContain("a: GET /x");
+    await proxy.apply({ clusters: [clusterSpec("b", [b.port])], routes: [table("b")], removedClusters: ["a"] });
+    client.send(GET);
+    expect(await client.message()).toContain("b: GET /x");
+  });
+});
+
+describe("drain", () => {
+  it("stops accepting, lets requests finish, then reports", async () => {
+    const asked = Promise.withResolvers<Peer>();
+    const app = await fixtures.origin((peer) => asked.resolve(peer));
+    const proxy = fixtures.sidecar(app);
+    await proxy.apply({
+      names: { app: ["10.96.0.1"] },
+      clusters: [originalDst("inbound|9080||", "inbound"), clusterSpec("app", [app.port])],
+      listeners: [
+        inbound("PERMISSIVE", "http"),
+        catchAll(),
+        listenerSpec("0.0.0.0_80", 80, { chains: [chainSpec(manager("app"))] }),
+      ],
+    });
+    const idle = await proxy.dial(15001);
+    const busy = await proxy.dial(9080);
+    busy.send(GET);
+    const peer = await asked.promise;
+    proxy.dataPath.drain(10_000);
+    await idle.untilEnd();
+    await expect(proxy.dial(9080)).rejects.toThrow("ECONNREFUSED");
+    expect(proxy.posted.some(({ type }) => type === "drained")).toBe(false);
+    peer.send(response("200 OK", "done"));
+    expect(await busy.untilEnd()).toMatch(/connection: close[^]*done$/);
+    busy.close();
+    idle.close();
+    await proxy.message("drained");
+  });
+
+  it("breaks what has not ended in time", async () => {
+    const clock = manualClock();
+    const app = await fixtures.origin();
+    const proxy = fixtures.rig({ clock });
+    await proxy.apply({
+      clusters: [clusterSpec("app", [app.port])],
+      listeners: [bound(9000, { chains: [chainSpec(tcpSpec("app"))] })],
+    });
+    const client = await proxy.dial(9000);
+    await app.connection(0);
+    proxy.dataPath.drain(5000);
+    clock.advance(4900);
+    expect(client.closed).toBe(false);
+    clock.advance(200);
+    await client.untilEnd();
+    await proxy.message("drained");
+  });
+});
+
+describe("limits and reports", () => {
+  it("refuses connections beyond maxConnections", async () => {
+    const app = await fixtures.httpOrigin("app");
+    const proxy = fixtures.rig({ bootstrap: () => ({ limits: { maxConnections: 1 } }) });
+    await proxy.apply({
+      clusters: [clusterSpec("app", [app.port])],
+      listeners: [bound(8080, { chains: [chainSpec(manager("app"))] })],
+    });
+    const first = await proxy.dial(8080);
+    first.send(GET);
+    await first.message();
+    await proxy.resetBy(8080);
+    expect(proxy.metric("envoy_listener_downstream_global_cx_overflow")).toBe(1);
+    first.send(GET);
+    await first.message();
+  });
+
+  it("tells listeners with their sockets and clusters with their endpoints", async () => {
+    const app = await fixtures.origin();
+    const proxy = fixtures.rig();
+    await proxy.apply({
+      clusters: [clusterSpec("app", [app.port])],
+      listeners: [bound(9000, { chains: [chainSpec(tcpSpec("app"))] })],
+    });
+    await proxy.dial(9000);
+    await app.connection(0);
+    expect(proxy.dataPath.inspect("listeners")).toEqual([
+      {
+        name: "l9000",
+        address: "0.0.0.0",
+        port: 9000,
+        bound: [{ address: proxy.address, port: 9000 }],
+        activeConnections: 1,
+      },
+    ]);
+    expect(proxy.dataPath.inspect("clusters")).toMatchObject([
+      { name: "app", endpoints: [{ address: "127.0.0.1", port: app.port, healthy: true, ejected: false }] },
+    ]);
+  });
+});
