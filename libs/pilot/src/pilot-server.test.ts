@@ -189,12 +189,15 @@ describe("when something fails", () => {
     await advance(10);
     expect(web.list(cluster)).toEqual([`${A}@1`, `${B}@1`]);
     expect(cart.list(cluster)).toEqual([`${A}@2`]);
+    // Listeners may refer to clusters, so they wait for them.
+    expect([web.list(listener), cart.list(listener)]).toEqual([["pilot@2"], ["pilot@1"]]);
     const status = pilot.status().proxies.find(({ pod }) => pod === "web-1");
     expect(status?.types[cluster]?.failure).toBe("cannot compile");
     compiler.failFor = undefined;
     config.upsert(3, at("c", "1"));
     await advance(10);
     expect(web.list(cluster)).toEqual([`${A}@2`, "Service/shop/c@1"]);
+    expect(web.list(listener)).toEqual(["pilot@2"]);
     expect(pilot.status().proxies.every(({ synced }) => synced)).toBe(true);
   });
 
@@ -203,7 +206,7 @@ describe("when something fails", () => {
     compiler.failFor = { pod: "*", typeUrl: cluster };
     const proxy = new AutoProxy(pilot.ads);
     proxy.send({ typeUrl: cluster, initialResourceVersions: { [A]: "1", gone: "1" } });
-    proxy.send({ typeUrl: listener, initialResourceVersions: { pilot: "1" } });
+    proxy.send({ typeUrl: listener, initialResourceVersions: { pilot: "7" } });
     await advance(5000);
     expect(proxy.held.size).toBe(0);
     expect(proxy.closed).toBeUndefined();

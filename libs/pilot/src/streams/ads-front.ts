@@ -161,9 +161,12 @@ export class AdsFront implements AdsServer {
   #observe(connectionOf: () => Connection): StreamObserver {
     const { clock, metrics, onChange } = this.#options;
     return {
-      sent: (typeUrl) => {
+      sent: (typeUrl, { nonce, resources, removed }) => {
+        const connection = connectionOf();
+        connection.sentSince = true;
         metrics.pushed(typeUrl);
-        connectionOf().sentSince = true;
+        const node = connection.proxy?.node.id;
+        this.#options.logger.debug({ event: "push.sent", node, typeUrl, nonce, resources, removed });
       },
       nacked: (record) => {
         metrics.rejected(record.typeUrl);

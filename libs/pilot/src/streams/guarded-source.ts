@@ -1,6 +1,6 @@
 import type { XdsNode } from "@lateen/compiler";
 import { messageOf } from "@lateen/kernel";
-import type { EncodedResource, StreamSource } from "@lateen/xds";
+import { type EncodedResource, type StreamSource, xdsTypes } from "@lateen/xds";
 import type { PilotCompiler } from "../compiler-face.ts";
 
 type Resources = ReadonlyMap<string, EncodedResource>;
@@ -43,21 +43,34 @@ export class GuardedSource implements StreamSource {
   }
 
   resources(typeUrl: string, names?: ReadonlySet<string>): Resources | undefined {
-    const kept = names === undefined ? typeUrl : `${typeUrl} named`;
+    const keptUnder = names === undefined ? typeUrl : `${typeUrl} named`;
     this.#unknown.delete(typeUrl);
+    if (REFERRING.has(typeUrl) && this.#failures.has(xdsTypes.cluster)) {
+      // New routes may refer to clusters that this proxy cannot be given now.
+      this.#note(typeUrl, "waits for clusters, which cannot be compiled");
+      return this.#kept(typeUrl, names, keptUnder);
+    }
     try {
       const answer = this.#options.compiler.resources(this.#options.node, typeUrl, names);
-      this.#lastGood.set(kept, answer);
+      this.#lastGood.set(keptUnder, answer);
       this.#note(typeUrl, undefined);
       return answer;
     } catch (error) {
       this.#note(typeUrl, messageOf(error));
-      return names === undefined ? this.#lastGood.get(kept) : this.#oneByOne(typeUrl, names, kept);
+      return names === undefined ? this.#lastGood.get(keptUnder) : this.#oneByOne(typeUrl, names, keptUnder);
     }
   }
 
   unknown(typeUrl: string): ReadonlySet<string> {
     return this.#unknown.get(typeUrl) ?? NONE;
+  }
+
+  /** What was given last, and of the rest nothing can be said. */
+  #kept(typeUrl: string, names: ReadonlySet<string> | undefined, keptUnder: string): Resources | undefined {
+    const lastGood = this.#lastGood.get(keptUnder);
+    if (names === undefined) return lastGood;
+    this.#unknown.set(typeUrl, new Set([...names].filter((name) => !lastGood?.has(name))));
+    return new Map([...(lastGood ?? [])].filter(([name]) => names.has(name)));
   }
 
   /** One bad name must not take the others with it. */
@@ -88,4 +101,6 @@ export class GuardedSource implements StreamSource {
   }
 }
 
+/** Types whose resources name clusters. */
+const REFERRING: ReadonlySet<string> = new Set([xdsTypes.listener, xdsTypes.route]);
 const NONE: ReadonlySet<string> = new Set();

@@ -3,7 +3,7 @@ import { keyOf } from "@lateen/mesh-model";
 import { type EncodedResource, xdsTypes } from "@lateen/xds";
 import type { PilotCompiler } from "../compiler-face.ts";
 
-/** Every object is a cluster and an endpoint list of its name; `pilot` is the only listener. Fails where it is told to. */
+/** Every object is a cluster and an endpoint list of its name; `pilot`, the only listener, has their number as version. Fails where it is told to. */
 export class FakeCompiler implements PilotCompiler {
   readonly changes: CompilerChange[] = [];
   /** Throws for this proxy (pod), type and name; `*` is any. */
@@ -39,7 +39,7 @@ export class FakeCompiler implements PilotCompiler {
 
   #build(typeUrl: string): ReadonlyMap<string, EncodedResource> {
     const entries: (readonly [string, string])[] =
-      typeUrl === xdsTypes.listener ? [["pilot", "1"]] : [...this.#objects];
+      typeUrl === xdsTypes.listener ? [["pilot", String(this.#objects.size)]] : [...this.#objects];
     return new Map(
       entries.map(([name, version]) => [name, { name, version, any: { typeUrl, value: Buffer.from(version) } }]),
     );
