@@ -52,8 +52,8 @@ export function sniffHttp(bytes: Uint8Array): HttpSniff {
   if (preface === "prefix") return "incomplete";
   const space = indexOf(bytes, 32, LONGEST_METHOD + 1);
   if (space < 0) {
-    if (bytes.length > LONGEST_METHOD) return "not-http";
-    return METHODS.some((method) => matchText(bytes, method) !== "no") ? "incomplete" : "not-http";
+    const possible = METHODS.some((method) => bytes.length <= method.length && matchText(bytes, method) !== "no");
+    return possible ? "incomplete" : "not-http";
   }
   const method = METHODS.find((candidate) => candidate.length === space && matchText(bytes, candidate) === "whole");
   if (method === undefined) return "not-http";

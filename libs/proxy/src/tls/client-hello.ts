@@ -84,8 +84,9 @@ function readServerName(content: Cursor): string {
   while (list.left > 0 && !list.broken) {
     const type = list.uint8();
     const name = list.slice(list.uint16());
-    if (type === 0) return name.text().toLowerCase();
+    if (type === 0 && !name.broken) return name.text().toLowerCase();
   }
+  content.broken ||= list.broken;
   return "";
 }
 
@@ -93,6 +94,7 @@ function readAlpn(content: Cursor): readonly string[] {
   const list = content.slice(content.uint16());
   const names: string[] = [];
   while (list.left > 0 && !list.broken) names.push(list.slice(list.uint8()).text());
+  content.broken ||= list.broken;
   return names;
 }
 
