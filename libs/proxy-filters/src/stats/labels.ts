@@ -24,7 +24,7 @@ export interface Call {
 /** Labels of a call, everything but request protocol and outcome. */
 export function callLabels(call: Call): CallLabels {
   const { reporter, self, principal, destination } = call;
-  const other = call.other ?? NOBODY;
+  const other = call.other ?? namespaceOnly(principal);
   const [source, target] = reporter === "source" ? [self, other] : [other, self];
   const [sourcePrincipal, targetPrincipal] =
     reporter === "source" ? [self.principal, principal] : [principal, self.principal];
@@ -78,6 +78,12 @@ export function destinationOf(cluster: ClusterSpec | undefined, host: string): D
 
 function known(value: string | undefined): string {
   return value === undefined || value === "" ? UNKNOWN : value;
+}
+
+/** Of a peer that tells nothing, a certificate names at least the namespace. */
+function namespaceOnly(principal: string | undefined): WorkloadFacts {
+  const namespace = /^spiffe:\/\/[^/]+\/ns\/([^/]+)\/sa\/[^/]+$/.exec(principal ?? "")?.[1];
+  return namespace === undefined ? NOBODY : { ...NOBODY, namespace };
 }
 
 const NOBODY: WorkloadFacts = {

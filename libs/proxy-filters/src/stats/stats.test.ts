@@ -159,6 +159,17 @@ describe("server side", () => {
     });
   });
 
+  it("takes the namespace of a silent peer from its certificate", () => {
+    const silent = inbound((exchange) => {
+      exchange.peerWorkload = undefined;
+    });
+    expect(labelsOf("inbound", silent)).toMatchObject({
+      source_workload: "unknown",
+      source_workload_namespace: "back",
+      source_canonical_revision: "latest",
+    });
+  });
+
   it("bounds what callers can make it remember", () => {
     const many = Array.from({ length: 2100 }, (_, i) =>
       inbound((exchange) => {
