@@ -1,6 +1,6 @@
 import { type Authenticator, adsService, connectAds, type GrpcServer, serveGrpc } from "@lateen/adapter-grpc";
 import { err, ok, Scope, silentLogger, systemClock } from "@lateen/kernel";
-import { defaultMeshConfig, type Resource } from "@lateen/mesh-model";
+import { defaultMeshConfig } from "@lateen/mesh-model";
 import { Node } from "@lateen/proto/envoy/config/core/v3/base";
 import { ClusterLoadAssignment } from "@lateen/proto/envoy/config/endpoint/v3/endpoint";
 import { Listener } from "@lateen/proto/envoy/config/listener/v3/listener";
@@ -37,13 +37,17 @@ interface Mesh {
   readonly registry: RegistryFeed;
   readonly pilot: Pilot;
   readonly server: GrpcServer;
+  readonly scope: Scope;
 }
 
-async function startMesh(overrides: Partial<PilotOptions> = {}, objects: readonly Resource[] = []): Promise<Mesh> {
+async function startMesh({
+  port = 0,
+  ...overrides
+}: Partial<PilotOptions> & { readonly port?: number } = {}): Promise<Mesh> {
   const scope = newScope();
   const config = new ConfigFeed();
   const registry = new RegistryFeed(pod("web", "shop", "127.64.0.2"), pod("cart", "shop", "127.64.0.3"));
-  config.snapshot(1, service("web", "shop", "10.96.0.2"), service("cart", "shop", "10.96.0.3"), ...objects);
+  config.snapshot(1, service("web", "shop", "10.96.0.2"), service("cart", "shop", "10.96.0.3"));
   const pilot = await createPilot({
     bus: config.bus,
     registry,
@@ -56,13 +60,13 @@ async function startMesh(overrides: Partial<PilotOptions> = {}, objects: readonl
   });
   const server = await serveGrpc({
     host: "127.0.0.1",
-    port: 0,
+    port,
     tls: { ...ca.issue({ dns: [SERVER_NAME] }), rootPem: ca.rootPem },
     services: [adsService(pilot.ads, authenticator, silentLogger)],
     logger: silentLogger,
   });
   scope.defer(() => server.close(0));
-  return { config, registry, pilot, server };
+  return { config, registry, pilot, server, scope };
 }
 
 /** A proxy that subscribes as a sidecar does, and keeps what it is given. */
@@ -268,6 +272,26 @@ spec:
     await second.until(() => second.updates.some((update) => update.includes(`-${CART}`)));
     expect(second.updates).toContain("Cluster +outbound|80||late.shop.svc.cluster.local");
     expect(second.updates.filter((update) => update.startsWith("Cluster +"))).toHaveLength(1);
+  });
+
+  it("sees no change when the control plane starts again with the same world", async () => {
+    const before = await startMesh();
+    const proxy = new TestProxy(before);
+    await proxy.until(() => proxy.names(xdsTypes.route).includes("80"));
+    await synced(before, 1);
+    proxy.updates.length = 0;
+    await before.scope.close();
+    await proxy.until(() => !proxy.client.connected);
+    const after = await startMesh({ port: before.server.port });
+    await proxy.until(() => proxy.client.connected);
+    after.config.upsert(2, service("late", "shop", "10.96.0.9"));
+    await proxy.until(() => proxy.names(xdsTypes.cluster).some((name) => name.includes("late")));
+    await synced(after, 2);
+    // What came is the change alone: one cluster with its endpoints, and the route that names it.
+    expect(proxy.updates.filter((update) => update.startsWith("Cluster"))).toEqual([
+      "Cluster +outbound|80||late.shop.svc.cluster.local",
+    ]);
+    expect(proxy.updates.filter((update) => update.startsWith("Listener"))).toEqual([]);
   });
 
   it("is refused when it acts for a service account that is not its own", async () => {

@@ -37,5 +37,6 @@ const ESSENTIAL = [xdsTypes.cluster, xdsTypes.listener];
 /** Whether a proxy runs everything that push number `push` gave it. */
 export function hasSettled(status: StreamStatus, push: number): boolean {
   if (!status.clean || status.settledRevision === undefined || status.settledRevision < push) return false;
-  return ESSENTIAL.every((typeUrl) => status.types[typeUrl]?.acked !== undefined);
+  // Not whether it acknowledged them: a proxy that came back with all versions is sent nothing.
+  return ESSENTIAL.every((typeUrl) => status.types[typeUrl] !== undefined);
 }
