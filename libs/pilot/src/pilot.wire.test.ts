@@ -288,10 +288,10 @@ spec:
     await proxy.until(() => proxy.names(xdsTypes.cluster).some((name) => name.includes("late")));
     await synced(after, 2);
     // What came is the change alone: one cluster with its endpoints, and the route that names it.
-    expect(proxy.updates.filter((update) => update.startsWith("Cluster"))).toEqual([
+    expect(proxy.updates.filter((update) => update.startsWith("Cluster "))).toEqual([
       "Cluster +outbound|80||late.shop.svc.cluster.local",
     ]);
-    expect(proxy.updates.filter((update) => update.startsWith("Listener"))).toEqual([]);
+    expect(proxy.updates.filter((update) => update.startsWith("Listener "))).toEqual([]);
   });
 
   it("is refused when it acts for a service account that is not its own", async () => {
