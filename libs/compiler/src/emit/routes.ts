@@ -1,11 +1,13 @@
 import { RouteConfiguration } from "@lateen/proto/envoy/config/route/v3/route";
+import type { VirtualHost } from "@lateen/proto/envoy/config/route/v3/route_components";
 import { defineQuery, type Read } from "../engine/query-engine.ts";
 import { hasSniffedListener, sniffedRouteName } from "../lower/outbound-listeners.ts";
 import { isRouted } from "../lower/protocol.ts";
-import { type SidecarRouteInput, sidecarRouteConfig, singleServiceRouteConfig } from "../lower/virtual-hosts.ts";
+import { serviceVirtualHost, sidecarRouteConfig, singleServiceRouteConfig } from "../lower/virtual-hosts.ts";
 import { type EncodedResource, sameList, sameMap } from "../resource.ts";
 import { type NodeScope, type ProxyScope, scopeKey } from "../scope.ts";
-import { servicesOnPort, virtualServicesOnPort, visiblePorts } from "../world/rules.ts";
+import { httpRuleFor, servicesOnPort, virtualServicesOnPort, visiblePorts } from "../world/rules.ts";
+import { serviceByHost } from "../world/services.ts";
 import { allowsAny, routeContext } from "./context.ts";
 import { byName, encode } from "./encode.ts";
 import { gatewayResources } from "./gateways.ts";
@@ -15,6 +17,26 @@ interface RouteKey {
   readonly name: string;
 }
 
+/** The virtual host of one service as a client of the port sees it. */
+const hostOnPort = defineQuery<
+  { readonly scope: ProxyScope; readonly port: number; readonly host: string },
+  VirtualHost | undefined
+>({
+  name: "virtualHost",
+  key: ({ scope, port, host }) => `${host}:${port} ${scope.id}`,
+  compute: (read, { scope, port, host }) => {
+    const service = read.ask(serviceByHost, host);
+    if (service === undefined) return undefined;
+    return serviceVirtualHost(service, {
+      ...routeContext(read, scope),
+      gateway: "mesh",
+      port,
+      secure: false,
+      rule: read.ask(httpRuleFor, { scope, host }),
+    });
+  },
+});
+
 /** A sidecar's route configuration `9080` or `host:9080`; undefined when its listeners refer to no such one. */
 const sidecarRoutes = defineQuery<RouteKey, EncodedResource | undefined>({
   name: "routeConfig",
@@ -23,26 +45,33 @@ const sidecarRoutes = defineQuery<RouteKey, EncodedResource | undefined>({
     const colon = name.lastIndexOf(":");
     const port = Number(colon < 0 ? name : name.slice(colon + 1));
     if (!Number.isInteger(port) || port <= 0) return undefined;
-    const services = read.ask(servicesOnPort, { scope, port });
-    const input: SidecarRouteInput = {
-      ...routeContext(read, scope),
-      gateway: "mesh",
-      port,
-      secure: false,
-      services,
-      virtualServices: read.ask(virtualServicesOnPort, { scope, port }),
-      allowAny: read.ask(allowsAny, scope),
-      client: scope,
-    };
-    if (colon < 0) {
-      if (!sharesRoutes(services, port, scope)) return undefined;
-      return encode(read, RouteConfiguration, name, sidecarRouteConfig(name, input));
-    }
-    const service = services.find((candidate) => candidate.host === name.slice(0, colon));
-    if (service === undefined || !sniffed(service, port, scope)) return undefined;
-    return encode(read, RouteConfiguration, name, singleServiceRouteConfig(name, service, input));
+    const config = colon < 0 ? sharedRoutes(read, scope, port) : ownRoutes(read, scope, port, name.slice(0, colon));
+    return config === undefined ? undefined : encode(read, RouteConfiguration, name, config);
   },
 });
+
+function sharedRoutes(read: Read, scope: ProxyScope, port: number): RouteConfiguration | undefined {
+  const services = read.ask(servicesOnPort, { scope, port });
+  const routed = services.filter((service) => sharesRoutes([service], port, scope));
+  if (routed.length === 0) return undefined;
+  return sidecarRouteConfig(String(port), {
+    ...routeContext(read, scope),
+    gateway: "mesh",
+    port,
+    secure: false,
+    hosts: routed.flatMap(({ host }) => read.ask(hostOnPort, { scope, port, host }) ?? []),
+    knownHosts: routed.map(({ host }) => host),
+    virtualServices: port === 80 ? read.ask(virtualServicesOnPort, { scope, port }) : [],
+    allowAny: read.ask(allowsAny, scope),
+  });
+}
+
+function ownRoutes(read: Read, scope: ProxyScope, port: number, host: string): RouteConfiguration | undefined {
+  const service = read.ask(servicesOnPort, { scope, port }).find((candidate) => candidate.host === host);
+  if (service === undefined || !sniffed(service, port, scope)) return undefined;
+  const virtualHost = read.ask(hostOnPort, { scope, port, host });
+  return virtualHost === undefined ? undefined : singleServiceRouteConfig(`${host}:${port}`, virtualHost);
+}
 
 type Services = readonly Parameters<typeof hasSniffedListener>[0][];
 

@@ -10,7 +10,6 @@ import {
 import type { BoundVirtualService } from "../world/rules.ts";
 import { httpRoutes, type RouteContext, retryPolicy } from "./http-routes.ts";
 import { outboundCluster, PASSTHROUGH_CLUSTER } from "./names.ts";
-import { isRouted } from "./protocol.ts";
 
 const MAX_DIRECT_RESPONSE = 1_048_576;
 
@@ -65,13 +64,34 @@ function plainAddresses(service: MeshService): readonly string[] {
   return service.addresses.filter((address) => !address.includes("/"));
 }
 
+/** Everything the virtual host of one service depends on. */
+export interface ServiceHostInput extends RouteContext {
+  readonly service: (host: string) => MeshService | undefined;
+  /** The virtual service that governs the host, if any. */
+  readonly rule: BoundVirtualService | undefined;
+}
+
+/** The virtual host of a service, with every domain that clients may use for it. */
+export function serviceVirtualHost(service: MeshService, input: ServiceHostInput): VirtualHost {
+  const routes = input.rule === undefined ? [] : [...httpRoutes(input.rule, input)];
+  // A virtual service none of whose rules are for this client and port does not concern it.
+  if (routes.length === 0) routes.push(defaultRoute(service, input));
+  return VirtualHost.fromPartial({
+    name: `${service.host}:${input.port}`,
+    domains: [...domainsOf(service, input.namespace)],
+    routes,
+    includeRequestAttemptCount: true,
+  });
+}
+
 export interface SidecarRouteInput extends RouteContext {
-  /** The services on this port, oldest first. */
-  readonly services: readonly MeshService[];
-  /** Virtual services that concern them, oldest first. */
+  /** Virtual hosts of the services that route HTTP on this port, the oldest service's first. */
+  readonly hosts: readonly VirtualHost[];
+  /** Hosts of all services on this port. */
+  readonly knownHosts: readonly string[];
+  /** Virtual services that concern the port, oldest first. */
   readonly virtualServices: readonly BoundVirtualService[];
   readonly allowAny: boolean;
-  readonly client: { readonly http2: boolean };
 }
 
 /** The outbound route configuration of a port, as sidecars use it. */
@@ -80,72 +100,22 @@ export function sidecarRouteConfig(name: string, input: SidecarRouteInput): Rout
   const hosts: VirtualHost[] = [];
   const add = (host: VirtualHost) => {
     // Whoever came first keeps a domain; a table must not name one twice.
-    host.domains = host.domains.filter((domain) => !taken.has(domain.toLowerCase()));
-    for (const domain of host.domains) taken.add(domain.toLowerCase());
-    if (host.domains.length > 0) hosts.push(host);
+    const domains = host.domains.filter((domain) => !taken.has(domain.toLowerCase()));
+    for (const domain of domains) taken.add(domain.toLowerCase());
+    if (domains.length > 0) hosts.push(domains.length === host.domains.length ? host : { ...host, domains });
   };
-  const services = input.services.filter((service) =>
-    service.ports.some((port) => port.number === input.port && isRouted(port, input.client)),
-  );
-  for (const service of services) {
-    const bound = virtualServiceFor(service.host, input.virtualServices, input);
-    add(serviceHost(service, bound, input));
-  }
-  if (input.port === 80) for (const host of unknownHosts(input, services)) add(host);
+  for (const host of input.hosts) add(host);
+  if (input.port === 80) for (const host of unknownHosts(input)) add(host);
   hosts.push(catchAllHost(input.allowAny));
   return routeConfiguration(name, hosts);
 }
 
-/** A service's virtual hosts and nothing else: for the listener of one sniffed service. */
-export function singleServiceRouteConfig(
-  name: string,
-  service: MeshService,
-  input: SidecarRouteInput,
-): RouteConfiguration {
-  const bound = virtualServiceFor(service.host, input.virtualServices, input);
-  return routeConfiguration(name, [{ ...serviceHost(service, bound, input), domains: ["*"] }]);
+/** A service's virtual host for every domain: for the listener of one sniffed service. */
+export function singleServiceRouteConfig(name: string, host: VirtualHost): RouteConfiguration {
+  return routeConfiguration(name, [{ ...host, domains: ["*"] }]);
 }
 
-/** The oldest virtual service for a host that has HTTP rules; exact hosts before wildcards. */
-function virtualServiceFor(
-  host: string,
-  candidates: readonly BoundVirtualService[],
-  context: RouteContext,
-): BoundVirtualService | undefined {
-  const usable = candidates.filter(
-    (bound) => (bound.spec.http ?? []).length > 0 && bound.gateways.includes(context.gateway),
-  );
-  const exact = usable.find((bound) => bound.hosts.includes(host));
-  if (exact !== undefined) return exact;
-  let best: { readonly bound: BoundVirtualService; readonly length: number } | undefined;
-  for (const bound of usable) {
-    for (const pattern of bound.hosts) {
-      if (pattern.startsWith("*") && hostMatches(pattern, host) && pattern.length > (best?.length ?? 0)) {
-        best = { bound, length: pattern.length };
-      }
-    }
-  }
-  return best?.bound;
-}
-
-function serviceHost(
-  service: MeshService,
-  bound: BoundVirtualService | undefined,
-  input: SidecarRouteInput,
-): VirtualHost {
-  const name = `${service.host}:${input.port}`;
-  const routes = bound === undefined ? [] : [...httpRoutes(bound, input)];
-  // A virtual service none of whose rules are for this client and port does not concern it.
-  if (routes.length === 0) routes.push(defaultRoute(service, input));
-  return VirtualHost.fromPartial({
-    name,
-    domains: [...domainsOf(service, input.namespace)],
-    routes,
-    includeRequestAttemptCount: true,
-  });
-}
-
-function defaultRoute(service: MeshService, input: SidecarRouteInput): Route {
+function defaultRoute(service: MeshService, input: RouteContext): Route {
   return forwardAll({
     name: "default",
     cluster: outboundCluster(service.host, input.port),
@@ -155,14 +125,14 @@ function defaultRoute(service: MeshService, input: SidecarRouteInput): Route {
 }
 
 /** Hosts of virtual services that no service has: Istio serves them on port 80. */
-function unknownHosts(input: SidecarRouteInput, known: readonly MeshService[]): readonly VirtualHost[] {
+function unknownHosts(input: SidecarRouteInput): readonly VirtualHost[] {
   return input.virtualServices
     .filter((bound) => (bound.spec.http ?? []).length > 0 && bound.gateways.includes("mesh"))
     .flatMap((bound) => {
       const routes = [...httpRoutes(bound, input)];
       return bound.hosts
         .filter(
-          (host) => !known.some((service) => hostMatches(host, service.host)) && input.service(host) === undefined,
+          (host) => !input.knownHosts.some((known) => hostMatches(host, known)) && input.service(host) === undefined,
         )
         .map((host) =>
           VirtualHost.fromPartial({

@@ -363,6 +363,45 @@ export const virtualServicesOnPort = defineQuery<
   equal: sameList,
 });
 
+/** HTTP virtual services of the mesh gateway by exact host, and those with wildcards, each list oldest first. */
+const httpRulesByHost = defineQuery<
+  ProxyScope,
+  {
+    readonly exact: ReadonlyMap<string, BoundVirtualService>;
+    readonly wildcards: readonly { readonly pattern: string; readonly bound: BoundVirtualService }[];
+  }
+>({
+  name: "httpRulesByHost",
+  key: scopeKey,
+  compute: (read, scope) => {
+    const exact = new Map<string, BoundVirtualService>();
+    const wildcards: { pattern: string; bound: BoundVirtualService }[] = [];
+    for (const bound of read.ask(visibility, scope).virtualServices) {
+      if (!bound.gateways.includes("mesh") || (bound.spec.http ?? []).length === 0) continue;
+      for (const host of bound.hosts) {
+        if (host.startsWith("*")) wildcards.push({ pattern: host, bound });
+        else if (!exact.has(host)) exact.set(host, bound);
+      }
+    }
+    // Stable: of equally long patterns the oldest stays in front.
+    wildcards.sort((a, b) => b.pattern.length - a.pattern.length);
+    return { exact, wildcards };
+  },
+});
+
+/** The virtual service whose HTTP rules govern a host: the oldest that names it, else the one with the longest wildcard. */
+export const httpRuleFor = defineQuery<
+  { readonly scope: ProxyScope; readonly host: string },
+  BoundVirtualService | undefined
+>({
+  name: "httpRule",
+  key: ({ scope, host }) => `${host} ${scope.id}`,
+  compute: (read, { scope, host }) => {
+    const { exact, wildcards } = read.ask(httpRulesByHost, scope);
+    return exact.get(host) ?? wildcards.find(({ pattern }) => hostMatches(pattern, host))?.bound;
+  },
+});
+
 // ---------------------------------------------------------------- gateways
 
 /** Gateways whose selector selects the proxy, oldest first. */
