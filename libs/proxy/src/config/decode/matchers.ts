@@ -4,19 +4,14 @@ import type { HeaderMatcher, QueryParameterMatcher } from "@lateen/proto/envoy/c
 import type { RegexMatcher } from "@lateen/proto/envoy/type/matcher/v3/regex";
 import type { StringMatcher } from "@lateen/proto/envoy/type/matcher/v3/string";
 import type { FractionalPercent } from "@lateen/proto/envoy/type/v3/percent";
-import type { HeaderMatchSpec, QueryMatchSpec, StringMatchSpec } from "@lateen/traffic";
-import { RE2JS } from "re2js";
+import { type HeaderMatchSpec, parseRegex, type QueryMatchSpec, type StringMatchSpec } from "@lateen/traffic";
 import { join, refuse } from "./fields.ts";
 
-/** Checks that the pattern is RE2, so that a worker never meets one that is not. */
+/** Checks that the pattern is RE2 and of bearable size, so that a worker never meets one that is not. */
 export function re2Pattern(matcher: RegexMatcher | undefined, at: string): string {
   if (matcher === undefined) return refuse(at, "a regular expression is required");
-  try {
-    RE2JS.compile(matcher.regex);
-  } catch (error) {
-    refuse(at, `not an RE2 expression: ${error instanceof Error ? error.message : String(error)}`);
-  }
-  return matcher.regex;
+  const regex = parseRegex(matcher.regex);
+  return regex.ok ? matcher.regex : refuse(at, `not an RE2 expression: ${regex.error}`);
 }
 
 /** @see envoy.type.matcher.v3.StringMatcher */
