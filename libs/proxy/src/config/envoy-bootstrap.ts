@@ -133,6 +133,8 @@ function refuseUnknownKeys(given: unknown, read: unknown, at: string): void {
     for (const [index, entry] of given.entries()) refuseUnknownKeys(entry, other[index], `${at}[${index}]`);
     return;
   }
+  // How the generated reader says that a name is none of an enum's.
+  if (read === "UNRECOGNIZED" && given !== read) refuse(at, `${String(given)} is not a known value`);
   if (typeof given !== "object" || given === null) return;
   const other: Record<string, unknown> = typeof read === "object" && read !== null ? { ...read } : {};
   for (const [key, value] of Object.entries(given)) {
