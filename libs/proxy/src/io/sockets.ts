@@ -1,5 +1,5 @@
-import { connect as netConnect, createServer, type Server, Socket, type SocketConstructorOpts } from "node:net";
-import { connect as tlsConnect, type ConnectionOptions, type TLSSocket } from "node:tls";
+import { createServer, connect as netConnect, type Server, Socket, type SocketConstructorOpts } from "node:net";
+import { type ConnectionOptions, type TLSSocket, connect as tlsConnect } from "node:tls";
 import { Connection } from "./connection.ts";
 import type { IoLoop } from "./io-loop.ts";
 

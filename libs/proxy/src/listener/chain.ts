@@ -2,8 +2,8 @@ import { isDeepStrictEqual } from "node:util";
 import type { NetworkFilter } from "../chain/spi.ts";
 import type { FilterChainSpec, HttpConnectionManagerSpec, TcpProxySpec } from "../config/plan.ts";
 import type { Connection } from "../io/connection.ts";
-import type { ConnectionInfo } from "./connection-info.ts";
 import type { ChainFacts, HttpTerminal, Terminal, WorkerContext } from "../worker/state.ts";
+import type { ConnectionInfo } from "./connection-info.ts";
 
 /** A terminal for byte streams, which can also say that a network filter refused. */
 export interface TcpTerminal extends Terminal {

@@ -27,3 +27,8 @@ export interface PeerCertificateFacts {
 export function addressText(address: string, port: number): string {
   return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
 }
+
+/** IPv4 that arrived on an IPv6 socket, as IPv4. */
+export function unmapped(address: string): string {
+  return address.startsWith("::ffff:") ? address.slice(7) : address;
+}

@@ -64,9 +64,13 @@ function normalised(host: string): string {
 }
 
 /** Host and port of an authority (`a`, `a:80`, `[::1]:80`); undefined when the port is none. */
-export function splitAuthority(authority: string, defaultPort: number): { readonly host: string; readonly port: number } | undefined {
+export function splitAuthority(
+  authority: string,
+  defaultPort: number,
+): { readonly host: string; readonly port: number } | undefined {
   const colon = authority.lastIndexOf(":");
-  const hasPort = colon >= 0 && !authority.endsWith("]") && (authority.startsWith("[") || authority.indexOf(":") === colon);
+  const hasPort =
+    colon >= 0 && !authority.endsWith("]") && (authority.startsWith("[") || authority.indexOf(":") === colon);
   const host = (hasPort ? authority.slice(0, colon) : authority).replace(/^\[(.*)\]$/, "$1");
   const port = hasPort && colon + 1 < authority.length ? Number(authority.slice(colon + 1)) : defaultPort;
   return host !== "" && Number.isInteger(port) && port > 0 && port < 65_536 ? { host, port } : undefined;

@@ -5,7 +5,7 @@ import { ServerConnection, type ServerOwner } from "../http1/server-connection.t
 import type { Connection } from "../io/connection.ts";
 import type { ChainFacts, HttpTerminal, WorkerContext } from "../worker/state.ts";
 import type { Chain } from "./chain.ts";
-import type { ConnectionInfo } from "./connection-info.ts";
+import { type ConnectionInfo, unmapped } from "./connection-info.ts";
 import { type Destination, type Destinations, splitAuthority } from "./destinations.ts";
 import { HeldRequest } from "./held-request.ts";
 import type { Listener } from "./listener.ts";
@@ -82,8 +82,16 @@ export class ExplicitProxy implements ServerOwner {
     }
     const held = new HeldRequest(server);
     found.then(
-      (destination) => held.release(() => this.#go(server, head, target, destination), () => this.heads.give(head)),
-      () => held.release(() => this.#go(server, head, target, undefined), () => this.heads.give(head)),
+      (destination) =>
+        held.release(
+          () => this.#go(server, head, target, destination),
+          () => this.heads.give(head),
+        ),
+      () =>
+        held.release(
+          () => this.#go(server, head, target, undefined),
+          () => this.heads.give(head),
+        ),
     );
   }
 
@@ -125,7 +133,12 @@ export class ExplicitProxy implements ServerOwner {
       applicationProtocols: [head.minor === 0 ? "http/1.0" : "http/1.1"],
     });
     if (chain === undefined || chain.spec.transport.kind === "tls") {
-      this.#answer(server, head, 502, `cannot reach ${textOf(target)}: listener ${listener.spec.name} takes no plaintext HTTP`);
+      this.#answer(
+        server,
+        head,
+        502,
+        `cannot reach ${textOf(target)}: listener ${listener.spec.name} takes no plaintext HTTP`,
+      );
       return;
     }
     if (isBlackHole(chain)) {
@@ -168,7 +181,7 @@ export class ExplicitProxy implements ServerOwner {
   #info(server: ServerConnection, { address, port }: Destination): ConnectionInfo {
     const { remoteAddress, remotePort } = server.connection.socket;
     return {
-      sourceAddress: remoteAddress ?? "",
+      sourceAddress: unmapped(remoteAddress ?? ""),
       sourcePort: remotePort ?? 0,
       destinationAddress: address,
       destinationPort: port,

@@ -3,14 +3,15 @@ import type { HttpConnectionManagerSpec, TcpProxySpec } from "../config/plan.ts"
 
 /**
  * What a client of the explicit proxy needs to reach a destination that the mesh only forwards bytes to: its requests are carried
- * as they are to the same clusters, without filters, retries or generated headers.
+ * as they are to the same clusters, without retries or generated headers.
+ * @param filters names of filters that only watch and need no configuration.
  */
-export function httpOverTcp(spec: TcpProxySpec): HttpConnectionManagerSpec {
+export function httpOverTcp(spec: TcpProxySpec, filters: readonly string[]): HttpConnectionManagerSpec {
   return {
     kind: "http",
     statPrefix: spec.statPrefix,
     routes: { inline: routes(spec) },
-    httpFilters: [],
+    httpFilters: filters.map((name) => ({ name, config: {} })),
     serverName: "",
     serverHeader: "passThrough",
     useRemoteAddress: false,
@@ -55,7 +56,12 @@ function routes(spec: TcpProxySpec): RouteTableSpec {
             match: { path: { kind: "prefix", value: "", ignoreCase: false }, headers: [], query: [], fraction: 1 },
             action: {
               kind: "forward",
-              clusters: spec.clusters.map(({ cluster, weight }) => ({ cluster, weight, hostRewrite: undefined, ...edits })),
+              clusters: spec.clusters.map(({ cluster, weight }) => ({
+                cluster,
+                weight,
+                hostRewrite: undefined,
+                ...edits,
+              })),
               timeoutMs: 0,
               idleTimeoutMs: undefined,
               retry: undefined,

@@ -58,7 +58,8 @@ export function sniffHttp(bytes: Uint8Array): HttpSniff {
   const method = METHODS.find((candidate) => candidate.length === space && matchText(bytes, candidate) === "whole");
   if (method === undefined) return "not-http";
   const lineEnd = indexOf(bytes, 10, MAX_REQUEST_LINE);
-  if (lineEnd < 0) return bytes.length >= MAX_REQUEST_LINE || hasControl(bytes, bytes.length) ? "not-http" : "incomplete";
+  if (lineEnd < 0)
+    return bytes.length >= MAX_REQUEST_LINE || hasControl(bytes, bytes.length) ? "not-http" : "incomplete";
   if (bytes[lineEnd - 1] !== 13 || hasControl(bytes, lineEnd - 1)) return "not-http";
   const line = Buffer.from(bytes.buffer, bytes.byteOffset, lineEnd - 1).toString("latin1");
   if (line.endsWith(" HTTP/1.1")) return "http/1.1";

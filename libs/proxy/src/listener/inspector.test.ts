@@ -22,7 +22,10 @@ async function inspecting(inspectors: Partial<ListenerSpec["inspectors"]> = {}) 
         bindToPort: true,
         inspectors: { ...INSPECT_ALL, timeoutMs: 5000, ...inspectors },
         chains: [
-          chainSpec(manager("http"), { transportProtocol: "raw_buffer", applicationProtocols: ["http/1.0", "http/1.1"] }),
+          chainSpec(manager("http"), {
+            transportProtocol: "raw_buffer",
+            applicationProtocols: ["http/1.0", "http/1.1"],
+          }),
           chainSpec(tcpSpec("tls"), { serverNames: ["*.example"] }),
         ],
         defaultChain: chainSpec(tcpSpec("other")),
@@ -103,5 +106,6 @@ describe("inspection", () => {
 
 /** Resolves when the proxy has accepted the first connection. */
 async function accepted(proxy: DataPathRig): Promise<void> {
-  while (proxy.metric("envoy_listener_downstream_cx_total") === 0) await new Promise((resolve) => setImmediate(resolve));
+  while (proxy.metric("envoy_listener_downstream_cx_total") === 0)
+    await new Promise((resolve) => setImmediate(resolve));
 }

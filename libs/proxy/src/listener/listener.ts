@@ -1,4 +1,5 @@
-import { type ChainMatcher, compileChainMatcher, type ConnectionFacts } from "@lateen/traffic";
+import { type ChainMatcher, type ConnectionFacts, compileChainMatcher } from "@lateen/traffic";
+import type { AccessLog } from "../access-log/sinks.ts";
 import type { FilterChainSpec, ListenerSpec } from "../config/plan.ts";
 import type { Connection } from "../io/connection.ts";
 import { acceptTls } from "../tls/accept.ts";
@@ -7,7 +8,7 @@ import type { PeerCertificate } from "../tls/peer-certificate.ts";
 import type { WorkerContext } from "../worker/state.ts";
 import { Chain, type Terminals } from "./chain.ts";
 import type { ConnectionInfo } from "./connection-info.ts";
-import { type Inspection, inspectionPlan, Inspector, uninspected } from "./inspector.ts";
+import { type Inspection, Inspector, inspectionPlan, uninspected } from "./inspector.ts";
 import { ListenerCounters } from "./listener-counters.ts";
 
 /** What listeners need of their worker. */
@@ -30,6 +31,11 @@ export interface Route4 {
 /** How long the ClientHello of a chain without inspection is waited for. */
 const HELLO_TIMEOUT_MS = 15_000;
 
+const NO_CHAIN: { readonly flags: string; readonly details: string } = {
+  flags: "NR",
+  details: "filter_chain_not_found",
+};
+
 /** A listener in force: inspection, choice of the filter chain, TLS, hand-over to the chain. */
 export class Listener {
   readonly spec: ListenerSpec;
@@ -38,6 +44,8 @@ export class Listener {
   readonly #matcher: ChainMatcher;
   readonly #services: ListenerServices;
   readonly #counters: ListenerCounters;
+  /** Of connections that no chain takes; the sinks are those of the first chain. */
+  #log: AccessLog | undefined = undefined;
 
   /**
    * @param previous the version in force, whose unchanged chains are taken over.
@@ -96,11 +104,20 @@ export class Listener {
     const chain = this.chainFor({ ...route, ...inspection });
     if (chain === undefined) {
       this.#counters.noMatch();
-      connection.reset();
+      this.#refuse(
+        connection,
+        { ...route, serverName: inspection.serverName, secure: false, peer: undefined },
+        NO_CHAIN,
+      );
       return;
     }
     if (chain.spec.transport.kind === "raw") {
-      this.#serve(chain, connection, { ...route, serverName: inspection.serverName, secure: false, peer: undefined }, inspection);
+      this.#serve(
+        chain,
+        connection,
+        { ...route, serverName: inspection.serverName, secure: false, peer: undefined },
+        inspection,
+      );
       return;
     }
     if (knowsTls) {
@@ -117,8 +134,8 @@ export class Listener {
     const { transport } = chain.spec;
     const tls = transport.kind === "tls" ? this.#services.tls.server(transport) : undefined;
     if (tls === undefined || !tls.ok || hello.transportProtocol !== "tls") {
-      this.#counters.tlsFailed();
-      raw.reset();
+      const why = tls !== undefined && !tls.ok ? tls.error : "the client does not speak TLS";
+      this.#tlsFailed(raw, route, hello, why);
       return;
     }
     // Clients must not be talked into a protocol that the chain cannot serve.
@@ -132,7 +149,41 @@ export class Listener {
         this.#services.replaced(raw, connection);
         this.#serve(chain, connection, infoOf(route, hello, peer), undefined);
       },
-      failed: () => this.#counters.tlsFailed(),
+      failed: (why) => this.#tlsFailed(raw, route, hello, why),
+    });
+  }
+
+  #tlsFailed(raw: Connection, route: Route4, hello: Inspection, why: string): void {
+    this.#counters.tlsFailed();
+    const details = `tls_error{${why.trim().replaceAll(/\s+/g, "_")}}`;
+    this.#refuse(raw, infoOf(route, hello, undefined), { flags: "", details });
+  }
+
+  /** Ends a connection that no chain got to see; only the log knows of it. */
+  #refuse(connection: Connection, info: ConnectionInfo, reason: typeof NO_CHAIN): void {
+    const { context } = this.#services;
+    const { self } = context.bootstrap;
+    const inbound = this.spec.direction === "inbound";
+    connection.reset();
+    this.#log ??= context.logs.tcp((this.chains[0] ?? this.#default)?.spec.terminal.accessLogs ?? []);
+    if (this.#log.empty) return;
+    this.#log.write({
+      info,
+      direction: this.spec.direction,
+      startTimeMs: context.clock.now(),
+      durationMs: 0,
+      bytesReceived: 0,
+      bytesSent: 0,
+      flags: reason.flags,
+      terminationDetails: reason.details,
+      upstreamCluster: "",
+      upstreamHost: "",
+      upstreamLocalAddress: "",
+      upstreamFailure: "",
+      source: inbound ? undefined : self,
+      destination: inbound ? self : undefined,
+      peerPrincipal: "",
+      destinationService: "",
     });
   }
 

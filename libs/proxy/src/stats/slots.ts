@@ -57,7 +57,12 @@ export class Slots {
     return fresh;
   }
 
-  #define(name: string, kind: SeriesDefinition["kind"], labels: Readonly<Record<string, string>>, length: number): number {
+  #define(
+    name: string,
+    kind: SeriesDefinition["kind"],
+    labels: Readonly<Record<string, string>>,
+    length: number,
+  ): number {
     const key = `${name}\n${Object.entries(labels).flat().join("\n")}`;
     const known = this.#known.get(key);
     if (known !== undefined) return known;
@@ -77,7 +82,12 @@ export class Slots {
     return slot;
   }
 
-  #take(name: string, kind: SeriesDefinition["kind"], labels: Readonly<Record<string, string>>, length: number): number {
+  #take(
+    name: string,
+    kind: SeriesDefinition["kind"],
+    labels: Readonly<Record<string, string>>,
+    length: number,
+  ): number {
     const slot = this.#used;
     if (slot + length > this.values.length) return Math.max(0, this.values.length - length);
     this.#used += length;

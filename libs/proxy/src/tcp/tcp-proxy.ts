@@ -4,8 +4,8 @@ import type { TcpProxySpec } from "../config/plan.ts";
 import type { Connection } from "../io/connection.ts";
 import type { ConnectionInfo } from "../listener/connection-info.ts";
 import type { ChainFacts, Terminal, WorkerContext } from "../worker/state.ts";
-import { TcpSession } from "./tcp-session.ts";
 import { TcpMetrics } from "./tcp-metrics.ts";
+import { TcpSession } from "./tcp-session.ts";
 
 /** The part of a TCP chain its sessions share. */
 export interface TcpChain {

@@ -75,10 +75,14 @@ export class TcpSession implements ConnectionHandler {
 
   #connect(cluster: Cluster): void {
     const endpoint = this.#pick(cluster);
-    if (endpoint === undefined) return this.#fail("UH");
+    if (endpoint === undefined) {
+      this.#fail("UH");
+      return;
+    }
     if (cluster.connections >= cluster.spec.circuitBreakers.maxConnections) {
       cluster.counters.overflow();
-      return this.#fail("UO");
+      this.#fail("UO");
+      return;
     }
     this.#attempts++;
     this.#tried.push(endpoint);

@@ -3,8 +3,8 @@ import { afterEach, describe, expect, it } from "vitest";
 import type { NetworkFilterRuntime } from "../chain/spi.ts";
 import { clusterSpec } from "../router/testing/rig.ts";
 import { response } from "../router/testing/wire.ts";
-import { chainSpec, clientTls, INSPECT_ALL, listenerSpec, originalDst, tcpSpec } from "./testing/data-path-rig.ts";
-import { CLIENT, ca, catchAll, credentials, Fixtures, GET, identity, inbound, manager, WEB } from "./testing/fixtures.ts";
+import { chainSpec, clientTls, listenerSpec, originalDst, tcpSpec } from "./testing/data-path-rig.ts";
+import { CLIENT, ca, catchAll, credentials, Fixtures, GET, identity, inbound, WEB } from "./testing/fixtures.ts";
 
 const fixtures = new Fixtures();
 afterEach(() => fixtures.close());
@@ -58,7 +58,6 @@ describe("a bound listener with a TCP chain", () => {
   });
 });
 
-
 describe("inbound capture", () => {
   it("hands a container port to virtualInbound, which dials the application", async () => {
     const app = await fixtures.httpOrigin("app");
@@ -111,6 +110,7 @@ describe("inbound capture", () => {
     expect(plain.text).toBe("");
     expect(app.connections).toHaveLength(0);
     expect(proxy.metric("envoy_listener_no_filter_chain_match")).toBe(1);
+    expect(await proxy.record()).toMatchObject({ responseFlags: "NR", responseDetails: "filter_chain_not_found" });
     const secure = await proxy.dialTls(9080, { ...credentials(CLIENT), ALPNProtocols: ["istio"] });
     secure.send(GET);
     expect(await secure.message()).toContain("app: GET /x");
@@ -118,15 +118,21 @@ describe("inbound capture", () => {
 
   const strangers: readonly [string, () => object][] = [
     ["no certificate", () => ({ ca: ca.rootPem })],
-    ["a certificate of another CA", () => {
-      const { certPem, keyPem } = createTestCa().issue({ uris: [CLIENT] });
-      return { cert: certPem, key: keyPem, ca: ca.rootPem };
-    }],
+    [
+      "a certificate of another CA",
+      () => {
+        const { certPem, keyPem } = createTestCa().issue({ uris: [CLIENT] });
+        return { cert: certPem, key: keyPem, ca: ca.rootPem };
+      },
+    ],
     ["an identity of another trust domain", () => credentials("spiffe://elsewhere/ns/default/sa/web")],
-    ["two identities at once", () => {
-      const { certPem, keyPem } = ca.issue({ uris: [CLIENT, WEB] });
-      return { cert: certPem, key: keyPem, ca: ca.rootPem };
-    }],
+    [
+      "two identities at once",
+      () => {
+        const { certPem, keyPem } = ca.issue({ uris: [CLIENT, WEB] });
+        return { cert: certPem, key: keyPem, ca: ca.rootPem };
+      },
+    ],
   ];
   it.each(strangers)("refuses a client with %s", async (_name, options) => {
     const app = await fixtures.httpOrigin("app");
@@ -147,6 +153,7 @@ describe("inbound capture", () => {
     expect(outcome).toBe("");
     expect(app.connections).toHaveLength(0);
     expect(proxy.metric("envoy_listener_ssl_connection_error")).toBe(1);
+    expect((await proxy.record()).responseDetails).toMatch(/^tls_error\{/);
   });
 
   it("labels TCP metrics with the client's certificate", async () => {
@@ -190,7 +197,10 @@ describe("inbound capture", () => {
       secrets: identity(WEB),
       clusters: [originalDst("inbound|9080||", "inbound")],
       listeners: [
-        { ...listener, chains: listener.chains.map((chain) => ({ ...chain, networkFilters: [{ name: "deny", config: {} }] })) },
+        {
+          ...listener,
+          chains: listener.chains.map((chain) => ({ ...chain, networkFilters: [{ name: "deny", config: {} }] })),
+        },
       ],
     });
     const plain = await proxy.dial(9080);
@@ -288,7 +298,10 @@ describe("mutual TLS between two proxies", () => {
       listeners: [inbound("STRICT", "tcp")],
     });
     const client = fixtures.sidecar(app, { services: [[ECHO.host, 9000]] });
-    const cluster = clusterSpec(`outbound|9000||${ECHO.host}`, [9080], { transport: clientTls(), destinationService: ECHO });
+    const cluster = clusterSpec(`outbound|9000||${ECHO.host}`, [9080], {
+      transport: clientTls(),
+      destinationService: ECHO,
+    });
     const endpoints = cluster.endpoints.map((locality) => ({
       ...locality,
       endpoints: locality.endpoints.map((endpoint) => ({ ...endpoint, address: server.address })),

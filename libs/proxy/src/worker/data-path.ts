@@ -4,7 +4,6 @@ import { LogSinks } from "../access-log/sinks.ts";
 import type { HttpFilterRuntime, NetworkFilterRuntime } from "../chain/spi.ts";
 import type { PlanDelta } from "../config/plan.ts";
 import { HeadPool } from "../http1/head.ts";
-import type { Connection } from "../io/connection.ts";
 import { IoLoop } from "../io/io-loop.ts";
 import { type Lookup, Resolver } from "../io/resolver.ts";
 import type { Terminals } from "../listener/chain.ts";
@@ -19,11 +18,12 @@ import { Slots } from "../stats/slots.ts";
 import { TcpProxy } from "../tcp/tcp-proxy.ts";
 import { TlsContexts } from "../tls/contexts.ts";
 import { Downstreams } from "./downstreams.ts";
+import { Intake } from "./intake.ts";
 import { mapDestination } from "./own-addresses.ts";
 import { PlanStore } from "./plan-store.ts";
 import type { ApplyFailure, FromWorker, WorkerBootstrap } from "./protocol.ts";
 import { reportClusters, reportListeners } from "./report.ts";
-import { Sockets, type SocketUse, wantedSockets } from "./sockets.ts";
+import { Sockets, wantedSockets } from "./sockets.ts";
 import type { WorkerContext } from "./state.ts";
 
 export interface DataPathOptions {
@@ -49,7 +49,7 @@ export class DataPath {
   readonly #table = new ListenerTable();
   readonly #sockets: Sockets;
   readonly #downstreams: Downstreams;
-  readonly #destinations: Destinations;
+  readonly #intake: Intake;
   readonly #proxy: ExplicitProxy;
   readonly #services: ListenerServices;
   #queue: Promise<void> = Promise.resolve();
@@ -64,7 +64,7 @@ export class DataPath {
     const stats = this.#makeStats();
     const resolver = new Resolver(lookup, clock);
     const resolve = (host: string): Promise<readonly string[]> => resolver.resolve(host);
-    this.#sockets = new Sockets(io, bootstrap.workers > 1, (connection, use) => this.#accepted(connection, use));
+    this.#sockets = new Sockets(io, bootstrap.workers > 1, (connection, use) => this.#intake.accept(connection, use));
     this.#plan = new PlanStore(
       {
         io,
@@ -93,7 +93,7 @@ export class DataPath {
       draining: false,
     };
     this.#downstreams = new Downstreams(Math.ceil(bootstrap.limits.maxConnections / bootstrap.workers), stats);
-    this.#destinations = new Destinations({
+    const destinations = new Destinations({
       resolveName: (host) => this.#plan.resolveName(host),
       resolve,
       capture: bootstrap.capture,
@@ -109,11 +109,20 @@ export class DataPath {
       terminals,
       replaced: (from, to) => this.#downstreams.replaced(from, to),
     };
+    // Traffic that leaves the mesh is counted, too.
+    const watching = ["istio.stats"].filter((name) => this.#context.filters.has(name));
     this.#proxy = new ExplicitProxy({
       context: this.#context,
       table: this.#table,
-      destinations: this.#destinations,
-      httpOverTcp: (spec, facts) => terminals.http(httpOverTcp(spec), facts),
+      destinations,
+      httpOverTcp: (spec, facts) => terminals.http(httpOverTcp(spec, watching), facts),
+    });
+    this.#intake = new Intake({
+      io,
+      table: this.#table,
+      downstreams: this.#downstreams,
+      destinations,
+      proxy: this.#proxy,
     });
     const defects = stats.counter("lateen_proxy_defects_total", {});
     io.onDefect = (error) => {
@@ -132,7 +141,14 @@ export class DataPath {
 
   /** Puts a delta in force, after those before it, and reports `applied`. Never rejects. */
   apply(delta: PlanDelta): Promise<void> {
-    this.#queue = this.#queue.then(() => this.#applyNow(delta));
+    this.#queue = this.#queue.then(() =>
+      this.#applyNow(delta).catch((error: unknown) => {
+        // Nobody may wait for ever for a delta that hit a defect: it counts as refused.
+        this.#io.onDefect(error);
+        const failures = everything(delta, messageOf(error));
+        this.#options.post({ type: "applied", generation: delta.generation, failures, bound: this.#sockets.bound() });
+      }),
+    );
     return this.#queue;
   }
 
@@ -187,57 +203,6 @@ export class DataPath {
     return next;
   }
 
-  // ------------------------------------------------------------------ connections
-
-  #accepted(connection: Connection, use: SocketUse): void {
-    if (!this.#downstreams.add(connection)) return;
-    this.#io.enter();
-    try {
-      this.#dispatch(connection, use);
-    } catch (error) {
-      this.#io.onDefect(error);
-      connection.destroy();
-    } finally {
-      this.#io.leave();
-    }
-  }
-
-  #dispatch(connection: Connection, use: SocketUse): void {
-    if (use.kind === "explicitProxy") {
-      this.#proxy.serve(connection);
-      return;
-    }
-    const [listener, address, port] = this.#target(connection, use);
-    const { remoteAddress, remotePort } = connection.socket;
-    if (listener === undefined || remoteAddress === undefined) {
-      connection.reset();
-      return;
-    }
-    listener.accept(connection, {
-      sourceAddress: unmapped(remoteAddress),
-      sourcePort: remotePort ?? 0,
-      destinationAddress: address,
-      destinationPort: port,
-    });
-  }
-
-  #target(
-    connection: Connection,
-    use: Exclude<SocketUse, { kind: "explicitProxy" }>,
-  ): readonly [listener: Listener | undefined, address: string, port: number] {
-    switch (use.kind) {
-      case "listener":
-        return [this.#table.get(use.listener), unmapped(connection.socket.localAddress ?? ""), use.port];
-      case "inbound":
-        return [this.#table.inbound(), use.address, use.containerPort];
-      case "service": {
-        const found = this.#destinations.known(use.host, use.port);
-        if (found === undefined) return [undefined, "", 0];
-        return [this.#table.outboundFor(found.address, found.port), found.address, found.port];
-      }
-    }
-  }
-
   // ------------------------------------------------------------------ the end
 
   /** Stops accepting, lets connections end, breaks what is left after `timeoutMs`, reports `drained`. */
@@ -269,7 +234,9 @@ export class DataPath {
   }
 
   inspect(what: "listeners" | "clusters"): unknown {
-    return what === "listeners" ? reportListeners(this.#table.all(), this.#sockets.bound()) : reportClusters(this.#plan.clusters);
+    return what === "listeners"
+      ? reportListeners(this.#table.all(), this.#sockets.bound())
+      : reportClusters(this.#plan.clusters);
   }
 
   /** Closes everything at once. */
@@ -283,6 +250,14 @@ export class DataPath {
   }
 }
 
+function everything(delta: PlanDelta, reason: string): readonly ApplyFailure[] {
+  return [
+    ...delta.clusters.map(({ name }) => ({ resource: "cluster" as const, name, reason })),
+    ...delta.routes.map(({ name }) => ({ resource: "route" as const, name, reason })),
+    ...delta.listeners.map(({ name }) => ({ resource: "listener" as const, name, reason })),
+  ];
+}
+
 function specsOf(listeners: Iterable<Listener>) {
   return Array.from(listeners, ({ spec }) => spec);
 }
@@ -294,9 +269,4 @@ function byName<T extends { readonly name: string }>(list: readonly T[]): Readon
 /** What access-log formats may tell of the process. */
 function logEnvironment({ self }: WorkerBootstrap) {
   return { hostname: hostname(), variables: process.env, localPrincipal: self.principal };
-}
-
-/** IPv4 that arrived on an IPv6 socket. */
-function unmapped(address: string): string {
-  return address.startsWith("::ffff:") ? address.slice(7) : address;
 }

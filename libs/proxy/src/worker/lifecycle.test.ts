@@ -45,7 +45,7 @@ describe("updates", () => {
     await proxy.apply({ listeners: [bound(8080, { chains: [changed] })] });
     await idle.untilEnd();
     peer.send(response("200 OK", "late"));
-    expect(await busy.untilEnd()).toMatch(/connection: close[^]*late$/);
+    expect(await busy.untilEnd()).toMatch(/connection: close[\s\S]*late$/);
   });
 
   it("close the socket of a removed listener and keep its byte streams", async () => {
@@ -68,9 +68,15 @@ describe("updates", () => {
     const proxy = fixtures.rig();
     const good = bound(8080, { chains: [chainSpec(manager("app"))] });
     await proxy.apply({ clusters: [clusterSpec("app", [app.port])], listeners: [good] });
-    const bad = { ...good, chains: [chainSpec(manager("app"), {}, { networkFilters: [{ name: "nobody", config: {} }] })] };
+    const bad = {
+      ...good,
+      chains: [chainSpec(manager("app"), {}, { networkFilters: [{ name: "nobody", config: {} }] })],
+    };
     const twice = { ...bound(8080, { chains: [chainSpec(tcpSpec("app"))] }), name: "second" };
-    const tls = { ...bound(8443, {}), chains: [chainSpec(tcpSpec("app"), {}, { transport: serverTls({ ciphers: ["NONE-SUCH"] }) })] };
+    const tls = {
+      ...bound(8443, {}),
+      chains: [chainSpec(tcpSpec("app"), {}, { transport: serverTls({ ciphers: ["NONE-SUCH"] }) })],
+    };
     const failures = await proxy.tryApply({ listeners: [bad, twice, tls] });
     expect(failures).toMatchObject([
       { resource: "listener", name: "l8080", reason: expect.stringContaining("nobody") },
@@ -158,7 +164,7 @@ describe("drain", () => {
     await expect(proxy.dial(9080)).rejects.toThrow("ECONNREFUSED");
     expect(proxy.posted.some(({ type }) => type === "drained")).toBe(false);
     peer.send(response("200 OK", "done"));
-    expect(await busy.untilEnd()).toMatch(/connection: close[^]*done$/);
+    expect(await busy.untilEnd()).toMatch(/connection: close[\s\S]*done$/);
     busy.close();
     idle.close();
     await proxy.message("drained");

@@ -2,7 +2,7 @@ import { networkInterfaces } from "node:os";
 import type { ListenerSpec } from "../config/plan.ts";
 import type { Connection } from "../io/connection.ts";
 import type { IoLoop } from "../io/io-loop.ts";
-import { listen, type ListeningSocket } from "../io/sockets.ts";
+import { type ListeningSocket, listen } from "../io/sockets.ts";
 import type { WorkerBootstrap } from "./protocol.ts";
 
 /** What a listening socket is for. Looked up at every accept, so that an update needs no new socket. */
@@ -36,7 +36,8 @@ export function wantedSockets(listeners: Iterable<ListenerSpec>, bootstrap: Work
     if (capture.mode === "proxy-env") wanted.push(...captureSockets(spec, capture));
     if (!spec.bindToPort) continue;
     const { address, port } = bindAddressOf(spec, bootstrap);
-    const isProxy = capture.mode === "proxy-env" && capture.explicitProxy.port === port && capture.explicitProxy.address === address;
+    const isProxy =
+      capture.mode === "proxy-env" && capture.explicitProxy.port === port && capture.explicitProxy.address === address;
     if (isProxy) continue;
     wanted.push({ address, port, use: { kind: "listener", listener: spec.name, port: spec.port }, owner: spec.name });
   }
@@ -71,7 +72,10 @@ function captureSockets(
   }
 }
 
-function bindAddressOf(spec: ListenerSpec, bootstrap: WorkerBootstrap): { readonly address: string; readonly port: number } {
+function bindAddressOf(
+  spec: ListenerSpec,
+  bootstrap: WorkerBootstrap,
+): { readonly address: string; readonly port: number } {
   const moved = bootstrap.bindMap.find(({ port }) => port === spec.port);
   if (moved !== undefined) return { address: moved.address, port: moved.bindPort };
   return {
@@ -105,7 +109,8 @@ export class Sockets {
     const missing = wanted.filter((socket) => {
       const key = keyOf(socket);
       const owner = owners.get(key);
-      if (owner !== undefined) failures.push({ owner: socket.owner, reason: `${key} is the address of ${owner} already` });
+      if (owner !== undefined)
+        failures.push({ owner: socket.owner, reason: `${key} is the address of ${owner} already` });
       else owners.set(key, socket.owner);
       return owner === undefined && !this.#open.has(key);
     });
@@ -180,9 +185,11 @@ function keyOf({ address, port }: WantedSocket): string {
 function bindFailure(socket: WantedSocket, error: unknown): string {
   const code = error instanceof Error && "code" in error ? String(error.code) : "";
   const why =
-    { EADDRINUSE: "the address is in use", EACCES: "permission denied", EADDRNOTAVAIL: "the address is not on this machine" }[
-      code
-    ] ?? String(error);
+    {
+      EADDRINUSE: "the address is in use",
+      EACCES: "permission denied",
+      EADDRNOTAVAIL: "the address is not on this machine",
+    }[code] ?? String(error);
   return `cannot listen on ${keyOf(socket)}: ${why}`;
 }
 

@@ -1,6 +1,6 @@
 import { randomInt } from "node:crypto";
 import { connect as netConnect } from "node:net";
-import { type ConnectionOptions, connect as tlsConnect, type TLSSocket } from "node:tls";
+import { type ConnectionOptions, type TLSSocket, connect as tlsConnect } from "node:tls";
 import { type Clock, systemClock } from "@lateen/kernel";
 import type { FilterChainMatchSpec } from "@lateen/traffic";
 import type { HttpFilterRuntime, NetworkFilterRuntime } from "../../chain/spi.ts";
@@ -229,11 +229,14 @@ export class DataPathRig {
   }
 
   /** A TLS client; rejects when the handshake fails. */
-  dialTls(port: number, options: ConnectionOptions, address = this.address): Promise<Peer & { readonly tls: TLSSocket }> {
+  dialTls(
+    port: number,
+    options: ConnectionOptions,
+    address = this.address,
+  ): Promise<Peer & { readonly tls: TLSSocket }> {
     return new Promise((resolve, reject) => {
-      const socket = tlsConnect(
-        { host: address, port, checkServerIdentity: () => undefined, ...options },
-        () => resolve(Object.assign(new Peer(socket), { tls: socket })),
+      const socket = tlsConnect({ host: address, port, checkServerIdentity: () => undefined, ...options }, () =>
+        resolve(Object.assign(new Peer(socket), { tls: socket })),
       );
       socket.once("error", reject);
       socket.once("close", () => reject(new Error("closed during the handshake")));
