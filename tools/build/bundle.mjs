@@ -3,6 +3,7 @@
 // index, esbuild would count whatever one of them uses as shared, and a worker must not load what only the main thread needs.
 import { existsSync, rmSync } from "node:fs";
 import { build } from "esbuild";
+import { builtins } from "./builtins.mjs";
 
 const entryPoints = ["src/main.ts", "src/worker.ts"].filter((file) => existsSync(file));
 // Files of an earlier build have other names and would stay.
@@ -19,6 +20,7 @@ for (const entryPoint of entryPoints) {
     target: "node22",
     conditions: ["@lateen/source"],
     external: ["koffi"],
+    plugins: [builtins],
     minifySyntax: true,
     minifyWhitespace: true,
     keepNames: true,
