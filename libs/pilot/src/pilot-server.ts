@@ -77,6 +77,8 @@ export class PilotServer implements Pilot {
   async start(): Promise<void> {
     const { bus, registry, scope, clock } = this.#options;
     scope.defer(() => this.#stop());
+    // At once: an HTTP server that answers who waits may have to close before its turn comes.
+    scope.signal.addEventListener("abort", () => this.#waits.close(), { once: true });
     bus.state<AcceptedObject>(CONFIG_TOPIC).watch(scope, (delta) => {
       this.#metrics.update("config");
       this.#world.takeConfig(delta);
@@ -202,7 +204,6 @@ export class PilotServer implements Pilot {
     this.#stopped = true;
     this.#debounce.close();
     this.#queue.close();
-    this.#waits.close();
     this.ads.endAll(grpcStatus.unavailable, "the control plane is shutting down");
     this.#becameReady.resolve();
   }

@@ -101,5 +101,6 @@ describe("SyncWaits", () => {
     const stopped = waits.wait(1, 500);
     waits.close();
     expect((await stopped).synced).toBe(false);
+    expect((await waits.wait(1, 500)).synced).toBe(false);
   });
 });

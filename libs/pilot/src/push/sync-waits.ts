@@ -23,6 +23,7 @@ export class SyncWaits {
   readonly #look: (revision: number) => SyncOutcome;
   readonly #waiting = new Set<Waiting>();
   #scheduled = false;
+  #closed = false;
 
   constructor(clock: Clock, look: (revision: number) => SyncOutcome) {
     this.#clock = clock;
@@ -31,7 +32,8 @@ export class SyncWaits {
 
   wait(revision: number, timeoutMs: number): Promise<SyncOutcome> {
     const now = this.#look(revision);
-    if (now.synced || !(timeoutMs > 0) || this.#waiting.size >= MAX_WAITING) return Promise.resolve(now);
+    if (now.synced || !(timeoutMs > 0) || this.#closed || this.#waiting.size >= MAX_WAITING)
+      return Promise.resolve(now);
     return new Promise((resolve) => {
       const cancel = this.#clock.after(Math.min(timeoutMs, MAX_TIMEOUT_MS), () => finish(this.#look(revision)));
       const finish = (outcome: SyncOutcome) => {
@@ -57,8 +59,9 @@ export class SyncWaits {
     });
   }
 
-  /** Everyone gets the state of now. */
+  /** Everyone gets the state of now, from now on without waiting. */
   close(): void {
+    this.#closed = true;
     for (const waiting of [...this.#waiting]) waiting.finish(this.#look(waiting.revision));
   }
 }
