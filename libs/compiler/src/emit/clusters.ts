@@ -16,7 +16,7 @@ import {
   identitiesOf,
 } from "../world/destinations.ts";
 import { inboundPorts } from "../world/inbound.ts";
-import { type DestinationPolicy, destinationPolicy, visibility } from "../world/rules.ts";
+import { type DestinationPolicy, destinationPolicy, visibleServices } from "../world/rules.ts";
 import { meshConfigOf, settingsOf, workloadMetadata } from "../world/services.ts";
 import { byName, encode } from "./encode.ts";
 
@@ -84,7 +84,7 @@ const outboundClusters = defineQuery<ProxyScope, ReadonlyMap<string, EncodedReso
       service.ports.flatMap((port) =>
         read.ask(clustersOfPort, { host: service.host, port: port.number, namespace, http2, router }),
       );
-    return byName(read.ask(visibility, scope).services.flatMap(of));
+    return byName(read.ask(visibleServices, scope).flatMap(of));
   },
   equal: sameMap,
 });

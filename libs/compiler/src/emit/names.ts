@@ -4,7 +4,7 @@ import { type NamedService, nameTable } from "../lower/name-table.ts";
 import { type EncodedResource, sameMap } from "../resource.ts";
 import { type ProxyScope, scopeKey } from "../scope.ts";
 import { destinationByHost } from "../world/destinations.ts";
-import { visibility } from "../world/rules.ts";
+import { visibleServices } from "../world/rules.ts";
 import { endpointsByHost } from "../world/services.ts";
 import { encode } from "./encode.ts";
 
@@ -16,7 +16,7 @@ export const scopeNames = defineQuery<ProxyScope, ReadonlyMap<string, EncodedRes
   name: "scopeNames",
   key: scopeKey,
   compute: (read, scope) => {
-    const named = read.ask(visibility, scope).services.map((service) => ({
+    const named = read.ask(visibleServices, scope).map((service) => ({
       service,
       addresses: read.ask(addressesByHost, service.host),
     }));

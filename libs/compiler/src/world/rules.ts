@@ -299,13 +299,21 @@ function importFilter(
     );
 }
 
+/** Visible services, oldest first. Unlike {@link visibility}, not concerned by a change of virtual services. */
+export const visibleServices = defineQuery<ProxyScope, readonly MeshService[]>({
+  name: "visibleServices",
+  key: scopeKey,
+  compute: (read, scope) => read.ask(visibility, scope).services,
+  equal: sameList,
+});
+
 /** Services of a scope by port number, each list oldest first. */
 const servicesByPort = defineQuery<ProxyScope, ReadonlyMap<number, readonly MeshService[]>>({
   name: "servicesByPort",
   key: scopeKey,
   compute: (read, scope) => {
     const byPort = new Map<number, MeshService[]>();
-    for (const service of read.ask(visibility, scope).services) {
+    for (const service of read.ask(visibleServices, scope)) {
       for (const number of new Set(service.ports.map((port) => port.number))) {
         const list = byPort.get(number) ?? [];
         byPort.set(number, list);
@@ -332,14 +340,6 @@ export const visiblePorts = defineQuery<ProxyScope, readonly number[]>({
   name: "visiblePorts",
   key: scopeKey,
   compute: (read, scope) => [...read.ask(servicesByPort, scope).keys()].sort((a, b) => a - b),
-  equal: sameList,
-});
-
-/** Hosts of visible services, in order. */
-export const visibleHosts = defineQuery<ProxyScope, readonly string[]>({
-  name: "visibleHosts",
-  key: scopeKey,
-  compute: (read, scope) => read.ask(visibility, scope).services.map((service) => service.host),
   equal: sameList,
 });
 
