@@ -13,7 +13,15 @@ export {
 } from "./config/mesh-config.ts";
 export { decodeObject, decodeText } from "./decode/decode.ts";
 export { encodeObject } from "./decode/encode.ts";
-export type { DecodedDocument, DecodedObject, DecodeOptions, TextInput, UndecodedDocument } from "./decode/types.ts";
+export type {
+  DecodedDocument,
+  DecodedObject,
+  DecodeOptions,
+  Locate,
+  Path,
+  TextInput,
+  UndecodedDocument,
+} from "./decode/types.ts";
 export { canonicalRevisionOf, canonicalServiceOf } from "./identity/canonical.ts";
 export { parseSpiffeId, type SpiffeIdentity, spiffeId } from "./identity/spiffe.ts";
 export { keyOf, parseResourceKey, type ResourceKey, resourceKey } from "./key.ts";

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { decodeText } from "../decode/decode.ts";
 import { bookinfoTraffic, bookinfoWorkloads } from "../testing/bookinfo.ts";
 import { objectsOf } from "../testing/findings.ts";
 import { analyze } from "./analyze.ts";
@@ -383,6 +384,17 @@ describe("a finding", () => {
       originOf: (object, path) => ({ file: object.kind, line: path.length, column: 1 }),
     };
     expect(analyze(objectsOf(text), options)[0]?.origin).toEqual({ file: "VirtualService", line: 7, column: 1 });
+  });
+
+  it("points at the field when the positions were kept", () => {
+    const documents = decodeText({ file: "f.yaml", text }, { positions: true }).flatMap((found) =>
+      found.ok ? [found] : [],
+    );
+    const locate = new Map(documents.map((found) => [found.object, found.locate]));
+    const [finding] = analyze(locate.keys(), {
+      originOf: (object, path) => locate.get(object)!(path, "value"),
+    });
+    expect(finding?.origin).toEqual({ file: "f.yaml", line: 14, column: 57 });
   });
 
   it.each([

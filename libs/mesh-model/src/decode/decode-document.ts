@@ -49,6 +49,7 @@ export function decodeDocument(document: DocumentValue, options: DecodeOptions):
     object,
     origin: locate([], "value"),
     warnings: check.findings.slice(0, limits.findings).map((finding) => toDiagnostic(finding, locate)),
+    ...(options.positions ? { locate } : {}),
   };
 }
 

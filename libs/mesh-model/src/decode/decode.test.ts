@@ -241,6 +241,41 @@ describe("bounds", () => {
     expect(performance.now() - started).toBeLessThan(5000);
   });
 
+  it.each([
+    ["anchors", "&a ".repeat(500_000)],
+    ["quotes", '"'.repeat(500_000)],
+    ["commas", `[${",".repeat(500_000)}]`],
+    ["escapes", `a: "${"\\x".repeat(500_000)}"`],
+    ["markers", "---\n".repeat(500_000)],
+    ["brackets", "[]".repeat(500_000)],
+    ["one long value", `a: ${"x".repeat(5_000_000)}`],
+  ])("a flood of %s is soon done with", (_, text) => {
+    const started = performance.now();
+    expect(decode(text).flatMap((document) => (document.ok ? [] : document.diagnostics)).length).toBeLessThanOrEqual(
+      101,
+    );
+    expect(performance.now() - started).toBeLessThan(4000);
+  });
+
+  it("what is quoted in a message is cut", () => {
+    const [document] = decode(SERVICE.replace("name: a", `name: ${"A".repeat(1_000_000)}`));
+    expect(document?.ok === false && document.diagnostics[0]?.message.length).toBeLessThan(600);
+  });
+
+  it.each([
+    ["a header value of megabytes", `headers: {request: {set: {a: "${"x".repeat(9_000_000)}"}}}`, true],
+    ["one of operators", `headers: {request: {set: {a: "${"%%".repeat(2_000_000)}"}}}`, true],
+    ["one of broken operators", `headers: {request: {set: {a: "${"%REQ(".repeat(500_000)}"}}}`, false],
+    ["a pattern that would grow", `match: [{uri: {regex: "${"a{1000}".repeat(140)}"}}]`, false],
+    ["a pattern that would grow by nesting", `match: [{uri: {regex: "(${"a".repeat(900)}){1000}"}}]`, false],
+    ["a pattern with honest counts", `match: [{uri: {regex: "/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"}}]`, true],
+  ])("%s is judged soon", (_, rule, accepted) => {
+    const text = `apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: a}\nspec: {hosts: [a], http: [{route: [{destination: {host: b}}], ${rule}}]}\n`;
+    const started = performance.now();
+    expect(decode(text)[0]?.ok).toBe(accepted);
+    expect(performance.now() - started).toBeLessThan(4000);
+  });
+
   it("reports at most 100 findings for one object", () => {
     const ports = Array.from({ length: 300 }, () => "{port: 0}").join(", ");
     expect(places(SERVICE.replace("{port: 1}", ports))).toHaveLength(limits.findings);

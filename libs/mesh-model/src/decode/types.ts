@@ -11,6 +11,8 @@ export interface DecodedObject {
   /** Where the document's first field stands. */
   readonly origin: Origin;
   readonly warnings: readonly Diagnostic[];
+  /** Where each field stands, for findings that come later; with {@link DecodeOptions.positions} only. */
+  readonly locate?: Locate;
 }
 
 /**
@@ -34,6 +36,8 @@ export interface UndecodedDocument {
 export interface DecodeOptions {
   /** Namespace of namespaced objects that name none; default `default`. */
   readonly defaultNamespace?: string;
+  /** Give each decoded object {@link DecodedObject.locate}; the parsed text stays in memory for as long as that does. */
+  readonly positions?: boolean;
 }
 
 export interface TextInput {

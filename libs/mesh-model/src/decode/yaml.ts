@@ -1,5 +1,5 @@
 import { err, ok, type Result } from "@lateen/kernel";
-import { Composer, type CST, Lexer, LineCounter, Parser } from "yaml";
+import { Composer, type CST, Lexer, LineCounter, Parser, type YAMLError, YAMLParseError } from "yaml";
 import { codes } from "../errors.ts";
 import type { Origin } from "../origin.ts";
 import { limits } from "./limits.ts";
@@ -32,6 +32,7 @@ export function parseYaml(file: string, source: DocumentText): YamlResult {
     }
     // Duplicates are found below; the library's own check is quadratic.
     const composer = new Composer({ uniqueKeys: false, prettyErrors: false, logLevel: "silent", schema: "core" });
+    boundErrors(composer);
     const [parsed, second] = composer.compose(tokens.value, true, source.text.length);
     if (parsed === undefined) return { ok: true, document: { value: null, locate: () => start } };
     const problems: YamlProblem[] = syntaxProblems(
@@ -48,6 +49,14 @@ export function parseYaml(file: string, source: DocumentText): YamlResult {
     problems.push(...reader.problems);
     return problems.length === 0 ? { ok: true, document } : { ok: false, problems, partial: document };
   } catch (error) {
+    if (error instanceof TooManyErrors) {
+      const problems = syntaxProblems(error.found, source.text).map(({ message, offset }) => ({
+        code: codes.syntax,
+        message,
+        origin: at(offset),
+      }));
+      return { ok: false, problems, partial: undefined };
+    }
     // The parser recurses; on hostile nesting the engine's stack ends before our own bound is reached.
     const message =
       error instanceof RangeError
@@ -55,6 +64,39 @@ export function parseYaml(file: string, source: DocumentText): YamlResult {
         : `cannot be read as YAML: ${String(error)}`;
     return { ok: false, problems: [{ code: codes.bounds, message, origin: start }], partial: undefined };
   }
+}
+
+/** Ends composing; carries what was found until then. */
+class TooManyErrors extends Error {
+  readonly found: readonly YAMLError[];
+  constructor(found: readonly YAMLError[]) {
+    super("too many errors");
+    this.found = found;
+  }
+}
+
+/**
+ * Makes the library stop after as many errors as are reported. It has no option for that, and a text of megabytes that is wrong
+ * at every character would keep it busy for minutes.
+ */
+function boundErrors(composer: Composer): void {
+  const report: unknown = Reflect.get(composer, "onError");
+  if (typeof report !== "function") return;
+  const found: YAMLError[] = [];
+  Reflect.set(composer, "onError", (source: ErrorSource, code: ErrorCode, message: string, warning?: boolean) => {
+    if (!warning) found.push(new YAMLParseError(positionOf(source), code, message));
+    if (found.length > limits.findings) throw new TooManyErrors(found);
+    report(source, code, message, warning);
+  });
+}
+
+type ErrorCode = YAMLError["code"];
+type ErrorSource = number | readonly [number, number] | { readonly offset: number; readonly source?: string };
+
+function positionOf(source: ErrorSource): [number, number] {
+  if (typeof source === "number") return [source, source + 1];
+  if ("offset" in source) return [source.offset, source.offset + (source.source?.length ?? 1)];
+  return [source[0], source[1]];
 }
 
 /**

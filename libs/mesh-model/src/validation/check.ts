@@ -50,8 +50,15 @@ export class Check {
       code: options.code ?? code,
       path: this.path,
       part: options.part ?? "value",
-      message,
-      ...(options.hint === undefined ? {} : { hint: options.hint }),
+      message: shorten(message),
+      ...(options.hint === undefined ? {} : { hint: shorten(options.hint) }),
     });
   }
+}
+
+/** Messages quote what the user wrote, which may be megabytes. */
+const LONGEST = 500;
+
+function shorten(text: string): string {
+  return text.length <= LONGEST ? text : `${text.slice(0, LONGEST - 100)}…${text.slice(-80)}`;
 }

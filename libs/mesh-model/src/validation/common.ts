@@ -21,10 +21,21 @@ export function checkPercent(value: number | undefined, check: Check): void {
   if (value !== undefined && value > 0 && value < 0.0001) check.error("the smallest percentage is 0.0001");
 }
 
-/** A regular expression of the user: RE2 syntax, at most 1024 characters. */
+/** Repetitions times length that a pattern may come to: what is above compiles to a program of megabytes. */
+const MAX_PATTERN_COST = 100_000;
+
+/** A regular expression of the user: RE2 syntax, at most 1024 characters, of bounded cost. */
 export function checkRegex(pattern: string, check: Check): void {
   if (pattern === "" || pattern.length > 1024) {
     check.error("a regular expression must have between 1 and 1024 characters");
+    return;
+  }
+  let repetitions = 1;
+  for (const [, least = "", most = ""] of pattern.matchAll(/\{(\d{1,4})(?:,(\d{0,4}))?\}/g)) {
+    repetitions += Math.max(Number(least), Number(most));
+  }
+  if (repetitions * pattern.length > MAX_PATTERN_COST) {
+    check.error("the regular expression repeats too much", { hint: "use smaller counts, or * and +" });
     return;
   }
   try {

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { decodeText } from "../../decode/decode.ts";
 import { documentOf, findingsOf, objectsOf } from "../../testing/findings.ts";
 
 const policy = (text: string) => `{host: a, trafficPolicy: ${text}}`;
@@ -134,4 +135,12 @@ describe("a DestinationRule is refused, or warned about", () => {
 it("LEAST_CONN reads as LEAST_REQUEST", () => {
   const [object] = objectsOf(documentOf("DestinationRule", policy("{loadBalancer: {simple: LEAST_CONN}}")));
   expect(object).toMatchObject({ spec: { trafficPolicy: { loadBalancer: { simple: "LEAST_REQUEST" } } } });
+});
+
+it.each([
+  ["the destination", "{tls: {mode: SIMPLE}}", "IST0128"],
+  ["one port", "{portLevelSettings: [{port: {number: 443}, tls: {mode: SIMPLE}}]}", "IST0129"],
+])("TLS without verification has Istio's code for %s", (_, text, code) => {
+  const [document] = decodeText({ file: "f", text: documentOf("DestinationRule", policy(text)) });
+  expect(document).toMatchObject({ ok: true, warnings: [{ code }] });
 });

@@ -36,14 +36,14 @@ function checkPolicy(policy: Policy | undefined, check: Check): void {
   if (BLOCKS.every((block) => policy[block] === undefined) && ports.length === 0) {
     check.error("a traffic policy needs at least one setting", { code: codes.missingField });
   }
-  checkBlocks(policy, check);
+  checkBlocks(policy, check, "IST0128");
   for (const [index, port] of ports.entries()) {
     const at = check.at("portLevelSettings", index);
     if (port.port?.number === undefined) at.error(`field "port.number" is required`, { code: codes.missingField });
     if (BLOCKS.every((block) => port[block] === undefined)) {
       at.error("a port's settings need at least one setting", { code: codes.missingField });
     }
-    checkBlocks(port, at);
+    checkBlocks(port, at, "IST0129");
   }
   checkUnique(
     ports.map((port, index) => [String(port.port?.number), check.at("portLevelSettings", index, "port")]),
@@ -51,11 +51,12 @@ function checkPolicy(policy: Policy | undefined, check: Check): void {
   );
 }
 
-function checkBlocks(policy: Blocks, check: Check): void {
+/** `unverified`: Istio's code for TLS without verification, which tells the levels apart. */
+function checkBlocks(policy: Blocks, check: Check, unverified: "IST0128" | "IST0129"): void {
   checkLoadBalancer(policy.loadBalancer, check.at("loadBalancer"));
   checkConnectionPool(policy.connectionPool, check.at("connectionPool"));
   checkOutlierDetection(policy.outlierDetection, check.at("outlierDetection"));
-  checkTls(policy.tls, check.at("tls"));
+  checkTls(policy.tls, check.at("tls"), unverified);
 }
 
 function checkLoadBalancer(settings: Blocks["loadBalancer"], check: Check): void {
@@ -92,7 +93,7 @@ function checkOutlierDetection(outlier: Blocks["outlierDetection"], check: Check
   }
 }
 
-function checkTls(tls: Blocks["tls"], check: Check): void {
+function checkTls(tls: Blocks["tls"], check: Check, unverified: string): void {
   if (tls === undefined) return;
   if (tls.mode === "MUTUAL" && (!tls.clientCertificate || !tls.privateKey)) {
     check.error("mode MUTUAL needs clientCertificate and privateKey", { code: codes.missingField });
@@ -104,7 +105,7 @@ function checkTls(tls: Blocks["tls"], check: Check): void {
     }
   }
   if (originates(tls.mode) && !tls.caCertificates && !tls.insecureSkipVerify) {
-    check.warn("without caCertificates the machine's root certificates are trusted", { code: "IST0128" });
+    check.warn("without caCertificates the machine's root certificates are trusted", { code: unverified });
   }
 }
 

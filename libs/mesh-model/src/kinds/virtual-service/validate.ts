@@ -47,25 +47,33 @@ function checkHosts(spec: Spec, namespace: string, check: Check): void {
 }
 
 function checkTlsRoutes(spec: Spec, check: Check): void {
+  const hosts = (spec.hosts ?? []).map((host) => host.toLowerCase());
+  const known: KnownHosts = { exact: new Set(hosts), wildcards: hosts.filter((host) => host.startsWith("*")) };
   for (const [index, route] of (spec.tls ?? []).entries()) {
     const at = check.at("tls", index);
     if (route.match.length === 0) at.at("match").error("a tls route needs a match", { code: codes.missingField });
     for (const [number, match] of route.match.entries()) {
       const inMatch = at.at("match", number);
       if (match.sniHosts.length === 0) inMatch.at("sniHosts").error("at least one host is required");
-      for (const [position, sni] of match.sniHosts.entries()) checkSni(sni, spec, inMatch.at("sniHosts", position));
+      for (const [position, sni] of match.sniHosts.entries()) checkSni(sni, known, inMatch.at("sniHosts", position));
       checkL4Match(match, inMatch);
     }
     checkL4Route(route.route, at);
   }
 }
 
-function checkSni(sni: string, spec: Spec, check: Check): void {
+interface KnownHosts {
+  readonly exact: ReadonlySet<string>;
+  readonly wildcards: readonly string[];
+}
+
+function checkSni(sni: string, known: KnownHosts, check: Check): void {
   if (!isWildcardHost(sni)) {
     check.error(`"${sni}" is not a host name`);
     return;
   }
-  const covered = (spec.hosts ?? []).some((host) => covers(host.toLowerCase(), sni.toLowerCase()));
+  const name = sni.toLowerCase();
+  const covered = known.exact.has(name) || known.wildcards.some((host) => covers(host, name));
   if (!covered) check.error(`SNI host "${sni}" is not covered by spec.hosts`, { code: codes.conflict });
 }
 
