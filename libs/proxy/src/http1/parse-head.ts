@@ -136,9 +136,10 @@ function parseFields(b: Uint8Array, start: number, from: number, end: number, he
     const nameStart = i;
     let hash = 0x811c9dc5 | 0;
     let lower = 0;
-    while (i < end && (lower = TOKEN[b[i] as number] as number) !== 0) {
+    for (; i < end; i++) {
+      lower = TOKEN[b[i] as number] as number;
+      if (lower === 0) break;
       hash = Math.imul(hash ^ lower, 16777619);
-      i++;
     }
     if (i >= end) return INCOMPLETE;
     // Nothing may stand between name and colon, and no line may start with white space (obs-fold).

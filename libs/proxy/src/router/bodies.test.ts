@@ -1,6 +1,8 @@
-import { describe, expect, it } from "vitest";
-import { client, exchange, forwarding, origin } from "./testing/fixtures.ts";
-import { response } from "./testing/wire.ts";
+import { afterEach, describe, expect, it } from "vitest";
+import { stage } from "./testing/fixtures.ts";
+import { type Peer, response } from "./testing/wire.ts";
+
+const { client, exchange, forwarding, origin } = stage(afterEach);
 
 describe("request bodies", () => {
   it("keep their length", async () => {
@@ -89,16 +91,7 @@ describe("request bodies", () => {
     let received = 0;
     let sum = 0;
     // The reader stands still until the proxy has stopped taking bytes from the writer.
-    await new Promise<void>((resolve) => {
-      let before = -1;
-      const look = (): void => {
-        const waiting = peer.socket.writableLength;
-        if (waiting > 0 && waiting === before) return resolve();
-        before = waiting;
-        setImmediate(() => setTimeout(look, 5));
-      };
-      look();
-    });
+    await stopped(peer);
     expect(peer.socket.writableLength).toBeGreaterThan(0);
     await new Promise<void>((resolve) => {
       upstream.socket.on("data", (bytes: Buffer) => {
@@ -130,16 +123,7 @@ describe("response bodies", () => {
     await upstream.message();
     upstream.send(`HTTP/1.1 200 OK\r\ncontent-length: ${size}\r\n\r\n`);
     upstream.socket.write(body);
-    await new Promise<void>((resolve) => {
-      let before = -1;
-      const look = (): void => {
-        const waiting = upstream.socket.writableLength;
-        if (waiting > 0 && waiting === before) return resolve();
-        before = waiting;
-        setImmediate(() => setTimeout(look, 5));
-      };
-      look();
-    });
+    await stopped(upstream);
     const chunks: Buffer[] = [];
     let received = 0;
     await new Promise<void>((resolve) => {
@@ -198,3 +182,12 @@ describe("response bodies", () => {
     await upstream.untilEnd();
   });
 });
+
+/** Resolves once the proxy takes no more bytes from this writer. */
+async function stopped(writer: Peer): Promise<void> {
+  let before = -1;
+  while (writer.socket.writableLength === 0 || writer.socket.writableLength !== before) {
+    before = writer.socket.writableLength;
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}

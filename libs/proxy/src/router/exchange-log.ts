@@ -1,13 +1,13 @@
 import type { ConnectionLogFacts, RequestLogFacts } from "../access-log/facts.ts";
 import type { WorkloadFacts } from "../config/plan.ts";
 import { addressText, type ConnectionInfo } from "../listener/connection-info.ts";
-import type { HttpExchange } from "./exchange.ts";
+import type { ExchangeState } from "./exchange-state.ts";
 
 /** An exchange as access logs and `%…%` operators read it. Everything is looked up when asked for. */
 export class ExchangeLog implements ConnectionLogFacts, RequestLogFacts {
-  readonly #exchange: HttpExchange;
+  readonly #exchange: ExchangeState;
 
-  constructor(exchange: HttpExchange) {
+  constructor(exchange: ExchangeState) {
     this.#exchange = exchange;
   }
 

@@ -1,62 +1,26 @@
-import type { CompiledWeightedCluster, ForwardSpec, PeerFacts, RouteMatch } from "@lateen/traffic";
-import { redirectLocation } from "@lateen/traffic";
-import { grpcStatusOf, replies } from "../chain/replies.ts";
-import type { Exchange, ExchangeSummary, HeadEdits, LocalReply } from "../chain/spi.ts";
-import type { ClusterSpec, EndpointSpec, WorkloadFacts } from "../config/plan.ts";
-import { EditList } from "../http1/edit-list.ts";
+import { type ForwardSpec, redirectLocation } from "@lateen/traffic";
+import { replies } from "../chain/replies.ts";
+import type { Exchange, LocalReply } from "../chain/spi.ts";
 import type { Http1Head } from "../http1/head.ts";
 import { K } from "../http1/known-headers.ts";
-import type { BodyLength, ServerConnection, ServerStream } from "../http1/server-connection.ts";
+import type { BodyLength, ServerStream } from "../http1/server-connection.ts";
 import type { WheelTimer } from "../io/timer-wheel.ts";
-import type { ConnectionInfo } from "../listener/connection-info.ts";
-import type { Cluster } from "../upstream/cluster.ts";
-import type { Endpoint } from "../upstream/endpoint.ts";
-import type { ExchangeHost } from "./exchange-host.ts";
-import { ExchangeLog } from "./exchange-log.ts";
+import { ExchangeState } from "./exchange-state.ts";
 import { Forward, type ForwardOwner } from "./forward.ts";
-import { Mirror } from "./mirror.ts";
 import { applyPathRules, type PreparedRequest, prepareRequest } from "./request-head.ts";
+import { localResponse, upstreamLines } from "./response-lines.ts";
 import { steer } from "./steering.ts";
-
-const NOBODY = Buffer.alloc(0);
+import { rewriteRequest, startMirrors } from "./upstream-request.ts";
 
 /**
  * One request and its response, from the head to the log line.
- * ## rules → filters (may wait) → route → forward | local reply → response → done
+ * ## rules → filters (may wait) → route → forward | local reply → response (→ tunnel) → done
  * Objects are made per request and never reused, so that a late callback can do no harm; only heads return to their pool.
  */
-export class HttpExchange implements Exchange, ExchangeSummary, ServerStream, ForwardOwner, PreparedRequest {
-  readonly host: ExchangeHost;
-  readonly server: ServerConnection;
-  readonly head: Http1Head;
-  readonly info: ConnectionInfo;
-  readonly requestEdits: EditList;
-  readonly responseEdits = new EditList();
-  readonly startTimeMs: number;
-  readonly startedMs: number;
-  response: Http1Head | undefined = undefined;
-  remoteAddress = "";
-  requestId = "";
-  peerWorkload: WorkloadFacts | undefined = undefined;
-  /** Body bytes from and to the client. */
-  bytesReceived = 0;
-  bytesSent = 0;
-  responseCode = 0;
-  responseDetails = "";
-  responseFlags = "";
-  transportFailure = "";
-  responseTrailers = "";
-  requestEndMs: number | undefined = undefined;
-  responseStartMs: number | undefined = undefined;
-  match: RouteMatch | undefined = undefined;
-  forward: Forward | undefined = undefined;
-  #weighted: CompiledWeightedCluster | undefined = undefined;
-  #cluster: Cluster | undefined = undefined;
+export class HttpExchange extends ExchangeState implements Exchange, ServerStream, ForwardOwner, PreparedRequest {
   #upgrade: string | undefined = undefined;
   #filterIndex = 0;
   #waiting = false;
-  #states: Map<object, unknown> | undefined = undefined;
-  #timers: WheelTimer[] | undefined = undefined;
   #idleTimer: WheelTimer | undefined = undefined;
   #idleMs = 0;
   #activeMs = 0;
@@ -67,40 +31,37 @@ export class HttpExchange implements Exchange, ExchangeSummary, ServerStream, Fo
   #responseStarted = false;
   #tunnel = false;
   #done = false;
-  #log: ExchangeLog | undefined = undefined;
-
-  constructor(host: ExchangeHost, server: ServerConnection, head: Http1Head, info: ConnectionInfo) {
-    const { wheel } = host.context.io;
-    this.host = host;
-    this.server = server;
-    this.head = head;
-    this.info = info;
-    this.requestEdits = new EditList(head);
-    this.startTimeMs = wheel.wallNow();
-    this.startedMs = wheel.now();
-  }
 
   // ------------------------------------------------------------------ request head
 
+  /** The head is complete; `server` knows this stream already. */
   begin(): void {
+    const refusal = this.#judgeHead();
+    if (refusal !== undefined) {
+      this.localReply(refusal);
+      return;
+    }
+    this.#armTimers();
+    this.#runFilters();
+  }
+
+  #judgeHead(): LocalReply | undefined {
     const { head, host } = this;
     const path = applyPathRules(head, host.spec, this.info.destinationPort);
     prepareRequest(this, host.rules);
-    if (head.authorityStart === head.authorityEnd) return this.localReply(replies.missingHost);
-    if (path === "reject") return this.localReply(replies.pathNormalisationFailed);
-    if (path !== "ok") return this.localReply(replies.escapedSlashRedirect(path.redirect));
+    if (head.authorityStart === head.authorityEnd) return replies.missingHost;
+    if (path === "reject") return replies.pathNormalisationFailed;
+    if (path !== "ok") return replies.escapedSlashRedirect(path.redirect);
     this.#match();
-    if (!this.#acceptUpgrade()) return this.localReply(replies.upgradeFailed);
-    this.#armTimers();
-    this.#runFilters();
+    return this.#acceptUpgrade() ? undefined : replies.upgradeFailed;
   }
 
   #match(): void {
     const { random, plan } = this.host.context;
     this.match = this.host.routes()?.match(this.head, random, this.info.secure ? "https" : "http");
     if (this.match?.route.action.kind !== "forward") return;
-    this.#weighted = this.match.route.pickCluster(random);
-    this.#cluster = plan.cluster(this.#weighted.cluster);
+    this.weighted = this.match.route.pickCluster(random);
+    this.target = plan.cluster(this.weighted.cluster);
   }
 
   /** An upgrade is passed on only when manager or route allow it; `h2c` is simply not offered to the upstream (RFC 9110 §7.8). */
@@ -117,6 +78,8 @@ export class HttpExchange implements Exchange, ExchangeSummary, ServerStream, Fo
     return allowed;
   }
 
+  // ------------------------------------------------------------------ time
+
   #armTimers(): void {
     const { spec, context } = this.host;
     const action = this.match?.route.action;
@@ -128,7 +91,7 @@ export class HttpExchange implements Exchange, ExchangeSummary, ServerStream, Fo
       this.#idleTimer.arm(this.#idleMs);
     }
     if (spec.requestTimeoutMs > 0 && !this.server.requestDone) {
-      this.#requestTimer = context.io.wheel.timer(() => this.localReply(replies.requestTimeout));
+      this.#requestTimer = this.ownTimer(() => this.localReply(replies.requestTimeout));
       this.#requestTimer.arm(spec.requestTimeoutMs);
     }
   }
@@ -143,6 +106,10 @@ export class HttpExchange implements Exchange, ExchangeSummary, ServerStream, Fo
     if (this.#idleMs > 0) this.#activeMs = this.host.context.io.wheel.now();
   }
 
+  after(ms: number, callback: () => void): void {
+    if (!this.#done) this.ownTimer(callback).arm(ms);
+  }
+
   // ------------------------------------------------------------------ filters
 
   #runFilters(): void {
@@ -150,12 +117,11 @@ export class HttpExchange implements Exchange, ExchangeSummary, ServerStream, Fo
     while (this.#filterIndex < filters.length) {
       const filter = filters[this.#filterIndex++];
       const verdict = filter?.onRequestHead?.(this) ?? "continue";
-      if (this.#done) return;
+      if (this.#done || verdict === "replied") return;
       if (verdict === "wait") {
         this.#waiting = true;
         return;
       }
-      if (verdict === "replied") return;
     }
     this.#act();
   }
@@ -166,96 +132,71 @@ export class HttpExchange implements Exchange, ExchangeSummary, ServerStream, Fo
     this.#runFilters();
   }
 
+  beforeAttempt(): void {
+    for (const filter of this.host.filters) filter.onUpstream?.(this);
+  }
+
+  /** Responses go through the filters in reverse. */
+  #filterResponse(): void {
+    const { filters } = this.host;
+    for (let i = filters.length - 1; i >= 0; i--) filters[i]?.onResponseHead?.(this);
+  }
+
   // ------------------------------------------------------------------ the route's action
 
   #act(): void {
-    const { match } = this;
-    if (match === undefined) return this.localReply(replies.routeNotFound);
-    const { action } = match.route;
+    const { match, responseEdits } = this;
+    const action = match?.route.action;
+    if (match === undefined || action === undefined) {
+      this.localReply(replies.routeNotFound);
+      return;
+    }
     switch (action.kind) {
       case "forward":
-        return this.#forward(action);
+        this.#forward(action);
+        return;
       case "redirect": {
         const redirect = redirectLocation(match.route, this.head, this.info.secure ? "https" : "http");
-        if (redirect === undefined) return this.localReply(replies.routeNotFound);
-        match.route.responseEdits.apply(this.responseEdits, this.#resolve);
-        return this.localReply(replies.redirect(redirect.status, redirect.location));
+        if (redirect === undefined) return;
+        match.route.responseEdits.apply(responseEdits, this.resolve);
+        this.localReply(replies.redirect(redirect.status, redirect.location));
+        return;
       }
       case "direct":
-        match.route.responseEdits.apply(this.responseEdits, this.#resolve);
-        return this.localReply(replies.direct(action.status, action.body));
+        match.route.responseEdits.apply(responseEdits, this.resolve);
+        this.localReply(replies.direct(action.status, action.body));
     }
   }
 
   #forward(action: ForwardSpec): void {
-    const cluster = this.#cluster;
-    const weighted = this.#weighted;
-    if (cluster === undefined || weighted === undefined) {
-      return this.localReply(replies.clusterNotFound(action.clusterNotFoundStatus));
+    const { head, requestEdits, target, weighted, info } = this;
+    if (target === undefined || weighted === undefined) {
+      this.localReply(replies.clusterNotFound(action.clusterNotFoundStatus));
+      return;
     }
-    const { head, requestEdits } = this;
     const forwarding = steer(head, action);
     if (forwarding.timeoutMs > 0) requestEdits.set("x-envoy-expected-rq-timeout-ms", String(forwarding.timeoutMs));
-    this.#rewrite(weighted);
-    const { cluster: spec } = { cluster: cluster.spec };
-    const { destinationAddress, destinationPort } = this.info;
+    rewriteRequest(this, weighted);
+    const original = target.spec.discovery === "originalDst";
     const choices = forwarding.retry?.hostSelectionMaxAttempts ?? 1;
     const forward = new Forward(this, {
       head,
       requestEdits,
-      cluster,
+      cluster: target,
       pick: (tried) =>
-        spec.discovery === "originalDst"
-          ? cluster.originalDestination(destinationAddress, destinationPort)
-          : cluster.pick(tried, choices),
+        original
+          ? target.originalDestination(info.destinationAddress, info.destinationPort)
+          : target.pick(tried, choices),
       forwarding,
       isHead: head.isHead,
       upgrade: this.#upgrade,
       attemptCount: this.match?.virtualHost.spec.includeAttemptCount ?? false,
     });
     this.forward = forward;
-    if (action.mirrors.length > 0 && this.#upgrade === undefined) forward.mirrors = this.#mirrors(action);
+    if (action.mirrors.length > 0 && this.#upgrade === undefined) forward.mirrors = startMirrors(this, action);
     forward.start();
-    if (this.#done) return;
-    this.#passHeldBody(forward);
+    if (!this.#done) this.#passHeldBody(forward);
   }
-
-  /** Header edits of the route, then authority and path; the path that was asked for is told upstream. */
-  #rewrite(weighted: CompiledWeightedCluster): void {
-    const { head, requestEdits } = this;
-    if (!weighted.requestEdits.empty) weighted.requestEdits.apply(requestEdits, this.#resolve);
-    const rewrite = this.match?.route.rewrite;
-    if (rewrite !== undefined) {
-      const original = head.pathText;
-      const path = rewrite(head);
-      requestEdits.path(path.startsWith("/") ? path : `/${path}`);
-      requestEdits.set("x-envoy-original-path", original);
-    }
-    if (weighted.hostRewrite !== undefined) {
-      const original = head.authorityText;
-      requestEdits.authority(weighted.hostRewrite);
-      if (original !== weighted.hostRewrite) requestEdits.set("x-envoy-original-host", original);
-    }
-  }
-
-  #mirrors(action: ForwardSpec): readonly Mirror[] {
-    const { plan, random } = this.host.context;
-    return action.mirrors.flatMap((spec) => {
-      if (spec.fraction < 1 && random() >= spec.fraction) return [];
-      const cluster = plan.cluster(spec.cluster);
-      const endpoint = cluster?.pick();
-      if (cluster === undefined || endpoint === undefined) return [];
-      const { timeoutMs } = action;
-      const mirror = new Mirror(this.head, { cluster, endpoint, lines: this.requestEdits.lines(), timeoutMs });
-      mirror.start();
-      return [mirror];
-    });
-  }
-
-  readonly #resolve = (operator: Parameters<ExchangeHost["operator"]>[0]): string => {
-    const value = this.host.operator(operator)(this.log);
-    return value === undefined ? "" : String(value);
-  };
 
   // ------------------------------------------------------------------ request body
 
@@ -275,8 +216,7 @@ export class HttpExchange implements Exchange, ExchangeSummary, ServerStream, Fo
     this.#requestDone = true;
     this.#requestTrailers = trailers;
     this.#requestTimer?.cancel();
-    if (this.bytesReceived > 0) this.requestEndMs = this.elapsed();
-    else this.requestEndMs = 0;
+    this.requestEndMs = this.bytesReceived > 0 ? this.elapsed() : 0;
     this.forward?.onRequestEnd(trailers);
   }
 
@@ -284,7 +224,10 @@ export class HttpExchange implements Exchange, ExchangeSummary, ServerStream, Fo
   #passHeldBody(forward: Forward): void {
     const held = this.#heldBody;
     this.#heldBody = undefined;
-    if (held !== undefined) for (const chunk of held) forward.onRequestBody(chunk, 0, chunk.length);
+    if (held !== undefined) {
+      for (const chunk of held) forward.onRequestBody(chunk, 0, chunk.length);
+      if (!this.#requestDone) forward.askForMore();
+    }
     if (this.#requestDone) forward.onRequestEnd(this.#requestTrailers);
   }
 
@@ -299,19 +242,13 @@ export class HttpExchange implements Exchange, ExchangeSummary, ServerStream, Fo
   onDownstreamReset(reason: "disconnect" | "protocol" | "timeout"): void {
     if (this.#done) return;
     this.forward?.cancel();
-    this.addFlag(reason === "protocol" ? "DPE" : "DC");
-    if (this.responseDetails === "" || this.responseCode === 0) {
-      this.responseDetails = reason === "protocol" ? "http1.codec_error" : "downstream_remote_disconnect";
-    }
+    const protocol = reason === "protocol";
+    this.addFlag(protocol ? "DPE" : "DC");
+    if (!this.#responseStarted) this.responseDetails = protocol ? "http1.codec_error" : "downstream_remote_disconnect";
     this.#finish();
   }
 
   // ------------------------------------------------------------------ response
-
-  beforeAttempt(endpoint: Endpoint): void {
-    void endpoint;
-    for (const filter of this.host.filters) filter.onUpstream?.(this);
-  }
 
   throttleClient(on: boolean): void {
     this.server.throttle(on);
@@ -330,16 +267,17 @@ export class HttpExchange implements Exchange, ExchangeSummary, ServerStream, Fo
     this.responseStartMs = this.elapsed();
     this.#touch();
     responseEdits.attach(head);
-    let lines = this.#serverAndDate(head);
-    head.dropKnown(K["x-envoy-upstream-service-time"]);
-    lines += `x-envoy-upstream-service-time: ${Math.floor(serviceMs)}\r\n`;
+    const lines = upstreamLines(head, host, serviceMs);
     if (host.spec.alwaysSetRequestIdInResponse) responseEdits.set("x-request-id", this.requestId);
-    const edits = this.#weighted?.responseEdits;
-    if (edits !== undefined && !edits.empty) edits.apply(responseEdits, this.#resolve);
+    const edits = this.weighted?.responseEdits;
+    if (edits !== undefined && !edits.empty) edits.apply(responseEdits, this.resolve);
     this.#filterResponse();
     this.#responseStarted = true;
     if (this.#upgrade !== undefined) {
-      if (head.status === 101) return this.#startTunnel(head, lines);
+      if (head.status === 101) {
+        this.#startTunnel(head, lines);
+        return;
+      }
       // What the client may have sent for the tunnel must not be read as a request.
       this.server.closeAfterResponse();
     }
@@ -354,29 +292,6 @@ export class HttpExchange implements Exchange, ExchangeSummary, ServerStream, Fo
     this.server.sendUpgrade(head, this.responseEdits, lines + upgrade);
   }
 
-  #serverAndDate(head: Http1Head): string {
-    const { host } = this;
-    let lines = head.has(K.date) ? "" : host.dateLine();
-    switch (host.spec.serverHeader) {
-      case "overwrite":
-        head.dropKnown(K.server);
-        lines += host.serverLine;
-        break;
-      case "appendIfAbsent":
-        if (!head.has(K.server)) lines += host.serverLine;
-        break;
-      case "passThrough":
-        break;
-    }
-    return lines;
-  }
-
-  /** Responses go through the filters in reverse. */
-  #filterResponse(): void {
-    const { filters } = this.host;
-    for (let i = filters.length - 1; i >= 0; i--) filters[i]?.onResponseHead?.(this);
-  }
-
   forwardBody(bytes: Buffer, start: number, end: number): void {
     this.bytesSent += end - start;
     this.#touch();
@@ -386,10 +301,6 @@ export class HttpExchange implements Exchange, ExchangeSummary, ServerStream, Fo
 
   forwardEnd(trailers: string): void {
     this.responseTrailers = trailers;
-    if (this.#tunnel) {
-      this.#endTunnel();
-      return;
-    }
     this.#finish();
     this.server.sendEnd(trailers);
   }
@@ -398,19 +309,13 @@ export class HttpExchange implements Exchange, ExchangeSummary, ServerStream, Fo
     this.server.connection.finish();
   }
 
-  #endTunnel(): void {
-    this.#finish();
-    this.server.sendEnd("");
-  }
-
   forwardFailed(reply: LocalReply): void {
     const detail = /transport failure reason: (.*)$/.exec(reply.body)?.[1];
     if (detail !== undefined) this.transportFailure = detail.replaceAll(" ", "_");
     if (this.#tunnel) {
-      this.#endTunnel();
-      return;
-    }
-    this.localReply(reply);
+      this.#finish();
+      this.server.sendEnd("");
+    } else this.localReply(reply);
   }
 
   // ------------------------------------------------------------------ local replies
@@ -419,39 +324,29 @@ export class HttpExchange implements Exchange, ExchangeSummary, ServerStream, Fo
     if (this.#done) return;
     this.forward?.cancel();
     if (reply.flag !== "") this.addFlag(reply.flag);
+    this.responseDetails = reply.details;
     if (this.#responseStarted) {
-      this.responseDetails = reply.details;
       this.#finish();
       this.server.abort();
       return;
     }
-    const { host, responseEdits } = this;
-    const grpc = this.isGrpc;
-    this.responseCode = grpc ? 200 : reply.status;
-    this.responseDetails = reply.details;
-    for (const [name, value] of reply.headers ?? []) responseEdits.set(name, value);
-    if (grpc) {
-      responseEdits.set("grpc-status", String(reply.grpcStatus ?? grpcStatusOf(reply.status)));
-      if (reply.body !== "") responseEdits.set("grpc-message", percentEncoded(reply.body));
-    }
+    const { host, responseEdits, server } = this;
+    const { status, body } = localResponse(this, reply);
+    this.responseCode = status;
     if (host.spec.alwaysSetRequestIdInResponse) responseEdits.set("x-request-id", this.requestId);
     this.#filterResponse();
     this.#responseStarted = true;
-    const body = grpc || reply.body === "" ? NOBODY : Buffer.from(reply.body, "utf8");
     let lines = host.dateLine() + host.serverLine;
-    if (grpc) lines += "content-type: application/grpc\r\n";
-    else if (body.length > 0 && responseEdits.textOf("content-type") === undefined) {
-      lines += "content-type: text/plain\r\n";
-    }
-    if (this.#upgrade !== undefined) this.server.closeAfterResponse();
-    const bodiless = this.responseCode === 204 || this.responseCode === 304;
-    this.server.sendHead(this.responseCode, undefined, responseEdits, lines, bodiless ? "none" : body.length);
+    if (body.length > 0 && responseEdits.textOf("content-type") === undefined) lines += "content-type: text/plain\r\n";
+    if (this.#upgrade !== undefined || this.head.isConnect) server.closeAfterResponse();
+    const bodiless = status === 204 || status === 304;
+    server.sendHead(status, undefined, responseEdits, lines, bodiless ? "none" : body.length);
     if (!bodiless && body.length > 0) {
-      this.server.sendBody(body, 0, body.length);
+      server.sendBody(body, 0, body.length);
       if (!this.head.isHead) this.bytesSent += body.length;
     }
     this.#finish();
-    this.server.sendEnd("");
+    server.sendEnd("");
   }
 
   // ------------------------------------------------------------------ end
@@ -460,8 +355,7 @@ export class HttpExchange implements Exchange, ExchangeSummary, ServerStream, Fo
     if (this.#done) return;
     this.#done = true;
     this.#idleTimer?.cancel();
-    this.#requestTimer?.cancel();
-    if (this.#timers !== undefined) for (const timer of this.#timers) timer.cancel();
+    this.cancelTimers();
     this.durationMs = this.elapsed();
     const { host } = this;
     for (const filter of host.filters) filter.onDone?.(this);
@@ -471,115 +365,4 @@ export class HttpExchange implements Exchange, ExchangeSummary, ServerStream, Fo
     if (this.response !== undefined) heads.give(this.response);
     heads.give(this.head);
   }
-
-  durationMs = 0;
-
-  /** Milliseconds since the head arrived. */
-  elapsed(): number {
-    return this.host.context.io.wheel.now() - this.startedMs;
-  }
-
-  /** The exchange as logs and operators read it. */
-  get log(): ExchangeLog {
-    this.#log ??= new ExchangeLog(this);
-    return this.#log;
-  }
-
-  // ------------------------------------------------------------------ what filters see
-
-  get request(): Http1Head {
-    return this.head;
-  }
-
-  get summary(): ExchangeSummary {
-    return this;
-  }
-
-  get direction(): "inbound" | "outbound" | "unspecified" {
-    return this.host.chain.direction;
-  }
-
-  get peer(): PeerFacts {
-    const { info } = this;
-    return {
-      principal: info.peer?.principal,
-      sourceAddress: info.sourceAddress,
-      remoteAddress: this.remoteAddress,
-      destinationAddress: info.destinationAddress,
-      destinationPort: info.destinationPort,
-      serverName: info.serverName,
-    };
-  }
-
-  routeConfig(filter: string): unknown {
-    return this.match?.route.filterConfig(filter, this.match.virtualHost);
-  }
-
-  state(filter: object): unknown {
-    return this.#states?.get(filter);
-  }
-
-  setState(filter: object, value: unknown): void {
-    this.#states ??= new Map();
-    this.#states.set(filter, value);
-  }
-
-  after(ms: number, callback: () => void): void {
-    if (this.#done) return;
-    const timer = this.host.context.io.wheel.timer(callback);
-    this.#timers ??= [];
-    this.#timers.push(timer);
-    timer.arm(ms);
-  }
-
-  addFlag(flag: string): void {
-    if (this.responseFlags === "") this.responseFlags = flag;
-    else if (!this.responseFlags.split(",").includes(flag)) this.responseFlags += `,${flag}`;
-  }
-
-  get isGrpc(): boolean {
-    return this.head.knownText(K["content-type"])?.startsWith("application/grpc") ?? false;
-  }
-
-  get grpcStatus(): number {
-    const text =
-      /^grpc-status:[ \t]*([0-9]+)/im.exec(this.responseTrailers)?.[1] ?? this.responseEdits.textOf("grpc-status");
-    return text !== undefined && /^[0-9]+$/.test(text) ? Number(text) : -1;
-  }
-
-  get requestBytes(): number {
-    return this.head.length + this.bytesReceived;
-  }
-
-  get responseBytes(): number {
-    return (this.response?.length ?? 0) + this.bytesSent + this.responseTrailers.length;
-  }
-
-  get clusterName(): string {
-    return this.#weighted?.cluster ?? "";
-  }
-
-  get cluster(): ClusterSpec | undefined {
-    return this.#cluster?.spec;
-  }
-
-  get endpoint(): EndpointSpec | undefined {
-    return this.forward?.endpoint?.spec;
-  }
-
-  get upstreamMutualTls(): boolean {
-    return this.forward?.endpoint?.mutualTls ?? false;
-  }
-
-  get upstreamPrincipal(): string | undefined {
-    return this.forward?.endpoint?.pool.peerPrincipal;
-  }
 }
-
-/** `grpc-message` is percent-encoded. @see gRPC over HTTP/2, Responses */
-function percentEncoded(text: string): string {
-  return encodeURIComponent(text).replace(/%20/g, " ");
-}
-
-/** Edits of responses and requests are the same thing to filters. */
-export type ExchangeEdits = HeadEdits;

@@ -1,8 +1,10 @@
 import { NO_HEADER_EDITS } from "@lateen/traffic";
-import { describe, expect, it } from "vitest";
-import { client, exchange, forwarding, origin, rig } from "./testing/fixtures.ts";
+import { afterEach, describe, expect, it } from "vitest";
+import { stage } from "./testing/fixtures.ts";
 import { clusterSpec, forwardTo, hostSpec, routeSpec } from "./testing/rig.ts";
 import { type Peer, response } from "./testing/wire.ts";
+
+const { client, exchange, forwarding, origin, rig } = stage(afterEach);
 
 const echo = (peer: Peer, message: string): void => peer.send(response("200 OK", message));
 

@@ -1,8 +1,10 @@
 import { manualClock } from "@lateen/test-support";
-import { describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it } from "vitest";
 import type { Exchange, HttpFilter, HttpFilterRuntime } from "../chain/spi.ts";
-import { client, exchange, forwarding, origin } from "./testing/fixtures.ts";
+import { stage } from "./testing/fixtures.ts";
 import { type Peer, response } from "./testing/wire.ts";
+
+const { client, exchange, forwarding, origin } = stage(afterEach);
 
 const GET = "GET / HTTP/1.1\r\nHost: shop\r\n\r\n";
 const echo = (peer: Peer, message: string): void => peer.send(response("200 OK", message));
@@ -101,7 +103,12 @@ describe("HTTP filters", () => {
   it("that wait are told when the client goes", async () => {
     let done: Exchange | undefined;
     const backend = await origin();
-    const forever = runtime("forever", { onRequestHead: () => "wait", onDone: (x) => void (done = x) });
+    const forever = runtime("forever", {
+      onRequestHead: () => "wait",
+      onDone: (x) => {
+        done = x;
+      },
+    });
     const proxy = await forwarding(backend, using(forever));
     const peer = await client(proxy.port);
     peer.send(GET);

@@ -17,7 +17,7 @@ import { writeRequestHead } from "./write-request.ts";
 /** The exchange that is forwarded. Exactly one of `forwardEnd` and `forwardFailed` ends it. */
 export interface ForwardOwner {
   /** An endpoint was chosen and connected; edits of the request still count. */
-  beforeAttempt(endpoint: Endpoint): void;
+  beforeAttempt(): void;
   forwardInterim(head: Http1Head): void;
   /** The head is the owner's now. `serviceMs` is the time the upstream took. */
   forwardResponse(head: Http1Head, length: number | "unknown" | "none", serviceMs: number): void;
@@ -98,6 +98,11 @@ export class Forward implements AttemptOwner {
     this.#owner.throttleClient(true);
   }
 
+  /** The client may go on sending, unless nobody takes the body yet. */
+  askForMore(): void {
+    if (this.#streaming) this.#owner.throttleClient(this.client?.connection.congested ?? false);
+  }
+
   onRequestEnd(trailers: string): void {
     if (this.#over) return;
     this.#requestComplete = true;
@@ -166,7 +171,7 @@ export class Forward implements AttemptOwner {
   attemptReady(attempt: Attempt, client: ClientConnection): void {
     const { head, requestEdits, upgrade, attemptCount } = this.#options;
     this.client = client;
-    this.#owner.beforeAttempt(attempt.endpoint);
+    this.#owner.beforeAttempt();
     const lines = attemptCount ? `x-envoy-attempt-count: ${this.attempts}\r\n` : "";
     writeRequestHead(client.connection, { head, requestEdits, lines, upgrade });
     this.#streaming = true;

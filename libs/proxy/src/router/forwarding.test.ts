@@ -1,7 +1,9 @@
-import { describe, expect, it } from "vitest";
-import { client, exchange, forwarding, origin, rig } from "./testing/fixtures.ts";
+import { afterEach, describe, expect, it } from "vitest";
+import { stage } from "./testing/fixtures.ts";
 import { clusterSpec, forwardTo, hostSpec, routeSpec } from "./testing/rig.ts";
 import { type Peer, response } from "./testing/wire.ts";
+
+const { client, exchange, forwarding, origin, rig } = stage(afterEach);
 
 const echoLine = (peer: Peer, message: string): void => peer.send(response("200 OK", message.split("\r\n")[0] ?? ""));
 const echoAll = (peer: Peer, message: string): void => peer.send(response("200 OK", message));

@@ -1,7 +1,9 @@
 import { manualClock } from "@lateen/test-support";
-import { describe, expect, it } from "vitest";
-import { client, exchange, forwarding, origin } from "./testing/fixtures.ts";
+import { afterEach, describe, expect, it } from "vitest";
+import { stage } from "./testing/fixtures.ts";
 import { type Peer, response } from "./testing/wire.ts";
+
+const { client, exchange, forwarding, origin } = stage(afterEach);
 
 const ok = (peer: Peer): void => peer.send(response("200 OK", "ok"));
 const post = (headers: string, body: string): string => `POST / HTTP/1.1\r\nHost: shop\r\n${headers}\r\n\r\n${body}`;

@@ -40,10 +40,10 @@ export function normalisePath(target: string, rules: PathRules): Normalised {
 }
 
 function canonicalise(path: string): string | undefined {
-  const decoded = path.replaceAll("\\", "/").replace(/%[0-9a-fA-F]{2}/g, (escape) => {
-    const code = Number.parseInt(escape.slice(1), 16);
+  const decoded = path.replaceAll("\\", "/").replace(/%[0-9a-fA-F]{2}/g, (escaped) => {
+    const code = Number.parseInt(escaped.slice(1), 16);
     const char = String.fromCharCode(code);
-    return /[A-Za-z0-9\-._~]/.test(char) ? char : escape.toUpperCase();
+    return /[A-Za-z0-9\-._~]/.test(char) ? char : escaped.toUpperCase();
   });
   if (/%00/.test(decoded)) return undefined;
   const out: string[] = [];

@@ -1,10 +1,12 @@
 import { manualClock } from "@lateen/test-support";
 import type { ForwardSpec, RetrySpec } from "@lateen/traffic";
-import { describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it } from "vitest";
 import type { ClusterSpec } from "../config/plan.ts";
-import { client, exchange, origin, rig } from "./testing/fixtures.ts";
+import { stage } from "./testing/fixtures.ts";
 import { clusterSpec, forwardTo, hostSpec, type Rig, type RigOptions, routeSpec } from "./testing/rig.ts";
-import { response } from "./testing/wire.ts";
+import { type Origin, response } from "./testing/wire.ts";
+
+const { client, exchange, origin, rig } = stage(afterEach);
 
 const GET = "GET / HTTP/1.1\r\nHost: shop\r\n\r\n";
 
@@ -242,7 +244,7 @@ describe("what the proxy answers itself", () => {
   });
 });
 
-async function exchangeOver(port: number, backend: Awaited<ReturnType<typeof origin>>): Promise<string> {
+async function exchangeOver(port: number, backend: Origin): Promise<string> {
   const peer = await client(port);
   peer.send(GET);
   const upstream = await backend.connection(0);

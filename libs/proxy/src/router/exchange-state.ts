@@ -1,0 +1,174 @@
+import type { CompiledWeightedCluster, FormatOperator, PeerFacts, RouteMatch } from "@lateen/traffic";
+import type { ExchangeSummary } from "../chain/spi.ts";
+import type { ClusterSpec, EndpointSpec, WorkloadFacts } from "../config/plan.ts";
+import { EditList } from "../http1/edit-list.ts";
+import type { Http1Head } from "../http1/head.ts";
+import { K } from "../http1/known-headers.ts";
+import type { ServerConnection } from "../http1/server-connection.ts";
+import type { WheelTimer } from "../io/timer-wheel.ts";
+import type { ConnectionInfo } from "../listener/connection-info.ts";
+import type { Cluster } from "../upstream/cluster.ts";
+import type { ExchangeHost } from "./exchange-host.ts";
+import { ExchangeLog } from "./exchange-log.ts";
+import type { Forward } from "./forward.ts";
+
+/**
+ * What is known of one exchange, apart from its course: heads, edits, route, figures. Filters, header operators and access logs
+ * read it; nothing here writes to a connection.
+ */
+export class ExchangeState implements ExchangeSummary {
+  readonly host: ExchangeHost;
+  readonly server: ServerConnection;
+  readonly head: Http1Head;
+  readonly info: ConnectionInfo;
+  readonly requestEdits: EditList;
+  readonly responseEdits = new EditList();
+  /** Epoch milliseconds, and the monotonic ones of the same moment. */
+  readonly startTimeMs: number;
+  readonly startedMs: number;
+  response: Http1Head | undefined = undefined;
+  remoteAddress = "";
+  requestId = "";
+  peerWorkload: WorkloadFacts | undefined = undefined;
+  /** Body bytes from and to the client. */
+  bytesReceived = 0;
+  bytesSent = 0;
+  responseCode = 0;
+  responseDetails = "";
+  responseFlags = "";
+  transportFailure = "";
+  responseTrailers = "";
+  /** Milliseconds after the start; undefined: not yet. */
+  requestEndMs: number | undefined = undefined;
+  responseStartMs: number | undefined = undefined;
+  /** 0 until the end. */
+  durationMs = 0;
+  match: RouteMatch | undefined = undefined;
+  weighted: CompiledWeightedCluster | undefined = undefined;
+  target: Cluster | undefined = undefined;
+  forward: Forward | undefined = undefined;
+  #states: Map<object, unknown> | undefined = undefined;
+  #timers: WheelTimer[] | undefined = undefined;
+  #log: ExchangeLog | undefined = undefined;
+
+  constructor(host: ExchangeHost, server: ServerConnection, head: Http1Head, info: ConnectionInfo) {
+    const { wheel } = host.context.io;
+    this.host = host;
+    this.server = server;
+    this.head = head;
+    this.info = info;
+    this.requestEdits = new EditList(head);
+    this.startTimeMs = wheel.wallNow();
+    this.startedMs = wheel.now();
+  }
+
+  /** Milliseconds since the head arrived. */
+  elapsed(): number {
+    return this.host.context.io.wheel.now() - this.startedMs;
+  }
+
+  /** The exchange as logs and operators read it. */
+  get log(): ExchangeLog {
+    this.#log ??= new ExchangeLog(this);
+    return this.#log;
+  }
+
+  /** Text of a `%…%` operator in a header edit. */
+  readonly resolve = (operator: FormatOperator): string => String(this.host.operator(operator)(this.log) ?? "");
+
+  // ------------------------------------------------------------------ for filters
+
+  get request(): Http1Head {
+    return this.head;
+  }
+
+  get summary(): ExchangeSummary {
+    return this;
+  }
+
+  get direction(): "inbound" | "outbound" | "unspecified" {
+    return this.host.chain.direction;
+  }
+
+  get peer(): PeerFacts {
+    const { info } = this;
+    return {
+      principal: info.peer?.principal,
+      sourceAddress: info.sourceAddress,
+      remoteAddress: this.remoteAddress,
+      destinationAddress: info.destinationAddress,
+      destinationPort: info.destinationPort,
+      serverName: info.serverName,
+    };
+  }
+
+  routeConfig(filter: string): unknown {
+    return this.match?.route.filterConfig(filter, this.match.virtualHost);
+  }
+
+  state(filter: object): unknown {
+    return this.#states?.get(filter);
+  }
+
+  setState(filter: object, value: unknown): void {
+    this.#states ??= new Map();
+    this.#states.set(filter, value);
+  }
+
+  addFlag(flag: string): void {
+    if (this.responseFlags === "") this.responseFlags = flag;
+    else if (!this.responseFlags.split(",").includes(flag)) this.responseFlags += `,${flag}`;
+  }
+
+  /** A timer that ends with the exchange at the latest. */
+  protected ownTimer(callback: () => void): WheelTimer {
+    const timer = this.host.context.io.wheel.timer(callback);
+    this.#timers ??= [];
+    this.#timers.push(timer);
+    return timer;
+  }
+
+  protected cancelTimers(): void {
+    if (this.#timers !== undefined) for (const timer of this.#timers) timer.cancel();
+  }
+
+  // ------------------------------------------------------------------ figures
+
+  get isGrpc(): boolean {
+    return this.head.knownText(K["content-type"])?.startsWith("application/grpc") ?? false;
+  }
+
+  get grpcStatus(): number {
+    const text =
+      /^grpc-status:[ \t]*([0-9]+)/im.exec(this.responseTrailers)?.[1] ?? this.responseEdits.textOf("grpc-status");
+    return text !== undefined && /^[0-9]+$/.test(text) ? Number(text) : -1;
+  }
+
+  get requestBytes(): number {
+    return this.head.length + this.bytesReceived;
+  }
+
+  get responseBytes(): number {
+    return (this.response?.length ?? 0) + this.bytesSent + this.responseTrailers.length;
+  }
+
+  get clusterName(): string {
+    return this.weighted?.cluster ?? "";
+  }
+
+  get cluster(): ClusterSpec | undefined {
+    return this.target?.spec;
+  }
+
+  get endpoint(): EndpointSpec | undefined {
+    return this.forward?.endpoint?.spec;
+  }
+
+  get upstreamMutualTls(): boolean {
+    return this.forward?.endpoint?.mutualTls ?? false;
+  }
+
+  get upstreamPrincipal(): string | undefined {
+    return this.forward?.endpoint?.pool.peerPrincipal;
+  }
+}

@@ -1,0 +1,45 @@
+import { grpcStatusOf } from "../chain/replies.ts";
+import type { LocalReply } from "../chain/spi.ts";
+import type { Http1Head } from "../http1/head.ts";
+import { K } from "../http1/known-headers.ts";
+import type { ExchangeHost } from "./exchange-host.ts";
+import type { ExchangeState } from "./exchange-state.ts";
+
+const NO_BODY = Buffer.alloc(0);
+
+/** The `date`, `server` and service-time lines of an upstream's response; what they replace is dropped from its head. */
+export function upstreamLines(head: Http1Head, host: ExchangeHost, serviceMs: number): string {
+  let lines = head.has(K.date) ? "" : host.dateLine();
+  switch (host.spec.serverHeader) {
+    case "overwrite":
+      head.dropKnown(K.server);
+      lines += host.serverLine;
+      break;
+    case "appendIfAbsent":
+      if (!head.has(K.server)) lines += host.serverLine;
+      break;
+    case "passThrough":
+      break;
+  }
+  head.dropKnown(K["x-envoy-upstream-service-time"]);
+  return `${lines}x-envoy-upstream-service-time: ${Math.floor(serviceMs)}\r\n`;
+}
+
+/** A response of the proxy's own: its headers go into the exchange's edits, body and status are answered. */
+export function localResponse(exchange: ExchangeState, reply: LocalReply): { status: number; body: Buffer } {
+  const { responseEdits } = exchange;
+  for (const [name, value] of reply.headers ?? []) responseEdits.set(name, value);
+  if (!exchange.isGrpc) {
+    return { status: reply.status, body: reply.body === "" ? NO_BODY : Buffer.from(reply.body, "utf8") };
+  }
+  // A gRPC client reads the outcome from headers only (a "trailers-only" response).
+  responseEdits.set("content-type", "application/grpc");
+  responseEdits.set("grpc-status", String(reply.grpcStatus ?? grpcStatusOf(reply.status)));
+  if (reply.body !== "") responseEdits.set("grpc-message", percentEncoded(reply.body));
+  return { status: 200, body: NO_BODY };
+}
+
+/** @see gRPC over HTTP/2, Responses: Status-Message */
+function percentEncoded(text: string): string {
+  return encodeURIComponent(text).replace(/%20/g, " ");
+}

@@ -1,0 +1,36 @@
+import type { CompiledWeightedCluster, ForwardSpec } from "@lateen/traffic";
+import type { ExchangeState } from "./exchange-state.ts";
+import { Mirror } from "./mirror.ts";
+
+/** Applies the route's header edits, then its authority and path; what was asked for is told upstream, as Envoy does. */
+export function rewriteRequest(exchange: ExchangeState, weighted: CompiledWeightedCluster): void {
+  const { head, requestEdits, match } = exchange;
+  if (!weighted.requestEdits.empty) weighted.requestEdits.apply(requestEdits, exchange.resolve);
+  const rewrite = match?.route.rewrite;
+  if (rewrite !== undefined) {
+    const original = head.pathText;
+    const path = rewrite(head);
+    requestEdits.path(path.startsWith("/") ? path : `/${path}`);
+    requestEdits.set("x-envoy-original-path", original);
+  }
+  if (weighted.hostRewrite !== undefined) {
+    const original = head.authorityText;
+    requestEdits.authority(weighted.hostRewrite);
+    if (original !== weighted.hostRewrite) requestEdits.set("x-envoy-original-host", original);
+  }
+}
+
+/** Starts the mirrors of a forward whose request is ready to be written. A mirror without an endpoint is left out. */
+export function startMirrors(exchange: ExchangeState, action: ForwardSpec): readonly Mirror[] {
+  const { plan, random } = exchange.host.context;
+  return action.mirrors.flatMap((spec) => {
+    if (spec.fraction < 1 && random() >= spec.fraction) return [];
+    const cluster = plan.cluster(spec.cluster);
+    const endpoint = cluster?.pick();
+    if (cluster === undefined || endpoint === undefined) return [];
+    const lines = exchange.requestEdits.lines();
+    const mirror = new Mirror(exchange.head, { cluster, endpoint, lines, timeoutMs: action.timeoutMs });
+    mirror.start();
+    return [mirror];
+  });
+}
