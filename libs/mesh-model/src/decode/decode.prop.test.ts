@@ -99,7 +99,7 @@ describe("whatever the text", () => {
           expect(good.length).toBeGreaterThanOrEqual(texts.length - 1);
         },
       ),
-      { numRuns: 150 },
+      { numRuns: 60 },
     );
   });
 });
