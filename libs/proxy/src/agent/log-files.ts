@@ -1,5 +1,5 @@
 import { close, open, write } from "node:fs";
-import { type Logger, messageOf } from "@lateen/kernel";
+import { type Clock, type Logger, messageOf } from "@lateen/kernel";
 
 /** Bytes that may wait for one file; what comes beyond is dropped and counted. */
 const MAX_WAITING_BYTES = 4 * 1024 * 1024;
@@ -10,9 +10,11 @@ const MAX_WAITING_BYTES = 4 * 1024 * 1024;
  */
 export class LogFiles {
   readonly #files = new Map<string, LogFile>();
+  readonly #clock: Clock;
   readonly #logger: Logger;
 
-  constructor(logger: Logger) {
+  constructor(clock: Clock, logger: Logger) {
+    this.#clock = clock;
     this.#logger = logger;
   }
 
@@ -24,7 +26,7 @@ export class LogFiles {
   write(path: string, bytes: Uint8Array): void {
     let file = this.#files.get(path);
     if (file === undefined) {
-      file = new LogFile(path, this.#logger);
+      file = new LogFile(path, this.#clock, this.#logger);
       this.#files.set(path, file);
     }
     file.write(bytes);
@@ -47,6 +49,7 @@ const FULL_PIPE_DELAY_MS = 20;
 
 class LogFile {
   readonly #path: string;
+  readonly #clock: Clock;
   readonly #logger: Logger;
   #waiting: Uint8Array[] = [];
   #waitingBytes = 0;
@@ -57,8 +60,9 @@ class LogFile {
   #failed = false;
   dropped = 0;
 
-  constructor(path: string, logger: Logger) {
+  constructor(path: string, clock: Clock, logger: Logger) {
     this.#path = path;
+    this.#clock = clock;
     this.#logger = logger;
     this.#fd = STANDARD[path];
   }
@@ -120,7 +124,7 @@ class LogFile {
   #writeRest(fd: number, batch: Buffer, from: number): void {
     write(fd, batch, from, batch.length - from, null, (error, written) => {
       if (error?.code === "EAGAIN") {
-        setTimeout(() => this.#writeRest(fd, batch, from), FULL_PIPE_DELAY_MS).unref();
+        this.#clock.after(FULL_PIPE_DELAY_MS, () => this.#writeRest(fd, batch, from));
         return;
       }
       if (error) {

@@ -70,7 +70,7 @@ async function assemble(config: AgentConfig, deps: AgentDependencies): Promise<A
   const configuration = new Configuration({ state, httpFilters, networkFilters, namespace, now, logger });
   if (bootstrap !== undefined) stageStatic(bootstrap, configuration);
   const stats = new StatsReader();
-  const logFiles = new LogFiles(logger);
+  const logFiles = new LogFiles(clock, logger);
   const status = new AgentStatus();
   const pool = new WorkerPool({
     entry: deps.workerEntry,
