@@ -8,6 +8,7 @@ import {
   type Resource,
   type ResourceKey,
 } from "@lateen/mesh-model";
+import type { AddressBook } from "./address-book.ts";
 import { codes, problem } from "./errors.ts";
 
 export interface AdoptContext {
@@ -16,8 +17,7 @@ export interface AdoptContext {
   readonly current: Resource | undefined;
   readonly origin: Origin;
   readonly nowMs: number;
-  /** Cluster addresses in use, with their owners. */
-  readonly addresses: ReadonlyMap<string, ResourceKey>;
+  readonly addresses: AddressBook;
 }
 
 const MESH_CONFIG_NAMESPACE = "istio-system";
@@ -71,7 +71,7 @@ function adoptService(
 }
 
 function claimAddress(address: string, context: AdoptContext): Result<string, readonly Diagnostic[]> {
-  const holder = context.addresses.get(address);
+  const holder = context.addresses.ownerOf(address);
   if (holder === undefined || holder === context.key) return ok(address);
   const diagnostic = problem(
     codes.addressTaken,
@@ -87,7 +87,7 @@ function keptOrFreeAddress(context: AdoptContext): Result<string, readonly Diagn
   const kept = current?.kind === "Service" ? current.spec.clusterIP : undefined;
   if (kept !== undefined && kept !== "" && kept !== "None") return ok(kept);
   try {
-    return ok(assignClusterIp(context.key, new Set(context.addresses.keys())));
+    return ok(assignClusterIp(context.key, context.addresses.taken));
   } catch (error) {
     return err([problem(codes.noAddress, context.origin, messageOf(error))]);
   }

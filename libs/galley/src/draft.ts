@@ -1,5 +1,6 @@
 import { type Diagnostic, keyOf, type Origin, type Resource, type ResourceKey } from "@lateen/mesh-model";
 import type { AcceptedObject, FileOverride, RejectedObject, StoreChange } from "@lateen/ports";
+import { AddressBook } from "./address-book.ts";
 import { adopt } from "./adopt.ts";
 import { codes, problem } from "./errors.ts";
 import type { Fingerprints } from "./fingerprint.ts";
@@ -38,7 +39,7 @@ export class Draft {
   readonly #base: GalleyState;
   readonly #context: DraftContext;
   readonly #objects: Map<ResourceKey, AcceptedObject>;
-  readonly #addresses = new Map<string, ResourceKey>();
+  readonly #addresses = new AddressBook();
   overrides: readonly FileOverride[];
 
   constructor(base: GalleyState, context: DraftContext) {
@@ -48,7 +49,7 @@ export class Draft {
     this.overrides = base.overrides;
     for (const { object } of base.objects.values()) {
       const address = addressOf(object);
-      if (address !== undefined) this.#addresses.set(address, keyOf(object));
+      if (address !== undefined) this.#addresses.claim(address, keyOf(object));
     }
   }
 
@@ -68,7 +69,7 @@ export class Draft {
     const current = this.#objects.get(key);
     if (!current) return;
     const address = addressOf(current.object);
-    if (address !== undefined) this.#addresses.delete(address);
+    if (address !== undefined) this.#addresses.free(address);
     this.#objects.delete(key);
   }
 
@@ -97,9 +98,9 @@ export class Draft {
     }
     this.#context.adopted.set(candidate, adopted.value);
     const before = current && addressOf(current.object);
-    if (before !== undefined) this.#addresses.delete(before);
+    if (before !== undefined) this.#addresses.free(before);
     const address = addressOf(adopted.value);
-    if (address !== undefined) this.#addresses.set(address, key);
+    if (address !== undefined) this.#addresses.claim(address, key);
     this.#objects.set(key, { object: adopted.value, origin, ownerFile, revision: this.#base.revision + 1 });
     return { action: current ? "configured" : "created" };
   }
