@@ -45,8 +45,7 @@ function known(value: string | undefined): string {
   return value === undefined || value === "" ? "unknown" : value;
 }
 
-/** A known workload without a revision is at `latest`. */
+/** Without a revision, and of a workload that is not known, Istio says `latest`. */
 function revision(workload: WorkloadFacts | undefined): string {
-  if (workload === undefined) return "unknown";
-  return workload.canonicalRevision === "" ? "latest" : workload.canonicalRevision;
+  return workload?.canonicalRevision || "latest";
 }

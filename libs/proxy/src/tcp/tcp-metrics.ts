@@ -102,7 +102,7 @@ export function workloadOfPrincipal(principal: string | undefined): WorkloadFact
     app: "",
     version: "",
     canonicalService: "",
-    canonicalRevision: "unknown",
+    canonicalRevision: "",
     cluster: "",
   };
 }
