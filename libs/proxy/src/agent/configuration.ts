@@ -15,6 +15,7 @@ import {
   type DecodeContext,
   decodeBytes,
   decodeRun,
+  fileSecret,
   listenerSpec,
   localities,
   nameTable,
@@ -101,6 +102,18 @@ export class Configuration {
   /** A secret of a static configuration. */
   addSecret(secret: Secret): void {
     this.#options.state.setSecret(secretSpec(secret, decodeRun(this.#context)));
+  }
+
+  /** Reads the files again that `file-cert:` and `file-root:` secrets name. One that cannot be read stays as it was. */
+  rereadFiles(): void {
+    for (const name of this.#options.state.secretNames()) {
+      try {
+        const secret = fileSecret(name, decodeRun(this.#context), name);
+        if (secret !== undefined) this.#options.state.setSecret(secret);
+      } catch (error) {
+        this.#options.logger.warn({ event: "secret.unreadable", name, reason: messageOf(error) });
+      }
+    }
   }
 
   /** Decodes and stages; the caller advances the plan state. */

@@ -107,6 +107,14 @@ export class Controller {
     });
   }
 
+  /** Takes over files that certificates and trust bundles are read from, when they changed. */
+  rereadFiles(): Promise<void> {
+    return this.#serial(async () => {
+      this.#options.configuration.rereadFiles();
+      await this.#step();
+    });
+  }
+
   #serial<T>(work: () => Promise<T>): Promise<T> {
     const result = this.#queue.then(work);
     this.#queue = result.catch(() => undefined);

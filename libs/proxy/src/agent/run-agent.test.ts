@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connectAds, connectAls, signCsr } from "@lateen/adapter-grpc";
 import { type Clock, Scope, seededRandom, silentLogger, systemClock } from "@lateen/kernel";
-import { certificateFacts } from "@lateen/pki";
+import { certificateFacts, createRootCa } from "@lateen/pki";
 import { xdsTypes } from "@lateen/xds";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { AgentConfig } from "./options.ts";
@@ -12,7 +12,7 @@ import { runAgent } from "./run-agent.ts";
 import { SERVER_NAME, TestControlPlane } from "./testing/control-plane.ts";
 import { fakeWorker } from "./testing/fake-worker.ts";
 import { ManualClock } from "./testing/manual-clock.ts";
-import { edsCluster, endpoints, httpListener, routes, tcpListener } from "./testing/resources.ts";
+import { certificateSecret, edsCluster, endpoints, httpListener, routes, tcpListener } from "./testing/resources.ts";
 
 const undo: (() => Promise<unknown>)[] = [];
 let runDir = "";
@@ -242,6 +242,45 @@ describe("with a control plane", () => {
     const { agent, ask } = await start(configOf(plane.address));
     await until(async () => (await ask(agent.ports.health, "/healthz/ready")).body.includes("closed for today"));
     expect((await ask(agent.ports.health, "/healthz/ready")).status).toBe(503);
+  });
+
+  it("takes over a mounted certificate that was replaced", async () => {
+    const clock = new ManualClock();
+    const plane = await controlPlane(clock);
+    const [chain, key] = [join(runDir, "mounted.pem"), join(runDir, "mounted-key.pem")];
+    await writeFile(chain, plane.ca.certPem);
+    await writeFile(key, plane.ca.keyPem);
+    plane.set([
+      edsCluster("reviews"),
+      tcpListener("tls", "reviews", { certificate: `file-cert:${chain}~${key}`, trust: "ROOTCA" }),
+    ]);
+    await provision(plane);
+    const { agent, json } = await start(configOf(plane.address), clock);
+    await until(() => agent.notReady() === undefined);
+    const serial = async () => {
+      const [{ certChain }] = (await json("/certs")).certificates;
+      return certChain.find(({ path }: { path: string }) => path.includes("file-cert"))?.serialNumber;
+    };
+    expect(await serial()).toBe(certificateFacts(plane.ca.certPem).serial);
+    const replacement = createRootCa({ trustDomain: "cluster.local" }, clock);
+    await writeFile(chain, replacement.certPem);
+    clock.advance(10_000);
+    await until(async () => (await serial()) === certificateFacts(replacement.certPem).serial);
+  });
+
+  it("asks the control plane for a gateway's credentials", async () => {
+    const plane = await controlPlane();
+    const name = "kubernetes://shop-credential";
+    plane.set([edsCluster("reviews"), tcpListener("tls", "reviews", { certificate: name, trust: "ROOTCA" })]);
+    plane.set([certificateSecret(name, plane.ca.certPem, plane.ca.keyPem)]);
+    await provision(plane);
+    const { agent, scope, admin } = await start(configOf(plane.address));
+    await until(() => agent.notReady() === undefined);
+    expect((await admin("/certs")).body).toContain(name);
+    await scope.close();
+    const memory = await readFile(join(runDir, "last-good", "config.pb"), "latin1");
+    expect(memory).toContain(name);
+    expect(memory).not.toContain("PRIVATE KEY");
   });
 
   it("forwards access records and counts what was lost", async () => {

@@ -17,6 +17,9 @@ import { StatsReader } from "./stats-reader.ts";
 import { AgentStatus } from "./status.ts";
 import { WorkerPool } from "./worker-pool.ts";
 
+/** How often mounted certificates are looked at. */
+const FILE_POLL_MS = 10_000;
+
 /** A running proxy: agent thread and workers. */
 export interface Agent {
   readonly ports: AgentPorts;
@@ -47,6 +50,7 @@ export async function runAgent(config: AgentConfig, deps: AgentDependencies, out
     config.runDir === undefined ? undefined : new LastGood(join(config.runDir, "last-good"), clock, logger);
   const controller = new Controller({ state, configuration, pool, lastGood, clock, scope, logger });
   status.controller = controller;
+  scope.defer(clock.every(FILE_POLL_MS, () => void controller.rereadFiles()));
   const drainOnce = drainer(parts, lastGood);
   const ports = await openFaces(scope, parts, drainOnce);
   await pool.start();

@@ -5,6 +5,7 @@ import { Listener } from "@lateen/proto/envoy/config/listener/v3/listener";
 import { RouteConfiguration } from "@lateen/proto/envoy/config/route/v3/route";
 import { HttpConnectionManager } from "@lateen/proto/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager";
 import { TcpProxy } from "@lateen/proto/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy";
+import { Secret } from "@lateen/proto/envoy/extensions/transport_sockets/tls/v3/secret";
 import { DownstreamTlsContext } from "@lateen/proto/envoy/extensions/transport_sockets/tls/v3/tls";
 
 export function edsCluster(name: string, fields: Parameters<typeof Cluster.fromPartial>[0] = {}) {
@@ -104,4 +105,10 @@ export function tcpListener(name: string, cluster: string, secrets?: { certifica
     ],
   });
   return { name, any: packAny(Listener, listener) };
+}
+
+export function certificateSecret(name: string, chain: string, key: string) {
+  const inline = (value: string) => ({ specifier: { $case: "inlineString" as const, value } });
+  const value = { certificateChain: inline(chain), privateKey: inline(key) };
+  return { name, any: packAny(Secret, Secret.fromPartial({ name, type: { $case: "tlsCertificate", value } })) };
 }

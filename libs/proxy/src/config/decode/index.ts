@@ -8,3 +8,4 @@ export { cidr, fractionOf, headerMatch, queryMatch, re2Pattern, runtimeFraction,
 export { nameTable } from "./names.ts";
 export { routeTable } from "./route-table.ts";
 export { secretSpec } from "./secret.ts";
+export { fileSecret } from "./tls.ts";

@@ -111,8 +111,8 @@ function secretName(config: SdsSecretConfig, run: DecodeRun, at: string): string
   return config.name;
 }
 
-/** `file-root:PATH` and `file-cert:CHAIN~KEY`, the names Istio gives to files that a workload mounts. */
-function fileSecret(name: string, run: DecodeRun, at: string): SecretSpec | undefined {
+/** `file-root:PATH` and `file-cert:CHAIN~KEY`, the names Istio gives to files that a workload mounts. Other names give undefined. */
+export function fileSecret(name: string, run: DecodeRun, at: string): SecretSpec | undefined {
   const read = (path: string): string =>
     dataText({ specifier: { $case: "filename", value: path }, watchedDirectory: undefined }, run, at);
   if (name.startsWith("file-root:")) {
