@@ -51,7 +51,7 @@ export function stateDir(root: string): StateDir {
     controlPlaneFile: join(root, "control-plane.json"),
     meshFile: join(root, "mesh.json"),
     builtinFile: join(root, "builtin.yaml"),
-    processesFile: join(root, "processes.json"),
+    processesFile: join(root, "processes.jsonl"),
     lockFile: join(root, "supervisor.lock"),
   };
 }

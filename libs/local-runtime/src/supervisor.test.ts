@@ -1,9 +1,9 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { RunEvent } from "./admin/run.ts";
+import { listedProcesses } from "./process/ledger.ts";
 import { startTimeOf } from "./process/start-time.ts";
 import { openSocketRequest, socketRequest } from "./socket-client.ts";
 import { meshPid, stateDir } from "./state-dir.ts";
@@ -37,14 +37,12 @@ function workloadIs(name: string, wanted: Partial<WorkloadStatus>): Promise<Work
 }
 
 function pids(): readonly number[] {
-  const entries = JSON.parse(readFileSync(stateDir(root).processesFile, "utf8")) as { pid: number }[];
-  return entries.map(({ pid }) => pid);
+  return listedProcesses(stateDir(root).processesFile).map(({ pid }) => pid);
 }
 
-function pidOf(name: string): number {
-  const entries = JSON.parse(readFileSync(stateDir(root).processesFile, "utf8")) as { pid: number; name: string }[];
-  const found = entries.find((entry) => entry.name.startsWith(name));
-  if (found === undefined) throw new Error(`no process ${name}`);
+function pidOf(wanted: string): number {
+  const found = listedProcesses(stateDir(root).processesFile).find(({ name }) => name.startsWith(wanted));
+  if (found === undefined) throw new Error(`no process ${wanted}`);
   return found.pid;
 }
 
@@ -97,7 +95,7 @@ describe("a mesh", () => {
       expect(all.map((one) => one.ready && one.pod !== pod)).toEqual([true]);
       return all[0] as WorkloadStatus;
     }, patience);
-    expect((await ask(next)).env["GREETING"]).toBe("changed");
+    expect((await ask(next)).env.GREETING).toBe("changed");
     config.set(workload("other"));
     await workloadIs("other", { ready: true });
     await vi.waitFor(async () => expect((await mesh?.status())?.workloads).toHaveLength(1), patience);

@@ -1,13 +1,13 @@
 import { dirname, resolve } from "node:path";
 import { type CancelTimer, messageOf, Scope } from "@lateen/kernel";
 import type { AcceptedObject, StateDelta } from "@lateen/ports";
-import { atomicWriteFile } from "@lateen/runtime";
 import { serveAdmin } from "./admin/server.ts";
 import { builtinDocuments } from "./builtin.ts";
 import { type RootNamespaceFacts, scanRootNamespace } from "./config-files.ts";
 import { ControlPlane } from "./control-plane.ts";
 import { ingressPortBusy, meshAlreadyRunning } from "./errors.ts";
 import type { RejectedView } from "./events.ts";
+import { replaceFile } from "./files.ts";
 import { egressGateway, ingressBindings, selects } from "./gateways.ts";
 import { loadMeshIdentity, type MeshIdentity, TOKEN_TTL_SECONDS } from "./identity.ts";
 import { type ClaimedBlock, claimAddressBlock, freePort, PrivatePorts, probePort } from "./net/loopback.ts";
@@ -328,7 +328,7 @@ class LocalMesh implements Supervisor {
     const text = builtinDocuments({ userKeys: keys, trustDomain, egress: this.#egressWanted });
     if (text === this.#builtin) return;
     this.#builtin = text;
-    await atomicWriteFile(this.state.builtinFile, text, 0o600);
+    await replaceFile(this.state.builtinFile, text);
   }
 
   /** The user's files may now define an object that was built in, or not any more. */
@@ -350,7 +350,7 @@ class LocalMesh implements Supervisor {
       addressBlock: block.block.marker,
       controlPlane: this.controlPlane.ports ?? null,
     };
-    await atomicWriteFile(this.state.meshFile, `${JSON.stringify(content, null, 2)}\n`, 0o600);
+    await replaceFile(this.state.meshFile, `${JSON.stringify(content, null, 2)}\n`);
   }
 
   async #pollRejected(): Promise<void> {

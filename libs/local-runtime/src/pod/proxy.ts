@@ -1,5 +1,6 @@
 import { join } from "node:path";
-import { atomicWriteFile, ensureDirectory } from "@lateen/runtime";
+import { ensureDirectory } from "@lateen/runtime";
+import { replaceFile } from "../files.ts";
 import { meshRestarts } from "../process/backoff.ts";
 import { ManagedProcess, type ProcessExit } from "../process/managed-process.ts";
 import type { PodDependencies } from "./dependencies.ts";
@@ -88,8 +89,8 @@ export class PodProxy {
     await ensureDirectory(this.#input.runDirectory);
     await Promise.all([
       this.refreshToken(),
-      atomicWriteFile(join(this.#input.runDirectory, "root-cert.pem"), this.#deps.rootPem, 0o600),
-      atomicWriteFile(join(this.#input.runDirectory, "capture.json"), JSON.stringify(this.#capture(), null, 2), 0o600),
+      replaceFile(join(this.#input.runDirectory, "root-cert.pem"), this.#deps.rootPem),
+      replaceFile(join(this.#input.runDirectory, "capture.json"), JSON.stringify(this.#capture(), null, 2)),
     ]);
     this.#process.start();
   }
@@ -98,7 +99,7 @@ export class PodProxy {
   async refreshToken(): Promise<void> {
     const { namespace, serviceAccount, name } = this.#input.blueprint;
     const token = this.#deps.mintToken({ namespace, serviceAccount, name });
-    await atomicWriteFile(join(this.#input.runDirectory, "token"), token, 0o600);
+    await replaceFile(join(this.#input.runDirectory, "token"), token);
   }
 
   /** Ends the process; it is started again by its restart policy. */

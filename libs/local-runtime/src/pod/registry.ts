@@ -1,4 +1,4 @@
-import { atomicWriteFile } from "@lateen/runtime";
+import { replaceFile } from "../files.ts";
 import type { PodView } from "./types.ts";
 
 /** A pod as Kubernetes would show it: what the control plane reads of a running pod. */
@@ -75,7 +75,7 @@ export class PodRegistryFile {
         const text = this.#wanted;
         this.#wanted = undefined;
         if (text === this.#written) continue;
-        await atomicWriteFile(this.#path, text, 0o600);
+        await replaceFile(this.#path, text);
         this.#written = text;
       }
     } finally {

@@ -1,6 +1,7 @@
 import { dirname, join, normalize, sep } from "node:path";
 import { err, ok, type Result } from "@lateen/kernel";
-import { atomicWriteFile, ensureDirectory } from "@lateen/runtime";
+import { ensureDirectory } from "@lateen/runtime";
+import { replaceFile } from "../files.ts";
 import type { World } from "../world.ts";
 import { decodeSecret } from "./environment.ts";
 import type { Volume } from "./types.ts";
@@ -88,7 +89,7 @@ async function writeFiles(
     const file = normalize(join(directory, path));
     if (!file.startsWith(directory + sep)) return err(`path "${path}" leaves the volume`);
     await ensureDirectory(dirname(file));
-    await atomicWriteFile(file, content, 0o600);
+    await replaceFile(file, content);
   }
   return ok(directory);
 }

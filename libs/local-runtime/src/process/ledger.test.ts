@@ -4,7 +4,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "no
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { ProcessLedger, reapLeftovers } from "./ledger.ts";
+import { listedProcesses, ProcessLedger, reapLeftovers } from "./ledger.ts";
 import { startTimeOf } from "./start-time.ts";
 import { lockHolder, lockState } from "./supervisor-lock.ts";
 
@@ -39,15 +39,18 @@ describe("reapLeftovers", () => {
 
   it("leaves a process alone that only has the same id", () => {
     const child = sleeper();
-    writeFileSync(file, JSON.stringify([{ pid: child.pid, started: "1", name: "somebody else" }]));
+    writeFileSync(file, JSON.stringify({ pid: child.pid, started: "1", name: "somebody else" }));
     expect(reapLeftovers(file)).toEqual([]);
     expect(startTimeOf(child.pid)).toBeDefined();
   });
 
-  it.each(["", "{", "[1, {}]", '[{"pid": 1, "started": "0", "name": "init"}]'])("survives a file with %j", (text) => {
-    writeFileSync(file, text);
-    expect(reapLeftovers(file)).toEqual([]);
-  });
+  it.each(["", "{", "[1, {}]", '{"pid": 1, "started": "0", "name": "init"}', '{"ended": "x"}\n{"pid":'])(
+    "survives a file with %j",
+    (text) => {
+      writeFileSync(file, text);
+      expect(reapLeftovers(file)).toEqual([]);
+    },
+  );
 
   it("finds nothing to do without a file", () => {
     expect(reapLeftovers(file)).toEqual([]);
@@ -55,10 +58,13 @@ describe("reapLeftovers", () => {
 
   it("does not touch what ended by itself and was taken off the list", () => {
     const ledger = new ProcessLedger(file);
-    const child = sleeper();
-    ledger.add(child.pid, "web");
-    ledger.remove(child.pid);
-    expect(JSON.parse(readFileSync(file, "utf8"))).toEqual([]);
+    const [one, other] = [sleeper(), sleeper()];
+    ledger.add(one.pid, "one");
+    ledger.add(other.pid, "other");
+    ledger.remove(one.pid);
+    expect(listedProcesses(file).map(({ name }) => name)).toEqual(["other"]);
+    ledger.remove(other.pid);
+    expect(readFileSync(file, "utf8")).toBe("");
   });
 });
 

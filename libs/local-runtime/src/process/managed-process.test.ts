@@ -1,10 +1,10 @@
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type ManualClock, manualClock } from "@lateen/test-support";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { containerRestarts } from "./backoff.ts";
-import { ProcessLedger } from "./ledger.ts";
+import { listedProcesses, ProcessLedger } from "./ledger.ts";
 import { ManagedProcess, type ManagedProcessOptions, type ProcessExit } from "./managed-process.ts";
 import { startTimeOf } from "./start-time.ts";
 
@@ -114,7 +114,7 @@ it("takes the whole process group with it", async () => {
 
 it("keeps the list of what runs up to date", async () => {
   const { process: one, next } = managed(["sleep", "600"]);
-  const listed = () => JSON.parse(readFileSync(join(folder, "processes.json"), "utf8")) as { readonly pid: number }[];
+  const listed = () => listedProcesses(join(folder, "processes.json"));
   one.start();
   await next();
   expect(listed().map(({ pid }) => pid)).toEqual([one.pid]);
