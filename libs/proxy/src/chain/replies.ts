@@ -12,6 +12,8 @@ export const replies = {
   responseTimeout: reply(504, "upstream request timeout", "UT", "response_timeout"),
   perTryTimeout: reply(504, "upstream request timeout", "UT", "upstream_per_try_timeout"),
   requestTimeout: reply(408, "request timeout", "DT", "request_overall_timeout"),
+  /** A defect of ours while the request was judged. */
+  internalError: reply(500, "", "", "internal_error"),
   missingHost: reply(400, "", "", "missing_host_header"),
   upgradeFailed: reply(403, "", "", "upgrade_failed"),
   pathNormalisationFailed: reply(400, "", "", "path_normalization_failed"),

@@ -12,6 +12,7 @@ import type { ConnectionInfo } from "../listener/connection-info.ts";
 import type { ChainFacts, HttpTerminal, WorkerContext } from "../worker/state.ts";
 import { HttpExchange } from "./exchange.ts";
 import type { ExchangeHost } from "./exchange-host.ts";
+import { RefusedLog } from "./exchange-log.ts";
 import type { HeadRules } from "./request-head.ts";
 
 /**
@@ -99,8 +100,11 @@ export class HttpConnectionManager implements HttpTerminal, ExchangeHost {
     this.#counters.response(status);
   }
 
-  refused(): void {
+  /** A request of `info`'s connection that never became an exchange. */
+  refused(info: ConnectionInfo, status: number, details: string): void {
     this.#counters.malformed();
+    if (this.log.empty) return;
+    this.log.write(new RefusedLog(info, this.chain.direction, this.context.clock.now(), { status, details }));
   }
 
   dateLine(): string {
@@ -147,8 +151,8 @@ class ManagedOwner implements ServerOwner {
     this.#manager.begin(server, head, this.#info);
   }
 
-  refused(): void {
-    this.#manager.refused();
+  refused(_: ServerConnection, status: number, details: string): void {
+    this.#manager.refused(this.#info, status, details);
   }
 
   closed(server: ServerConnection): void {

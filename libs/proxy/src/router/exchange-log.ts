@@ -124,3 +124,56 @@ export class ExchangeLog implements ConnectionLogFacts, RequestLogFacts {
     return undefined;
   }
 }
+
+/** A request that was refused before it could become an exchange: what can be said of it without its head. */
+export class RefusedLog implements ConnectionLogFacts, RequestLogFacts {
+  readonly protocol = "HTTP/1.1";
+  readonly durationMs = 0;
+  readonly bytesReceived = 0;
+  readonly bytesSent = 0;
+  readonly flags = "DPE";
+  readonly terminationDetails = "";
+  readonly upstreamCluster = "";
+  readonly upstreamHost = "";
+  readonly upstreamLocalAddress = "";
+  readonly upstreamFailure = "";
+  readonly source = undefined;
+  readonly destination = undefined;
+  readonly destinationService = "";
+  readonly routeName = "";
+  readonly requestId = "";
+  readonly attempts = 0;
+  readonly requestDurationMs = undefined;
+  readonly responseDurationMs = undefined;
+  readonly info: ConnectionInfo;
+  readonly direction: "inbound" | "outbound" | "unspecified";
+  readonly startTimeMs: number;
+  readonly status: number;
+  readonly details: string;
+
+  constructor(
+    info: ConnectionInfo,
+    direction: "inbound" | "outbound" | "unspecified",
+    startTimeMs: number,
+    outcome: { readonly status: number; readonly details: string },
+  ) {
+    this.info = info;
+    this.direction = direction;
+    this.startTimeMs = startTimeMs;
+    this.status = outcome.status;
+    this.details = outcome.details;
+  }
+
+  get request(): RequestLogFacts {
+    return this;
+  }
+  get remoteAddress(): string {
+    return this.info.sourceAddress;
+  }
+  get peerPrincipal(): string {
+    return this.info.peer?.principal ?? "";
+  }
+  requestHeader(): undefined {}
+  responseHeader(): undefined {}
+  responseTrailer(): undefined {}
+}

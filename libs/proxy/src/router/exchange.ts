@@ -36,13 +36,23 @@ export class HttpExchange extends ExchangeState implements Exchange, ServerStrea
 
   /** The head is complete; `server` knows this stream already. */
   begin(): void {
-    const refusal = this.#judgeHead();
-    if (refusal !== undefined) {
-      this.localReply(refusal);
-      return;
+    try {
+      const refusal = this.#judgeHead();
+      if (refusal !== undefined) {
+        this.localReply(refusal);
+        return;
+      }
+      this.#armTimers();
+      this.#runFilters();
+    } catch (error) {
+      this.#failClosed(error);
     }
-    this.#armTimers();
-    this.#runFilters();
+  }
+
+  /** A filter or a decision threw: nothing is forwarded that was not judged. */
+  #failClosed(error: unknown): void {
+    this.host.context.io.onDefect(error);
+    this.localReply(replies.internalError);
   }
 
   #judgeHead(): LocalReply | undefined {
@@ -129,7 +139,11 @@ export class HttpExchange extends ExchangeState implements Exchange, ServerStrea
   resume(): void {
     if (!this.#waiting || this.#done) return;
     this.#waiting = false;
-    this.#runFilters();
+    try {
+      this.#runFilters();
+    } catch (error) {
+      this.#failClosed(error);
+    }
   }
 
   beforeAttempt(): void {
@@ -243,7 +257,8 @@ export class HttpExchange extends ExchangeState implements Exchange, ServerStrea
     if (this.#done) return;
     this.forward?.cancel();
     const protocol = reason === "protocol";
-    this.addFlag(protocol ? "DPE" : "DC");
+    // A tunnel ends with its connection; that is no fault.
+    if (!this.#tunnel) this.addFlag(protocol ? "DPE" : "DC");
     if (!this.#responseStarted) this.responseDetails = protocol ? "http1.codec_error" : "downstream_remote_disconnect";
     this.#finish();
   }
@@ -358,7 +373,13 @@ export class HttpExchange extends ExchangeState implements Exchange, ServerStrea
     this.cancelTimers();
     this.durationMs = this.elapsed();
     const { host } = this;
-    for (const filter of host.filters) filter.onDone?.(this);
+    for (const filter of host.filters) {
+      try {
+        filter.onDone?.(this);
+      } catch (error) {
+        host.context.io.onDefect(error);
+      }
+    }
     if (!host.log.empty) host.log.write(this.log);
     host.ended(this.responseCode);
     const { heads } = host.context;

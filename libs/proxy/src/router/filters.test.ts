@@ -121,6 +121,21 @@ describe("HTTP filters", () => {
     expect(backend.connections).toHaveLength(0);
   });
 
+  it("that throw let nothing through", async () => {
+    const backend = await origin(echo);
+    const broken = runtime("broken", {
+      onRequestHead() {
+        throw new Error("a defect");
+      },
+    });
+    const proxy = await forwarding(backend, using(broken));
+    const defects: unknown[] = [];
+    proxy.context.io.onDefect = (error) => defects.push(error);
+    expect(await exchange(proxy.port, GET)).toMatch(/^HTTP\/1\.1 500 /);
+    expect(defects).toEqual([new Error("a defect")]);
+    expect(backend.connections).toHaveLength(0);
+  });
+
   it("do not find headers that were taken away", async () => {
     const found: (string | undefined)[] = [];
     const backend = await origin(echo);

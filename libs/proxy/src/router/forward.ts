@@ -4,6 +4,7 @@ import type { LocalReply } from "../chain/spi.ts";
 import type { ClientConnection, ResetReason } from "../http1/client-connection.ts";
 import type { EditList } from "../http1/edit-list.ts";
 import type { Http1Head } from "../http1/head.ts";
+import { K } from "../http1/known-headers.ts";
 import { writeChunk, writeLastChunk } from "../http1/write-head.ts";
 import type { WheelTimer } from "../io/timer-wheel.ts";
 import type { Cluster } from "../upstream/cluster.ts";
@@ -168,10 +169,11 @@ export class Forward implements AttemptOwner {
     this.#attempt.start();
   }
 
-  attemptReady(attempt: Attempt, client: ClientConnection): void {
+  attemptReady(_: Attempt, client: ClientConnection): void {
     const { head, requestEdits, upgrade, attemptCount } = this.#options;
     this.client = client;
     this.#owner.beforeAttempt();
+    if (attemptCount) head.dropKnown(K["x-envoy-attempt-count"]);
     const lines = attemptCount ? `x-envoy-attempt-count: ${this.attempts}\r\n` : "";
     writeRequestHead(client.connection, { head, requestEdits, lines, upgrade });
     this.#streaming = true;

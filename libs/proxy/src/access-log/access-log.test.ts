@@ -1,0 +1,218 @@
+import { manualClock } from "@lateen/test-support";
+import { describe, expect, it } from "vitest";
+import { TimerWheel } from "../io/timer-wheel.ts";
+import type { FromWorker } from "../worker/protocol.ts";
+import type { ConnectionLogFacts, RequestLogFacts } from "./facts.ts";
+import { compileFormat } from "./format.ts";
+import { LogSinks } from "./sinks.ts";
+import { timeFormat } from "./time.ts";
+
+const ENVIRONMENT = { hostname: "node-1", variables: { REGION: "north" }, localPrincipal: "spiffe://td/ns/a/sa/me" };
+
+const CONNECTION: ConnectionLogFacts = {
+  info: {
+    sourceAddress: "10.0.0.1",
+    sourcePort: 4242,
+    destinationAddress: "10.0.0.2",
+    destinationPort: 80,
+    serverName: "",
+    secure: false,
+    peer: undefined,
+  },
+  direction: "outbound",
+  startTimeMs: Date.UTC(2026, 0, 2, 3, 4, 5, 67),
+  durationMs: 12.7,
+  bytesReceived: 3,
+  bytesSent: 1024,
+  flags: "",
+  terminationDetails: "",
+  upstreamCluster: "outbound|80||shop",
+  upstreamHost: "10.0.0.3:8080",
+  upstreamLocalAddress: "10.0.0.2:5555",
+  upstreamFailure: "",
+  source: undefined,
+  destination: undefined,
+  peerPrincipal: "",
+  destinationService: "shop",
+};
+
+function facts(
+  headers: Readonly<Record<string, string>>,
+  overrides: Partial<ConnectionLogFacts & RequestLogFacts> = {},
+): ConnectionLogFacts {
+  const request: RequestLogFacts = {
+    protocol: "HTTP/1.1",
+    status: 200,
+    details: "via_upstream",
+    routeName: "default",
+    requestId: "id-1",
+    remoteAddress: "10.0.0.1",
+    attempts: 1,
+    requestDurationMs: 1.2,
+    responseDurationMs: 10.1,
+    requestHeader: (name) => headers[name],
+    responseHeader: (name) => (name === "x-envoy-upstream-service-time" ? "9" : undefined),
+    responseTrailer: () => undefined,
+    ...overrides,
+  };
+  return { ...CONNECTION, ...overrides, request };
+}
+
+const text = (format: string) => compileFormat({ kind: "text", text: format }, ENVIRONMENT);
+const json = (fields: Record<string, unknown>) => compileFormat({ kind: "json", fields }, ENVIRONMENT);
+
+describe("text formats", () => {
+  const request = facts({ ":method": "GET", ":path": "/a?b=1", ":authority": "shop", "user-agent": "curl" });
+
+  it.each([
+    [
+      '[%START_TIME%] "%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %PROTOCOL%"',
+      '[2026-01-02T03:04:05.067Z] "GET /a?b=1 HTTP/1.1"',
+    ],
+    [
+      "%RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS% %CONNECTION_TERMINATION_DETAILS%",
+      "200 - via_upstream -",
+    ],
+    [
+      "%BYTES_RECEIVED% %BYTES_SENT% %DURATION% %REQUEST_DURATION% %RESPONSE_DURATION% %RESPONSE_TX_DURATION%",
+      "3 1024 12 1 10 2",
+    ],
+    ["%RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)% %RESP(X)% %TRAILER(Y)%", "9 - -"],
+    [
+      "%UPSTREAM_HOST% %UPSTREAM_CLUSTER_RAW% %UPSTREAM_LOCAL_ADDRESS%",
+      "10.0.0.3:8080 outbound|80||shop 10.0.0.2:5555",
+    ],
+    ["%DOWNSTREAM_LOCAL_ADDRESS% %DOWNSTREAM_REMOTE_ADDRESS%", "10.0.0.2:80 10.0.0.1:4242"],
+    ["%REQUESTED_SERVER_NAME% %ROUTE_NAME% %UPSTREAM_TRANSPORT_FAILURE_REASON%", "- default -"],
+    ["%REQ_WITHOUT_QUERY(:PATH)% %REQ(USER-AGENT):2%", "/a cu"],
+    ["%HOSTNAME% %ENVIRONMENT(REGION)% %ENVIRONMENT(NONE)%", "node-1 north -"],
+    ["%DYNAMIC_METADATA(a:b)% 100%%", "- 100%"],
+  ])("%s", (format, expected) => {
+    expect(text(format)(request)).toBe(expected);
+  });
+
+  it("tell the client of X-Forwarded-For without a port", () => {
+    const line = text("%DOWNSTREAM_REMOTE_ADDRESS% %DOWNSTREAM_DIRECT_REMOTE_ADDRESS%");
+    expect(line(facts({}, { remoteAddress: "1.2.3.4" }))).toBe("1.2.3.4:0 10.0.0.1:4242");
+  });
+
+  it("write - for all of a request where there was none", () => {
+    expect(text("%REQ(:METHOD)% %PROTOCOL% %RESPONSE_CODE% %ROUTE_NAME%")(CONNECTION)).toBe("- - 0 -");
+  });
+
+  it("cannot be broken into two lines by what a certificate or SNI says", () => {
+    const info = { ...CONNECTION.info, serverName: "a\nb\u010a", secure: true };
+    const line = text("%REQUESTED_SERVER_NAME%")(facts({}, { info }));
+    expect(Buffer.from(line, "latin1").toString("latin1")).not.toMatch(/[\r\n]/);
+  });
+
+  it("are refused with the name of an operator that does not exist", () => {
+    expect(() => text("%NO_SUCH%")).toThrow(/%NO_SUCH% is not supported/);
+    expect(() => text("%START_TIME(%Q)%")).toThrow(/time format/);
+  });
+});
+
+describe("JSON formats", () => {
+  it("keep types, nest, and write null for what is unset", () => {
+    const line = json({
+      code: "%RESPONSE_CODE%",
+      flags: "%RESPONSE_FLAGS%",
+      none: "%UPSTREAM_TRANSPORT_FAILURE_REASON%",
+      both: "%REQ(:METHOD)% %PROTOCOL%",
+      fixed: "mesh",
+      inner: { list: ["%DURATION%", 7, true] },
+    })(facts({ ":method": "GET" }));
+    expect(line.endsWith("\n")).toBe(true);
+    expect(JSON.parse(line)).toEqual({
+      code: 200,
+      flags: null,
+      none: null,
+      both: "GET HTTP/1.1",
+      fixed: "mesh",
+      inner: { list: [12, 7, true] },
+    });
+  });
+
+  it("stay valid JSON whatever a client sends", () => {
+    const path = '/"\\\x7f\xff\xc3\xa4';
+    const line = json({ path: "%REQ(:PATH)%" })(facts({ ":path": path }));
+    const parsed = JSON.parse(Buffer.from(line, "latin1").toString("utf8")) as { path: string };
+    expect(parsed.path).toBe('/"\\\x7f\ufffdä');
+  });
+});
+
+describe("START_TIME formats", () => {
+  const at = Date.UTC(2026, 2, 9, 4, 5, 6, 78);
+  it.each([
+    ["%Y/%m/%dT%H:%M:%S%z", "2026/03/09T04:05:06+0000"],
+    ["%s.%3f", `${Math.floor(at / 1000)}.078`],
+    ["%E3S|%E0S|%6f", "06.078|06|078000"],
+    ["%F %T %Z %b %a %j %e", "2026-03-09 04:05:06 UTC Mar Mon 068  9"],
+    ["", "2026-03-09T04:05:06.078Z"],
+  ])("%s", (format, expected) => {
+    expect(timeFormat(format)?.(at)).toBe(expected);
+  });
+});
+
+describe("sinks", () => {
+  function sinks() {
+    const clock = manualClock();
+    const posted: FromWorker[] = [];
+    const wheel = new TimerWheel(clock, () => {});
+    return { clock, posted, logs: new LogSinks({ wheel, environment: ENVIRONMENT, post: (m) => posted.push(m) }) };
+  }
+
+  it("hand lines over together after a moment, by file", () => {
+    const { clock, posted, logs } = sinks();
+    const line = { kind: "file", format: { kind: "text", text: "%DURATION%\n" } } as const;
+    const both = logs.http([
+      { ...line, path: "/dev/stdout" },
+      { ...line, path: "/tmp/x" },
+    ]);
+    both.write(CONNECTION);
+    both.write(CONNECTION);
+    expect(posted).toEqual([]);
+    clock.advance(120);
+    const bytes = new Uint8Array(Buffer.from("12\n12\n"));
+    expect(posted).toEqual([
+      { type: "log", path: "/dev/stdout", bytes },
+      { type: "log", path: "/tmp/x", bytes },
+    ]);
+    clock.advance(1000);
+    expect(posted).toHaveLength(2);
+  });
+
+  it("hand records over with what was dropped", () => {
+    const { clock, posted, logs } = sinks();
+    const log = logs.tcp([{ kind: "grpc", logName: "als", cluster: "mixer" }]);
+    for (let i = 0; i < 5000; i++) log.write(CONNECTION);
+    clock.advance(120);
+    expect(posted).toHaveLength(1);
+    const [message] = posted;
+    if (message?.type !== "records") throw new Error("no records");
+    expect(message.records).toHaveLength(4096);
+    expect(message.dropped).toBe(904);
+    expect(message.records[0]).toMatchObject({
+      protocol: "tcp",
+      upstreamHost: "10.0.0.3:8080",
+      responseFlags: "-",
+      reporter: "source",
+      downstreamRemoteAddress: "10.0.0.1:4242",
+    });
+  });
+
+  it("drop lines rather than fill memory", () => {
+    const { clock, logs } = sinks();
+    const log = logs.http([{ kind: "file", path: "f", format: { kind: "text", text: `${"x".repeat(60_000)}\n` } }]);
+    for (let i = 0; i < 400; i++) log.write(CONNECTION);
+    expect(logs.droppedLines).toBeGreaterThan(100);
+    const before = logs.droppedLines;
+    clock.advance(120);
+    log.write(CONNECTION);
+    expect(logs.droppedLines).toBe(before);
+  });
+
+  it("cost nothing when there is none", () => {
+    expect(sinks().logs.http([]).empty).toBe(true);
+  });
+});
