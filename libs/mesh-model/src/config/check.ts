@@ -4,11 +4,28 @@ import type { Check } from "../validation/check.ts";
 import { isDnsLabel, isHostName } from "../validation/names.ts";
 import type { meshConfigSchema } from "./schema.ts";
 
-const PROVIDER_TYPES = ["envoyHttpAls", "envoyFileAccessLog", "prometheus"] as const;
+type Written = Infer<typeof meshConfigSchema>;
+
+const USABLE = ["envoyHttpAls", "envoyFileAccessLog", "prometheus"] as const;
+/** Kinds of provider that may be defined, as Istio's demo installation does, and not be used. */
+const UNUSABLE = [
+  "stackdriver",
+  "zipkin",
+  "lightstep",
+  "datadog",
+  "skywalking",
+  "opentelemetry",
+  "envoyOtelAls",
+  "envoyTcpAls",
+  "envoyExtAuthzHttp",
+  "envoyExtAuthzGrpc",
+  "sds",
+] as const;
 const BUILT_IN_PROVIDERS: readonly string[] = ["prometheus", "envoy"];
+const FIXED_PORTS = { proxyListenPort: 15_001, proxyInboundListenPort: 15_006 } as const;
 
 /** Rules of the mesh configuration beyond its schema. */
-export function checkMeshConfig(config: Infer<typeof meshConfigSchema>, check: Check): void {
+export function checkMeshConfig(config: Written, check: Check): void {
   if (config.trustDomain && !isHostName(config.trustDomain)) {
     check.at("trustDomain").error(`"${config.trustDomain}" is not a trust domain`);
   }
@@ -18,12 +35,21 @@ export function checkMeshConfig(config: Infer<typeof meshConfigSchema>, check: C
   if (config.rootNamespace && !isDnsLabel(config.rootNamespace)) {
     check.at("rootNamespace").error(`"${config.rootNamespace}" is not a namespace`);
   }
+  for (const [field, port] of Object.entries(FIXED_PORTS) as [keyof typeof FIXED_PORTS, number][]) {
+    if (config[field] === undefined || config[field] === port) continue;
+    check.at(field).error(`${field} other than ${port} is not supported yet`, { code: codes.unsupported });
+  }
+  checkProviders(config, check);
+}
+
+function checkProviders(config: Written, check: Check): void {
   const names = new Set(BUILT_IN_PROVIDERS);
+  const unusable = new Set<string>();
   for (const [index, provider] of (config.extensionProviders ?? []).entries()) {
     const at = check.at("extensionProviders", index);
-    const types = PROVIDER_TYPES.filter((type) => provider[type] !== undefined);
+    const types = [...USABLE, ...UNUSABLE].filter((type) => provider[type] !== undefined);
     if (types.length !== 1) {
-      at.error(`provider "${provider.name}" needs exactly one of ${PROVIDER_TYPES.join(", ")}`, {
+      at.error(`provider "${provider.name}" needs exactly one of ${[...USABLE, ...UNUSABLE].join(", ")}`, {
         code: codes.conflict,
       });
     }
@@ -31,11 +57,15 @@ export function checkMeshConfig(config: Infer<typeof meshConfigSchema>, check: C
       at.at("name").error(`provider "${provider.name}" is defined twice`, { code: codes.duplicate });
     }
     names.add(provider.name);
+    if (UNUSABLE.some((type) => types.includes(type))) unusable.add(provider.name);
   }
   for (const use of ["accessLogging", "metrics"] as const) {
     for (const [index, name] of (config.defaultProviders?.[use] ?? []).entries()) {
-      if (names.has(name)) continue;
-      check.at("defaultProviders", use, index).error(`provider "${name}" is not defined in extensionProviders`);
+      const at = check.at("defaultProviders", use, index);
+      if (!names.has(name)) at.error(`provider "${name}" is not defined in extensionProviders`);
+      else if (unusable.has(name)) {
+        at.error(`provider "${name}" is of a kind that is not supported yet`, { code: codes.unsupported });
+      }
     }
   }
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Resource } from "../kinds/index.ts";
-import { objectsOf } from "../testing/findings.ts";
+import { findingsOf, objectsOf } from "../testing/findings.ts";
 import { meshConfigFromConfigMap, meshConfigFromText } from "./from-config-map.ts";
 import { defaultMeshConfig } from "./mesh-config.ts";
 
@@ -94,11 +94,16 @@ defaultProviders: {accessLogging: [mixer, envoy], metrics: [prometheus]}
       '1:36 provider "nobody" is not defined',
     ],
     [
-      "a provider of external authorisation",
-      "extensionProviders: [{name: a, envoyExtAuthzGrpc: {service: b, port: 1}}]",
-      '1:32 "envoyExtAuthzGrpc" cannot be used',
+      "the use of a provider of a kind not honoured yet",
+      "extensionProviders: [{name: a, envoyOtelAls: {service: b, port: 1}}]\ndefaultProviders: {accessLogging: [a]}",
+      '2:36 provider "a" is of a kind that is not supported yet',
     ],
     ["a setting not honoured yet", "meshMTLS: {minProtocolVersion: TLSV1_3}", '1:1 "meshMTLS" cannot be used'],
+    [
+      "another port of the proxy",
+      "proxyListenPort: 15002",
+      "1:18 proxyListenPort other than 15001 is not supported yet",
+    ],
     ["two documents", "a: 1\n---\nb: 2", "2:1 the mesh configuration must be one document"],
     ["text that is not YAML", "a: [", "1:5 flow sequence"],
     ["a duration that is none", "connectTimeout: fast", '1:17 "fast" is not a duration'],
@@ -118,6 +123,45 @@ defaultProviders: {accessLogging: [mixer, envoy], metrics: [prometheus]}
     expect(meshConfigFromConfigMap(broken)).toMatchObject({
       ok: false,
       error: [{ origin: { file: "ConfigMap/istio-system/istio#mesh", line: 1 } }],
+    });
+  });
+
+  it("may define providers of other kinds, as the demo installation does", () => {
+    const config = configOf(`
+accessLogFile: /dev/stdout
+defaultConfig: {discoveryAddress: "istiod.istio-system.svc:15012"}
+defaultProviders: {metrics: [prometheus]}
+enablePrometheusMerge: true
+extensionProviders:
+- envoyOtelAls: {port: 4317, service: opentelemetry-collector.observability.svc.cluster.local}
+  name: otel
+- name: skywalking
+  skywalking: {port: 11800, service: tracing.istio-system.svc.cluster.local}
+rootNamespace: null
+trustDomain: cluster.local
+`);
+    expect(config.extensionProviders.map(({ name }) => name)).toEqual(["prometheus", "envoy"]);
+  });
+
+  describe("as a ConfigMap", () => {
+    const map = (data: string, name = "istio") =>
+      `apiVersion: v1\nkind: ConfigMap\nmetadata: {name: ${name}, namespace: istio-system}\ndata:\n${data}`;
+
+    it.each([
+      [
+        "is judged when it is decoded",
+        map("  mesh: |\n    trustDomain: a\n    trustdomain: b\n"),
+        ['error data.mesh: line 2: unknown field "trustdomain"'],
+      ],
+      ["may have networks that are none", map('  mesh: ""\n  meshNetworks: "networks: {}"\n'), []],
+      [
+        "has no networks",
+        map('  meshNetworks: "networks: {n: {gateways: []}}"\n'),
+        ["error data.meshNetworks: networks are not supported yet: this mesh has one"],
+      ],
+      ["of another name is none", map("  mesh: |\n    x: 1\n", "other"), []],
+    ])("%s", (_, text, expected) => {
+      expect(findingsOf(text)).toEqual(expected);
     });
   });
 });

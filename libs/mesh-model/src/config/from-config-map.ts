@@ -1,6 +1,6 @@
 import { err, ok, parseDuration, type Result } from "@lateen/kernel";
-import { toDiagnostic } from "../decode/decode-document.ts";
 import { decodeObjectValue } from "../decode/decode-value.ts";
+import { toDiagnostic } from "../decode/diagnostic.ts";
 import { splitDocuments } from "../decode/split.ts";
 import { parseYaml } from "../decode/yaml.ts";
 import { codes } from "../errors.ts";
@@ -85,7 +85,10 @@ function complete(written: Written, defaults: MeshConfig): MeshConfig {
     defaultServiceExportTo: written.defaultServiceExportTo ?? defaults.defaultServiceExportTo,
     defaultVirtualServiceExportTo: written.defaultVirtualServiceExportTo ?? defaults.defaultVirtualServiceExportTo,
     defaultDestinationRuleExportTo: written.defaultDestinationRuleExportTo ?? defaults.defaultDestinationRuleExportTo,
-    extensionProviders: mergeProviders(defaults.extensionProviders, (written.extensionProviders ?? []).map(provider)),
+    extensionProviders: mergeProviders(
+      defaults.extensionProviders,
+      (written.extensionProviders ?? []).flatMap(provider),
+    ),
     defaultProviders: {
       accessLogging: written.defaultProviders?.accessLogging ?? defaults.defaultProviders.accessLogging,
       metrics: written.defaultProviders?.metrics ?? defaults.defaultProviders.metrics,
@@ -103,25 +106,28 @@ function mergeProviders(
   return [...builtIn.filter((one) => !names.has(one.name)), ...written];
 }
 
-function provider(written: NonNullable<Written["extensionProviders"]>[number]): ExtensionProvider {
-  const { name, envoyHttpAls, envoyFileAccessLog } = written;
+function provider(written: NonNullable<Written["extensionProviders"]>[number]): readonly ExtensionProvider[] {
+  const { name, envoyHttpAls, envoyFileAccessLog, prometheus } = written;
   if (envoyHttpAls !== undefined) {
-    return {
-      name,
-      envoyHttpAls: {
-        service: envoyHttpAls.service,
-        port: envoyHttpAls.port,
-        logName: envoyHttpAls.logName || "http_envoy_accesslog",
-        additionalRequestHeadersToLog: envoyHttpAls.additionalRequestHeadersToLog ?? [],
-        additionalResponseHeadersToLog: envoyHttpAls.additionalResponseHeadersToLog ?? [],
+    return [
+      {
+        name,
+        envoyHttpAls: {
+          service: envoyHttpAls.service,
+          port: envoyHttpAls.port,
+          logName: envoyHttpAls.logName || "http_envoy_accesslog",
+          additionalRequestHeadersToLog: envoyHttpAls.additionalRequestHeadersToLog ?? [],
+          additionalResponseHeadersToLog: envoyHttpAls.additionalResponseHeadersToLog ?? [],
+        },
       },
-    };
+    ];
   }
   if (envoyFileAccessLog !== undefined) {
     const { path, logFormat } = envoyFileAccessLog;
-    return { name, envoyFileAccessLog: { path: path || "/dev/stdout", logFormat } };
+    return [{ name, envoyFileAccessLog: { path: path || "/dev/stdout", logFormat } }];
   }
-  return { name, prometheus: true };
+  // One of a kind that nothing may use yet; using it has been refused.
+  return prometheus === undefined ? [] : [{ name, prometheus: true }];
 }
 
 function retryPolicy(written: NonNullable<Written["defaultHttpRetryPolicy"]>): HttpRetryPolicy {

@@ -4,12 +4,12 @@ import { type KindName, kindDefinition, kinds, type Resource } from "../kinds/in
 import { objectMetaSchema } from "../metadata.ts";
 import type { Diagnostic, Origin } from "../origin.ts";
 import type { ObjectNode } from "../schema/index.ts";
-import { Check, type Finding } from "../validation/check.ts";
+import { Check } from "../validation/check.ts";
 import { checkMetadata } from "../validation/metadata.ts";
 import { decodeObjectValue, isRecord } from "./decode-value.ts";
+import { toDiagnostic } from "./diagnostic.ts";
 import { lookUpKind } from "./kind-of.ts";
 import { limits } from "./limits.ts";
-import { formatPath } from "./path.ts";
 import type { DecodedDocument, DecodeOptions, Locate, UndecodedDocument } from "./types.ts";
 
 /** A parsed document with the means to say where its parts stand. */
@@ -143,10 +143,4 @@ function identityOf(
     name,
     origin: document.locate([], "value"),
   };
-}
-
-/** Puts a finding in its place. */
-export function toDiagnostic(finding: Finding, locate: Locate): Diagnostic {
-  const { path, part, ...rest } = finding;
-  return { ...rest, path: formatPath(path), origin: locate(path, part) };
 }

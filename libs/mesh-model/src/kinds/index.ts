@@ -4,6 +4,7 @@ import type { Check } from "../validation/check.ts";
 import { authorizationPolicyBody } from "./authorization-policy/schema.ts";
 import { validateAuthorizationPolicy } from "./authorization-policy/validate.ts";
 import { configMapBody } from "./config-map/schema.ts";
+import { validateConfigMap } from "./config-map/validate.ts";
 import { deploymentBody } from "./deployment/schema.ts";
 import { validateDeployment } from "./deployment/validate.ts";
 import { destinationRuleBody } from "./destination-rule/schema.ts";
@@ -85,7 +86,7 @@ export const kinds = {
   }),
   ServiceAccount: kind(core("serviceaccounts", "sa"), serviceAccountBody),
   Namespace: kind(core("namespaces", "ns"), namespaceBody, { scope: "Cluster" }),
-  ConfigMap: kind(core("configmaps", "cm"), configMapBody),
+  ConfigMap: kind(core("configmaps", "cm"), configMapBody, { validate: validateConfigMap }),
   Secret: kind(core("secrets"), secretBody, { validate: validateSecret, normalize: normalizeSecret }),
   VirtualService: kind(networking("virtualservices", "vs"), virtualServiceBody, { validate: validateVirtualService }),
   DestinationRule: kind(networking("destinationrules", "dr"), destinationRuleBody, {

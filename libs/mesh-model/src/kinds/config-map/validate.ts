@@ -1,0 +1,38 @@
+import { meshConfigFromText } from "../../config/from-config-map.ts";
+import { splitDocuments } from "../../decode/split.ts";
+import { parseYaml } from "../../decode/yaml.ts";
+import { codes } from "../../errors.ts";
+import type { Infer } from "../../schema/index.ts";
+import type { Check } from "../../validation/check.ts";
+import type { KindContext } from "../index.ts";
+import type { configMapBody } from "./schema.ts";
+
+/** Where Istio's installations keep the mesh configuration. */
+const MESH_CONFIG = { namespace: "istio-system", name: "istio" } as const;
+
+/** core/v1 ConfigMap: any data, except that of the mesh configuration, whose keys are read as such. */
+export function validateConfigMap(body: Infer<typeof configMapBody>, context: KindContext): void {
+  const { namespace, name } = context.metadata;
+  if (namespace !== MESH_CONFIG.namespace || name !== MESH_CONFIG.name) return;
+  const check = context.check.at("data");
+  const config = meshConfigFromText(body.data?.mesh ?? "", "mesh");
+  for (const { code, message, path, origin, hint } of config.ok ? [] : config.error) {
+    const field = path === "" || message.includes(path) ? "" : `${path}: `;
+    check.at("mesh").error(`line ${origin.line}: ${field}${message}`, { code, hint });
+  }
+  checkMeshNetworks(body.data?.meshNetworks ?? "", check.at("meshNetworks"));
+}
+
+/** Installations write `networks: {}`; a network that is there would change where traffic goes. */
+function checkMeshNetworks(text: string, check: Check): void {
+  const [first] = splitDocuments(text);
+  if (first === undefined) return;
+  const parsed = parseYaml("meshNetworks", first);
+  const value: unknown = parsed.ok ? parsed.document.value : undefined;
+  if (typeof value === "object" && value !== null && Object.values(value).every(isEmpty)) return;
+  check.error("networks are not supported yet: this mesh has one", { code: codes.unsupported });
+}
+
+function isEmpty(value: unknown): boolean {
+  return value === null || (typeof value === "object" && Object.keys(value).length === 0);
+}
