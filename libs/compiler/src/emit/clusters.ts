@@ -2,12 +2,14 @@ import type { MeshService } from "@lateen/mesh-model";
 import { Cluster } from "@lateen/proto/envoy/config/cluster/v3/cluster";
 import { ClusterLoadAssignment } from "@lateen/proto/envoy/config/endpoint/v3/endpoint";
 import { defineQuery, type Read } from "../engine/query-engine.ts";
-import { discoveryOf, fixedClusters, inboundServiceCluster, serviceClusters } from "../lower/clusters.ts";
+import { discoveryOf, serviceClusters } from "../lower/clusters.ts";
 import { loadAssignment, type PlacedEndpoint, selectEndpoints } from "../lower/endpoints.ts";
 import { parseOutboundCluster } from "../lower/names.ts";
+import { fixedClusters, inboundServiceCluster } from "../lower/own-clusters.ts";
 import { policyFor } from "../lower/traffic-policy.ts";
 import { type EncodedResource, sameList, sameMap } from "../resource.ts";
 import { type NodeScope, type ProxyScope, scopeKey, type WorkloadScope } from "../scope.ts";
+import { type DestinationPolicy, destinationPolicy } from "../world/destination-rules.ts";
 import {
   acceptsMtls,
   type Destination,
@@ -16,8 +18,8 @@ import {
   identitiesOf,
 } from "../world/destinations.ts";
 import { inboundPorts } from "../world/inbound.ts";
-import { type DestinationPolicy, destinationPolicy, visibleServices } from "../world/rules.ts";
 import { meshConfigOf, settingsOf, workloadMetadata } from "../world/services.ts";
+import { visibleServices } from "../world/visibility.ts";
 import { byName, encode } from "./encode.ts";
 
 /** Endpoints of a destination's port that carry a subset's labels. */

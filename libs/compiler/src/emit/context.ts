@@ -2,11 +2,11 @@ import type { MeshConfig } from "@lateen/mesh-model";
 import { defineQuery, type Read } from "../engine/query-engine.ts";
 import { authorizationRules } from "../lower/authorization.ts";
 import type { RbacRules } from "../lower/filters.ts";
-import type { RouteContext } from "../lower/http-routes.ts";
+import type { RouteContext } from "../lower/route-context.ts";
 import { type ProxyScope, scopeKey, type WorkloadScope } from "../scope.ts";
 import { authorizationPoliciesFor } from "../world/policies.ts";
-import { visibility } from "../world/rules.ts";
 import { meshConfigOf, serviceByHost, settingsOf } from "../world/services.ts";
+import { visibility } from "../world/visibility.ts";
 
 /** Whether traffic to unknown hosts goes on. */
 export const allowsAny = defineQuery<ProxyScope, boolean>({

@@ -3,13 +3,16 @@ import { Listener } from "@lateen/proto/envoy/config/listener/v3/listener";
 import { RouteConfiguration } from "@lateen/proto/envoy/config/route/v3/route";
 import { Secret } from "@lateen/proto/envoy/extensions/transport_sockets/tls/v3/secret";
 import { defineQuery, type Read } from "../engine/query-engine.ts";
-import { certificateSecret, gatewayPort, type PlacedServer, trustSecret } from "../lower/gateway.ts";
+import { gatewayPort } from "../lower/gateway.ts";
+import type { PlacedServer } from "../lower/gateway-server.ts";
+import { certificateSecret, trustSecret } from "../lower/gateway-tls.ts";
 import { type EncodedResource, sameMap } from "../resource.ts";
 import { type NodeScope, scopeKey, type WorkloadScope } from "../scope.ts";
+import { gatewaysFor } from "../world/gateways.ts";
 import { servedPorts } from "../world/inbound.ts";
 import { cells } from "../world/mesh-snapshot.ts";
-import { gatewaysFor, visibility } from "../world/rules.ts";
 import { meshConfigOf, serviceByHost } from "../world/services.ts";
+import { visibility } from "../world/visibility.ts";
 import { accessRules, routeContext } from "./context.ts";
 import { byName, encode } from "./encode.ts";
 

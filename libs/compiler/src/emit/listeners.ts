@@ -6,11 +6,12 @@ import { outboundListeners, virtualOutbound } from "../lower/outbound-listeners.
 import { milliseconds, policyFor } from "../lower/traffic-policy.ts";
 import { type EncodedResource, sameList, sameMap } from "../resource.ts";
 import { type NodeScope, type ProxyScope, scopeKey, scopePortKey, type WorkloadScope } from "../scope.ts";
+import { destinationPolicy } from "../world/destination-rules.ts";
 import { destinationByHost, endpointsOnPort } from "../world/destinations.ts";
 import { inboundPorts } from "../world/inbound.ts";
 import { peerPolicy } from "../world/policies.ts";
-import { destinationPolicy, servicesOnPort, virtualServicesOnPort, visiblePorts } from "../world/rules.ts";
 import { meshConfigOf, serviceByHost, settingsOf } from "../world/services.ts";
+import { servicesOnPort, virtualServicesOnPort, visiblePorts } from "../world/visibility.ts";
 import { accessRules, allowsAny } from "./context.ts";
 import { byName, encode } from "./encode.ts";
 import { gatewayResources } from "./gateways.ts";

@@ -4,8 +4,8 @@ import { type NamedService, nameTable } from "../lower/name-table.ts";
 import { type EncodedResource, sameMap } from "../resource.ts";
 import { type ProxyScope, scopeKey } from "../scope.ts";
 import { destinationByHost } from "../world/destinations.ts";
-import { visibleServices } from "../world/rules.ts";
 import { endpointsByHost } from "../world/services.ts";
+import { visibleServices } from "../world/visibility.ts";
 import { encode } from "./encode.ts";
 
 /** Name of the one NDS resource. */

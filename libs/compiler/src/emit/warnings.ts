@@ -11,8 +11,8 @@ import { undecidableKeys } from "../lower/authorization.ts";
 import { isHttp2 } from "../lower/protocol.ts";
 import { sameJson } from "../resource.ts";
 import { cells } from "../world/mesh-snapshot.ts";
-import { allVirtualServices, type BoundVirtualService } from "../world/rules.ts";
 import { allServices, keysOf } from "../world/services.ts";
+import { allVirtualServices, type BoundVirtualService } from "../world/virtual-services.ts";
 
 /** Everything the configuration asks for that is done differently, or not at all. In the order of the objects' keys. */
 export const meshWarnings: Query<"", readonly Diagnostic[]> = defineQuery<"", readonly Diagnostic[]>({

@@ -1,4 +1,4 @@
-import type { MeshService, MeshServicePort } from "@lateen/mesh-model";
+import type { MeshService } from "@lateen/mesh-model";
 import { durationFromMs, packAny } from "@lateen/proto";
 import {
   Cluster,
@@ -6,43 +6,20 @@ import {
   Cluster_DnsLookupFamily,
   Cluster_LbPolicy,
 } from "@lateen/proto/envoy/config/cluster/v3/cluster";
-import { OutlierDetection } from "@lateen/proto/envoy/config/cluster/v3/outlier_detection";
 import type { Metadata } from "@lateen/proto/envoy/config/core/v3/base";
-import type { ClusterLoadAssignment } from "@lateen/proto/envoy/config/endpoint/v3/endpoint";
 import { HttpProtocolOptions } from "@lateen/proto/envoy/extensions/upstreams/http/v3/http_protocol_options";
-import type { DestinationPolicy } from "../world/rules.ts";
-import {
-  BLACK_HOLE_CLUSTER,
-  configPath,
-  INBOUND_PASSTHROUGH_CLUSTER,
-  inboundCluster,
-  meshSni,
-  outboundCluster,
-  PASSTHROUGH_CLUSTER,
-} from "./names.ts";
-import { adsSource, endingWith, exactly } from "./proto.ts";
+import type { ClusterContext } from "./cluster-context.ts";
+import { transportFields } from "./cluster-tls.ts";
+import { configPath, outboundCluster } from "./names.ts";
+import { outlier } from "./outliers.ts";
+import { NO_LIMIT } from "./own-clusters.ts";
+import { adsSource } from "./proto.ts";
 import { isHttp2, portClass } from "./protocol.ts";
-import { meshAlpn, meshClientTls, originatedTls, rawSocket } from "./tls.ts";
 import { milliseconds, type PolicyBlocks, policyFor } from "./traffic-policy.ts";
 
-const NO_LIMIT = 4_294_967_295;
 const DNS_REFRESH_MS = 60_000;
-const HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 
-/** Everything the clusters of one service port depend on. */
-export interface ClusterContext {
-  readonly service: MeshService;
-  readonly port: MeshServicePort;
-  readonly rule: DestinationPolicy | undefined;
-  readonly identities: readonly string[];
-  readonly autoMtls: boolean;
-  readonly connectTimeoutMs: number;
-  readonly client: { readonly http2: boolean; readonly router: boolean };
-  /** Whether there are endpoints and all of them take mesh mTLS, for clusters that have no endpoints of their own. */
-  readonly everyEndpointMtls: () => boolean;
-  /** For DNS clusters: the addresses to resolve, already shaped. */
-  readonly dnsEndpoints: (cluster: string, subset: string) => ClusterLoadAssignment;
-}
+const HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 
 /** The clusters of a service port: one, and one for every subset. */
 export function serviceClusters(context: ClusterContext): readonly Cluster[] {
@@ -196,90 +173,6 @@ function protocolOptions(context: ClusterContext, policy: PolicyBlocks): Cluster
   return { [HTTP_OPTIONS]: packAny(HttpProtocolOptions, options) };
 }
 
-/** How connections are secured: as the destination rule says, else mesh mTLS towards those endpoints that offer it. */
-function transportFields(
-  context: ClusterContext,
-  policy: PolicyBlocks,
-  subset: string,
-  discovery: MeshService["resolution"],
-): Parameters<typeof Cluster.fromPartial>[0] {
-  const { service, port, client } = context;
-  const tls = policy.tls;
-  const kind = portClass(port.protocol, client);
-  const alpn = meshAlpn(kind === "http" ? (isHttp2(port.protocol) ? "http2" : "http1") : "tcp");
-  if (tls?.mode === "SIMPLE" || tls?.mode === "MUTUAL") return { transportSocket: externalTls(service, port, tls) };
-  if (tls?.mode === "DISABLE") return {};
-  const names = tls?.subjectAltNames?.length ? tls.subjectAltNames : context.identities;
-  const socket = meshClientTls({
-    sni: tls?.sni || meshSni(service.host, port.number, subset),
-    alpn,
-    identities: names.map((name) => exactly(name)),
-  });
-  if (tls?.mode === "ISTIO_MUTUAL") return { transportSocket: socket };
-  if (!context.autoMtls || service.meshExternal) return {};
-  if (discovery === "passthrough") return context.everyEndpointMtls() ? { transportSocket: socket } : {};
-  return {
-    transportSocketMatches: [
-      { name: "tlsMode-istio", match: { tlsMode: "istio" }, transportSocket: socket },
-      { name: "tlsMode-disabled", match: {}, transportSocket: rawSocket() },
-    ],
-  };
-}
-
-function externalTls(service: MeshService, port: MeshServicePort, tls: NonNullable<PolicyBlocks["tls"]>) {
-  const mutual = tls.mode === "MUTUAL";
-  const trust = tls.caCertificates ? `file-root:${tls.caCertificates}` : "file-root:system";
-  const host = service.host.startsWith("*") ? "" : service.host;
-  const sni = tls.sni || host;
-  const names = tls.subjectAltNames?.length ? tls.subjectAltNames : service.subjectAltNames;
-  // Without names to check, the server must at least be the one that was asked for.
-  const expected = names.length > 0 ? names : sni === "" ? [] : [sni];
-  return originatedTls({
-    sni,
-    alpn: isHttp2(port.protocol) ? ["h2"] : [],
-    certificate: mutual ? `file-cert:${tls.clientCertificate ?? ""}~${tls.privateKey ?? ""}` : undefined,
-    trust: tls.insecureSkipVerify ? undefined : trust,
-    names: expected.map((name) => ({
-      type: name.includes("://") ? "uri" : "dns",
-      match: name.startsWith("*.") ? endingWith(name.slice(1)) : exactly(name),
-    })),
-  });
-}
-
-function outlier(policy: NonNullable<PolicyBlocks["outlierDetection"]>): OutlierDetection {
-  const consecutive5xx = policy.consecutive5xxErrors ?? policy.consecutiveErrors;
-  const gateway = policy.consecutiveGatewayErrors;
-  return OutlierDetection.fromPartial({
-    enforcingSuccessRate: 0,
-    ...(consecutive5xx === undefined
-      ? {}
-      : { consecutive5xx: Math.max(consecutive5xx, 1), enforcingConsecutive5xx: consecutive5xx > 0 ? 100 : 0 }),
-    ...(gateway === undefined
-      ? {}
-      : {
-          consecutiveGatewayFailure: Math.max(gateway, 1),
-          enforcingConsecutiveGatewayFailure: gateway > 0 ? 100 : 0,
-        }),
-    ...(policy.interval === undefined ? {} : { interval: durationFromMs(milliseconds(policy.interval)) }),
-    ...(policy.baseEjectionTime === undefined
-      ? {}
-      : { baseEjectionTime: durationFromMs(milliseconds(policy.baseEjectionTime)) }),
-    ...(policy.maxEjectionPercent === undefined ? {} : { maxEjectionPercent: policy.maxEjectionPercent }),
-    ...(policy.splitExternalLocalOriginErrors
-      ? {
-          splitExternalLocalOriginErrors: true,
-          enforcingLocalOriginSuccessRate: 0,
-          ...(policy.consecutiveLocalOriginFailures === undefined
-            ? {}
-            : {
-                consecutiveLocalOriginFailure: Math.max(policy.consecutiveLocalOriginFailures, 1),
-                enforcingConsecutiveLocalOriginFailure: policy.consecutiveLocalOriginFailures > 0 ? 100 : 0,
-              }),
-        }
-      : {}),
-  });
-}
-
 function clusterMetadata(context: ClusterContext, subset: string): Metadata {
   const { service, port, rule } = context;
   return {
@@ -293,67 +186,4 @@ function clusterMetadata(context: ClusterContext, subset: string): Metadata {
     },
     typedFilterMetadata: {},
   };
-}
-
-/** The cluster of one container port: connections go where they were sent to. */
-export function inboundServiceCluster(options: {
-  readonly port: number;
-  readonly services: readonly MeshService[];
-  readonly connectTimeoutMs: number;
-  /** Stock Envoy binds a loopback address of its own, so that the kernel does not capture its connection again. */
-  readonly bindLoopback: boolean;
-}): Cluster {
-  return Cluster.fromPartial({
-    ...originalDestination(inboundCluster(options.port), options.connectTimeoutMs, options.bindLoopback),
-    metadata: {
-      filterMetadata: {
-        istio: {
-          services: options.services.map(({ host, name, namespace }) => ({ host, name, namespace })),
-        },
-      },
-    },
-  });
-}
-
-/** The clusters that every proxy has whatever the mesh: black hole and pass-through, outbound and (sidecars) inbound. */
-export function fixedClusters(options: {
-  readonly connectTimeoutMs: number;
-  readonly inbound: boolean;
-  readonly bindLoopback: boolean;
-}): readonly Cluster[] {
-  const { connectTimeoutMs: timeout, bindLoopback } = options;
-  return [
-    Cluster.fromPartial({
-      name: BLACK_HOLE_CLUSTER,
-      clusterDiscoveryType: { $case: "type", value: Cluster_DiscoveryType.STATIC },
-      connectTimeout: durationFromMs(timeout),
-    }),
-    originalDestination(PASSTHROUGH_CLUSTER, timeout, false),
-    ...(options.inbound ? [originalDestination(INBOUND_PASSTHROUGH_CLUSTER, timeout, bindLoopback)] : []),
-  ];
-}
-
-function originalDestination(name: string, connectTimeoutMs: number, bindLoopback: boolean): Cluster {
-  return Cluster.fromPartial({
-    name,
-    clusterDiscoveryType: { $case: "type", value: Cluster_DiscoveryType.ORIGINAL_DST },
-    connectTimeout: durationFromMs(connectTimeoutMs),
-    lbPolicy: Cluster_LbPolicy.CLUSTER_PROVIDED,
-    circuitBreakers: {
-      thresholds: [
-        {
-          maxConnections: NO_LIMIT,
-          maxPendingRequests: NO_LIMIT,
-          maxRequests: NO_LIMIT,
-          maxRetries: NO_LIMIT,
-          trackRemaining: true,
-        },
-      ],
-    },
-    ...(bindLoopback ? { upstreamBindConfig: { sourceAddress: socketAddressOf("127.0.0.6") } } : {}),
-  });
-}
-
-function socketAddressOf(address: string) {
-  return { address, portSpecifier: { $case: "portValue", value: 0 } as const };
 }

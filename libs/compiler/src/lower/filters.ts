@@ -17,10 +17,12 @@ import { RBAC as NetworkRbac } from "@lateen/proto/envoy/extensions/filters/netw
 import { TcpProxy } from "@lateen/proto/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy";
 import { Config as PeerMetadata } from "@lateen/proto/istio/peer_metadata/peer_metadata";
 import { PluginConfig } from "@lateen/proto/istio/stats/stats";
-import { FAULT_FILTER } from "./http-routes.ts";
+import { FAULT_FILTER } from "./faults.ts";
 import { adsSource, typed } from "./proto.ts";
 
+/** Name of the terminal filter of HTTP chains. */
 export const HTTP_CONNECTION_MANAGER = "envoy.filters.network.http_connection_manager";
+/** Name of the terminal filter of other chains. */
 export const TCP_PROXY = "envoy.filters.network.tcp_proxy";
 
 /** Policies of a workload as the filters take them: deny before allow; undefined: that side has nothing to say. */
@@ -29,6 +31,7 @@ export interface RbacRules {
   readonly allow: RBAC | undefined;
 }
 
+/** What decides on an HTTP chain. `place` decides which filters it has. */
 export interface HttpChainOptions {
   readonly place: "inbound" | "outbound" | "gateway";
   readonly statPrefix: string;
@@ -136,6 +139,7 @@ function peerMetadata(place: HttpChainOptions["place"]): HttpFilter {
   return filter("istio.peer_metadata", PeerMetadata, config);
 }
 
+/** Where bytes go; weights are relative. Without an idle timeout Envoy's own of one hour holds. */
 export interface TcpTarget {
   readonly clusters: readonly { readonly name: string; readonly weight: number }[];
   readonly idleTimeoutMs?: number | undefined;

@@ -33,6 +33,7 @@ export interface InboundPort {
   readonly services: readonly { readonly service: MeshService; readonly servicePort: number }[];
 }
 
+/** What the inbound listener depends on besides its ports. */
 export interface InboundContext {
   readonly config: MeshConfig;
   readonly client: { readonly http2: boolean; readonly lateen: boolean };

@@ -22,6 +22,7 @@ export interface ChainMatch {
   readonly alpn?: readonly string[];
 }
 
+/** A filter chain; without a match it takes what no other does. */
 export function filterChain(options: {
   readonly name: string;
   readonly match?: ChainMatch;
@@ -48,6 +49,7 @@ export function filterChain(options: {
   });
 }
 
+/** Recovers the address a captured connection was made to. */
 export function originalDstFilter(): ListenerFilter {
   return listenerFilter("envoy.filters.listener.original_dst", packAny(OriginalDst, OriginalDst.fromPartial({})), []);
 }
@@ -87,6 +89,7 @@ function disabledOn(ports: readonly number[]): ListenerFilterChainMatchPredicate
   return ListenerFilterChainMatchPredicate.fromPartial({ rule: { $case: "orMatch", value: { rules } } });
 }
 
+/** What decides on a listener. */
 export interface ListenerOptions {
   /** Default `<address>_<port>`. */
   readonly name?: string;
@@ -102,6 +105,7 @@ export interface ListenerOptions {
   readonly detectionTimeoutMs: number;
 }
 
+/** A listener. Without inspectors it does not wait for bytes. */
 export function listener(options: ListenerOptions): Listener {
   const inspects = options.filters.some((filter) => filter.name.endsWith("_inspector"));
   return Listener.fromPartial({

@@ -1,11 +1,18 @@
 /** Istio's resource names. Pure string work; one place, so that every generator agrees. */
 
+/** A cluster without endpoints: where refused traffic goes. */
 export const BLACK_HOLE_CLUSTER = "BlackHoleCluster";
+/** Where unknown outbound traffic goes on to where it was headed. */
 export const PASSTHROUGH_CLUSTER = "PassthroughCluster";
+/** The same for ports that nothing declares, inbound. */
 export const INBOUND_PASSTHROUGH_CLUSTER = "InboundPassthroughCluster";
+/** Listener of all captured outbound connections. */
 export const VIRTUAL_OUTBOUND = "virtualOutbound";
+/** Listener of all captured inbound connections. */
 export const VIRTUAL_INBOUND = "virtualInbound";
+/** Port of {@link VIRTUAL_OUTBOUND}. */
 export const OUTBOUND_PORT = 15001;
+/** Port of {@link VIRTUAL_INBOUND}. */
 export const INBOUND_PORT = 15006;
 
 /** `outbound|9080|v1|reviews.default.svc.cluster.local` */

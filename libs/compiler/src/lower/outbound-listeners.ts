@@ -3,7 +3,7 @@ import { hostMatches } from "@lateen/mesh-model";
 import { TrafficDirection } from "@lateen/proto/envoy/config/core/v3/base";
 import type { Listener } from "@lateen/proto/envoy/config/listener/v3/listener";
 import type { Filter, FilterChain } from "@lateen/proto/envoy/config/listener/v3/listener_components";
-import { absoluteGateway, type BoundVirtualService } from "../world/rules.ts";
+import { absoluteGateway, type BoundVirtualService } from "../world/virtual-services.ts";
 import { type AccessLogs, accessLogs } from "./access-log.ts";
 import { httpConnectionManager, type TcpTarget, tcpProxy } from "./filters.ts";
 import { destinationCluster } from "./http-routes.ts";

@@ -16,6 +16,7 @@ export function adsSource(): ConfigSource {
   });
 }
 
+/** A TCP address. */
 export function socketAddress(address: string, port: number): Address {
   return Address.fromPartial({
     address: {
@@ -33,6 +34,7 @@ export function fractionalPercent(percent: number): FractionalPercent {
   };
 }
 
+/** A header that replaces others of its name, or joins them. */
 export function headerOption(name: string, value: string, action: "set" | "append"): HeaderValueOption {
   return HeaderValueOption.fromPartial({
     header: { key: name, value },
@@ -43,12 +45,15 @@ export function headerOption(name: string, value: string, action: "set" | "appen
   });
 }
 
+/** The very value. */
 export function exactly(value: string, ignoreCase = false): StringMatcher {
   return StringMatcher.fromPartial({ matchPattern: { $case: "exact", value }, ignoreCase });
 }
+/** Values that start so. */
 export function startingWith(value: string, ignoreCase = false): StringMatcher {
   return StringMatcher.fromPartial({ matchPattern: { $case: "prefix", value }, ignoreCase });
 }
+/** Values that end so. */
 export function endingWith(value: string, ignoreCase = false): StringMatcher {
   return StringMatcher.fromPartial({ matchPattern: { $case: "suffix", value }, ignoreCase });
 }
@@ -66,6 +71,7 @@ export function cidr(text: string): { addressPrefix: string; prefixLen: number }
   };
 }
 
+/** A configuration field that holds a packed message. */
 export function typed<T>(
   type: { readonly $type: string; encode(message: T): { finish(): Uint8Array } },
   message: T,

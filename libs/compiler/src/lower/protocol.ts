@@ -29,6 +29,7 @@ export function portClass(protocol: Protocol, client: { readonly http2: boolean 
   }
 }
 
+/** Whether upstreams of this protocol speak HTTP/2. */
 export function isHttp2(protocol: Protocol): boolean {
   return protocol === "HTTP2" || protocol === "GRPC";
 }

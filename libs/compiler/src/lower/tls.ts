@@ -17,12 +17,15 @@ import { adsSource, startingWith } from "./proto.ts";
 
 /** SDS names under which every agent offers its workload's key and certificate, and the mesh's roots. */
 export const WORKLOAD_SECRET = "default";
+/** The mesh's roots. */
 export const ROOT_SECRET = "ROOTCA";
 const TLS_SOCKET = "envoy.transport_sockets.tls";
 
 /** ALPN that marks mesh mTLS, by what is inside. */
 export const ALPN_MESH_HTTP = ["istio-http/1.0", "istio-http/1.1", "istio-h2"] as const;
+/** Mesh mTLS with anything but HTTP inside. */
 export const ALPN_MESH_TCP = ["istio-peer-exchange", "istio"] as const;
+/** What the HTTP inspector reports of plaintext. */
 export const ALPN_HTTP = ["http/1.0", "http/1.1", "h2c"] as const;
 
 /** What a client offers inside mesh mTLS. */
@@ -47,10 +50,12 @@ const CIPHERS = [
   "AES128-GCM-SHA256",
 ];
 
+/** A secret that comes over ADS. */
 export function secretRef(name: string): SdsSecretConfig {
   return { name, sdsConfig: adsSource() };
 }
 
+/** No transport security. */
 export function rawSocket(): TransportSocket {
   return {
     name: "envoy.transport_sockets.raw_buffer",
@@ -145,6 +150,7 @@ export function meshServerTls(alpn: readonly string[], trustDomains: readonly st
 
 export type TlsVersionName = "TLS_AUTO" | "TLSV1_0" | "TLSV1_1" | "TLSV1_2" | "TLSV1_3";
 
+/** Server side of a TLS connection. `certificate` and `trust` are SDS names. */
 export interface ServerTls {
   readonly alpn: readonly string[];
   readonly certificate: string;
@@ -157,6 +163,7 @@ export interface ServerTls {
   readonly ciphers: readonly string[];
 }
 
+/** Server side of TLS. Client certificates are verified when there is something to verify them by. */
 export function downstreamSocket(options: ServerTls): TransportSocket {
   const names = CertificateValidationContext.fromPartial({
     matchTypedSubjectAltNames: altNames("uri", options.names),

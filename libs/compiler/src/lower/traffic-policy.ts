@@ -1,5 +1,5 @@
 import { expectOk, parseDuration } from "@lateen/kernel";
-import type { DestinationPolicy, TrafficPolicy } from "../world/rules.ts";
+import type { DestinationPolicy, TrafficPolicy } from "../world/destination-rules.ts";
 
 /** The blocks of a traffic policy after layering, for one port of one subset. */
 export type PolicyBlocks = Pick<TrafficPolicy, "loadBalancer" | "connectionPool" | "outlierDetection" | "tls">;

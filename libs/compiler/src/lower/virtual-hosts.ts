@@ -7,9 +7,11 @@ import {
   VirtualHost,
   VirtualHost_TlsRequirementType,
 } from "@lateen/proto/envoy/config/route/v3/route_components";
-import type { BoundVirtualService } from "../world/rules.ts";
-import { httpRoutes, type RouteContext, retryPolicy } from "./http-routes.ts";
+import type { BoundVirtualService } from "../world/virtual-services.ts";
+import { httpRoutes } from "./http-routes.ts";
 import { outboundCluster, PASSTHROUGH_CLUSTER } from "./names.ts";
+import { retryPolicy } from "./retries.ts";
+import type { RouteContext } from "./route-context.ts";
 
 const MAX_DIRECT_RESPONSE = 1_048_576;
 
@@ -84,6 +86,7 @@ export function serviceVirtualHost(service: MeshService, input: ServiceHostInput
   });
 }
 
+/** Everything a port's route configuration depends on. */
 export interface SidecarRouteInput extends RouteContext {
   /** Virtual hosts of the services that route HTTP on this port, the oldest service's first. */
   readonly hosts: readonly VirtualHost[];
@@ -146,6 +149,7 @@ function unknownHosts(input: SidecarRouteInput): readonly VirtualHost[] {
     .filter((host) => host.routes.length > 0);
 }
 
+/** A route configuration with Istio's settings: ports in Host headers do not matter. */
 export function routeConfiguration(name: string, virtualHosts: readonly VirtualHost[]): RouteConfiguration {
   return RouteConfiguration.fromPartial({
     name,
@@ -171,6 +175,7 @@ export function inboundRouteConfig(name: string, port: number, cluster: string, 
   });
 }
 
+/** One host of a gateway's route configuration. */
 export interface GatewayHost {
   /** Host as the Gateway's server and the virtual service agree on it. */
   readonly host: string;

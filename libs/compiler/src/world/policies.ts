@@ -9,7 +9,9 @@ export interface PolicySubject {
   readonly namespace: string;
   readonly labels: Labels;
 }
+/** What a port accepts. */
 export type MtlsMode = "DISABLE" | "PERMISSIVE" | "STRICT";
+/** The mTLS modes of a workload. */
 export interface PeerPolicy {
   readonly mode: MtlsMode;
   /** By container port. */

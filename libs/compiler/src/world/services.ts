@@ -23,17 +23,22 @@ export interface CompileSettings {
   /** DNS domain of Kubernetes services, `cluster.local`. */
   readonly domain: string;
 }
+/** The input cell of the {@link CompileSettings}. */
 export const SETTINGS_CELL = "settings";
 
+/** The options. */
 export function settingsOf(read: Read): CompileSettings {
   return read.input(SETTINGS_CELL) as CompileSettings;
 }
+/** The mesh configuration. */
 export function meshConfigOf(read: Read): MeshConfig {
   return read.input(cells.meshConfig) as MeshConfig;
 }
+/** Keys of all objects of a kind, sorted. */
 export function keysOf(read: Read, kind: Parameters<typeof cells.keys>[0]): readonly string[] {
   return (read.input(cells.keys(kind)) as readonly string[] | undefined) ?? [];
 }
+/** Objects of a kind in a namespace, sorted by key. */
 export function listOf<K extends Parameters<typeof cells.list>[0]>(
   read: Read,
   kind: K,
@@ -76,6 +81,7 @@ function byAge(a: MeshService, b: MeshService): number {
   );
 }
 
+/** Code unit order, for sorting. */
 export function compare(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }

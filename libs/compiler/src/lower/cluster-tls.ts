@@ -1,0 +1,58 @@
+import type { MeshService, MeshServicePort } from "@lateen/mesh-model";
+import type { Cluster } from "@lateen/proto/envoy/config/cluster/v3/cluster";
+import type { ClusterContext } from "./cluster-context.ts";
+import { meshSni } from "./names.ts";
+import { endingWith, exactly } from "./proto.ts";
+import { isHttp2, portClass } from "./protocol.ts";
+import { meshAlpn, meshClientTls, originatedTls, rawSocket } from "./tls.ts";
+import type { PolicyBlocks } from "./traffic-policy.ts";
+
+/** How connections are secured: as the destination rule says, else mesh mTLS towards those endpoints that offer it. */
+export function transportFields(
+  context: ClusterContext,
+  policy: PolicyBlocks,
+  subset: string,
+  discovery: MeshService["resolution"],
+): Parameters<typeof Cluster.fromPartial>[0] {
+  const { service, port, client } = context;
+  const tls = policy.tls;
+  const kind = portClass(port.protocol, client);
+  const alpn = meshAlpn(kind === "http" ? (isHttp2(port.protocol) ? "http2" : "http1") : "tcp");
+  if (tls?.mode === "SIMPLE" || tls?.mode === "MUTUAL") return { transportSocket: externalTls(service, port, tls) };
+  if (tls?.mode === "DISABLE") return {};
+  const names = tls?.subjectAltNames?.length ? tls.subjectAltNames : context.identities;
+  const socket = meshClientTls({
+    sni: tls?.sni || meshSni(service.host, port.number, subset),
+    alpn,
+    identities: names.map((name) => exactly(name)),
+  });
+  if (tls?.mode === "ISTIO_MUTUAL") return { transportSocket: socket };
+  if (!context.autoMtls || service.meshExternal) return {};
+  if (discovery === "passthrough") return context.everyEndpointMtls() ? { transportSocket: socket } : {};
+  return {
+    transportSocketMatches: [
+      { name: "tlsMode-istio", match: { tlsMode: "istio" }, transportSocket: socket },
+      { name: "tlsMode-disabled", match: {}, transportSocket: rawSocket() },
+    ],
+  };
+}
+
+function externalTls(service: MeshService, port: MeshServicePort, tls: NonNullable<PolicyBlocks["tls"]>) {
+  const mutual = tls.mode === "MUTUAL";
+  const trust = tls.caCertificates ? `file-root:${tls.caCertificates}` : "file-root:system";
+  const host = service.host.startsWith("*") ? "" : service.host;
+  const sni = tls.sni || host;
+  const names = tls.subjectAltNames?.length ? tls.subjectAltNames : service.subjectAltNames;
+  // Without names to check, the server must at least be the one that was asked for.
+  const expected = names.length > 0 ? names : sni === "" ? [] : [sni];
+  return originatedTls({
+    sni,
+    alpn: isHttp2(port.protocol) ? ["h2"] : [],
+    certificate: mutual ? `file-cert:${tls.clientCertificate ?? ""}~${tls.privateKey ?? ""}` : undefined,
+    trust: tls.insecureSkipVerify ? undefined : trust,
+    names: expected.map((name) => ({
+      type: name.includes("://") ? "uri" : "dns",
+      match: name.startsWith("*.") ? endingWith(name.slice(1)) : exactly(name),
+    })),
+  });
+}

@@ -1,0 +1,57 @@
+import type { Gateway, MeshConfig, MeshService } from "@lateen/mesh-model";
+import type { BoundVirtualService } from "../world/virtual-services.ts";
+import type { RbacRules } from "./filters.ts";
+import { serverProtocol } from "./protocol.ts";
+import type { RouteContext } from "./route-context.ts";
+
+export type GatewayServer = NonNullable<Gateway["spec"]["servers"]>[number];
+
+/** A server of a Gateway with the port it really listens on. */
+export interface PlacedServer {
+  readonly gateway: Gateway;
+  readonly server: GatewayServer;
+  /** Listening port: the target port of the gateway's own service where there is one. */
+  readonly listenPort: number;
+}
+
+type ServerClass = "http" | "https" | "passthrough" | "tcp" | "unsupported";
+
+/** What a server does with a connection. */
+export function serverClass(server: GatewayServer): ServerClass {
+  const protocol = serverProtocol(server.port.protocol);
+  const mode = server.tls?.mode ?? "SIMPLE";
+  switch (protocol) {
+    case "HTTP":
+    case "HTTP2":
+    case "GRPC":
+    case "GRPCWeb":
+      return "http";
+    case "HTTPS":
+      if (mode === "PASSTHROUGH") return "passthrough";
+      return mode === "AUTO_PASSTHROUGH" ? "unsupported" : "https";
+    case "TLS":
+      if (mode === "PASSTHROUGH") return "passthrough";
+      return mode === "AUTO_PASSTHROUGH" ? "unsupported" : "tcp";
+    case "TCP":
+    case "Mongo":
+    case "Redis":
+    case "MySQL":
+      return "tcp";
+    default:
+      return "unsupported";
+  }
+}
+
+/** What the listeners of a gateway proxy depend on besides its servers. */
+export interface GatewayContext {
+  readonly config: MeshConfig;
+  readonly extensions: readonly string[];
+  readonly client: { readonly http2: boolean };
+  readonly http: RbacRules;
+  readonly tcp: RbacRules;
+  /** Visible virtual services, oldest first. */
+  readonly virtualServices: readonly BoundVirtualService[];
+  readonly service: (host: string) => MeshService | undefined;
+  /** For routes; what depends on the server is set per server. */
+  readonly route: Omit<RouteContext, "gateway" | "port" | "secure">;
+}

@@ -1,0 +1,35 @@
+import type { Resource } from "@lateen/mesh-model";
+import type { Read } from "../engine/query-engine.ts";
+import { cells } from "./mesh-snapshot.ts";
+import { compare, keysOf } from "./services.ts";
+
+/** Objects of a kind, oldest first, ties by name and namespace (Istio's conflict order). */
+export function byAge<R extends Resource>(objects: readonly R[]): readonly R[] {
+  return [...objects].sort(
+    (a, b) =>
+      timeOf(a) - timeOf(b) ||
+      compare(a.metadata.name, b.metadata.name) ||
+      compare(a.metadata.namespace, b.metadata.namespace),
+  );
+}
+
+function timeOf(object: Resource): number {
+  const time = Date.parse(object.metadata.creationTimestamp ?? "");
+  return Number.isNaN(time) ? 0 : time;
+}
+
+/** Objects of a kind in all namespaces, in Istio's conflict order. */
+export function objectsOf<R extends Resource>(read: Read, kind: R["kind"]): readonly R[] {
+  return byAge(keysOf(read, kind).map((key) => read.input(cells.object(key)) as R));
+}
+
+/** Whether an object of `namespace` with this `exportTo` (or the default) is seen from `client`. */
+export function exportedTo(
+  exportTo: readonly string[] | undefined,
+  defaults: readonly string[],
+  namespace: string,
+  client: string,
+): boolean {
+  const targets = exportTo === undefined || exportTo.length === 0 ? defaults : exportTo;
+  return targets.some((target) => target === "*" || (target === "." ? namespace === client : target === client));
+}

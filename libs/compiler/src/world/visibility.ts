@@ -1,0 +1,192 @@
+import { hostMatches, type MeshConfig, type MeshService, type Sidecar } from "@lateen/mesh-model";
+import { defineQuery, type Read } from "../engine/query-engine.ts";
+import { providerHost } from "../lower/access-log.ts";
+import { labelsMatch } from "../lower/proto.ts";
+import { sameList } from "../resource.ts";
+import { type ProxyScope, scopeKey, scopePortKey } from "../scope.ts";
+import { byAge, exportedTo } from "./objects.ts";
+import { allServices, listOf, meshConfigOf, serviceByHost } from "./services.ts";
+import { allVirtualServices, type BoundVirtualService } from "./virtual-services.ts";
+
+/** The Sidecar that applies: one that selects the workload, else the namespace's, else the root namespace's. */
+function sidecarFor(read: Read, scope: ProxyScope): Sidecar | undefined {
+  if (scope.kind !== "sidecar") return undefined;
+  const own = byAge(listOf(read, "Sidecar", scope.namespace));
+  const selecting = own.find((sidecar) => {
+    const labels = sidecar.spec.workloadSelector?.labels;
+    return labels !== undefined && labelsMatch(labels, scope.labels);
+  });
+  if (selecting !== undefined) return selecting;
+  const plain = (sidecar: Sidecar) => sidecar.spec.workloadSelector?.labels === undefined;
+  return own.find(plain) ?? byAge(listOf(read, "Sidecar", meshConfigOf(read).rootNamespace)).find(plain);
+}
+
+/** What a proxy may see. */
+export interface Visibility {
+  /** Oldest first. */
+  readonly services: readonly MeshService[];
+  readonly virtualServices: readonly BoundVirtualService[];
+  readonly allowAny: boolean;
+}
+
+/**
+ * What a proxy may see: exported to its namespace, and imported by its Sidecar when one applies. What an imported virtual service
+ * sends to, and the services that access logs go to, are imported with it.
+ */
+export const visibility = defineQuery<ProxyScope, Visibility>({
+  name: "visibility",
+  key: scopeKey,
+  compute: (read, scope) => {
+    const config = meshConfigOf(read);
+    const sidecar = sidecarFor(read, scope);
+    const imports = sidecar?.spec.egress?.flatMap((egress) => egress.hosts);
+    const imported = importFilter(imports, scope.namespace);
+    const virtualServices = read
+      .ask(allVirtualServices, "")
+      .filter(
+        (bound) =>
+          exportedTo(bound.spec.exportTo, config.defaultVirtualServiceExportTo, bound.namespace, scope.namespace) &&
+          bound.hosts.some((host) => imported(bound.namespace, host)),
+      );
+    const needed = new Set([...virtualServices.flatMap((bound) => bound.destinations), ...logServices(config)]);
+    const services = read
+      .ask(allServices, "")
+      .filter(
+        (service) =>
+          exportedTo(service.exportTo, config.defaultServiceExportTo, service.namespace, scope.namespace) &&
+          (imported(service.namespace, service.host) || needed.has(service.host)),
+      );
+    const mode = sidecar?.spec.outboundTrafficPolicy?.mode ?? config.outboundTrafficPolicy.mode;
+    return { services, virtualServices, allowAny: mode === "ALLOW_ANY" };
+  },
+  equal: (a, b) =>
+    a.allowAny === b.allowAny && sameList(a.services, b.services) && sameList(a.virtualServices, b.virtualServices),
+});
+
+function logServices(config: MeshConfig): readonly string[] {
+  const named = new Set(config.defaultProviders.accessLogging);
+  return config.extensionProviders.flatMap(({ name, envoyHttpAls }) =>
+    envoyHttpAls !== undefined && named.has(name) ? [providerHost(envoyHttpAls.service)] : [],
+  );
+}
+
+/** Reads `namespace/dnsName` import lists of a Sidecar's egress. */
+function importFilter(
+  imports: readonly string[] | undefined,
+  own: string,
+): (namespace: string, host: string) => boolean {
+  if (imports === undefined) return () => true;
+  const parsed = imports.map((entry) => {
+    const slash = entry.indexOf("/");
+    return { namespace: entry.slice(0, slash), host: entry.slice(slash + 1).toLowerCase() };
+  });
+  return (namespace, host) =>
+    parsed.some(
+      (entry) =>
+        (entry.namespace === "*" || (entry.namespace === "." ? namespace === own : entry.namespace === namespace)) &&
+        (hostMatches(entry.host, host) || (host.startsWith("*") && hostMatches(host, entry.host))),
+    );
+}
+
+/** Visible services, oldest first. Unlike {@link visibility}, not concerned by a change of virtual services. */
+export const visibleServices = defineQuery<ProxyScope, readonly MeshService[]>({
+  name: "visibleServices",
+  key: scopeKey,
+  compute: (read, scope) => read.ask(visibility, scope).services,
+  equal: sameList,
+});
+
+/** Services of a scope by port number, each list oldest first. */
+const servicesByPort = defineQuery<ProxyScope, ReadonlyMap<number, readonly MeshService[]>>({
+  name: "servicesByPort",
+  key: scopeKey,
+  compute: (read, scope) => {
+    const byPort = new Map<number, MeshService[]>();
+    for (const service of read.ask(visibleServices, scope)) {
+      for (const number of new Set(service.ports.map((port) => port.number))) {
+        const list = byPort.get(number) ?? [];
+        byPort.set(number, list);
+        list.push(service);
+      }
+    }
+    return byPort;
+  },
+});
+
+/** Visible services that have a port of this number. Changes only when one of those does. */
+export const servicesOnPort = defineQuery<
+  { readonly scope: ProxyScope; readonly port: number },
+  readonly MeshService[]
+>({
+  name: "servicesOnPort",
+  key: scopePortKey,
+  compute: (read, { scope, port }) => read.ask(servicesByPort, scope).get(port) ?? [],
+  equal: sameList,
+});
+
+/** Port numbers of visible services, ascending. */
+export const visiblePorts = defineQuery<ProxyScope, readonly number[]>({
+  name: "visiblePorts",
+  key: scopeKey,
+  compute: (read, scope) => [...read.ask(servicesByPort, scope).keys()].sort((a, b) => a - b),
+  equal: sameList,
+});
+
+/** Virtual services of the mesh gateway that concern these services, or (port 80) hosts that no service has. */
+export const virtualServicesOnPort = defineQuery<
+  { readonly scope: ProxyScope; readonly port: number },
+  readonly BoundVirtualService[]
+>({
+  name: "virtualServicesOnPort",
+  key: scopePortKey,
+  compute: (read, argument) => {
+    const hosts = new Set<string>(read.ask(servicesOnPort, argument).map((service) => service.host));
+    const concerns = (pattern: string) =>
+      hosts.has(pattern) ||
+      (pattern.startsWith("*") && [...hosts].some((host) => hostMatches(pattern, host))) ||
+      (argument.port === 80 && read.ask(serviceByHost, pattern) === undefined);
+    return read
+      .ask(visibility, argument.scope)
+      .virtualServices.filter((bound) => bound.gateways.includes("mesh") && bound.hosts.some(concerns));
+  },
+  equal: sameList,
+});
+
+/** HTTP virtual services of the mesh gateway by exact host, and those with wildcards, each list oldest first. */
+const httpRulesByHost = defineQuery<
+  ProxyScope,
+  {
+    readonly exact: ReadonlyMap<string, BoundVirtualService>;
+    readonly wildcards: readonly { readonly pattern: string; readonly bound: BoundVirtualService }[];
+  }
+>({
+  name: "httpRulesByHost",
+  key: scopeKey,
+  compute: (read, scope) => {
+    const exact = new Map<string, BoundVirtualService>();
+    const wildcards: { pattern: string; bound: BoundVirtualService }[] = [];
+    for (const bound of read.ask(visibility, scope).virtualServices) {
+      if (!bound.gateways.includes("mesh") || (bound.spec.http ?? []).length === 0) continue;
+      for (const host of bound.hosts) {
+        if (host.startsWith("*")) wildcards.push({ pattern: host, bound });
+        else if (!exact.has(host)) exact.set(host, bound);
+      }
+    }
+    // Stable: of equally long patterns the oldest stays in front.
+    wildcards.sort((a, b) => b.pattern.length - a.pattern.length);
+    return { exact, wildcards };
+  },
+});
+
+/** The virtual service whose HTTP rules govern a host: the oldest that names it, else the one with the longest wildcard. */
+export const httpRuleFor = defineQuery<
+  { readonly scope: ProxyScope; readonly host: string },
+  BoundVirtualService | undefined
+>({
+  name: "httpRule",
+  key: ({ scope, host }) => `${host} ${scope.id}`,
+  compute: (read, { scope, host }) => {
+    const { exact, wildcards } = read.ask(httpRulesByHost, scope);
+    return exact.get(host) ?? wildcards.find(({ pattern }) => hostMatches(pattern, host))?.bound;
+  },
+});
