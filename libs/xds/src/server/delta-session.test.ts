@@ -251,6 +251,25 @@ describe("refusals", () => {
     expect(peer.stream.status().types[cluster]?.nack?.names).toEqual(names);
   });
 
+  it("gives those that were refused in company another chance once something else was accepted", () => {
+    const source = smallWorld();
+    const peer = new DeltaPeer(source, clock);
+    peer.subscribe("E", ["a", "b"]);
+    peer.take();
+    peer.answer("E", "one of them is bad");
+    expect(peer.drain()).toEqual([]);
+    source.set({ [endpoint]: { a: "2", b: "1" } });
+    peer.stream.push();
+    expect(peer.take()).toEqual(["E +a@2"]);
+    peer.answer("E");
+    expect(peer.take()).toEqual(["E +b@1"]);
+    peer.answer("E", "still bad");
+    // Alone, it was at fault itself: it is not sent again until it changes.
+    source.set({ [endpoint]: { a: "3", b: "1" } });
+    peer.stream.push();
+    expect(peer.drain()).toEqual(["E +a@3"]);
+  });
+
   it("settles at a revision only when everything asked for is acknowledged", () => {
     const source = smallWorld();
     const peer = synced(source);

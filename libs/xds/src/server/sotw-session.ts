@@ -118,6 +118,7 @@ function answer(
   return {
     upserted: listed,
     removed,
+    listed: listed.map(({ name }) => name),
     incomplete: false,
     encode: (nonce: string, version: string, identifier: string): DiscoveryResponse => ({
       versionInfo: version,

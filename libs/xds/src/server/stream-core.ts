@@ -30,6 +30,8 @@ export interface ServerStreamOptions<Response> {
 export interface BuiltResponse<Response> {
   readonly upserted: readonly EncodedResource[];
   readonly removed: readonly string[];
+  /** Names of all resources in the message; default those of `upserted`. */
+  readonly listed?: readonly string[];
   /** More of the same type has to follow. */
   readonly incomplete: boolean;
   encode(nonce: string, version: string, identifier: string): Response;
@@ -259,12 +261,8 @@ export class StreamCore<Response> {
     const revision = source.revision();
     const version = source.versionInfo?.() ?? String(revision);
     const nonce = `${revision}.${++this.#responses}`;
-    state.inFlight = {
-      nonce,
-      revision,
-      upserted: built.upserted.map((resource) => resource.name),
-      removed: built.removed,
-    };
+    const upserted = built.upserted.map((resource) => resource.name);
+    state.inFlight = { nonce, revision, upserted, removed: built.removed, listed: built.listed ?? upserted };
     state.sentNonce = nonce;
     state.incomplete = built.incomplete;
     state.evaluated(state.inFlight);

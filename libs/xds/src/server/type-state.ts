@@ -4,8 +4,11 @@ import type { EncodedResource, NackRecord, StreamSource, TypeStatus } from "../t
 export interface InFlight {
   readonly nonce: string;
   readonly revision: number;
+  /** Names of the resources that it changes. */
   readonly upserted: readonly string[];
   readonly removed: readonly string[];
+  /** Names of all resources in it: an ACK accepts each, a NACK may blame each. */
+  readonly listed: readonly string[];
 }
 
 /** What the client holds under a name. */
@@ -37,6 +40,8 @@ export class TypeState {
   readonly names = new Set<string>();
   readonly held = new Map<string, Held>();
   readonly rejected = new Map<string, NackRecord>();
+  /** Refused in company, nobody by name: perhaps only another one of them was at fault. */
+  readonly #suspects = new Set<string>();
   /** Names asked for of which the client has not acknowledged a first answer. */
   readonly fresh = new Set<string>();
   inFlight: InFlight | undefined;
@@ -149,17 +154,25 @@ export class TypeState {
     }
   }
 
-  /** Takes note of a positive answer. */
+  /**
+   * Takes note of a positive answer. What was refused in company gets another chance, now that others are out of its way: a client that
+   * refuses whole responses may lack it through no fault of its own.
+   */
   acknowledge(inFlight: InFlight): void {
-    for (const name of inFlight.upserted) this.rejected.delete(name);
+    for (const name of inFlight.listed) {
+      this.rejected.delete(name);
+      this.#suspects.delete(name);
+    }
     this.rejected.delete("");
     this.ackedNonce = inFlight.nonce;
+    for (const name of this.#suspects) if (this.held.get(name)?.kind === "resource") this.owe(name);
+    this.#suspects.clear();
   }
 
   /** Takes note of a refusal; what was refused is not sent again until it changes. */
   refuse(inFlight: InFlight, reason: string): NackRecord {
     const text = reason.slice(0, 4096);
-    const mentioned = inFlight.upserted.filter((name) => mentions(text, name));
+    const mentioned = inFlight.listed.filter((name) => mentions(text, name));
     const names = mentioned.length > 0 ? mentioned : inFlight.upserted;
     const record: NackRecord = {
       typeUrl: this.typeUrl,
@@ -168,8 +181,14 @@ export class TypeState {
       reason: reason.slice(0, 1024),
       names,
     };
-    for (const name of inFlight.upserted) this.rejected.delete(name);
-    for (const name of names) this.rejected.set(name, record);
+    for (const name of inFlight.upserted) {
+      this.rejected.delete(name);
+      this.#suspects.delete(name);
+    }
+    for (const name of names) {
+      this.rejected.set(name, record);
+      if (mentioned.length === 0 && names.length > 1) this.#suspects.add(name);
+    }
     // A response without resources can be refused as well; then the type as such is what was refused.
     if (names.length === 0) this.rejected.set("", record);
     return record;

@@ -18,7 +18,7 @@ export interface World {
   readonly listeners: Readonly<Record<string, { readonly version: string; readonly route: string }>>;
 }
 
-/** A source over a world that can be swapped. */
+/** A source over a world that can be swapped. Type URLs of bodies are names, for clients that see no other. */
 export class WorldSource implements StreamSource {
   #revision = 1;
   #maps = new Map<string, ReadonlyMap<string, EncodedResource>>();
@@ -27,7 +27,10 @@ export class WorldSource implements StreamSource {
     this.#revision++;
     const encode = (entries: readonly (readonly [string, string])[]) =>
       new Map(
-        entries.map(([name, text]) => [name, { name, version: text, any: { typeUrl: "t", value: Buffer.from(text) } }]),
+        entries.map(([name, text]) => [
+          name,
+          { name, version: text, any: { typeUrl: name, value: Buffer.from(text) } },
+        ]),
       );
     this.#maps = new Map([
       [cluster, encode(Object.entries(world.clusters))],

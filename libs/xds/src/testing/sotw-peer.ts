@@ -61,6 +61,26 @@ export class SotwPeer {
     });
   }
 
+  /** Takes what arrived, as names and texts of resources, not answered. */
+  takeResources(): readonly { readonly type: string; readonly entries: readonly (readonly [string, string])[] }[] {
+    return this.#inbox.splice(0).map((response) => {
+      const type = letterOf(response.typeUrl);
+      this.#nonce.set(type, response.nonce);
+      this.#version.set(type, response.versionInfo);
+      const entries = response.resources.map(
+        ({ typeUrl, value }) => [typeUrl, Buffer.from(value ?? []).toString()] as const,
+      );
+      return { type, entries };
+    });
+  }
+
+  /** Sets the complete list of names, if it differs. */
+  resubscribe(type: string, names: readonly string[]): void {
+    const before = this.#names.get(type);
+    if (before !== undefined && before.join() === names.join()) return;
+    if (before !== undefined || names.length > 0) this.subscribe(type, names);
+  }
+
   /** Takes and acknowledges until nothing more comes. */
   drain(): readonly string[] {
     const all: string[] = [];

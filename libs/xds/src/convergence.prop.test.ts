@@ -3,6 +3,8 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { xdsTypes } from "./resource-types.ts";
 import { Simulation, type World, WorldSource } from "./testing/simulation.ts";
+import { SotwPeer } from "./testing/sotw-peer.ts";
+import { SotwProxy } from "./testing/sotw-proxy.ts";
 
 const CLUSTERS = ["c0", "c1", "c2", "c3"] as const;
 const ROUTES = ["r0", "r1", "r2"] as const;
@@ -52,6 +54,7 @@ function without<V>(record: Readonly<Record<string, V>>, name: string): Readonly
   return Object.fromEntries(Object.entries(record).filter(([key]) => key !== name));
 }
 
+/** The world after a change. */
 function edit(world: World, { part, version, picks: [one, other] }: Edit): World {
   const pick = (names: readonly string[], at: number) => names[at % names.length]!;
   const clusters = Object.keys(world.clusters);
@@ -99,6 +102,18 @@ function edit(world: World, { part, version, picks: [one, other] }: Edit): World
   }
 }
 
+/** What the client should hold: all clusters, their endpoints, all listeners, the routes these use. */
+function expected(world: World): Readonly<Record<string, unknown>> {
+  const used = new Set(Object.values(world.listeners).map(({ route }) => route));
+  const texts = (entries: Readonly<Record<string, unknown>>) =>
+    Object.fromEntries(Object.entries(entries).map(([name, value]) => [name, JSON.stringify(value)]));
+  return {
+    [xdsTypes.cluster]: world.clusters,
+    [xdsTypes.endpoint]: world.endpoints,
+    [xdsTypes.listener]: texts(world.listeners),
+    [xdsTypes.route]: texts(Object.fromEntries(Object.entries(world.routes).filter(([name]) => used.has(name)))),
+  };
+}
 type Step =
   | { readonly kind: "world"; readonly edits: readonly Edit[]; readonly push: boolean }
   | { readonly kind: "push" | "connect" | "disconnect" | "full" | "drained" | "introduced" }
@@ -179,19 +194,6 @@ async function run(first: World, script: readonly Step[], last: World, check: (s
   return simulation;
 }
 
-/** What the client should hold: all clusters, their endpoints, all listeners, the routes these use. */
-function expected(world: World): Readonly<Record<string, unknown>> {
-  const used = new Set(Object.values(world.listeners).map(({ route }) => route));
-  const texts = (entries: Readonly<Record<string, unknown>>) =>
-    Object.fromEntries(Object.entries(entries).map(([name, value]) => [name, JSON.stringify(value)]));
-  return {
-    [xdsTypes.cluster]: world.clusters,
-    [xdsTypes.endpoint]: world.endpoints,
-    [xdsTypes.listener]: texts(world.listeners),
-    [xdsTypes.route]: texts(Object.fromEntries(Object.entries(world.routes).filter(([name]) => used.has(name)))),
-  };
-}
-
 const held = (simulation: Simulation) => {
   const types = [xdsTypes.cluster, xdsTypes.endpoint, xdsTypes.listener, xdsTypes.route];
   return Object.fromEntries(types.map((type) => [type, Object.fromEntries(simulation.held.get(type) ?? [])]));
@@ -208,7 +210,7 @@ describe("a delta client and its server", () => {
         expect(held(simulation)).toEqual(expected(last));
         expect(simulation.clean).toBe(true);
       }),
-      { numRuns: 400 },
+      { numRuns: 300 },
     );
   });
 
@@ -217,7 +219,52 @@ describe("a delta client and its server", () => {
       fc.asyncProperty(worlds(good), steps(good), worlds(good), async (first, script, last) => {
         await run(first, script, last, (simulation) => expect(simulation.missingClusters()).toEqual([]));
       }),
-      { numRuns: 400 },
+      { numRuns: 300 },
+    );
+  });
+});
+
+const all = [...good, "bad"];
+
+describe("a state-of-the-world client and its server", () => {
+  it("agree in the end, whatever was refused or delayed", () => {
+    const changes = fc.record({
+      edits: fc.array(edits(all), { maxLength: 3 }),
+      push: fc.boolean(),
+      messages: fc.integer({ min: 0, max: 4 }),
+    });
+    fc.assert(
+      fc.property(
+        worlds(all),
+        fc.array(changes, { maxLength: 30, size: "max" }),
+        worlds(good),
+        (first, script, last) => {
+          const source = new WorldSource();
+          source.set(first);
+          const peer = new SotwPeer(source, manualClock());
+          const proxy = new SotwProxy(peer);
+          let world = first;
+          for (const change of script) {
+            world = change.edits.reduce(edit, world);
+            source.set(world);
+            if (change.push) peer.stream.push();
+            for (let taken = 0; taken < change.messages && proxy.step(); taken++) {
+              // One response at a time.
+            }
+          }
+          source.set(last);
+          peer.stream.push();
+          while (proxy.step()) {
+            // Until the server has no more.
+          }
+          expect(peer.closed).toBeUndefined();
+          expect(Object.fromEntries([...proxy.held].map(([type, map]) => [type, Object.fromEntries(map)]))).toEqual(
+            expected(last),
+          );
+          expect(peer.stream.status().clean).toBe(true);
+        },
+      ),
+      { numRuns: 300 },
     );
   });
 });
