@@ -70,6 +70,22 @@ describe("the explicit proxy", () => {
     );
   });
 
+  it("says that a name is unknown rather than that its passthrough has no endpoint", async () => {
+    const proxy = fixtures.sidecar(await fixtures.httpOrigin("app"));
+    const { routes } = manager("PassthroughCluster");
+    await proxy.apply({
+      clusters: [originalDst("PassthroughCluster", "outbound")],
+      routes: "inline" in routes ? [{ ...routes.inline, name: "80" }] : [],
+      listeners: [
+        catchAll(),
+        listenerSpec("0.0.0.0_80", 80, { chains: [chainSpec({ ...manager(""), routes: { rds: "80" } })] }),
+      ],
+    });
+    const client = await proxy.dial(15001);
+    client.send(absolute("http://misspelt/"));
+    expect(await client.message()).toMatch(/^HTTP\/1\.1 503 [\s\S]*misspelt:80: the name cannot be resolved/);
+  });
+
   const refusals: readonly [string, string, number, RegExp][] = [
     ["a request meant for a server", GET, 400, /HTTP proxy/],
     ["an https target", absolute("https://a/"), 400, /CONNECT/],
@@ -96,7 +112,7 @@ describe("the explicit proxy", () => {
     for (const port of [15001, 15006]) {
       const client = await proxy.dial(15001);
       client.send(absolute(`http://${proxy.address}:${port}/`));
-      expect(await client.message()).toMatch(/^HTTP\/1\.1 50[23] /);
+      expect(await client.message()).toMatch(port === 15001 ? /502 [\s\S]*the proxy itself/ : /^HTTP\/1\.1 503 /);
     }
     const tunnel = await proxy.dial(15001);
     tunnel.send(`CONNECT ${proxy.address}:15001 HTTP/1.1\r\nHost: x\r\n\r\n`);

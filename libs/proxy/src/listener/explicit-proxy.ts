@@ -142,10 +142,10 @@ export class ExplicitProxy implements ServerOwner {
       return;
     }
     if (isBlackHole(chain)) {
-      this.#answer(server, head, 502, refusedText(target));
+      this.#answer(server, head, 502, refusedText(target, chain));
       return;
     }
-    if (!resolved && chain.terminal.kind === "tcp") {
+    if (!resolved && this.#needsAddress(chain, head)) {
       this.#answer(server, head, 503, `cannot reach ${textOf(target)}: the name cannot be resolved`);
       return;
     }
@@ -154,6 +154,16 @@ export class ExplicitProxy implements ServerOwner {
       return;
     }
     chain.httpFace(this.#options.httpOverTcp).begin(server, head, info);
+  }
+
+  /** Whether the request would go to the address that its name does not have. */
+  #needsAddress(chain: Chain, head: Http1Head): boolean {
+    const { plan, random } = this.#options.context;
+    const { terminal } = chain.spec;
+    if (terminal.kind === "tcp") return true;
+    const table = "rds" in terminal.routes ? plan.routes(terminal.routes.rds) : undefined;
+    const clusters = table?.match(head, random)?.route.clusters ?? [];
+    return clusters.some(({ cluster }) => plan.cluster(cluster)?.spec.discovery === "originalDst");
   }
 
   #connect(
@@ -165,7 +175,7 @@ export class ExplicitProxy implements ServerOwner {
     const { inspectors } = listener.spec;
     const certain = inspectors.tls || inspectors.http ? undefined : listener.chainFor({ ...info, ...RAW });
     if (certain !== undefined && isBlackHole(certain)) {
-      this.#answer(server, head, 502, refusedText(target));
+      this.#answer(server, head, 502, refusedText(target, certain));
       return;
     }
     const { connection } = server;
@@ -209,7 +219,9 @@ function isBlackHole(chain: Chain): boolean {
   return terminal.kind === "tcp" && terminal.clusters.every(({ cluster }) => cluster === BLACK_HOLE);
 }
 
-function refusedText(target: Target): string {
+function refusedText(target: Target, chain: Chain): string {
+  // The catch-all has a chain for its own port, lest it connect to itself.
+  if (chain.spec.match.destinationPort === target.port) return `${textOf(target)} is a port of the proxy itself`;
   return `${textOf(target)} is not a service of this mesh, and outboundTrafficPolicy REGISTRY_ONLY allows no other`;
 }
 

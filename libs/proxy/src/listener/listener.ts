@@ -31,6 +31,8 @@ export interface Route4 {
 /** How long the ClientHello of a chain without inspection is waited for. */
 const HELLO_TIMEOUT_MS = 15_000;
 
+/** How long connections of a chain that is no longer in force may go on; Istio's `--drainDuration`. */
+const DRAIN_MS = 45_000;
 const NO_CHAIN: { readonly flags: string; readonly details: string } = {
   flags: "NR",
   details: "filter_chain_not_found",
@@ -192,10 +194,16 @@ export class Listener {
     if (inspection?.bytes !== undefined || connection.ended) connection.replay(inspection?.bytes);
   }
 
-  /** Chains that `next` does not carry on are asked to let their connections go. */
+  /** Chains that `next` does not carry on are asked to let their connections go; what has not gone in time is broken. */
   retire(next: Listener | undefined): void {
     const kept = new Set(next === undefined ? [] : next.#allChains());
-    for (const chain of this.#allChains()) if (!kept.has(chain)) chain.drain();
+    const leaving = this.#allChains().filter((chain) => !kept.has(chain));
+    for (const chain of leaving) chain.drain();
+    if (leaving.every((chain) => chain.active === 0)) return;
+    const deadline = this.#services.context.io.wheel.timer(() => {
+      for (const chain of leaving) chain.destroy();
+    });
+    deadline.arm(DRAIN_MS);
   }
 
   drain(): void {
