@@ -31,7 +31,7 @@ it("reads galley's answer: the errors of an object in one text, at the line of t
       name: "reviews",
       file: "rules.yaml",
       line: 8,
-      message: "spec.htp: unknown field. did you mean http?; no hosts",
+      message: "spec.htp: unknown field; did you mean http?; no hosts",
     },
   ]);
 });

@@ -25,7 +25,9 @@ afterEach(async () => {
   removeState(root);
 });
 
-const patience = { timeout: 10_000, interval: 10 };
+// Real processes start as fast as the machine lets them.
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
+const patience = { timeout: 30_000, interval: 10 };
 
 /** Waits until a workload is as wanted. */
 function workloadIs(name: string, wanted: Partial<WorkloadStatus>): Promise<WorkloadStatus> {

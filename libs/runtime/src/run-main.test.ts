@@ -64,3 +64,19 @@ it("exits 1 at once on a second signal", async () => {
   );
   expect(result.code).toBe(1);
 });
+
+it("ends when the supervisor that holds its pipe is gone", async () => {
+  const script = `import { runMain } from ${JSON.stringify(source)};
+    await runMain("demo", async ({ scope }) => { scope.defer(() => console.log("drained")); console.log("up"); });`;
+  const child = spawn(process.execPath, ["--conditions=@lateen/source", "--input-type=module", "-e", script], {
+    stdio: ["ignore", "pipe", "ignore", "pipe"],
+    env: { ...process.env, LATEEN_PARENT_FD: "3" },
+  });
+  let output = "";
+  child.stdout?.on("data", (part: Buffer) => {
+    output += part.toString();
+    if (output.includes("up")) child.stdio[3]?.destroy();
+  });
+  const code = await new Promise((resolve) => child.on("close", resolve));
+  expect({ code, output }).toEqual({ code: 0, output: "up\ndrained\n" });
+});

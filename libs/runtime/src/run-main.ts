@@ -2,6 +2,7 @@ import { type Logger, Scope } from "@lateen/kernel";
 import { formatConfig, type ReadConfig, readConfig } from "./config.ts";
 import { type FlagSpecs, type Flags, type FlagValues, helpText } from "./flags.ts";
 import { createLogger, type LogLevel } from "./logger.ts";
+import { endWithParent } from "./parent-watch.ts";
 
 /** Exit codes after sysexits.h: 64 usage, 70 internal error. */
 export const EXIT_USAGE = 64;
@@ -61,6 +62,7 @@ export async function runMain(
     }
   };
   let draining = false;
+  endWithParent(process.env);
   for (const signal of ["SIGTERM", "SIGINT"] as const) {
     process.on(signal, () => {
       if (draining) finish(1);

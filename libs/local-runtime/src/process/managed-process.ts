@@ -42,14 +42,8 @@ export interface ManagedProcessOptions {
   readonly onExit: (exit: ProcessExit) => void;
 }
 
-/** Ends a node process when pipe 3, which the supervisor holds, is closed. Runs before the program; does nothing in its workers. */
-const PARENT_WATCH = `data:text/javascript,${encodeURIComponent(
-  [
-    'import{isMainThread}from"node:worker_threads";import{Socket}from"node:net";',
-    "if(isMainThread){const s=new Socket({fd:3,readable:true,writable:false});s.on('error',()=>{});",
-    "s.on('close',()=>{process.kill(process.pid,'SIGTERM');setTimeout(()=>process.exit(1),3000)});s.resume();s.unref()}",
-  ].join(""),
-)}`;
+/** Tells our own programs which descriptor the supervisor holds the other end of; see `runMain`. */
+const PARENT_PIPE = { name: "LATEEN_PARENT_FD", fd: 3 };
 
 /**
  * One supervised process, in a process group of its own.
@@ -131,11 +125,12 @@ export class ManagedProcess {
 
   #run(spec: ProcessSpec, settle: () => void): void {
     const [command = "", ...args] = this.#guarded(spec.argv);
+    const own = this.#options.kind === "own";
     const child = spawn(command, args, {
-      env: spec.env,
+      env: own ? { ...spec.env, [PARENT_PIPE.name]: String(PARENT_PIPE.fd) } : spec.env,
       ...(spec.cwd === undefined ? {} : { cwd: spec.cwd }),
       detached: true,
-      stdio: this.#options.kind === "own" ? ["ignore", "pipe", "pipe", "pipe"] : ["ignore", "pipe", "pipe"],
+      stdio: own ? ["ignore", "pipe", "pipe", "pipe"] : ["ignore", "pipe", "pipe"],
     });
     this.#child = child;
     this.#pid = child.pid;
@@ -145,7 +140,7 @@ export class ManagedProcess {
       if (child.pid === undefined) finish(null, null);
     });
     // The guard pipe breaks when the child dies; that is told by `exit`.
-    child.stdio[3]?.on("error", () => {});
+    child.stdio[PARENT_PIPE.fd]?.on("error", () => {});
     this.#read(child, "stdout");
     this.#read(child, "stderr");
     const finish = (code: number | null, signal: NodeJS.Signals | null) => {
@@ -155,7 +150,7 @@ export class ManagedProcess {
         killGroup(child.pid, "SIGKILL");
         this.#options.ledger.remove(child.pid);
       }
-      child.stdio[3]?.destroy();
+      child.stdio[PARENT_PIPE.fd]?.destroy();
       this.#child = undefined;
       this.#pid = undefined;
       this.#ended({ code, signal, ...(failure === undefined ? {} : { error: failure }) });
@@ -169,8 +164,7 @@ export class ManagedProcess {
 
   #guarded(argv: readonly string[]): readonly string[] {
     const { kind, setpriv } = this.#options;
-    if (kind === "own") return [argv[0] ?? "", "--import", PARENT_WATCH, ...argv.slice(1)];
-    return setpriv === undefined ? argv : [setpriv, "--pdeathsig", "KILL", "--", ...argv];
+    return kind === "own" || setpriv === undefined ? argv : [setpriv, "--pdeathsig", "KILL", "--", ...argv];
   }
 
   #read(child: ChildProcess, name: "stdout" | "stderr"): void {

@@ -42,7 +42,12 @@ export class FakeConfig {
       upserted: this.#objects.map((object) => ({
         key: keyOf(object),
         revision: this.#revision,
-        value: { object, origin: { file: "test.yaml", line: 1, column: 1 }, revision: this.#revision },
+        value: {
+          object,
+          origin: { file: "test.yaml", line: 1, column: 1 },
+          ownerFile: "test.yaml",
+          revision: this.#revision,
+        },
       })),
     });
   }
