@@ -78,7 +78,7 @@ export class Configuration {
   readonly #kept = new Map<string, Map<string, KeptResource>>();
   readonly #failures = new Map<string, ResourceFailure>();
   readonly #updatedAt = new Map<string, number>();
-  /** What the last update replaced, for {@link rejected}. */
+  /** What is in force under names whose newer version is not yet, for {@link rejected}. */
   readonly #before = new Map<string, KeptResource | undefined>();
 
   constructor(options: ConfigurationOptions) {
@@ -123,7 +123,6 @@ export class Configuration {
     removed: readonly string[],
   ): readonly { readonly name: string; readonly reason: string }[] {
     const failures: { name: string; reason: string }[] = [];
-    this.#before.clear();
     for (const resource of upserted) {
       try {
         this.#stage(type, resource);
@@ -137,14 +136,28 @@ export class Configuration {
     return failures;
   }
 
-  /** A worker could not put it in force: it is no longer kept. */
-  rejected(type: string, name: string, reason: string): void {
+  /** A worker could not put it in force: what was in force before is kept again. Gives back what was refused. */
+  rejected(type: string, name: string, reason: string): KeptResource | undefined {
+    const key = `${type} ${name}`;
     const resource = this.#kept.get(type)?.get(name);
-    if (resource === undefined) return;
+    if (resource === undefined) return undefined;
     this.#fail(type, resource, reason);
-    const before = this.#before.get(`${type} ${name}`);
+    const before = this.#before.get(key);
     if (before === undefined) this.#kept.get(type)?.delete(name);
     else this.#kept.get(type)?.set(name, before);
+    this.#before.delete(key);
+    return resource;
+  }
+
+  /** All that is not waiting is in force now. @param waiting `cluster NAME` and `listener NAME`. */
+  confirm(waiting: readonly string[]): void {
+    const keys = new Set(
+      waiting.map((text) => {
+        const isCluster = text.startsWith("cluster ");
+        return `${isCluster ? types.cluster : types.listener} ${text.slice(text.indexOf(" ") + 1)}`;
+      }),
+    );
+    for (const key of this.#before.keys()) if (!keys.has(key)) this.#before.delete(key);
   }
 
   #fail(type: string, { name, version }: KeptResource, reason: string): void {
@@ -180,7 +193,7 @@ export class Configuration {
     }
     for (const secret of run.secrets.values()) state.setSecret(secret);
     const kept = this.#kept.get(type) ?? new Map<string, KeptResource>();
-    this.#before.set(`${type} ${name}`, kept.get(name));
+    if (!this.#before.has(`${type} ${name}`)) this.#before.set(`${type} ${name}`, kept.get(name));
     kept.set(name, resource);
     this.#kept.set(type, kept);
     this.#failures.delete(`${type} ${name}`);
@@ -195,6 +208,7 @@ export class Configuration {
   #remove(type: string, name: string): void {
     const { state } = this.#options;
     this.#kept.get(type)?.delete(name);
+    this.#before.delete(`${type} ${name}`);
     this.#failures.delete(`${type} ${name}`);
     this.#updatedAt.delete(`${type} ${name}`);
     switch (type) {

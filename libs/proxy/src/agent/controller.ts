@@ -33,6 +33,9 @@ export interface ControllerOptions {
   readonly warmingTimeoutMs?: number;
 }
 
+/** Between attempts to open a listener that could not be opened. */
+const RETRY_MS = 5000;
+
 const TYPE_OF_RESOURCE = {
   cluster: types.cluster,
   listener: types.listener,
@@ -49,17 +52,22 @@ export class Controller {
   readonly #applied = new Set<string>();
   #queue: Promise<unknown> = Promise.resolve();
   #warmingTimer: (() => void) | undefined;
+  /** Listeners that a worker could not open, to be tried again. */
+  readonly #retries = new Map<string, KeptResource>();
+  #retryTimer: (() => void) | undefined;
   #configured = false;
   #onWanted: (names: WantedNames) => void = () => {};
 
   constructor(options: ControllerOptions) {
     this.#options = options;
-    options.scope.defer(() => this.#warmingTimer?.());
+    options.scope.defer(() => {
+      this.#warmingTimer?.();
+      this.#retryTimer?.();
+    });
   }
 
-  /** First clusters and listeners are in force and nothing of them waited any more. Stays true. */
+  /** First clusters and listeners are in force in the workers and nothing of them waited any more. Stays true. */
   get configured(): boolean {
-    this.#configured ||= this.waitingFor.length === 0;
     return this.#configured;
   }
 
@@ -73,9 +81,11 @@ export class Controller {
   update({ typeUrl, upserted, removed }: ResourceUpdate): Promise<readonly { name: string; reason: string }[]> {
     return this.#serial(async () => {
       const { configuration, lastGood } = this.#options;
+      for (const name of [...upserted.map((one) => one.name), ...removed]) this.#retries.delete(`${typeUrl} ${name}`);
       const refused = configuration.update(typeUrl, upserted, removed);
       const failed = await this.#step();
       this.#applied.add(typeUrl);
+      this.#settle();
       lastGood?.save(() => configuration.kept);
       const own = failed.filter(({ resource }) => TYPE_OF_RESOURCE[resource] === typeUrl);
       return [...refused, ...own.map(({ name, reason }) => ({ name, reason }))];
@@ -95,6 +105,7 @@ export class Controller {
       for (const [typeUrl, resources] of this.#options.configuration.kept) {
         if (resources.size > 0) this.#applied.add(typeUrl);
       }
+      this.#settle();
       this.#options.lastGood?.save(() => this.#options.configuration.kept);
     });
   }
@@ -126,15 +137,46 @@ export class Controller {
     this.#wanted();
     const delta = state.advance();
     this.#watchWarming();
-    if (delta === undefined) return [];
+    if (delta === undefined) {
+      this.#settle();
+      return [];
+    }
     const failures = distinct(await pool.apply(delta));
     for (const { resource, name, reason } of failures) {
       state.reject(resource, name);
       logger.error({ event: "plan.refused", resource, name, reason });
-      configuration.rejected(TYPE_OF_RESOURCE[resource], name, reason);
+      const refused = configuration.rejected(TYPE_OF_RESOURCE[resource], name, reason);
+      // What a listener fails of is mostly another program that has its port, and goes away by itself.
+      if (resource === "listener" && refused !== undefined) this.#retries.set(`${types.listener} ${name}`, refused);
     }
+    configuration.confirm(state.warming());
+    this.#settle();
+    this.#planRetry();
     logger.debug({ event: "plan.applied", generation: delta.generation, failures: failures.length });
     return failures;
+  }
+
+  /** Called when the workers have what the plan says. */
+  #settle(): void {
+    this.#configured ||= this.waitingFor.length === 0;
+  }
+
+  #planRetry(): void {
+    const { clock, scope, configuration, logger, lastGood } = this.#options;
+    if (this.#retries.size === 0 || this.#retryTimer !== undefined || scope.closed) return;
+    this.#retryTimer = clock.after(RETRY_MS, () => {
+      this.#retryTimer = undefined;
+      void this.#serial(async () => {
+        const again = [...this.#retries.values()];
+        this.#retries.clear();
+        configuration.update(types.listener, again, []);
+        await this.#step();
+        const recovered = again.filter(({ name }) => !this.#retries.has(`${types.listener} ${name}`));
+        if (recovered.length === 0) return;
+        logger.info({ event: "plan.recovered", listeners: recovered.map(({ name }) => name) });
+        lastGood?.save(() => configuration.kept);
+      });
+    });
   }
 
   /** Tells at once and after every change which names are wanted. */

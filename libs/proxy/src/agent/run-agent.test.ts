@@ -200,6 +200,19 @@ describe("with a control plane", () => {
     );
   });
 
+  it("tries a listener again that could not be opened", async () => {
+    const clock = new ManualClock();
+    const plane = await controlPlane(clock);
+    plane.set([...mesh(), tcpListener("once", "reviews")]);
+    await provision(plane);
+    const { agent, admin } = await start(configOf(plane.address), clock);
+    await until(() => agent.notReady() === undefined && plane.nacks.length === 1);
+    expect((await admin("/listeners")).body).not.toContain("once::");
+    clock.advance(5000);
+    await until(async () => (await admin("/listeners")).body.includes("once::"));
+    expect((await admin("/stats?filter=lateen_agent_refused_resources")).body).toContain(": 0\n");
+  });
+
   it("renews the certificate before it expires, on the same stream", async () => {
     const clock = new ManualClock();
     const plane = await controlPlane(clock);

@@ -47,6 +47,8 @@ interface Pending {
   readonly done: (failures: readonly ApplyFailure[]) => void;
 }
 
+/** Applying a plan takes milliseconds; host names in it are resolved later. */
+const APPLY_TIMEOUT_MS = 30_000;
 const RESTART_MIN_MS = 50;
 const RESTART_MAX_MS = 5000;
 /** A worker that lived this long starts over with the shortest restart delay. */
@@ -89,9 +91,22 @@ export class WorkerPool {
     return new Promise((resolve) => {
       const waiting = new Set(this.#members.keys());
       if (waiting.size === 0) return resolve([]);
-      this.#pending.set(delta.generation, { waiting, failures: [], done: resolve });
+      const cancel = this.#options.clock.after(APPLY_TIMEOUT_MS, () => this.#hung(waiting));
+      const done = (failures: readonly ApplyFailure[]): void => {
+        cancel();
+        resolve(failures);
+      };
+      this.#pending.set(delta.generation, { waiting, failures: [], done });
       this.#broadcast({ type: "plan", delta });
     });
+  }
+
+  /** A thread that does not answer serves nobody: it is ended, and started again like one that died. */
+  #hung(workers: ReadonlySet<number>): void {
+    for (const index of workers) {
+      this.#options.logger.error({ event: "worker.hung", worker: index, timeoutMs: APPLY_TIMEOUT_MS });
+      void this.#members.get(index)?.thread.terminate();
+    }
   }
 
   /** Sockets of all listeners, as the workers reported them. */

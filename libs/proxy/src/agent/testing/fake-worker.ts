@@ -1,10 +1,12 @@
 /**
- * A data path without data: takes every plan, reports each listener as bound, refuses listeners called `refused*`, sends one
- * access record for each listener called `logs*`, one counter, and dies when it sees a listener called `fatal` for the first time.
+ * A data path without data: takes every plan and reports each listener as bound. Listeners called `refused*` fail, those called
+ * `once*` the first time. It sends one access record for each listener called `logs*`, one counter, and dies when it sees a listener
+ * called `fatal` for the first time.
  */
 const SOURCE = `
 import { parentPort, workerData } from "node:worker_threads";
 const bound = new Map();
+const seen = new Set();
 const values = new Float64Array(workerData.stats.values);
 values[0] = 5;
 const say = (message) => parentPort.postMessage(message);
@@ -21,7 +23,8 @@ parentPort.on("message", (message) => {
   const failures = [];
   for (const { name, port } of message.delta.listeners) {
     if (name === "fatal" && workerData.index === 0 && message.delta.clusters.length === 0) process.exit(9);
-    if (name.startsWith("refused")) failures.push({ resource: "listener", name, reason: "address in use" });
+    if (name.startsWith("once") && !seen.has(name)) { seen.add(name); failures.push({ resource: "listener", name, reason: "address in use" }); }
+    else if (name.startsWith("refused")) failures.push({ resource: "listener", name, reason: "address in use" });
     else bound.set(name, { listener: name, address: workerData.bindAddress, port });
     if (name.startsWith("logs")) say({ type: "records", cluster: "als", logName: "http", records: [record("/" + name)], dropped: 1 });
   }
