@@ -5,6 +5,8 @@ import { K, KNOWN_NAMES, knownByHash } from "./known-headers.ts";
 /** Largest head, request or response; one byte more is 431 (Envoy's 60 KiB). */
 export const MAX_HEAD_BYTES = 60 * 1024;
 const EXTRA_BYTES = 1024;
+/** Largest head memory that is reused. */
+const KEPT_BYTES = 16 * 1024;
 
 /**
  * A parsed HTTP/1 head in memory of its own: the codec copies it here once, so that filters, retries and the access log may read
@@ -173,6 +175,11 @@ export class Http1Head extends HeadView {
     this.authorityEnd = this.#used;
   }
 
+  /** Bytes of memory it holds for texts. */
+  get capacity(): number {
+    return this.#memory.length;
+  }
+
   get methodText(): string {
     return this.text(this.methodStart, this.methodEnd);
   }
@@ -234,7 +241,8 @@ export class HeadPool {
     return this.#free.pop() ?? new Http1Head();
   }
 
+  /** A head that grew large is not kept: one flood of them must not stay in memory. */
   give(head: Http1Head): void {
-    if (this.#free.length < this.#limit) this.#free.push(head);
+    if (this.#free.length < this.#limit && head.capacity <= KEPT_BYTES) this.#free.push(head);
   }
 }

@@ -91,7 +91,9 @@ export class Attempt implements ClientStream, PoolUser {
   onResponseHead(head: Http1Head, length: number | "unknown" | "none"): boolean {
     this.responded = true;
     this.#timer?.cancel();
-    this.endpoint.cluster.record(this.endpoint, head.status);
+    const { cluster } = this.endpoint;
+    cluster.counters.response(head.status);
+    cluster.record(this.endpoint, head.status);
     return this.#owner.attemptResponse(this, head, length);
   }
 

@@ -1,3 +1,4 @@
+import { manualClock } from "@lateen/test-support";
 import { NO_HEADER_EDITS } from "@lateen/traffic";
 import { afterEach, describe, expect, it } from "vitest";
 import { stage } from "./testing/fixtures.ts";
@@ -204,6 +205,31 @@ describe("upgrades", () => {
     peer.send("last");
     await upstream.until((text) => text.endsWith("last"));
     peer.socket.end();
+    await upstream.untilEnd();
+  });
+
+  it("outlive the route's timeout, but not silence", async () => {
+    const clock = manualClock();
+    const backend = await origin();
+    const proxy = await rig({
+      hosts: [hostSpec(["*"], [routeSpec("/", forwardTo("backend", { timeoutMs: 1000, upgrades: ["websocket"] }))])],
+      clusters: [clusterSpec("backend", [backend.port])],
+      spec: { streamIdleTimeoutMs: 10_000 },
+      clock,
+    });
+    const peer = await client(proxy.port);
+    peer.send(UPGRADE);
+    const upstream = await backend.connection(0);
+    await upstream.message();
+    upstream.send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+    await peer.until((text) => text.endsWith("\r\n\r\n"));
+    clock.advance(9000);
+    peer.send("x");
+    await upstream.until((text) => text === "x");
+    clock.advance(9000);
+    expect(peer.ended).toBe(false);
+    clock.advance(2000);
+    await peer.untilEnd();
     await upstream.untilEnd();
   });
 

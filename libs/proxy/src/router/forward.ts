@@ -138,6 +138,8 @@ export class Forward implements AttemptOwner {
   /** The upstream agreed to an upgrade: from now on the body is a byte stream without framing. */
   becomeTunnel(): void {
     this.#tunnel = true;
+    // A tunnel lives as long as something moves in it: only idle timeouts count.
+    this.#routeTimer?.cancel();
   }
 
   /** FIN of the client of a tunnel. */

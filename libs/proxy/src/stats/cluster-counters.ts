@@ -3,6 +3,8 @@ import type { Slots } from "./slots.ts";
 /** Counters of one cluster under Envoy's names. */
 export class ClusterCounters {
   readonly #slots: Slots;
+  readonly #cluster: string;
+  readonly #classes: (number | undefined)[] = [];
   readonly #total: number;
   readonly #requests: number;
   readonly #active: number;
@@ -16,6 +18,7 @@ export class ClusterCounters {
   constructor(slots: Slots, cluster: string) {
     const labels = { cluster_name: cluster };
     this.#slots = slots;
+    this.#cluster = cluster;
     this.#total = slots.counter("envoy_cluster_upstream_cx_total", labels);
     this.#active = slots.gauge("envoy_cluster_upstream_cx_active", labels);
     this.#requests = slots.counter("envoy_cluster_upstream_rq_total", labels);
@@ -45,6 +48,17 @@ export class ClusterCounters {
   }
   retry(): void {
     this.#slots.add(this.#retry, 1);
+  }
+  /** A response head from an endpoint. Series of a class are made when it is first seen. */
+  response(status: number): void {
+    const digit = Math.floor(status / 100);
+    let slot = this.#classes[digit];
+    if (slot === undefined) {
+      const labels = { cluster_name: this.#cluster, envoy_response_code_class: String(digit) };
+      slot = this.#slots.counter("envoy_cluster_upstream_rq_xx", labels);
+      this.#classes[digit] = slot;
+    }
+    this.#slots.add(slot, 1);
   }
   timeout(): void {
     this.#slots.add(this.#timeout, 1);
