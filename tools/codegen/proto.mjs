@@ -14,3 +14,24 @@ execFileSync("buf", ["generate"], {
   stdio: "inherit",
   env: { ...process.env, PATH: `${process.cwd()}/node_modules/.bin:${process.env.PATH}` },
 });
+
+// ts-proto writes google.protobuf.Duration as an object; proto JSON has it as text ("1.5s"), also when it is zero.
+const durationFile = "libs/proto/src/gen/google/protobuf/duration.ts";
+const written = readFileSync(durationFile, "utf8");
+const withText = written
+  .replace(
+    "import { messageTypeRegistry }",
+    'import { durationFromJson, durationToJson } from "../../../duration-json.ts";\nimport { messageTypeRegistry }',
+  )
+  .replace(
+    /fromJSON\(object: any\): Duration \{[\s\S]*?\n {2}\},/,
+    "fromJSON(object: any): Duration {\n    return durationFromJson(object);\n  },",
+  )
+  .replace(
+    /toJSON\(message: Duration\): unknown \{[\s\S]*?\n {2}\},/,
+    "toJSON(message: Duration): unknown {\n    return durationToJson(message);\n  },",
+  );
+if (withText.split("durationFromJson").length !== 3 || withText.split("durationToJson").length !== 3) {
+  throw new Error(`${durationFile} does not look as expected`);
+}
+writeFileSync(durationFile, withText);

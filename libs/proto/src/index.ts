@@ -2,6 +2,5 @@
  * Helpers around the generated messages. The messages themselves are imported by path, so that a bundle holds only what
  * it uses: `import { Cluster } from "@lateen/proto/envoy/config/cluster/v3/cluster"`.
  */
-export { type AnyMessage, packAny, type PackedAny, typeUrl } from "./any.ts";
+export { type AnyMessage, type PackedAny, packAny, typeUrl } from "./any.ts";
 export { durationFromMs, durationToMs, type ProtoDuration } from "./duration.ts";
-export { withProtoDurations } from "./proto-json.ts";

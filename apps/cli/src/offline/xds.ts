@@ -10,7 +10,6 @@ import {
   meshConfigFromText,
   type Resource,
 } from "@lateen/mesh-model";
-import { withProtoDurations } from "@lateen/proto";
 import { Cluster } from "@lateen/proto/envoy/config/cluster/v3/cluster";
 import { Node } from "@lateen/proto/envoy/config/core/v3/base";
 import { ClusterLoadAssignment } from "@lateen/proto/envoy/config/endpoint/v3/endpoint";
@@ -54,7 +53,7 @@ export function previewXds(
   const list = (typeUrl: string, type: JsonType) =>
     [...compiler.resources(node, typeUrl).values()]
       .sort((a, b) => (a.name < b.name ? -1 : 1))
-      .map(({ any }) => withProtoDurations(type.toJSON(type.decode(any.value) as never)));
+      .map(({ any }) => type.toJSON(type.decode(any.value) as never));
   for (const { message, origin } of compiler.warnings()) {
     cli.err(`warning: ${shortenPaths(cli, formatOrigin(origin))}: ${message}\n`);
   }

@@ -1,4 +1,3 @@
-import { withProtoDurations } from "@lateen/proto";
 import { Cluster } from "@lateen/proto/envoy/config/cluster/v3/cluster";
 import { ClusterLoadAssignment } from "@lateen/proto/envoy/config/endpoint/v3/endpoint";
 import { Listener } from "@lateen/proto/envoy/config/listener/v3/listener";
@@ -64,7 +63,7 @@ export function configDump(ask: Ask): unknown {
 /** Proto JSON, or why it cannot be shown. */
 function toJson(type: JsonType, resource: EncodedResource): object {
   try {
-    const json: unknown = redact(withProtoDurations(type.toJSON(type.decode(resource.any.value) as never)));
+    const json: unknown = redact(type.toJSON(type.decode(resource.any.value) as never));
     return typeof json === "object" && json !== null ? json : {};
   } catch (error) {
     return { name: resource.name, undecodable: error instanceof Error ? error.message : String(error) };

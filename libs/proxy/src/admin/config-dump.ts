@@ -5,7 +5,6 @@ import { RouteConfiguration } from "@lateen/proto/envoy/config/route/v3/route";
 import { type Configuration, types } from "../agent/configuration.ts";
 import type { KeptResource } from "../agent/last-good.ts";
 import type { SecretSpec } from "../config/plan.ts";
-import { withProtoDurations } from "./proto-json.ts";
 
 export interface ConfigDumpSource {
   readonly configuration: Configuration;
@@ -141,7 +140,7 @@ interface DumpEntry {
 function entries(source: ConfigDumpSource, type: string, message: JsonType, field: string): readonly DumpEntry[] {
   const refused = new Map(failures(source, type).map((failure) => [failure.name, failure.errorState] as const));
   return [...(source.configuration.kept.get(type)?.values() ?? [])].map((resource: KeptResource) => {
-    const value: unknown = redact(withProtoDurations(readable(message, resource)));
+    const value: unknown = redact(readable(message, resource));
     const content = typeof value === "object" && value !== null ? { "@type": type, ...value } : value;
     const isStatic = resource.version === "";
     const lastUpdated = new Date(source.configuration.updatedAt(type, resource.name)).toISOString();

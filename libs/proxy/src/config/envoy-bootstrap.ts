@@ -1,4 +1,3 @@
-import { parseDuration } from "@lateen/kernel";
 import { Cluster } from "@lateen/proto/envoy/config/cluster/v3/cluster";
 import { Node } from "@lateen/proto/envoy/config/core/v3/base";
 import { Listener } from "@lateen/proto/envoy/config/listener/v3/listener";
@@ -85,7 +84,7 @@ function message<T>(type: JsonMessage<T>, json: unknown, at: string): T {
   refuseUnknownTypes(json, at);
   let read: T;
   try {
-    read = type.fromJSON(prepare(json));
+    read = type.fromJSON(json);
   } catch (error) {
     return refuse(at, error instanceof Error ? error.message : String(error));
   }
@@ -107,24 +106,6 @@ function refuseUnknownTypes(value: unknown, at: string): void {
 
 /** Fields that hold a google.protobuf.Struct: user data, taken as it is. */
 const STRUCTS = new Set(["filterMetadata", "jsonFormat", "typedJsonFormat", "metadata"]);
-
-/**
- * Proto JSON writes a duration as `"5s"`, the generated readers want seconds and nanos, and only a schema tells a duration from
- * a string. A String object that also carries both numbers serves either reader.
- */
-function prepare(value: unknown): unknown {
-  if (typeof value === "string") {
-    const ms = /^\d+(\.\d+)?s$/.test(value) ? parseDuration(value) : undefined;
-    if (ms?.ok !== true) return value;
-    const seconds = Math.trunc(ms.value / 1000);
-    return Object.assign(Object(value), { seconds, nanos: Math.round((ms.value - seconds * 1000) * 1e6) });
-  }
-  if (Array.isArray(value)) return value.map(prepare);
-  if (typeof value !== "object" || value === null) return value;
-  return Object.fromEntries(
-    Object.entries(value).map(([key, inner]) => [key, STRUCTS.has(camel(key)) ? inner : prepare(inner)]),
-  );
-}
 
 /** What the reader did not take over comes back missing; a zero value may be missing without loss. */
 function refuseUnknownKeys(given: unknown, read: unknown, at: string): void {
