@@ -71,9 +71,8 @@ function later(core: Core, state: TypeState, request: DeltaDiscoveryRequest): bo
       state.wildcard = false;
       for (const held of [...state.held.keys()]) if (!state.names.has(held)) state.held.delete(held);
       state.touch();
-    } else if (state.names.delete(name) || state.held.has(name)) {
-      state.rejected.delete(name);
-      state.fresh.delete(name);
+    } else if (state.names.has(name) || state.held.has(name)) {
+      state.letGo(name);
       // Under a wildcard the client must hear whether it still gets the resource.
       if (state.wildcard) state.owe(name);
       else state.held.delete(name);

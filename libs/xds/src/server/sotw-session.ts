@@ -71,11 +71,7 @@ function resubscribe(core: Core, state: TypeState, asked: readonly string[]): "s
   if (added.length === 0 && dropped.length === 0 && wildcard === state.wildcard) return "same";
   const grown = added.length > 0 || (wildcard && !state.wildcard);
   state.wildcard = wildcard;
-  for (const name of dropped) {
-    state.names.delete(name);
-    state.fresh.delete(name);
-    state.rejected.delete(name);
-  }
+  for (const name of dropped) state.letGo(name);
   if (!wildcard) for (const name of [...state.held.keys()]) if (!wanted.has(name)) state.held.delete(name);
   if (!core.subscribe(state, added)) return "ended";
   state.touch();

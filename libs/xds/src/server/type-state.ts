@@ -148,7 +148,7 @@ export class TypeState {
   sent(upserted: readonly EncodedResource[], removed: readonly string[]): void {
     for (const resource of upserted) this.held.set(resource.name, { kind: "resource", resource });
     for (const name of removed) {
-      this.rejected.delete(name);
+      this.#acquit(name);
       if (this.names.has(name)) this.held.set(name, ABSENT);
       else this.held.delete(name);
     }
@@ -165,8 +165,14 @@ export class TypeState {
     }
     this.rejected.delete("");
     this.ackedNonce = inFlight.nonce;
-    for (const name of this.#suspects) if (this.held.get(name)?.kind === "resource") this.owe(name);
-    this.#suspects.clear();
+    this.#retrySuspects();
+  }
+
+  /** The client does not ask for this name any more. */
+  letGo(name: string): void {
+    this.names.delete(name);
+    this.fresh.delete(name);
+    this.#acquit(name);
   }
 
   /** Takes note of a refusal; what was refused is not sent again until it changes. */
@@ -186,12 +192,25 @@ export class TypeState {
       this.#suspects.delete(name);
     }
     for (const name of names) {
+      // Let go while the response was on its way: of no concern any more.
+      if (!this.wildcard && !this.names.has(name)) continue;
       this.rejected.set(name, record);
       if (mentioned.length === 0 && names.length > 1) this.#suspects.add(name);
     }
     // A response without resources can be refused as well; then the type as such is what was refused.
     if (names.length === 0) this.rejected.set("", record);
     return record;
+  }
+
+  /** A name that is gone is at fault no more; those refused with it may have suffered for it. */
+  #acquit(name: string): void {
+    this.rejected.delete(name);
+    if (this.#suspects.delete(name)) this.#retrySuspects();
+  }
+
+  #retrySuspects(): void {
+    for (const name of this.#suspects) if (this.held.get(name)?.kind === "resource") this.owe(name);
+    this.#suspects.clear();
   }
 
   status(): TypeStatus {

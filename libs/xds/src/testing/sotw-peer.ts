@@ -61,17 +61,17 @@ export class SotwPeer {
     });
   }
 
-  /** Takes what arrived, as names and texts of resources, not answered. */
-  takeResources(): readonly { readonly type: string; readonly entries: readonly (readonly [string, string])[] }[] {
-    return this.#inbox.splice(0).map((response) => {
-      const type = letterOf(response.typeUrl);
-      this.#nonce.set(type, response.nonce);
-      this.#version.set(type, response.versionInfo);
-      const entries = response.resources.map(
-        ({ typeUrl, value }) => [typeUrl, Buffer.from(value ?? []).toString()] as const,
-      );
-      return { type, entries };
-    });
+  /** Takes over the oldest response that arrived, as names and texts of resources; it is not answered yet. */
+  takeOne(): { readonly type: string; readonly entries: readonly (readonly [string, string])[] } | undefined {
+    const response = this.#inbox.shift();
+    if (response === undefined) return undefined;
+    const type = letterOf(response.typeUrl);
+    this.#nonce.set(type, response.nonce);
+    this.#version.set(type, response.versionInfo);
+    return {
+      type,
+      entries: response.resources.map(({ typeUrl, value }) => [typeUrl, Buffer.from(value ?? []).toString()] as const),
+    };
   }
 
   /** Sets the complete list of names, if it differs. */

@@ -13,7 +13,6 @@ export class SotwProxy {
   ]);
   readonly #peer: SotwPeer;
   readonly #wanted = new Map<string, ReadonlySet<string>>();
-  readonly #inbox: { readonly type: string; readonly entries: readonly (readonly [string, string])[] }[] = [];
 
   constructor(peer: SotwPeer) {
     this.#peer = peer;
@@ -23,8 +22,7 @@ export class SotwProxy {
 
   /** Takes over one response; false when there was none. */
   step(): boolean {
-    this.#inbox.push(...this.#peer.takeResources());
-    const response = this.#inbox.shift();
+    const response = this.#peer.takeOne();
     if (response === undefined) return false;
     const { type, entries } = response;
     if (entries.some(([, text]) => text.includes("bad"))) {
