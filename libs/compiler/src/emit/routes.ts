@@ -1,8 +1,8 @@
 import { RouteConfiguration } from "@lateen/proto/envoy/config/route/v3/route";
 import type { VirtualHost } from "@lateen/proto/envoy/config/route/v3/route_components";
 import { defineQuery, type Read } from "../engine/query-engine.ts";
-import { hasSniffedListener, sniffedRouteName } from "../lower/outbound-listeners.ts";
 import { isRouted } from "../lower/protocol.ts";
+import { hasSniffedListener, sniffedRouteName } from "../lower/sniffed.ts";
 import { serviceVirtualHost, sidecarRouteConfig, singleServiceRouteConfig } from "../lower/virtual-hosts.ts";
 import { type EncodedResource, sameList, sameMap } from "../resource.ts";
 import { type NodeScope, type ProxyScope, scopeKey } from "../scope.ts";

@@ -8,8 +8,8 @@ import { httpConnectionManager, networkRbac, type TcpTarget, tcpProxy } from "./
 import { admits, boundTo, nameOf, routesFor, serverHosts } from "./gateway-routes.ts";
 import { type GatewayContext, type PlacedServer, serverClass } from "./gateway-server.ts";
 import { serverSocket } from "./gateway-tls.ts";
+import { l4Clusters } from "./l4-routes.ts";
 import { filterChain, listener, tlsInspector } from "./listener-parts.ts";
-import { l4Clusters } from "./outbound-listeners.ts";
 import { clientMatches } from "./route-match.ts";
 
 /** Everything one listening port of a gateway needs. */

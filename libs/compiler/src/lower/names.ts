@@ -48,3 +48,6 @@ export function listenerName(address: string, port: number): string {
 export function configPath(kind: "virtual-service" | "destination-rule", namespace: string, name: string): string {
   return `/apis/networking.istio.io/v1alpha3/namespaces/${namespace}/${kind}/${name}`;
 }
+
+/** Address of listeners for every address. */
+export const WILDCARD = "0.0.0.0";

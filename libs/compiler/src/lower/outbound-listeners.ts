@@ -1,4 +1,4 @@
-import type { MeshConfig, MeshService, MeshServicePort } from "@lateen/mesh-model";
+import type { MeshService, MeshServicePort } from "@lateen/mesh-model";
 import { hostMatches } from "@lateen/mesh-model";
 import { TrafficDirection } from "@lateen/proto/envoy/config/core/v3/base";
 import type { Listener } from "@lateen/proto/envoy/config/listener/v3/listener";
@@ -6,39 +6,16 @@ import type { Filter, FilterChain } from "@lateen/proto/envoy/config/listener/v3
 import { absoluteGateway, type BoundVirtualService } from "../world/virtual-services.ts";
 import { type AccessLogs, accessLogs } from "./access-log.ts";
 import { httpConnectionManager, type TcpTarget, tcpProxy } from "./filters.ts";
-import { destinationCluster } from "./http-routes.ts";
-import {
-  type ChainMatch,
-  filterChain,
-  httpInspector,
-  listener,
-  originalDstFilter,
-  tlsInspector,
-} from "./listener-parts.ts";
-import { BLACK_HOLE_CLUSTER, OUTBOUND_PORT, outboundCluster, PASSTHROUGH_CLUSTER, VIRTUAL_OUTBOUND } from "./names.ts";
-import type { Labels } from "./proto.ts";
+import type { destinationCluster } from "./http-routes.ts";
+import { l4Clusters } from "./l4-routes.ts";
+import { type ChainMatch, filterChain, httpInspector, listener, tlsInspector } from "./listener-parts.ts";
+import { outboundCluster, WILDCARD } from "./names.ts";
+import type { OutboundContext } from "./outbound-context.ts";
 import { portClass } from "./protocol.ts";
 import { clientMatches } from "./route-match.ts";
+import { addressesOf, sniffedRouteName } from "./sniffed.ts";
 import { ALPN_HTTP } from "./tls.ts";
-
-const WILDCARD = "0.0.0.0";
-
-/** What outbound listeners depend on besides the services. */
-export interface OutboundContext {
-  readonly config: MeshConfig;
-  readonly namespace: string;
-  readonly labels: Labels;
-  readonly domain: string;
-  readonly client: { readonly http2: boolean };
-  readonly extensions: readonly string[];
-  readonly allowAny: boolean;
-  readonly service: (host: string) => MeshService | undefined;
-  /** Addresses of a headless service's ready endpoints. */
-  readonly endpointAddresses: (service: MeshService, port: MeshServicePort) => readonly string[];
-  readonly tcpIdleTimeoutMs: (service: MeshService, port: MeshServicePort) => number | undefined;
-  /** Virtual services of the mesh gateway that concern the port's services, oldest first. */
-  readonly virtualServices: readonly BoundVirtualService[];
-}
+import { catchAllProxy } from "./virtual-outbound.ts";
 
 /** The listeners of one port number: one on the wildcard address at most, and one for each address that needs its own. */
 export function outboundListeners(
@@ -53,24 +30,6 @@ export function outboundListeners(
     }
   }
   return plan.listeners();
-}
-
-/** Route configuration names that a port's listeners refer to: the port itself, and `host:port` of sniffed services. */
-export function sniffedRouteName(service: MeshService, port: MeshServicePort): string {
-  return `${service.host}:${port.number}`;
-}
-
-/** Whether the port of a service has its own sniffing listener (declared nothing, has an address). */
-export function hasSniffedListener(
-  service: MeshService,
-  port: MeshServicePort,
-  client: { readonly http2: boolean },
-): boolean {
-  return portClass(port.protocol, client) === "auto" && addressesOf(service).length > 0;
-}
-
-function addressesOf(service: MeshService): readonly string[] {
-  return service.addresses.filter((address) => !address.includes("/"));
 }
 
 /** Collects what listens on one port. The first (oldest) service wins where two cannot both be had. */
@@ -318,44 +277,4 @@ class PortPlan {
       detectionTimeoutMs: config.protocolDetectionTimeoutMs,
     });
   }
-}
-
-/** Clusters and weights of an L4 route; one destination needs no weight, zero weights are dropped among several. */
-export function l4Clusters(
-  routes: readonly { readonly destination: Parameters<typeof destinationCluster>[0]; readonly weight?: number }[],
-  namespace: string,
-  context: Parameters<typeof destinationCluster>[2],
-): TcpTarget["clusters"] {
-  const weighted = routes.length > 1 ? routes.filter((route) => (route.weight ?? 0) > 0) : routes;
-  return weighted.map((route) => ({
-    name: destinationCluster(route.destination, namespace, context),
-    weight: route.weight ?? 1,
-  }));
-}
-
-function catchAllProxy(allowAny: boolean, logs: AccessLogs): Filter {
-  return tcpProxy({ clusters: [{ name: allowAny ? PASSTHROUGH_CLUSTER : BLACK_HOLE_CLUSTER, weight: 1 }] }, logs.tcp);
-}
-
-/** The listener that all outbound connections arrive at; what no other listener takes goes on, or into the black hole. */
-export function virtualOutbound(config: MeshConfig, allowAny: boolean): Listener {
-  const logs = accessLogs(config);
-  return listener({
-    name: VIRTUAL_OUTBOUND,
-    address: WILDCARD,
-    port: OUTBOUND_PORT,
-    direction: TrafficDirection.OUTBOUND,
-    bind: true,
-    useOriginalDst: true,
-    filters: [originalDstFilter()],
-    chains: [
-      filterChain({
-        name: "virtualOutbound-blackhole",
-        match: { port: OUTBOUND_PORT },
-        filters: [catchAllProxy(false, logs)],
-      }),
-      filterChain({ name: "virtualOutbound-catchall-tcp", filters: [catchAllProxy(allowAny, logs)] }),
-    ],
-    detectionTimeoutMs: 0,
-  });
 }

@@ -1,0 +1,20 @@
+import type { MeshConfig, MeshService, MeshServicePort } from "@lateen/mesh-model";
+import type { BoundVirtualService } from "../world/virtual-services.ts";
+import type { Labels } from "./proto.ts";
+
+/** What outbound listeners depend on besides the services. */
+export interface OutboundContext {
+  readonly config: MeshConfig;
+  readonly namespace: string;
+  readonly labels: Labels;
+  readonly domain: string;
+  readonly client: { readonly http2: boolean };
+  readonly extensions: readonly string[];
+  readonly allowAny: boolean;
+  readonly service: (host: string) => MeshService | undefined;
+  /** Addresses of a headless service's ready endpoints. */
+  readonly endpointAddresses: (service: MeshService, port: MeshServicePort) => readonly string[];
+  readonly tcpIdleTimeoutMs: (service: MeshService, port: MeshServicePort) => number | undefined;
+  /** Virtual services of the mesh gateway that concern the port's services, oldest first. */
+  readonly virtualServices: readonly BoundVirtualService[];
+}
