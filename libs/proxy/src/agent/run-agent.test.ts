@@ -1,135 +1,25 @@
-import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
-import { request } from "node:http";
-import { tmpdir } from "node:os";
+import { readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { connectAds, connectAls, signCsr } from "@lateen/adapter-grpc";
-import { type Clock, Scope, seededRandom, silentLogger, systemClock } from "@lateen/kernel";
-import { certificateFacts, createCsr, createRootCa, issueCertificate } from "@lateen/pki";
+import { systemClock } from "@lateen/kernel";
+import { certificateFacts, createRootCa } from "@lateen/pki";
 import { xdsTypes } from "@lateen/xds";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import type { AgentConfig } from "./options.ts";
-import { runAgent } from "./run-agent.ts";
-import { SERVER_NAME, TestControlPlane } from "./testing/control-plane.ts";
-import { fakeWorker } from "./testing/fake-worker.ts";
+import { TestControlPlane } from "./testing/control-plane.ts";
+import {
+  cleanUp,
+  configOf,
+  controlPlane,
+  mesh,
+  provision,
+  runDir,
+  start,
+  until,
+  useRunDirectory,
+} from "./testing/harness.ts";
 import { ManualClock } from "./testing/manual-clock.ts";
-import { certificateSecret, edsCluster, endpoints, httpListener, routes, tcpListener } from "./testing/resources.ts";
+import { certificateSecret, edsCluster, endpoints, httpListener, tcpListener } from "./testing/resources.ts";
 
-const undo: (() => Promise<unknown>)[] = [];
-let runDir = "";
-
-beforeEach(async () => {
-  runDir = await mkdtemp(join(tmpdir(), "lateen-agent-"));
-  undo.push(() => rm(runDir, { recursive: true }));
-});
-afterEach(async () => {
-  for (const step of undo.splice(0).reverse()) await step();
-});
-
-/** Lets I/O happen until the check holds; the test's time limit ends what never comes. */
-async function until(check: () => boolean | Promise<boolean>): Promise<void> {
-  while (!(await check())) await new Promise((resolve) => setImmediate(resolve));
-}
-
-async function controlPlane(clock: Clock = systemClock()): Promise<TestControlPlane> {
-  const plane = new TestControlPlane(clock);
-  await plane.start();
-  undo.push(() => plane.stop());
-  return plane;
-}
-
-async function provision(plane: TestControlPlane): Promise<void> {
-  await writeFile(join(runDir, "token"), "shop/web\n");
-  await writeFile(join(runDir, "root-cert.pem"), plane.ca.rootPem);
-}
-
-function configOf(address: string | undefined, more: Partial<AgentConfig> = {}): AgentConfig {
-  return {
-    facts: {
-      role: "sidecar",
-      podName: "web-1",
-      namespace: "shop",
-      instanceIp: "127.0.0.1",
-      serviceAccount: "web",
-      workloadName: "web",
-      clusterId: "local",
-      meshId: "mesh",
-      trustDomain: "cluster.local",
-      domain: "cluster.local",
-      labels: { app: "web" },
-      podPorts: [],
-      metadata: {},
-    },
-    runDir,
-    discoveryAddress: address,
-    caAddress: address,
-    telemetryAddress: undefined,
-    serverName: SERVER_NAME,
-    captureFile: undefined,
-    envoyConfigFile: undefined,
-    adminAddress: undefined,
-    statusAddress: undefined,
-    adminPort: 0,
-    statusPort: 0,
-    healthPort: 0,
-    statsPort: 0,
-    concurrency: 1,
-    maxConnections: 100,
-    certTtlMs: 3_600_000,
-    drainTimeMs: 100,
-    version: "0.0.0",
-    logLevel: "info",
-    ...more,
-  };
-}
-
-async function start(config: AgentConfig, clock: Clock = systemClock()) {
-  const scope = new Scope();
-  const quits: number[] = [];
-  undo.push(() => scope.close());
-  const agent = await runAgent(
-    config,
-    {
-      clock,
-      random: seededRandom(1),
-      logger: silentLogger,
-      httpFilters: [],
-      networkFilters: [],
-      workerEntry: fakeWorker,
-      loadClients: async () => ({ connectAds, connectAls, signCsr }),
-      quit: () => void quits.push(1),
-    },
-    scope,
-  );
-  const ask = (port: number | undefined, path: string, options: { method?: string; headers?: object } = {}) =>
-    call(port ?? 0, path, options);
-  const admin = (path: string, options = {}) => ask(agent.ports.admin, path, options);
-  const json = async (path: string) => JSON.parse((await admin(path)).body);
-  return { agent, scope, quits, ask, admin, json };
-}
-
-/** fetch() may not set Host. */
-function call(port: number, path: string, { method = "GET", headers = {} }: { method?: string; headers?: object }) {
-  return new Promise<{ status: number; body: string }>((resolve, reject) => {
-    const sent = request({ host: "127.0.0.1", port, path, method, headers: { ...headers } }, (response) => {
-      let body = "";
-      response.setEncoding("utf8");
-      response.on("data", (text: string) => {
-        body += text;
-      });
-      response.on("end", () => resolve({ status: response.statusCode ?? 0, body }));
-    });
-    sent.on("error", reject);
-    sent.end();
-  });
-}
-
-const mesh = () => [
-  edsCluster("reviews"),
-  endpoints("reviews", "10.0.0.1"),
-  httpListener("http", "routes"),
-  routes("routes", "reviews"),
-  tcpListener("mtls", "reviews", { certificate: "default", trust: "ROOTCA" }),
-];
+useRunDirectory({ beforeEach, afterEach });
 
 describe("with a control plane", () => {
   it("gets a certificate, puts the configuration in force and is ready", async () => {
@@ -352,7 +242,7 @@ describe("without a control plane", () => {
     await first.scope.close();
     const plane = new TestControlPlane(systemClock());
     await plane.start();
-    undo.push(() => plane.stop());
+    cleanUp(() => plane.stop());
     plane.set(mesh());
     await provision(plane);
     const second = await start(configOf(plane.address));
@@ -371,134 +261,5 @@ describe("workers", () => {
     await until(async () => (await admin("/stats?filter=worker_restarts")).body.endsWith(": 1\n"));
     await until(async () => (await admin("/stats?filter=istio_requests")).body.endsWith(": 15\n"));
     expect((await admin("/listeners")).body).toContain("http::");
-  });
-});
-
-describe("an Envoy bootstrap", () => {
-  const bootstrap = async (text: string) => {
-    const path = join(runDir, "bootstrap.yaml");
-    await writeFile(path, text);
-    return configOf(undefined, {
-      runDir: undefined,
-      caAddress: undefined,
-      adminPort: undefined,
-      envoyConfigFile: path,
-    });
-  };
-  const ADMIN = "admin: { address: { socket_address: { address: 127.0.0.1, port_value: 0 } } }";
-  const xdsCluster = (port: number, transport: string) => `
-${ADMIN}
-node: { id: sidecar~127.0.0.1~web-1.shop~shop.svc.cluster.local, cluster: web }
-dynamic_resources:
-  ads_config: { api_type: DELTA_GRPC, grpc_services: [{ envoy_grpc: { cluster_name: xds } }] }
-  cds_config: { ads: {} }
-  lds_config: { ads: {} }
-static_resources:
-  clusters:
-    - name: xds
-      type: STATIC
-      load_assignment: { cluster_name: xds, endpoints: [{ lb_endpoints: [{ endpoint: { address: { socket_address: { address: 127.0.0.1, port_value: ${port} } } } }] }] }
-      typed_extension_protocol_options:
-        envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
-          "@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
-          explicit_http_config: { http2_protocol_options: {} }
-${transport}
-`;
-
-  it("with ADS follows that server", async () => {
-    const plane = await controlPlane();
-    plane.set([edsCluster("reviews"), endpoints("reviews", "10.0.0.1"), tcpListener("plain", "reviews")]);
-    const { csrPem, privateKeyPem } = createCsr({ spiffeId: "spiffe://x" });
-    const spiffeId = "spiffe://cluster.local/ns/shop/sa/web";
-    const { certPem } = issueCertificate(plane.ca, { csrPem, spiffeId, ttlSeconds: 60 }, systemClock());
-    const files = { root: plane.ca.rootPem, chain: certPem, key: privateKeyPem };
-    for (const [name, text] of Object.entries(files)) await writeFile(join(runDir, name), text);
-    const transport = `
-      transport_socket:
-        name: envoy.transport_sockets.tls
-        typed_config:
-          "@type": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext
-          sni: ${SERVER_NAME}
-          common_tls_context:
-            tls_certificates: [{ certificate_chain: { filename: ${runDir}/chain }, private_key: { filename: ${runDir}/key } }]
-            validation_context: { trusted_ca: { filename: ${runDir}/root } }`;
-    const { agent, admin } = await start(await bootstrap(xdsCluster(Number(plane.address.split(":")[1]), transport)));
-    await until(() => agent.notReady() === undefined);
-    expect((await admin("/listeners")).body).toBe("plain::0.0.0.0:9000\n");
-    expect(plane.callers[0]).toMatchObject({ namespace: "shop", serviceAccount: "web" });
-  });
-
-  it.each([
-    ["ADS without TLS", xdsCluster(1, ""), "ADS without TLS is not supported"],
-    [
-      "a cluster that is refused",
-      "static_resources: { clusters: [{ name: a, lb_policy: MAGLEV }] }",
-      "a: lb_policy: MAGLEV",
-    ],
-    ["a file that is no YAML", "a: [", "cannot use"],
-  ])("with %s ends the start", async (_title, text, reason) => {
-    await expect(start(await bootstrap(text))).rejects.toMatchObject({
-      code: "LTN5001",
-      message: expect.stringContaining(reason),
-    });
-  });
-});
-
-describe("admin interface", () => {
-  const file = async (text: string) => {
-    const path = join(runDir, "bootstrap.yaml");
-    await writeFile(path, text);
-    return path;
-  };
-  const empty = () => file("static_resources: {}");
-  const onlyStatic = async (more: Partial<AgentConfig> = {}) =>
-    await start(
-      configOf(undefined, { runDir: undefined, caAddress: undefined, envoyConfigFile: await empty(), ...more }),
-    );
-
-  it.each([
-    [{ host: "evil.example" }],
-    [{ host: "evil.example:15000" }],
-    [{ origin: "http://evil.example" }],
-    [{ "sec-fetch-site": "cross-site" }],
-  ])("does not answer %o", async (headers) => {
-    const { admin, quits } = await onlyStatic();
-    expect((await admin("/config_dump", { headers })).status).toBe(403);
-    expect((await admin("/quitquitquit", { method: "POST", headers })).status).toBe(403);
-    expect(quits).toEqual([]);
-  });
-
-  it("listens on loopback only", async () => {
-    await expect(onlyStatic({ adminAddress: "0.0.0.0" })).rejects.toMatchObject({ code: "LTN5003" });
-  });
-
-  it.each([
-    ["GET", "/quitquitquit", 405],
-    ["GET", "/drain_listeners", 405],
-    ["POST", "/config_dump", 405],
-    ["GET", "/nothing", 404],
-    ["GET", "/help", 200],
-    ["GET", "/ready", 200],
-    ["GET", "/server_info", 200],
-    ["GET", "/stats/prometheus", 200],
-    ["POST", "/logging?level=shout", 400],
-    ["GET", "/stats?filter=(", 400],
-  ])("%s %s answers %i", async (method, path, status) => {
-    const { admin } = await onlyStatic();
-    expect((await admin(path, { method })).status).toBe(status);
-  });
-
-  it("quits on request and is not ready from then on", async () => {
-    const { agent, admin, quits } = await onlyStatic();
-    expect(agent.notReady()).toBeUndefined();
-    expect((await admin("/quitquitquit", { method: "POST" })).status).toBe(200);
-    await until(() => quits.length === 1);
-    expect(agent.notReady()).toBe("draining");
-  });
-
-  it("drains when its scope closes", async () => {
-    const { agent, scope } = await onlyStatic();
-    await scope.close();
-    expect(agent.notReady()).toBe("draining");
   });
 });

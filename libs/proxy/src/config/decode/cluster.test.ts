@@ -1,0 +1,191 @@
+import { packAny } from "@lateen/proto";
+import { Cluster, Cluster_DiscoveryType as Discovery } from "@lateen/proto/envoy/config/cluster/v3/cluster";
+import { UpstreamTlsContext } from "@lateen/proto/envoy/extensions/transport_sockets/tls/v3/tls";
+import { HttpProtocolOptions } from "@lateen/proto/envoy/extensions/upstreams/http/v3/http_protocol_options";
+import type { DeepPartial } from "@lateen/proto/typeRegistry";
+import { describe, expect, it } from "vitest";
+import { clusterSpec } from "./index.ts";
+import { run } from "./testing/context.ts";
+
+type ClusterFields = DeepPartial<Cluster>;
+const type = (value: Discovery) => ({ $case: "type" as const, value });
+const cluster = (fields: ClusterFields) => clusterSpec(Cluster.fromPartial({ name: "c", ...fields }), run());
+const tlsSocket = (context: DeepPartial<UpstreamTlsContext>) => ({
+  name: "envoy.transport_sockets.tls",
+  configType: {
+    $case: "typedConfig" as const,
+    value: packAny(UpstreamTlsContext, UpstreamTlsContext.fromPartial(context)),
+  },
+});
+const _seconds = (value: number) => ({ seconds: BigInt(value), nanos: 0 });
+
+describe("clusters", () => {
+  it("takes Envoy's defaults for what is not set", () => {
+    expect(cluster({}).spec).toMatchObject({
+      discovery: "static",
+      connectTimeoutMs: 5000,
+      balance: "roundRobin",
+      panicPercent: 50,
+      circuitBreakers: { maxConnections: 1024, maxPendingRequests: 1024, maxRequests: 1024, maxRetries: 3 },
+      outlier: undefined,
+      idleTimeoutMs: 3_600_000,
+      maxRequestsPerConnection: 0,
+      transport: { kind: "raw" },
+      direction: "outbound",
+    });
+  });
+
+  it.each<[string, ClusterFields, object]>([
+    [
+      "EDS service name",
+      { clusterDiscoveryType: type(Discovery.EDS), edsClusterConfig: { serviceName: "s" } },
+      { edsName: "s" },
+    ],
+    ["EDS without a name", { clusterDiscoveryType: type(Discovery.EDS) }, { edsName: "c" }],
+    ["no EDS", { clusterDiscoveryType: type(Discovery.STRICT_DNS) }, { edsName: undefined }],
+  ])("finds the %s", (_title, fields, expected) => expect(cluster(fields)).toMatchObject(expected));
+
+  it.each<[string, ClusterFields, object]>([
+    ["an inbound name", { name: "inbound|80||" }, { direction: "inbound" }],
+    [
+      "least request",
+      { lbPolicy: 1, lbConfig: { $case: "leastRequestLbConfig", value: { choiceCount: 4 } } },
+      { balance: "leastRequest", choices: 4 },
+    ],
+    ["connect timeout", { connectTimeout: { seconds: 1n, nanos: 500_000_000 } }, { connectTimeoutMs: 1500 }],
+    [
+      "thresholds of the default priority",
+      {
+        circuitBreakers: {
+          thresholds: [
+            { priority: 1, maxRequests: 9 },
+            { priority: 0, maxRequests: 7 },
+          ],
+        },
+      },
+      { circuitBreakers: { maxRequests: 7 } },
+    ],
+    [
+      "gateway failures, enforced only on request",
+      { outlierDetection: { consecutiveGatewayFailure: 3 } },
+      { outlier: { consecutive5xx: 5, consecutiveGatewayFailure: 0 } },
+    ],
+    [
+      "gateway failures enforced",
+      { outlierDetection: { consecutiveGatewayFailure: 3, enforcingConsecutiveGatewayFailure: 100 } },
+      { outlier: { consecutiveGatewayFailure: 3 } },
+    ],
+    [
+      "outlier detection switched off",
+      { outlierDetection: { enforcingConsecutive5xx: 0 } },
+      { outlier: { consecutive5xx: 0 } },
+    ],
+    [
+      "destination service",
+      { metadata: { filterMetadata: { istio: { services: [{ host: "h", name: "n", namespace: "s" }] } } } },
+      { destinationService: { host: "h", name: "n", namespace: "s" } },
+    ],
+    [
+      "mesh TLS",
+      {
+        transportSocket: tlsSocket({
+          sni: "outbound_.80",
+          commonTlsContext: {
+            alpnProtocols: ["istio"],
+            tlsCertificateSdsSecretConfigs: [{ name: "default" }],
+            validationContextType: { $case: "validationContextSdsSecretConfig", value: { name: "ROOTCA" } },
+          },
+        }),
+      },
+      {
+        transport: {
+          kind: "tls",
+          sni: "outbound_.80",
+          alpn: ["istio"],
+          certificateSecret: "default",
+          validation: { trust: { secret: "ROOTCA" }, sans: [] },
+        },
+      },
+    ],
+  ])("decodes %s", (_title, fields, expected) => expect(cluster(fields).spec).toMatchObject(expected));
+
+  it.each<[ClusterFields, string]>([
+    [{ name: "" }, "name: required"],
+    [{ lbPolicy: 2 }, "lb_policy: RING_HASH is not supported by this proxy"],
+    [{ lbPolicy: 5 }, "lb_policy: MAGLEV is not supported by this proxy"],
+    [{ healthChecks: [{}] }, "health_checks: not supported by this proxy"],
+    [{ circuitBreakers: { perHostThresholds: [{}] } }, "circuit_breakers.per_host_thresholds: not supported"],
+    [
+      { outlierDetection: { enforcingSuccessRate: 5 } },
+      "outlier_detection.enforcing_success_rate: only 0 is supported",
+    ],
+    [{ connectTimeout: { seconds: -1n, nanos: 0 } }, "connect_timeout: must not be negative"],
+    [
+      { clusterDiscoveryType: { $case: "clusterType", value: { name: "redis" } } },
+      "cluster_type: redis is not supported",
+    ],
+    [
+      { clusterDiscoveryType: type(Discovery.EDS), loadAssignment: { clusterName: "c" } },
+      "load_assignment: not allowed on an EDS cluster",
+    ],
+    [{ transportSocket: { name: "quic" } }, "transport_socket: transport socket quic (no config) is not supported"],
+    [
+      {
+        transportSocket: tlsSocket({ commonTlsContext: { tlsCertificateSdsSecretConfigs: [{ name: "builtin://x" }] } }),
+      },
+      "secret builtin://x is not available",
+    ],
+    [
+      {
+        transportSocket: tlsSocket({
+          commonTlsContext: { tlsCertificateSdsSecretConfigs: [{ name: "file-cert:/missing~/k" }] },
+        }),
+      },
+      "cannot read /missing: ENOENT",
+    ],
+    [
+      { transportSocket: tlsSocket({ commonTlsContext: { tlsParams: { tlsMaximumProtocolVersion: 1 } } }) },
+      "tls_params.tls_maximum_protocol_version: TLS 1.0 and 1.1",
+    ],
+    [
+      {
+        typedExtensionProtocolOptions: {
+          "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": packAny(
+            HttpProtocolOptions,
+            HttpProtocolOptions.fromPartial({
+              upstreamProtocolOptions: {
+                $case: "explicitHttpConfig",
+                value: { protocolConfig: { $case: "http2ProtocolOptions", value: {} } },
+              },
+            }),
+          ),
+        },
+      },
+      "explicit_http_config: only HTTP/1.1 upstreams are supported",
+    ],
+  ])("refuses %o", (fields, reason) => expect(() => cluster(fields)).toThrow(reason));
+
+  it("reads files named by SDS names and inline certificates beside the cluster", () => {
+    const decoding = run();
+    const { spec } = clusterSpec(
+      Cluster.fromPartial({
+        name: "c",
+        transportSocket: tlsSocket({
+          commonTlsContext: {
+            tlsCertificates: [
+              {
+                certificateChain: { specifier: { $case: "inlineString", value: "chain" } },
+                privateKey: { specifier: { $case: "environmentVariable", value: "SET" } },
+              },
+            ],
+            validationContextType: { $case: "validationContextSdsSecretConfig", value: { name: "file-root:/ca" } },
+          },
+        }),
+      }),
+      decoding,
+    );
+    const name = spec.transport.kind === "tls" ? spec.transport.certificateSecret : undefined;
+    expect(decoding.secrets.get(name ?? "")).toMatchObject({ certChainPem: "chain", privateKeyPem: "<env>" });
+    expect(decoding.secrets.get("file-root:/ca")).toMatchObject({ kind: "trust", bundlePem: "</ca>" });
+  });
+});

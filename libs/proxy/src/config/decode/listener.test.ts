@@ -1,0 +1,173 @@
+import { packAny } from "@lateen/proto";
+import { Listener } from "@lateen/proto/envoy/config/listener/v3/listener";
+import { HttpConnectionManager } from "@lateen/proto/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager";
+import { TcpProxy } from "@lateen/proto/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy";
+import { DownstreamTlsContext } from "@lateen/proto/envoy/extensions/transport_sockets/tls/v3/tls";
+import type { DeepPartial } from "@lateen/proto/typeRegistry";
+import { describe, expect, it } from "vitest";
+import { listenerSpec } from "./index.ts";
+import { run } from "./testing/context.ts";
+
+const seconds = (value: number) => ({ seconds: BigInt(value), nanos: 0 });
+const listenerAddress = {
+  address: {
+    $case: "socketAddress" as const,
+    value: { address: "0.0.0.0", portSpecifier: { $case: "portValue" as const, value: 15006 } },
+  },
+};
+const tcp = (fields: DeepPartial<TcpProxy> = { clusterSpecifier: { $case: "cluster", value: "c" } }) => ({
+  name: "tcp",
+  configType: { $case: "typedConfig" as const, value: packAny(TcpProxy, TcpProxy.fromPartial(fields)) },
+});
+const router = { name: "envoy.filters.http.router" };
+const http = (fields: DeepPartial<HttpConnectionManager> = {}) => ({
+  name: "http",
+  configType: {
+    $case: "typedConfig" as const,
+    value: packAny(
+      HttpConnectionManager,
+      HttpConnectionManager.fromPartial({
+        routeSpecifier: { $case: "rds", value: { routeConfigName: "r" } },
+        httpFilters: [router],
+        ...fields,
+      }),
+    ),
+  },
+});
+const listener = (fields: DeepPartial<Listener>) =>
+  listenerSpec(
+    Listener.fromPartial({ name: "l", address: listenerAddress, filterChains: [{ filters: [tcp()] }], ...fields }),
+    run(),
+  );
+const unknown = { typeUrl: "type.googleapis.com/lua", value: Buffer.alloc(0) };
+const typed = (value: { typeUrl: string; value: Buffer }) => ({ $case: "typedConfig" as const, value });
+
+describe("listeners", () => {
+  it("decodes address, inspectors and chain matches", () => {
+    const spec = listener({
+      bindToPort: false,
+      trafficDirection: 1,
+      listenerFilters: [
+        { name: "envoy.filters.listener.tls_inspector" },
+        {
+          name: "envoy.filters.listener.http_inspector",
+          filterDisabled: { rule: { $case: "destinationPortRange", value: { start: 80, end: 82 } } },
+        },
+      ],
+      filterChains: [
+        {
+          name: "one",
+          filterChainMatch: {
+            destinationPort: 80,
+            prefixRanges: [{ addressPrefix: "10.0.0.0", prefixLen: 8 }],
+            serverNames: ["A.Example"],
+            transportProtocol: "tls",
+            applicationProtocols: ["istio"],
+          },
+          filters: [tcp()],
+        },
+      ],
+    });
+    expect(spec).toMatchObject({
+      port: 15006,
+      bindToPort: false,
+      direction: "inbound",
+      inspectors: { tls: true, http: true, httpDisabledPorts: [80, 81], tlsDisabledPorts: [] },
+    });
+    expect(spec.chains[0]).toMatchObject({
+      match: {
+        destinationPort: 80,
+        destinationPrefixes: ["10.0.0.0/8"],
+        serverNames: ["a.example"],
+        transportProtocol: "tls",
+        applicationProtocols: ["istio"],
+      },
+      terminal: { kind: "tcp", clusters: [{ cluster: "c", weight: 1 }], idleTimeoutMs: 3_600_000 },
+    });
+  });
+
+  it("decodes a connection manager", () => {
+    const spec = listener({
+      filterChains: [
+        {
+          filters: [
+            http({
+              serverName: "istio-envoy",
+              forwardClientCertDetails: 2,
+              normalizePath: true,
+              upgradeConfigs: [{ upgradeType: "WebSocket" }],
+              streamIdleTimeout: seconds(0),
+              httpFilters: [
+                { name: "f", configType: typed({ typeUrl: "type.googleapis.com/fault", value: Buffer.from("x") }) },
+                { name: "o", configType: typed(unknown), isOptional: true },
+                router,
+              ],
+            }),
+          ],
+        },
+      ],
+    });
+    expect(spec.chains[0]?.terminal).toMatchObject({
+      kind: "http",
+      routes: { rds: "r" },
+      httpFilters: [{ name: "envoy.filters.http.fault", config: "x" }],
+      serverName: "istio-envoy",
+      forwardClientCert: "appendForward",
+      normalizePath: true,
+      upgrades: ["websocket"],
+      streamIdleTimeoutMs: 0,
+    });
+  });
+
+  const downstreamTls = (fields: DeepPartial<DownstreamTlsContext>) => ({
+    name: "tls",
+    configType: typed(packAny(DownstreamTlsContext, DownstreamTlsContext.fromPartial(fields))),
+  });
+
+  it.each<[DeepPartial<Listener>, string]>([
+    [{ name: "" }, "name: required"],
+    [{ address: undefined }, "address: no address is not supported"],
+    [{ filterChains: [] }, "filter_chains: at least one is required"],
+    [{ udpListenerConfig: {} }, "udp_listener_config: not supported"],
+    [{ filterChains: [{ name: "x", filters: [] }] }, "filter_chains[x].filters: at least one is required"],
+    [{ filterChains: [{ filters: [tcp({})] }] }, "filter_chains[0].filters[tcp].cluster_specifier: required"],
+    [
+      { filterChains: [{ filters: [{ name: "lua", configType: typed(unknown) }] }] },
+      "filters[lua]: terminal filter type.googleapis.com/lua",
+    ],
+    [
+      { filterChains: [{ filters: [{ name: "lua", configType: typed(unknown) }, tcp()] }] },
+      "network filter type.googleapis.com/lua is not supported",
+    ],
+    [
+      { listenerFilters: [{ name: "envoy.filters.listener.proxy_protocol" }] },
+      "listener filter envoy.filters.listener.proxy_protocol",
+    ],
+    [
+      { filterChains: [{ filters: [http({ httpFilters: [] })] }] },
+      "http_filters: the last filter must be envoy.filters.http.router",
+    ],
+    [
+      { filterChains: [{ filters: [http({ httpFilters: [router, { name: "x" }] })] }] },
+      "the router must be the last filter",
+    ],
+    [
+      { filterChains: [{ filters: [http({ httpFilters: [{ name: "lua", configType: typed(unknown) }, router] })] }] },
+      "http_filters[lua]: filter type.googleapis.com/lua",
+    ],
+    [{ filterChains: [{ filters: [http({ codecType: 2 })] }] }, "codec_type: only AUTO and HTTP1"],
+    [
+      { filterChains: [{ filters: [http({ routeSpecifier: { $case: "scopedRoutes", value: {} } })] }] },
+      "scoped_routes: not supported",
+    ],
+    [{ filterChains: [{ filters: [tcp()], transportSocket: downstreamTls({}) }] }, "common_tls_context: required"],
+    [
+      { filterChains: [{ filters: [tcp()], transportSocket: downstreamTls({ commonTlsContext: {} }) }] },
+      "a server certificate is required",
+    ],
+    [
+      { filterChains: [{ filterChainMatch: { sourcePorts: [1] }, filters: [tcp()] }] },
+      "filter_chain_match.source_ports: not supported",
+    ],
+  ])("refuses %o", (fields, reason) => expect(() => listener(fields)).toThrow(reason));
+});
