@@ -17,3 +17,10 @@ it.each([
 it("stays quick on long words", () => {
   expect(nearestName("a".repeat(2000), ["b".repeat(10), "c".repeat(5000)])).toBeUndefined();
 });
+
+it.each([
+  ["networking.istoi.io", "networking.istio.io"],
+  ["networking.gke.io", undefined],
+])("%s within a distance of 2: %s", (word, expected) => {
+  expect(nearestName(word, ["networking.istio.io"], 2)).toBe(expected);
+});

@@ -1,7 +1,15 @@
-/** The candidate closest to `word` by edit distance, when close enough to be a likely typing error. */
-export function nearestName(word: string, candidates: Iterable<string>): string | undefined {
+/**
+ * The candidate closest to `word` by edit distance, case ignored, when close enough to be a likely typing error.
+ * @param most greatest distance that counts; default a third of the word's length, at least 2. Give 2 where calling a foreign word
+ * a typing error would do harm.
+ */
+export function nearestName(
+  word: string,
+  candidates: Iterable<string>,
+  most: number = Math.max(2, Math.floor(word.length / 3)),
+): string | undefined {
   let best: string | undefined;
-  let bestDistance = Math.max(2, Math.floor(word.length / 3)) + 1;
+  let bestDistance = most + 1;
   const lower = word.toLowerCase();
   for (const candidate of candidates) {
     if (Math.abs(candidate.length - word.length) >= bestDistance) continue;

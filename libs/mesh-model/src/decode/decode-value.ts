@@ -86,10 +86,10 @@ function isProtoDefault(value: unknown): boolean {
 
 /** Reports a field that is not in the schema. @returns whether to keep it. */
 function reportUnknown(name: string, known: readonly string[], check: Check, unknown: UnknownFields): boolean {
-  const nearest = nearestName(name, known);
+  const typingError = unknown === "open" ? nearestName(name, known, name.length < 4 ? 1 : 2) : undefined;
+  const nearest = typingError ?? nearestName(name, known);
   const hint = nearest === undefined ? undefined : `did you mean "${nearest}"?`;
-  const typingError = nearest !== undefined && Math.abs(nearest.length - name.length) <= 2;
-  if (unknown === "strict" || typingError || name === "__proto__") {
+  if (unknown === "strict" || typingError !== undefined || name === "__proto__") {
     check.at(name).error(`unknown field "${name}"`, { code: codes.unknownField, part: "key", hint });
     return false;
   }

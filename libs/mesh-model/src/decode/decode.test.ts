@@ -78,6 +78,10 @@ describe("kinds", () => {
     ["v1", "PersistentVolumeClaim"],
     ["cert-manager.io/v1", "Certificate"],
     ["monitoring.coreos.com/v1", "ServiceMonitor"],
+    ["networking.gke.io/v1", "ManagedCertificate"],
+    ["security.openshift.io/v1", "SecurityContextConstraints"],
+    ["serving.knative.dev/v1", "Service"],
+    ["policy.linkerd.io/v1alpha1", "AuthorizationPolicy"],
     ["apiextensions.k8s.io/v1", "CustomResourceDefinition"],
   ])("%s %s is left out with a warning", (apiVersion, kind) => {
     const [document] = decode(header(apiVersion, kind));
@@ -92,6 +96,7 @@ describe("kinds", () => {
     ["networking.istio.io/v1", "VirtualServices", 'kind "VirtualServices" is not known'],
     ["networking.istio.io/v2", "VirtualService", 'VirtualService has no apiVersion "networking.istio.io/v2"'],
     ["networking.istoi.io/v1", "VirtualService", "is not known for kind VirtualService"],
+    ["istio.io/v1", "AuthorizationPolicy", "is not known for kind AuthorizationPolicy"],
     ["v1", "Deployment", 'kind Deployment does not belong to "v1"'],
     ["v1", "Sevice", 'kind "Sevice" is not known'],
   ])("%s %s is refused", (apiVersion, kind, message) => {

@@ -80,11 +80,13 @@ export function lookUpKind(apiVersion: string, kind: string): KindLookup {
   }
   if (MESH_GROUPS.has(group)) return lookUpMeshKind(group, kind);
   if (isKubernetes(group)) return lookUpKubernetesKind(group, kind);
-  const nearGroup = nearestName(group, MESH_GROUPS);
-  if (nearGroup !== undefined || definition !== undefined) {
-    const hint = definition
-      ? `use ${withGroup(definition.group, definition.versions[0])}`
-      : `did you mean "${nearGroup}"?`;
+  const nearGroup = nearestName(group, MESH_GROUPS, TYPING_ERROR);
+  // Others have a Service or a Gateway too: only a group that means Istio makes the kind ours.
+  if (nearGroup !== undefined || group.endsWith("istio.io")) {
+    const hint =
+      definition === undefined
+        ? `did you mean "${nearGroup ?? "networking.istio.io"}"?`
+        : `use ${withGroup(definition.group, definition.versions[0])}`;
     return unknown("apiVersion", `apiVersion "${apiVersion}" is not known for kind ${kind}`, hint);
   }
   return ignored(`${kind} of ${group}`);
@@ -121,10 +123,11 @@ function lookUpKubernetesKind(group: string, kind: string): KindLookup {
   return ignored(kind);
 }
 
-/** A known kind one or two letters away: no such kind of Kubernetes or of a well-known controller is that close. */
+/** Letters that a foreign word may differ by and still be called a misspelling of ours. */
+const TYPING_ERROR = 2;
+
 function misspelt(kind: string, candidates: readonly string[]): string | undefined {
-  const nearest = HARMLESS.has(kind) ? undefined : nearestName(kind, candidates);
-  return nearest !== undefined && Math.abs(nearest.length - kind.length) <= 2 ? nearest : undefined;
+  return HARMLESS.has(kind) ? undefined : nearestName(kind, candidates, TYPING_ERROR);
 }
 
 function ignored(kind: string, consequence?: string): KindLookup {

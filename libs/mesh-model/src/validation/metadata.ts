@@ -31,6 +31,13 @@ export function checkMetadata(
     check.at("namespace").error(`"${given.namespace}" is not a valid namespace`, { code: codes.metadata });
   }
   checkLabels(given.labels, check.at("labels"));
+  for (const key of Object.keys(given.annotations ?? {})) {
+    if (!key.startsWith("internal.istio.io/")) continue;
+    check.at("annotations", key).error(`annotation "${key}" is reserved for the control plane`, {
+      code: codes.metadata,
+      part: "key",
+    });
+  }
   const namespace = namespaced ? given.namespace || defaultNamespace : "";
   return { ...given, name: given.name, namespace };
 }

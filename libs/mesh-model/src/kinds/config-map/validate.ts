@@ -2,6 +2,7 @@ import { meshConfigFromText } from "../../config/from-config-map.ts";
 import { splitDocuments } from "../../decode/split.ts";
 import { parseYaml } from "../../decode/yaml.ts";
 import { codes } from "../../errors.ts";
+import { diagnosticText } from "../../origin.ts";
 import type { Infer } from "../../schema/index.ts";
 import type { Check } from "../../validation/check.ts";
 import type { KindContext } from "../index.ts";
@@ -17,8 +18,7 @@ export function validateConfigMap(body: Infer<typeof configMapBody>, context: Ki
   const check = context.check.at("data");
   const config = meshConfigFromText(body.data?.mesh ?? "", "mesh");
   for (const { code, message, path, origin, hint } of config.ok ? [] : config.error) {
-    const field = path === "" || message.includes(path) ? "" : `${path}: `;
-    check.at("mesh").error(`line ${origin.line}: ${field}${message}`, { code, hint });
+    check.at("mesh").error(`line ${origin.line}: ${diagnosticText({ path, message })}`, { code, hint });
   }
   checkMeshNetworks(body.data?.meshNetworks ?? "", check.at("meshNetworks"));
 }
