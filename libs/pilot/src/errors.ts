@@ -1,4 +1,5 @@
 import { LateenError, messageOf } from "@lateen/kernel";
+import type { Diagnostic } from "@lateen/mesh-model";
 
 /** LTN3501: an option of pilot makes no sense. */
 export function badPilotOption(name: string, value: number, wanted: string): LateenError {
@@ -43,4 +44,16 @@ export function badQuery(name: string, wanted: string): LateenError {
     hint: `use ${wanted}`,
     detail: { name },
   });
+}
+
+/** LTN3505: the compiler could not take an object over. A diagnostic, because everything else goes on. */
+export function objectNotTakenOver(object: string, reason: string): Diagnostic {
+  return {
+    level: "error",
+    code: "LTN3505",
+    message: `${object} could not be taken over: ${reason}`,
+    path: "",
+    origin: { file: object, line: 1, column: 1 },
+    hint: "its former version keeps serving",
+  };
 }

@@ -4,6 +4,7 @@ import { type AcceptedObject, CONFIG_TOPIC } from "@lateen/ports";
 import { grpcStatus } from "@lateen/xds";
 import type { PilotCompiler } from "./compiler-face.ts";
 import { DebugView } from "./debug/debug-view.ts";
+import { objectNotTakenOver } from "./errors.ts";
 import { applyChange } from "./feed/apply-change.ts";
 import { Debounce } from "./feed/debounce.ts";
 import { followRegistry } from "./feed/follow-registry.ts";
@@ -182,16 +183,7 @@ export class PilotServer implements Pilot {
   }
 
   #warnings(): readonly Diagnostic[] {
-    const own = [...this.#unusable].map(
-      ([object, reason]): Diagnostic => ({
-        level: "error",
-        code: "LTN3505",
-        message: `${object} could not be taken over: ${reason}`,
-        path: "",
-        origin: { file: object, line: 1, column: 1 },
-        hint: "its former version keeps serving",
-      }),
-    );
+    const own = [...this.#unusable].map(([object, reason]) => objectNotTakenOver(object, reason));
     try {
       return [...own, ...this.#settings.problems, ...this.#compiler.warnings()];
     } catch (error) {

@@ -42,7 +42,8 @@ export function pilotRoutes(pilot: Pilot): FastifyPluginAsync {
       const revision = wholeNumber("revision", query.revision, Number.MAX_SAFE_INTEGER);
       const timeoutMs =
         query.timeoutMs === undefined ? DEFAULT_WAIT_MS : wholeNumber("timeoutMs", query.timeoutMs, MAX_WAIT_MS);
-      return { revision: pilot.status().revision, ...(await pilot.waitSynced(revision, timeoutMs)) };
+      const outcome = await pilot.waitSynced(revision, timeoutMs);
+      return { revision: pilot.status().revision, ...outcome };
     });
   };
 }
