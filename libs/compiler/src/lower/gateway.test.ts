@@ -139,7 +139,8 @@ describe("TLS", () => {
     expect(Object.keys(hosts(proxy, "https.443.one.edge.default"))).toEqual(["a.com"]);
     const [simple, mutual] = listener.filterChains.map(downstreamTlsOf);
     expect(simple?.requireClientCertificate).toBe(false);
-    expect(simple?.commonTlsContext?.tlsCertificateSdsSecretConfigs[0]?.name).toBe("kubernetes://a");
+    const [named] = simple?.commonTlsContext?.tlsCertificateSdsSecretConfigs ?? [];
+    expect([named?.name, named?.sdsConfig?.configSourceSpecifier?.$case]).toEqual(["kubernetes://a", "ads"]);
     expect(mutual?.requireClientCertificate).toBe(true);
     expect(
       mutual?.commonTlsContext?.validationContextType?.$case === "combinedValidationContext" &&
@@ -153,7 +154,8 @@ describe("TLS", () => {
     );
     const tls = downstreamTlsOf(proxy.listener("0.0.0.0_443").filterChains[0]);
     expect(acceptedNames(tls)).toEqual(["uri prefix spiffe://cluster.local/"]);
-    expect(tls.commonTlsContext?.tlsCertificateSdsSecretConfigs[0]?.name).toBe("default");
+    const [own] = tls.commonTlsContext?.tlsCertificateSdsSecretConfigs ?? [];
+    expect([own?.name, own?.sdsConfig?.configSourceSpecifier?.$case]).toEqual(["default", "apiConfigSource"]);
   });
 
   it("files may hold the certificate", () => {

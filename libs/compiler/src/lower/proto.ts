@@ -1,7 +1,7 @@
 import { durationFromMs, type PackedAny, packAny } from "@lateen/proto";
 import { Address } from "@lateen/proto/envoy/config/core/v3/address";
 import { HeaderValueOption, HeaderValueOption_HeaderAppendAction } from "@lateen/proto/envoy/config/core/v3/base";
-import { ApiVersion, ConfigSource } from "@lateen/proto/envoy/config/core/v3/config_source";
+import { ApiConfigSource_ApiType, ApiVersion, ConfigSource } from "@lateen/proto/envoy/config/core/v3/config_source";
 import { StringMatcher } from "@lateen/proto/envoy/type/matcher/v3/string";
 import { type FractionalPercent, FractionalPercent_DenominatorType } from "@lateen/proto/envoy/type/v3/percent";
 
@@ -11,6 +11,23 @@ export type Labels = Readonly<Record<string, string>>;
 export function adsSource(): ConfigSource {
   return ConfigSource.fromPartial({
     configSourceSpecifier: { $case: "ads", value: {} },
+    initialFetchTimeout: durationFromMs(0),
+    resourceApiVersion: ApiVersion.V3,
+  });
+}
+
+/** What the agent beside a proxy serves under Istio's cluster name: keys never travel from the control plane. */
+export function agentSource(): ConfigSource {
+  return ConfigSource.fromPartial({
+    configSourceSpecifier: {
+      $case: "apiConfigSource",
+      value: {
+        apiType: ApiConfigSource_ApiType.GRPC,
+        transportApiVersion: ApiVersion.V3,
+        setNodeOnFirstMessageOnly: true,
+        grpcServices: [{ targetSpecifier: { $case: "envoyGrpc", value: { clusterName: "sds-grpc" } } }],
+      },
+    },
     initialFetchTimeout: durationFromMs(0),
     resourceApiVersion: ApiVersion.V3,
   });

@@ -1,7 +1,7 @@
 import type { MeshService, MeshServicePort } from "@lateen/mesh-model";
 import { portClass } from "./protocol.ts";
 
-/** Route configuration names that a port's listeners refer to: the port itself, and `host:port` of sniffed services. */
+/** Name of the route configuration that a sniffed service's own listener refers to: `host:port`. */
 export function sniffedRouteName(service: MeshService, port: MeshServicePort): string {
   return `${service.host}:${port.number}`;
 }

@@ -13,7 +13,7 @@ import {
   UpstreamTlsContext,
 } from "@lateen/proto/envoy/extensions/transport_sockets/tls/v3/tls";
 import type { StringMatcher } from "@lateen/proto/envoy/type/matcher/v3/string";
-import { adsSource, startingWith } from "./proto.ts";
+import { adsSource, agentSource, startingWith } from "./proto.ts";
 
 /** SDS names under which every agent offers its workload's key and certificate, and the mesh's roots. */
 export const WORKLOAD_SECRET = "default";
@@ -50,9 +50,9 @@ const CIPHERS = [
   "AES128-GCM-SHA256",
 ];
 
-/** A secret that comes over ADS. */
+/** A secret by its SDS name: what a Gateway names comes from the control plane, everything else from the agent. */
 export function secretRef(name: string): SdsSecretConfig {
-  return { name, sdsConfig: adsSource() };
+  return { name, sdsConfig: name.startsWith("kubernetes://") ? adsSource() : agentSource() };
 }
 
 /** No transport security. */
