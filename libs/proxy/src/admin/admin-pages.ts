@@ -3,7 +3,7 @@ import type { LogLevel } from "../agent/options.ts";
 import type { AgentParts } from "../agent/parts.ts";
 import { certificatesJson, describeSecret } from "./certificates.ts";
 import { configDump, redact } from "./config-dump.ts";
-import { json, metrics, type Page, type PageEntry, type PageRequest, type Pages, text } from "./page.ts";
+import { json, metrics, type Page, type PageEntry, type PageRequest, type Pages, protoJson, text } from "./page.ts";
 import { prometheusText, statsPage } from "./stats-page.ts";
 import { clustersJson, clustersText, listenersJson, listenersText } from "./tables.ts";
 
@@ -20,19 +20,21 @@ export function adminPages(parts: AgentParts, drain: () => Promise<void>): Pages
       localities: state.activeEndpoints().get(spec.name) ?? spec.endpoints,
     }));
     const reports = await pool.inspect("clusters");
-    return query.get("format") === "json" ? json(clustersJson(rows, reports)) : text(clustersText(rows, reports));
+    return query.get("format") === "json" ? protoJson(clustersJson(rows, reports)) : text(clustersText(rows, reports));
   });
   get("/listeners", "sockets that are bound; ?format=json", ({ query }) =>
-    query.get("format") === "json" ? json(listenersJson(pool.bound())) : text(listenersText(pool.bound())),
+    query.get("format") === "json" ? protoJson(listenersJson(pool.bound())) : text(listenersText(pool.bound())),
   );
   get("/stats", "counters; ?format=text|json|prometheus, ?filter=RE2, ?usedonly", (request) =>
     statsPage(parts, request),
   );
   get("/stats/prometheus", "counters in Prometheus text", () => metrics(prometheusText(parts)));
   get("/ready", "200 LIVE when traffic may come", () => readiness(parts));
-  get("/server_info", "version, state, node", () => json(serverInfo(parts)));
-  get("/certs", "certificates in use", () => json(certificatesJson(state.activeSecrets().values(), deps.clock.now())));
-  get("/init_dump", "what waits for something", () => json({ unreadyTargets: state.warming() }));
+  get("/server_info", "version, state, node", () => protoJson(serverInfo(parts)));
+  get("/certs", "certificates in use", () =>
+    protoJson(certificatesJson(state.activeSecrets().values(), deps.clock.now())),
+  );
+  get("/init_dump", "what waits for something", () => protoJson({ unreadyTargets: state.warming() }));
   get("/memory", "memory of the process", () => json(process.memoryUsage()));
   post("/logging", "?level=debug|info|warn|error|silent", (request) => logging(parts, request));
   post("/reopen_logs", "opens access-log files anew", () => {
@@ -72,7 +74,7 @@ function dump({ configuration, state, bootstrap, node, config, deps }: AgentPart
       redact(bootstrap?.document ?? { node: Node.toJSON(node), discoveryAddress: config.discoveryAddress ?? null }),
     describeSecret: (secret: Parameters<typeof describeSecret>[0]) => describeSecret(secret, now),
   };
-  return json(configDump(source, { resource: query.get("resource"), eds: query.has("include_eds") }));
+  return protoJson(configDump(source, { resource: query.get("resource"), eds: query.has("include_eds") }));
 }
 
 function serverInfo({ config, status, node, deps, startedAtMs, state }: AgentParts) {

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { isIP } from "node:net";
+import { protoFieldNames } from "./field-names.ts";
 
 /** A request to the agent's own HTTP faces: all are small, bodiless and answered at once. */
 export interface PageRequest {
@@ -31,6 +32,10 @@ export function text(body: string, status = 200): PageResponse {
 }
 export function json(value: unknown): PageResponse {
   return { status: 200, contentType: "application/json", body: `${JSON.stringify(value, null, 1)}\n` };
+}
+/** Proto JSON with the field names of the .proto files, as Envoy answers. */
+export function protoJson(message: unknown): PageResponse {
+  return json(protoFieldNames(message));
 }
 /** Prometheus text format. */
 export function metrics(body: string): PageResponse {

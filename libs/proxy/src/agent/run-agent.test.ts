@@ -110,7 +110,7 @@ describe("with a control plane", () => {
     await provision(plane);
     const { agent, json } = await start(configOf(plane.address), clock);
     await until(() => agent.notReady() === undefined);
-    const serial = async () => (await json("/certs")).certificates[0].certChain[0].serialNumber as string;
+    const serial = async () => (await json("/certs")).certificates[0].cert_chain[0].serial_number as string;
     const first = await serial();
     const streams = plane.callers.length;
     clock.advance(0.4 * 3_600_000);
@@ -161,8 +161,8 @@ describe("with a control plane", () => {
     const { agent, json } = await start(configOf(plane.address), clock);
     await until(() => agent.notReady() === undefined);
     const serial = async () => {
-      const [{ certChain }] = (await json("/certs")).certificates;
-      return certChain.find(({ path }: { path: string }) => path.includes("file-cert"))?.serialNumber;
+      const [{ cert_chain: chain }] = (await json("/certs")).certificates;
+      return chain.find(({ path }: { path: string }) => path.includes("file-cert"))?.serial_number;
     };
     expect(await serial()).toBe(certificateFacts(plane.ca.certPem).serial);
     const replacement = createRootCa({ trustDomain: "cluster.local" }, clock);
