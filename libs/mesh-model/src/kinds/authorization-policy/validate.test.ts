@@ -15,7 +15,6 @@ describe("an AuthorizationPolicy is accepted", () => {
     ],
     ["for service accounts", rule("{from: [{source: {serviceAccounts: [a, ns/b]}}]}")],
     ["as a denial", rule("{to: [{operation: {methods: [POST]}}]}", "DENY")],
-    ["as an audit", rule("{}", "AUDIT")],
   ])("%s", (_, spec) => {
     expect(findingsOf(documentOf("AuthorizationPolicy", spec))).toEqual([]);
   });

@@ -41,6 +41,7 @@ export function validateAuthorizationPolicy(body: Infer<typeof authorizationPoli
   if (action === "CUSTOM") {
     check.at("action").error("action CUSTOM is not supported yet", { code: codes.unsupported });
   }
+  if (action === "AUDIT") check.at("action").warn("nothing records an AUDIT policy yet: it has no effect");
   if (spec.rules === undefined) {
     if (action === "DENY") check.error("a DENY policy needs rules", { code: codes.missingField });
     if (action === "ALLOW") check.warn("an ALLOW policy without rules denies every request");
