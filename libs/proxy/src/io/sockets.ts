@@ -30,7 +30,7 @@ interface ServerHandle {
  */
 export function listen(io: IoLoop, options: ListenOptions): Promise<ListeningSocket> {
   return new Promise((resolve, reject) => {
-    const server = createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: true }, (socket) =>
+    const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) =>
       options.onConnection(fromDataEvents(io, socket, false)),
     );
     server.once("error", reject);

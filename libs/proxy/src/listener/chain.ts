@@ -42,6 +42,11 @@ export class Chain {
         : { kind: "tcp", server: terminals.tcp(spec.terminal, facts) };
   }
 
+  /** Whether network filters have a say. */
+  get judges(): boolean {
+    return this.#filters.length > 0;
+  }
+
   /** Why a network filter does not want the connection; undefined: none minds. */
   judge(info: ConnectionInfo): string | undefined {
     if (this.#filters.length === 0) return undefined;

@@ -42,6 +42,11 @@ export class Destinations {
     return this.#one(this.#sources.resolveName(normalised(host)) ?? [], port);
   }
 
+  /** Whether a name stands for several addresses, of which each connection gets one. */
+  isSpread(host: string): boolean {
+    return isIP(host) === 0 && (this.#sources.resolveName(normalised(host))?.length ?? 0) > 1;
+  }
+
   #one(addresses: readonly string[], port: number): Destination | undefined {
     const address = addresses[Math.floor(this.#sources.random() * addresses.length)] ?? addresses[0];
     return address === undefined ? undefined : { address, port };

@@ -34,6 +34,28 @@ describe("the explicit proxy", () => {
     expect(await client.message()).toContain("a: GET /three HTTP/1.1");
   });
 
+  it("follows changes of names and listeners between requests", async () => {
+    const [a, b] = [await fixtures.httpOrigin("a"), await fixtures.httpOrigin("b")];
+    const proxy = fixtures.sidecar(a);
+    const at = (address: string, cluster: string) =>
+      listenerSpec(`${address}_80`, 80, { address, chains: [chainSpec(manager(cluster))] });
+    await proxy.apply({
+      names: { svc: ["10.96.0.1"] },
+      clusters: [clusterSpec("a", [a.port]), clusterSpec("b", [b.port])],
+      listeners: [catchAll(), at("10.96.0.1", "a"), at("10.96.0.2", "b")],
+    });
+    const client = await proxy.dial(15001);
+    const ask = async (): Promise<string> => {
+      client.send(absolute("http://svc/"));
+      return (await client.message()).split("\r\n\r\n")[1]?.slice(0, 1) ?? "";
+    };
+    expect([await ask(), await ask()]).toEqual(["a", "a"]);
+    await proxy.apply({ names: { svc: ["10.96.0.2"] } });
+    expect([await ask(), await ask()]).toEqual(["b", "b"]);
+    await proxy.apply({ listeners: [at("10.96.0.2", "a")] });
+    expect([await ask(), await ask()]).toEqual(["a", "a"]);
+  });
+
   it("asks the system for names outside the mesh, and keeps the body meanwhile", async () => {
     const bodies: string[] = [];
     const outside = await fixtures.origin((peer, message) => {

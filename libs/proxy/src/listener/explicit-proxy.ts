@@ -24,6 +24,13 @@ export interface ExplicitProxyOptions {
   readonly httpOverTcp: (spec: TcpProxySpec, facts: ChainFacts) => HttpTerminal;
 }
 
+/** What was decided for an authority; holds for as long as the configuration stays as it is. */
+interface Decision {
+  readonly terminal: HttpTerminal;
+  readonly destination: Destination;
+}
+const MAX_DECISIONS = 1024;
+
 interface Target {
   readonly host: string;
   readonly port: number;
@@ -41,6 +48,8 @@ export class ExplicitProxy implements ServerOwner {
   readonly idleTimeoutMs = IDLE_TIMEOUT_MS;
   readonly #options: ExplicitProxyOptions;
   readonly #servers = new Set<ServerConnection>();
+  readonly #decisions = new Map<string, Decision>();
+  #decidedAt = 0;
 
   constructor(options: ExplicitProxyOptions) {
     this.#options = options;
@@ -69,14 +78,21 @@ export class ExplicitProxy implements ServerOwner {
       this.#answer(server, head, 400, "https:// targets are reached with CONNECT");
       return;
     }
-    const target = splitAuthority(head.authorityText, 80);
-    if (target === undefined) {
-      this.#answer(server, head, 400, `"${head.authorityText}" names no host and port`);
+    head.dropKnown(K["proxy-authorization"]);
+    const authority = head.authorityText;
+    const decided = this.#decided(authority);
+    if (decided !== undefined && !head.isConnect && head.minor === 1) {
+      decided.terminal.begin(server, head, this.#info(server, decided.destination));
       return;
     }
-    head.dropKnown(K["proxy-authorization"]);
+    const target = splitAuthority(authority, 80);
+    if (target === undefined) {
+      this.#answer(server, head, 400, `"${authority}" names no host and port`);
+      return;
+    }
     const found = this.#options.destinations.find(target.host, target.port);
     if (!(found instanceof Promise)) {
+      if (found !== undefined && !head.isConnect) this.#remember(authority, target, found);
       this.#go(server, head, target, found);
       return;
     }
@@ -93,6 +109,26 @@ export class ExplicitProxy implements ServerOwner {
           () => this.heads.give(head),
         ),
     );
+  }
+
+  #decided(authority: string): Decision | undefined {
+    const { version } = this.#options.table;
+    if (version !== this.#decidedAt) {
+      this.#decidedAt = version;
+      this.#decisions.clear();
+    }
+    return this.#decisions.get(authority);
+  }
+
+  /** Spares later requests to the authority the way through names and listeners, where that leads everybody to one place. */
+  #remember(authority: string, target: Target, destination: Destination): void {
+    const { table, destinations, httpOverTcp } = this.#options;
+    const listener = table.outboundFor(destination.address, destination.port);
+    if (listener === undefined || listener.asksForSource || destinations.isSpread(target.host)) return;
+    const chain = listener.chainFor({ ...UNKNOWN_CLIENT, ...httpFacts(destination, "http/1.1") });
+    if (chain === undefined || chain.judges || chain.spec.transport.kind === "tls" || isBlackHole(chain)) return;
+    if (this.#decisions.size >= MAX_DECISIONS) this.#decisions.clear();
+    this.#decisions.set(authority, { terminal: chain.httpFace(httpOverTcp), destination });
   }
 
   refused(): void {}
@@ -127,11 +163,9 @@ export class ExplicitProxy implements ServerOwner {
     listener: Listener,
     { info, target, resolved }: { readonly info: ConnectionInfo; readonly target: Target; readonly resolved: boolean },
   ): void {
-    const chain = listener.chainFor({
-      ...info,
-      transportProtocol: "raw_buffer",
-      applicationProtocols: [head.minor === 0 ? "http/1.0" : "http/1.1"],
-    });
+    const protocol = head.minor === 0 ? "http/1.0" : "http/1.1";
+    const destination = { address: info.destinationAddress, port: info.destinationPort };
+    const chain = listener.chainFor({ sourceAddress: info.sourceAddress, ...httpFacts(destination, protocol) });
     if (chain === undefined || chain.spec.transport.kind === "tls") {
       this.#answer(
         server,
@@ -210,6 +244,19 @@ export class ExplicitProxy implements ServerOwner {
     server.sendBody(body, 0, body.length);
     server.sendEnd("");
   }
+}
+
+const UNKNOWN_CLIENT = { sourceAddress: "" };
+
+/** A plaintext request as a listener's inspection would see it. */
+function httpFacts({ address, port }: Destination, protocol: "http/1.0" | "http/1.1") {
+  return {
+    destinationAddress: address,
+    destinationPort: port,
+    serverName: "",
+    transportProtocol: "raw_buffer",
+    applicationProtocols: [protocol],
+  } as const;
 }
 
 const RAW = { transportProtocol: "raw_buffer", applicationProtocols: [] } as const;

@@ -9,6 +9,8 @@ const WILDCARDS = ["0.0.0.0", "::"] as const;
 export class ListenerTable {
   #byName: ReadonlyMap<string, Listener> = new Map();
   #outbound: ReadonlyMap<string, Listener> = new Map();
+  /** Grows with every change of configuration. */
+  version = 0;
 
   all(): Iterable<Listener> {
     return this.#byName.values();
@@ -25,6 +27,7 @@ export class ListenerTable {
       const { address, port, direction } = listener.spec;
       if (direction !== "inbound") outbound.set(`${address}|${port}`, listener);
     }
+    this.version++;
     this.#byName = listeners;
     this.#outbound = outbound;
   }

@@ -77,6 +77,11 @@ export class Listener {
     return new Chain(spec, facts, context, terminals);
   }
 
+  /** Whether the choice of a chain may depend on who asks. */
+  get asksForSource(): boolean {
+    return this.spec.chains.some(({ match }) => match.sourcePrefixes.length > 0);
+  }
+
   #allChains(): Chain[] {
     return this.#default === undefined ? [...this.chains] : [...this.chains, this.#default];
   }
