@@ -1,5 +1,6 @@
 import { manualClock } from "@lateen/test-support";
 import { afterEach, describe, expect, it } from "vitest";
+import type { NetworkFilterRuntime } from "../chain/spi.ts";
 import { clusterSpec, managerSpec } from "../router/testing/rig.ts";
 import { type Peer, response } from "../router/testing/wire.ts";
 import { chainSpec, listenerSpec, originalDst, serverTls, tcpSpec } from "./testing/data-path-rig.ts";
@@ -230,5 +231,53 @@ describe("limits and reports", () => {
     expect(proxy.dataPath.inspect("clusters")).toMatchObject([
       { name: "app", endpoints: [{ address: "127.0.0.1", port: app.port, healthy: true, ejected: false }] },
     ]);
+  });
+});
+
+describe("robustness", () => {
+  it("ends the one connection on which a defect came up", async () => {
+    const app = await fixtures.httpOrigin("app");
+    const broken: NetworkFilterRuntime = {
+      name: "broken",
+      create: () => ({
+        onConnection({ destinationPort }) {
+          if (destinationPort === 8081) throw new Error("not thought of");
+          return { allowed: true, details: "" };
+        },
+      }),
+    };
+    const proxy = fixtures.rig({ networkFilters: [broken] });
+    const chains = [chainSpec(manager("app"), {}, { networkFilters: [{ name: "broken", config: {} }] })];
+    await proxy.apply({
+      clusters: [clusterSpec("app", [app.port])],
+      listeners: [bound(8080, { chains }), bound(8081, { chains })],
+    });
+    const good = await proxy.dial(8080);
+    const bad = await proxy.dial(8081);
+    await bad.untilEnd();
+    expect(bad.text).toBe("");
+    good.send(GET);
+    expect(await good.message()).toContain("app: GET /x");
+    expect(proxy.metric("lateen_proxy_defects_total")).toBe(1);
+    expect(proxy.posted).toContainEqual(expect.objectContaining({ type: "defect", message: "not thought of" }));
+  });
+
+  it("waits for a slow reader after the last response of a connection", async () => {
+    const clock = manualClock();
+    const body = "x".repeat(16 * 1024 * 1024);
+    const app = await fixtures.origin((peer) => peer.send(response("200 OK", body)));
+    const proxy = fixtures.rig({ clock });
+    await proxy.apply({
+      clusters: [clusterSpec("app", [app.port])],
+      listeners: [bound(8080, { chains: [chainSpec(manager("app"))] })],
+    });
+    const client = await proxy.dial(8080);
+    client.socket.pause();
+    client.send("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    await app.connection(0);
+    for (let step = 0; step < 10; step++) await clock.advanceAsync(1000);
+    client.socket.resume();
+    const answer = await client.untilEnd();
+    expect(answer.length - answer.indexOf("\r\n\r\n") - 4).toBe(body.length);
   });
 });
