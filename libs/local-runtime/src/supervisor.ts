@@ -5,6 +5,7 @@ import { serveAdmin } from "./admin/server.ts";
 import { builtinDocuments } from "./builtin.ts";
 import { type RootNamespaceFacts, scanRootNamespace } from "./config-files.ts";
 import { ControlPlane } from "./control-plane.ts";
+import { movedPorts } from "./control-plane-ports.ts";
 import { ingressPortBusy, meshAlreadyRunning } from "./errors.ts";
 import type { RejectedView } from "./events.ts";
 import { replaceFile } from "./files.ts";
@@ -25,7 +26,7 @@ import { lockState, type SupervisorLock } from "./process/supervisor-lock.ts";
 import { parseRejected } from "./rejected.ts";
 import { createStateDir, type StateDir } from "./state-dir.ts";
 import { type StatusReport, statusReport } from "./status.ts";
-import { parseSynced } from "./syncz.ts";
+import { parseSynced, parseWarnings } from "./syncz.ts";
 import { World } from "./world.ts";
 
 const CLUSTER_ID = "local";
@@ -116,10 +117,10 @@ class LocalMesh implements Supervisor {
   #watchScope: Scope | undefined;
   #watchedPort = 0;
   #proxyPorts = "";
+  #movedPorts = "";
   #pending: CancelTimer | undefined;
   #progress = "";
   #announced = false;
-  #warnings: readonly string[] = [];
 
   constructor(options: SupervisorOptions, prepared: Prepared) {
     this.#options = options;
@@ -193,7 +194,7 @@ class LocalMesh implements Supervisor {
       gateways: this.world.gateways(),
       ingressPort: this.ingressPort,
       rejected: this.#rejected,
-      warnings: this.#warnings,
+      warnings: parseWarnings(syncz),
       synced: (pod) => synced.has(`${pod.namespace}/${pod.name}`),
     });
   }
@@ -252,6 +253,7 @@ class LocalMesh implements Supervisor {
 
   #controlPlaneReady(ports: ControlPlanePorts): void {
     void this.#writeMeshFile();
+    this.#tellMovedPorts(ports);
     this.#watch(ports.config);
     // A control plane that came back on other ports has to be told to the proxies, which know only the old ones.
     const proxyPorts = `${ports.xds}/${ports.als}`;
@@ -259,6 +261,15 @@ class LocalMesh implements Supervisor {
       for (const pod of this.pods.pods()) pod.restartProxy();
     this.#proxyPorts = proxyPorts;
     this.#changed();
+  }
+
+  /** A canonical port that another program has is replaced by a free one; people look for it at the usual place. */
+  #tellMovedPorts(ports: ControlPlanePorts): void {
+    const moved = movedPorts(ports);
+    if (moved === "" || moved === this.#movedPorts) return;
+    this.#movedPorts = moved;
+    const message = `ports of the control plane are in use by other programs; it took others: ${moved}`;
+    this.#options.observe({ type: "notice", level: "warn", message });
   }
 
   #watch(port: number): void {

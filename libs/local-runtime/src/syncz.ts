@@ -1,3 +1,5 @@
+import { diagnosticText, formatOrigin, type Origin } from "@lateen/mesh-model";
+
 /** `namespace/pod` of every proxy that has acked what pilot sent it, out of pilot's /debug/syncz. */
 export function parseSynced(answer: unknown): ReadonlySet<string> {
   const list = Array.isArray(answer) ? answer : record(answer).proxies;
@@ -7,6 +9,24 @@ export function parseSynced(answer: unknown): ReadonlySet<string> {
     if (isSynced === true) synced.add(`${String(namespace)}/${String(pod)}`);
   }
   return synced;
+}
+
+/** What pilot warns of: settings in force that some proxy cannot honour. `file:line:column: text`, each once. */
+export function parseWarnings(answer: unknown): readonly string[] {
+  const { warnings } = record(answer);
+  const texts = (Array.isArray(warnings) ? warnings : []).map((warning) => {
+    const { path, message, hint, origin } = record(warning);
+    const { file, line, column } = record(origin);
+    const said = diagnosticText({
+      path: String(path ?? ""),
+      message: String(message ?? ""),
+      ...(typeof hint === "string" ? { hint } : {}),
+    });
+    if (typeof file !== "string" || file === "") return said;
+    const place: Origin = { file, line: Number(line), column: Number(column) };
+    return `${formatOrigin(place)}: ${said}`;
+  });
+  return [...new Set(texts)];
 }
 
 function record(value: unknown): Readonly<Record<string, unknown>> {

@@ -1,0 +1,41 @@
+import { expect, it } from "vitest";
+import { movedPorts } from "./control-plane-ports.ts";
+import { parseSynced, parseWarnings } from "./syncz.ts";
+
+const answer = {
+  proxies: [
+    { namespace: "default", pod: "web-1", synced: true },
+    { namespace: "default", pod: "web-2", synced: false },
+  ],
+  warnings: [
+    {
+      path: "spec",
+      message: "port 80 is opaque",
+      hint: "name it http",
+      origin: { file: "a.yaml", line: 3, column: 1 },
+    },
+    {
+      path: "spec",
+      message: "port 80 is opaque",
+      hint: "name it http",
+      origin: { file: "a.yaml", line: 3, column: 1 },
+    },
+    { message: "no place" },
+  ],
+};
+
+it("names the proxies that have what pilot sent", () => {
+  expect(parseSynced(answer)).toEqual(new Set(["default/web-1"]));
+  expect(parseSynced(undefined)).toEqual(new Set());
+});
+
+it("shows each of pilot's warnings once, with its place", () => {
+  expect(parseWarnings(answer)).toEqual(["a.yaml:3:1: spec: port 80 is opaque; name it http", "no place"]);
+  expect(parseWarnings(null)).toEqual([]);
+});
+
+it("tells which control-plane ports are not the usual ones", () => {
+  const usual = { xds: 15012, ca: 8060, config: 9901, als: 9091, metrics: 15014, http: 15080, prometheus: 42422 };
+  expect(movedPorts(usual)).toBe("");
+  expect(movedPorts({ ...usual, ca: 40001 })).toBe("ca 40001 instead of 8060");
+});
