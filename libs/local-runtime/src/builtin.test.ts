@@ -2,7 +2,7 @@ import { decodeText, keyOf } from "@lateen/mesh-model";
 import { expect, it } from "vitest";
 import { builtinDocuments } from "./builtin.ts";
 
-const options = { userKeys: new Set<string>(), egress: false, trustDomain: "cluster.local" };
+const options = { userKeys: new Set<string>(), egress: false, trustDomain: "cluster.local", accessLogPort: 9091 };
 const keys = (overrides: Partial<typeof options>) =>
   decodeText({ file: "builtin.yaml", text: builtinDocuments({ ...options, ...overrides }) }).map((document) =>
     document.ok ? keyOf(document.object) : document.diagnostics.map(({ message }) => message).join(),
@@ -23,4 +23,10 @@ it("are valid objects", () => {
 
 it("give way to the user's own objects", () => {
   expect(keys({ userKeys: new Set(["ConfigMap/istio-system/istio"]) })).not.toContain("ConfigMap/istio-system/istio");
+});
+
+it("say where mixer really listens", () => {
+  const text = builtinDocuments({ ...options, accessLogPort: 40_001 });
+  const endpoints = decodeText({ file: "builtin.yaml", text }).find((d) => d.ok && d.object.kind === "Endpoints");
+  expect(endpoints).toMatchObject({ object: { subsets: [{ ports: [{ name: "grpc-als", port: 40_001 }] }] } });
 });

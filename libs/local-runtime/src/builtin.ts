@@ -6,6 +6,8 @@ export interface BuiltinOptions {
   readonly userKeys: ReadonlySet<string>;
   readonly egress: boolean;
   readonly trustDomain: string;
+  /** Where mixer's access-log service really listens. */
+  readonly accessLogPort: number;
 }
 
 /**
@@ -18,7 +20,7 @@ export function builtinDocuments(options: BuiltinOptions): string {
     meshConfig(options.trustDomain),
     ...gateway(ingressGateway),
     ...(options.egress ? gateway(egressGateway) : []),
-    ...mixer(),
+    ...mixer(options.accessLogPort),
   ];
   return objects
     .filter((object) => !options.userKeys.has(keyOf(object)))
@@ -77,20 +79,20 @@ function gateway(flavor: GatewayFlavor): BuiltinObject[] {
 }
 
 /** A Service without selector: its endpoints are the control plane's own listener. */
-function mixer(): BuiltinObject[] {
+function mixer(accessLogPort: number): BuiltinObject[] {
   const port = { name: "grpc-als", port: 9091, protocol: "TCP" };
   return [
     {
       apiVersion: "v1",
       kind: "Service",
       metadata: meta("istio-mixer"),
-      spec: { ports: [{ ...port, targetPort: 9091 }] },
+      spec: { ports: [{ ...port, targetPort: accessLogPort }] },
     },
     {
       apiVersion: "v1",
       kind: "Endpoints",
       metadata: meta("istio-mixer"),
-      subsets: [{ addresses: [{ ip: "127.0.0.1" }], ports: [port] }],
+      subsets: [{ addresses: [{ ip: "127.0.0.1" }], ports: [{ ...port, port: accessLogPort }] }],
     },
   ];
 }

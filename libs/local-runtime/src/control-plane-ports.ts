@@ -1,7 +1,7 @@
 import type { ControlPlanePorts } from "./pod/dependencies.ts";
 
 /** Where Istio's control plane listens. */
-const CANONICAL: ControlPlanePorts = {
+export const CANONICAL_PORTS: ControlPlanePorts = {
   xds: 15_012,
   ca: 8060,
   config: 9901,
@@ -13,9 +13,9 @@ const CANONICAL: ControlPlanePorts = {
 
 /** `xds 40123 instead of 15012, …`: the ports that are not the usual ones; empty when all are. */
 export function movedPorts(ports: ControlPlanePorts): string {
-  const names = Object.keys(CANONICAL) as (keyof ControlPlanePorts)[];
+  const names = Object.keys(CANONICAL_PORTS) as (keyof ControlPlanePorts)[];
   return names
-    .filter((name) => ports[name] !== CANONICAL[name])
-    .map((name) => `${name} ${ports[name]} instead of ${CANONICAL[name]}`)
+    .filter((name) => ports[name] !== CANONICAL_PORTS[name])
+    .map((name) => `${name} ${ports[name]} instead of ${CANONICAL_PORTS[name]}`)
     .join(", ");
 }

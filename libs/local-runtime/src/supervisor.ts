@@ -5,13 +5,15 @@ import { serveAdmin } from "./admin/server.ts";
 import { builtinDocuments } from "./builtin.ts";
 import { type RootNamespaceFacts, scanRootNamespace } from "./config-files.ts";
 import { ControlPlane } from "./control-plane.ts";
-import { movedPorts } from "./control-plane-ports.ts";
-import { ingressPortBusy, meshAlreadyRunning } from "./errors.ts";
+import { CANONICAL_PORTS, movedPorts } from "./control-plane-ports.ts";
+import { meshAlreadyRunning } from "./errors.ts";
 import type { RejectedView } from "./events.ts";
 import { replaceFile } from "./files.ts";
 import { egressGateway, ingressBindings, selects } from "./gateways.ts";
 import { loadMeshIdentity, type MeshIdentity, TOKEN_TTL_SECONDS } from "./identity.ts";
-import { type ClaimedBlock, claimAddressBlock, freePort, PrivatePorts, probePort } from "./net/loopback.ts";
+import { chooseIngressPort } from "./net/ingress-port.ts";
+import { type ClaimedBlock, claimAddressBlock, PrivatePorts, probePort } from "./net/loopback.ts";
+import { objectFiles } from "./object-files.ts";
 import type { SupervisorOptions } from "./options.ts";
 import type { ControlPlanePorts, PodDependencies, PodLine } from "./pod/dependencies.ts";
 import { inheritedEnvironment } from "./pod/environment.ts";
@@ -33,7 +35,6 @@ const CLUSTER_ID = "local";
 const DOMAIN = "cluster.local";
 /** How often galley is asked for what it rejected; a rejection alone changes nothing that would be announced. */
 const REJECTED_POLL_MS = 700;
-const DEFAULT_INGRESS_PORT = 8080;
 
 /** A running mesh. */
 export interface Supervisor {
@@ -253,6 +254,7 @@ class LocalMesh implements Supervisor {
 
   #controlPlaneReady(ports: ControlPlanePorts): void {
     void this.#writeMeshFile();
+    void this.#writeBuiltin();
     this.#tellMovedPorts(ports);
     this.#watch(ports.config);
     // A control plane that came back on other ports has to be told to the proxies, which know only the old ones.
@@ -336,7 +338,8 @@ class LocalMesh implements Supervisor {
 
   async #writeBuiltin(): Promise<void> {
     const { keys, trustDomain } = this.#facts;
-    const text = builtinDocuments({ userKeys: keys, trustDomain, egress: this.#egressWanted });
+    const accessLogPort = this.controlPlane.ports?.als ?? CANONICAL_PORTS.als;
+    const text = builtinDocuments({ userKeys: keys, trustDomain, egress: this.#egressWanted, accessLogPort });
     if (text === this.#builtin) return;
     this.#builtin = text;
     await replaceFile(this.state.builtinFile, text);
@@ -436,31 +439,4 @@ class LocalMesh implements Supervisor {
     this.logs.write(line.source === "app" ? line.pod : `${line.pod}.istio-proxy`, line.line);
     this.#options.observe({ type: "line", line });
   }
-}
-
-async function chooseIngressPort(options: SupervisorOptions, loopback: readonly string[]): Promise<number> {
-  const wanted = options.ingressPort ?? DEFAULT_INGRESS_PORT;
-  if (wanted === 0) return freePort(loopback);
-  const states = await Promise.all(loopback.map((address) => probePort(address, wanted)));
-  if (states.every((state) => state === "free")) return wanted;
-  if (options.ingressPort !== undefined) throw ingressPortBusy(wanted);
-  const port = await freePort(loopback);
-  options.observe({
-    type: "notice",
-    level: "warn",
-    message: `port ${wanted} is busy, the ingress gateway takes ${port}`,
-  });
-  return port;
-}
-
-function objectFiles(answer: unknown): readonly { readonly key: string; readonly file: string }[] {
-  const list = typeof answer === "object" && answer !== null && "objects" in answer ? answer.objects : undefined;
-  if (!Array.isArray(list)) return [];
-  return list.flatMap(
-    (entry: { object?: { metadata?: { namespace?: string; name?: string } }; file?: string; ownerFile?: string }) => {
-      const file = entry.ownerFile ?? entry.file;
-      const { namespace = "default", name = "" } = entry.object?.metadata ?? {};
-      return file === undefined ? [] : [{ key: `${namespace}/${name}`, file }];
-    },
-  );
 }
