@@ -114,6 +114,7 @@ export class ControlPlane {
       ...command,
       ...["--state-dir", state.root, "--host", "127.0.0.1", "--cluster-id", clusterId],
       ...configPaths.flatMap((path) => ["--config", path]),
+      ...portFlags(this.#ports),
     ];
   }
 
@@ -132,6 +133,21 @@ export class ControlPlane {
   #becameReady(): void {
     if (this.#ports !== undefined) this.#options.onReady(this.#ports);
   }
+}
+
+/** A control plane that is started again asks for the ports it had: the proxies know no others. */
+function portFlags(ports: ControlPlanePorts | undefined): readonly string[] {
+  if (ports === undefined) return [];
+  const byFlag = {
+    "xds-port": ports.xds,
+    "ca-port": ports.ca,
+    "config-port": ports.config,
+    "telemetry-port": ports.als,
+    "metrics-port": ports.metrics,
+    "http-port": ports.http,
+    "prometheus-port": ports.prometheus,
+  };
+  return Object.entries(byFlag).flatMap(([flag, port]) => [`--${flag}`, String(port)]);
 }
 
 function parsePorts(text: string): ControlPlanePorts {

@@ -149,12 +149,17 @@ describe("when something dies", () => {
     mesh = await startSupervisor(root, config);
     const web = await workloadIs("web", { ready: true });
     const pid = pidOf("control-plane");
+    const proxy = pidOf("proxy of default/web");
+    const ports = (await mesh.status()).controlPlane.ports;
     process.kill(pid, "SIGKILL");
     await vi.waitFor(async () => {
       expect(pidOf("control-plane")).not.toBe(pid);
       expect((await mesh?.status())?.ready).toBe(true);
     }, patience);
     await workloadIs("web", { ready: true, restarts: 0, pod: web.pod });
+    // On the ports it had, so that no proxy has to be told of others.
+    expect((await mesh.status()).controlPlane.ports).toEqual(ports);
+    expect(pidOf("proxy of default/web")).toBe(proxy);
   });
 
   it("cleans up after a killed supervisor at the next start", async () => {

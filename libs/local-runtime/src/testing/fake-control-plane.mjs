@@ -13,7 +13,10 @@ const answers = {
 };
 const socket = join(state, "control.sock");
 rmSync(socket, { force: true });
-const ports = { xds: 1, ca: 2, config: 3, als: 4, metrics: 5, http: 6, prometheus: 7 };
+// As one whose usual ports are taken: others each time, unless it is told which.
+const asked = process.argv.indexOf("--xds-port");
+const xds = asked < 0 ? 40_000 + (process.pid % 10_000) : Number(process.argv[asked + 1]);
+const ports = { xds, ca: 2, config: 3, als: 4, metrics: 5, http: 6, prometheus: 7 };
 writeFileSync(join(state, "control-plane.json"), JSON.stringify(ports));
 createServer((request, response) => {
   const answer = answers[(request.url ?? "").split("?")[0]];
