@@ -75,7 +75,7 @@ describe("parts of the mesh die under load", () => {
 
   it("starts a crashed application again behind the same sidecar", async () => {
     await eventually("the control plane is back", async () => ((await mesh.status()).ready ? true : undefined), 90_000);
-    expect(killAll("details.mjs", "node")).toBeGreaterThan(0);
+    expect(killAll("details.mjs", mesh.config)).toBeGreaterThan(0);
     await eventually("details answers again", async () =>
       (await call(mesh.url("/api/v1/products/0"))).status === 200 ? true : undefined,
     );

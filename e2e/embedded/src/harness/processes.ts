@@ -1,12 +1,12 @@
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 
-/** Process ids whose command line holds all of these texts (Linux). */
+/** Process ids whose command line and working directory hold all of these texts (Linux). */
 export function pidsOf(...texts: readonly string[]): readonly number[] {
   return readdirSync("/proc")
     .filter((name) => /^\d+$/.test(name))
     .filter((name) => {
       try {
-        const line = readFileSync(`/proc/${name}/cmdline`, "utf8");
+        const line = `${readFileSync(`/proc/${name}/cmdline`, "utf8")}\0${readlinkSync(`/proc/${name}/cwd`)}`;
         return Number(name) !== process.pid && texts.every((text) => line.includes(text));
       } catch {
         return false;
