@@ -6,11 +6,13 @@ import { delimiter, resolve } from "node:path";
 
 const quick = process.argv.includes("--quick");
 const env = { ...process.env, PATH: `${resolve("node_modules/.bin")}${delimiter}${process.env.PATH}` };
+// nx gives its tasks a pseudo terminal whatever ours is; colour codes in a log file help nobody.
+if (!process.stdout.isTTY) Object.assign(env, { NO_COLOR: "1", FORCE_COLOR: "0" });
 if (process.argv.includes("--full")) env.LATEEN_TEST_FULL = "1";
 
 const steps = [
   ["protobuf code", "nx", ["run", "proto:generate"]],
-  ["format and lint", "biome", ["ci", "--error-on-warnings", "."]],
+  ["format and lint", "biome", ["ci", "--error-on-warnings", ...(process.stdout.isTTY ? [] : ["--colors=off"]), "."]],
   ["layer rules", "node", ["tools/lint-rules/boundaries.mjs"]],
   ["project references", "node", ["tools/workspace/sync-references.mjs", "--check"]],
   ["types", "tsc", ["-b"]],
