@@ -1,7 +1,7 @@
 import { LateenError, messageOf } from "@lateen/kernel";
 
 /** LTN6401: a gRPC server could not listen. `detail.code` is the system's error code, such as EADDRINUSE. */
-export function cannotListen(host: string, port: number, cause: unknown): LateenError {
+export function cannotListen(host: string, port: number | string, cause: unknown): LateenError {
   const code = cause instanceof Error && "code" in cause ? String(cause.code) : "UNKNOWN";
   return new LateenError({
     code: "LTN6401",
