@@ -5,19 +5,17 @@ export interface BuiltinOptions {
   /** `Kind/namespace/name` of every object that the user's own files define; those win. */
   readonly userKeys: ReadonlySet<string>;
   readonly egress: boolean;
-  readonly trustDomain: string;
   /** Where mixer's access-log service really listens. */
   readonly accessLogPort: number;
 }
 
 /**
- * The objects every local mesh has besides the user's: the root namespace, the gateways' accounts and Services, mixer's Service, and
- * mesh configuration when the user brings none. One JSON document each, separated as YAML documents are.
+ * The objects every local mesh has besides the user's: the root namespace, the gateways' accounts and Services, and mixer's Service.
+ * Mesh configuration is the user's alone. One JSON document each, separated as YAML documents are.
  */
 export function builtinDocuments(options: BuiltinOptions): string {
   const objects: BuiltinObject[] = [
     { apiVersion: "v1", kind: "Namespace", metadata: { name: ROOT_NAMESPACE } },
-    meshConfig(options.trustDomain),
     ...gateway(ingressGateway),
     ...(options.egress ? gateway(egressGateway) : []),
     ...mixer(options.accessLogPort),
@@ -45,25 +43,6 @@ function keyOf(object: BuiltinObject): string {
 
 function meta(name: string, labels?: Readonly<Record<string, string>>): BuiltinObject["metadata"] {
   return { name, namespace: ROOT_NAMESPACE, ...(labels === undefined ? {} : { labels }) };
-}
-
-function meshConfig(trustDomain: string): BuiltinObject {
-  const mesh = {
-    trustDomain,
-    rootNamespace: ROOT_NAMESPACE,
-    accessLogFile: "",
-    enableAutoMtls: true,
-    extensionProviders: [
-      { name: "mixer", envoyHttpAls: { service: `istio-mixer.${ROOT_NAMESPACE}.svc.cluster.local`, port: 9091 } },
-    ],
-    defaultProviders: { accessLogging: ["mixer"] },
-  };
-  return {
-    apiVersion: "v1",
-    kind: "ConfigMap",
-    metadata: meta("istio"),
-    data: { mesh: `${JSON.stringify(mesh, null, 2)}\n` },
-  };
 }
 
 function gateway(flavor: GatewayFlavor): BuiltinObject[] {

@@ -16,6 +16,8 @@ export interface ControlPlaneOptions {
   /** Files and directories of configuration, the built-in file first. */
   readonly configPaths: readonly string[];
   readonly clusterId: string;
+  /** Of all identities; it stays what it was at the start of the mesh. */
+  readonly trustDomain: string;
   readonly inherited: ReadonlyMap<string, string>;
   readonly clock: Clock;
   readonly ledger: ProcessLedger;
@@ -109,10 +111,11 @@ export class ControlPlane {
   }
 
   #argv(): readonly string[] {
-    const { command, state, configPaths, clusterId } = this.#options;
+    const { command, state, configPaths, clusterId, trustDomain } = this.#options;
     return [
       ...command,
       ...["--state-dir", state.root, "--host", "127.0.0.1", "--cluster-id", clusterId],
+      ...["--trust-domain", trustDomain],
       ...configPaths.flatMap((path) => ["--config", path]),
       ...portFlags(this.#ports),
     ];

@@ -143,6 +143,7 @@ class LocalMesh implements Supervisor {
       state: this.state,
       configPaths: [this.state.builtinFile, ...options.configPaths],
       clusterId: CLUSTER_ID,
+      trustDomain: prepared.facts.trustDomain,
       inherited,
       clock: options.clock,
       ledger,
@@ -337,9 +338,9 @@ class LocalMesh implements Supervisor {
   }
 
   async #writeBuiltin(): Promise<void> {
-    const { keys, trustDomain } = this.#facts;
+    const { keys } = this.#facts;
     const accessLogPort = this.controlPlane.ports?.als ?? CANONICAL_PORTS.als;
-    const text = builtinDocuments({ userKeys: keys, trustDomain, egress: this.#egressWanted, accessLogPort });
+    const text = builtinDocuments({ userKeys: keys, egress: this.#egressWanted, accessLogPort });
     if (text === this.#builtin) return;
     this.#builtin = text;
     await replaceFile(this.state.builtinFile, text);

@@ -57,3 +57,15 @@ export function objectNotTakenOver(object: string, reason: string): Diagnostic {
     hint: "its former version keeps serving",
   };
 }
+
+/** LTN3506: mesh configuration names a trust domain in which no certificates are issued here. A diagnostic, because all else holds. */
+export function otherTrustDomain(wanted: string, inForce: string): Diagnostic {
+  return {
+    level: "warning",
+    code: "LTN3506",
+    path: "trustDomain",
+    message: `trustDomain "${wanted}" is not in force: certificates are issued in "${inForce}"`,
+    hint: "start the control plane with it",
+    origin: { file: "ConfigMap/istio#mesh", line: 1, column: 1 },
+  };
+}

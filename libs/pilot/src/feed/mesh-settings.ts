@@ -1,9 +1,10 @@
 import { type Diagnostic, type MeshConfig, meshConfigFromConfigMap, resourceKey } from "@lateen/mesh-model";
+import { otherTrustDomain } from "../errors.ts";
 import type { World } from "./world.ts";
 
 /**
  * The mesh configuration in force: the ConfigMap `istio` of the root namespace over the start-up defaults. One that cannot be read
- * changes nothing and is reported.
+ * changes nothing and is reported. The trust domain stays that of the start: certificates are issued in it.
  */
 export class MeshSettings {
   readonly #defaults: MeshConfig;
@@ -33,9 +34,14 @@ export class MeshSettings {
     this.#problems = [];
     if (map?.kind !== "ConfigMap") return this.#use(this.#defaults);
     const read = meshConfigFromConfigMap(map, this.#defaults);
-    if (read.ok) return this.#use(read.value);
-    this.#problems = read.error;
-    return undefined;
+    if (!read.ok) {
+      this.#problems = read.error;
+      return undefined;
+    }
+    const { trustDomain } = this.#defaults;
+    if (read.value.trustDomain === trustDomain) return this.#use(read.value);
+    this.#problems = [otherTrustDomain(read.value.trustDomain, trustDomain)];
+    return this.#use({ ...read.value, trustDomain });
   }
 
   #use(next: MeshConfig): MeshConfig {
