@@ -74,7 +74,7 @@ function decodeKnown(
   options: DecodeOptions,
 ): Resource | undefined {
   const definition = kindDefinition(kind);
-  const mesh = definition.group.endsWith("istio.io") || definition.group === "lateen.dev";
+  const mesh = STRICT_GROUPS.some((group) => definition.group.endsWith(group));
   const metadata = decodeObjectValue(
     objectMetaSchema as ObjectNode,
     value.metadata ?? {},
@@ -94,6 +94,8 @@ function decodeKnown(
   return { apiVersion, kind, metadata: meta, ...(normalized as object) } as Resource;
 }
 
+/** Groups whose fields are all about traffic: one that is not known would be a rule that is not enforced. */
+const STRICT_GROUPS = ["istio.io", "lateen.dev", "gateway.networking.k8s.io"];
 const ENVELOPE: ReadonlySet<string> = new Set(["apiVersion", "kind", "metadata"]);
 
 /** `status` is written by controllers, never by users; where the mesh does not read it, a copied object may carry it. */

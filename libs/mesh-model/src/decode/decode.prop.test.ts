@@ -129,7 +129,12 @@ describe("whatever the JSON", () => {
         definition.group === "" ? definition.versions[0] : `${definition.group}/${definition.versions[0]}`;
       fc.assert(
         fc.property(arbitraryOf(definition.body), (body) => {
-          const value = { apiVersion, kind, metadata: { name: "a" }, ...(body as object) };
+          const value = {
+            apiVersion,
+            kind: definition.writtenAs ?? kind,
+            metadata: { name: "a" },
+            ...(body as object),
+          };
           const decoded = decodeObject(value, ORIGIN);
           if (!decoded.ok) {
             expect(decoded.diagnostics.some((diagnostic) => diagnostic.level === "error")).toBe(true);

@@ -69,7 +69,6 @@ describe("kinds", () => {
     `apiVersion: ${apiVersion}\nkind: ${kind}\nmetadata: {name: a}\n`;
 
   it.each([
-    ["networking.k8s.io/v1", "Ingress"],
     ["networking.k8s.io/v1", "NetworkPolicy"],
     ["autoscaling/v2", "HorizontalPodAutoscaler"],
     ["rbac.authorization.k8s.io/v1", "Role"],
@@ -92,7 +91,8 @@ describe("kinds", () => {
   it.each([
     ["networking.istio.io/v1alpha3", "EnvoyFilter", "would be accepted and not enforced"],
     ["security.istio.io/v1", "RequestAuthentication", "would be accepted and not enforced"],
-    ["gateway.networking.k8s.io/v1", "HTTPRoute", "would be accepted and not enforced"],
+    ["gateway.networking.k8s.io/v1alpha2", "UDPRoute", "would be accepted and not enforced"],
+    ["extensions/v1beta1", "Ingress", 'kind Ingress does not belong to "extensions"'],
     ["networking.istio.io/v1", "VirtualServices", 'kind "VirtualServices" is not known'],
     ["networking.istio.io/v2", "VirtualService", 'VirtualService has no apiVersion "networking.istio.io/v2"'],
     ["networking.istoi.io/v1", "VirtualService", "is not known for kind VirtualService"],

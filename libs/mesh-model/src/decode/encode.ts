@@ -13,7 +13,7 @@ export function encodeObject(object: Resource): Record<string, unknown> {
   const written = { ...metadata, namespace: metadata.namespace === "" ? undefined : metadata.namespace };
   return {
     apiVersion,
-    kind,
+    kind: definition.writtenAs ?? kind,
     metadata: encodeValue(objectMetaSchema as SchemaNode, written),
     ...(encodeValue(definition.body, body) as Record<string, unknown>),
   };

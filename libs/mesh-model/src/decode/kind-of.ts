@@ -1,5 +1,5 @@
 import { nearestName } from "@lateen/kernel";
-import { type KindName, kinds } from "../kinds/index.ts";
+import { type KindName, kindNameOf, kinds } from "../kinds/index.ts";
 
 /** What `apiVersion` and `kind` stand for. */
 export type KindLookup =
@@ -40,7 +40,6 @@ const MISSED: Readonly<Record<string, string>> = {
   ReplicationController: "its pods do not run; use a Deployment",
   Job: "it does not run",
   CronJob: "it does not run",
-  Ingress: "nothing is routed by it; use a Gateway and a VirtualService",
   NetworkPolicy: "traffic that it forbids stays allowed; use an AuthorizationPolicy",
 };
 
@@ -54,14 +53,7 @@ const UNSUPPORTED: ReadonlySet<string> = new Set([
   "WasmPlugin",
   "TrafficExtension",
   "IstioOperator",
-  "GatewayClass",
-  "HTTPRoute",
-  "GRPCRoute",
-  "TLSRoute",
-  "TCPRoute",
   "UDPRoute",
-  "ReferenceGrant",
-  "BackendTLSPolicy",
   "ListenerSet",
 ]);
 
@@ -70,14 +62,16 @@ export function lookUpKind(apiVersion: string, kind: string): KindLookup {
   const slash = apiVersion.indexOf("/");
   const group = slash < 0 ? "" : apiVersion.slice(0, slash);
   const version = apiVersion.slice(slash + 1);
-  const definition = Object.hasOwn(kinds, kind) ? kinds[kind as KindName] : undefined;
-  if (definition !== undefined && definition.group === group) {
-    if (!definition.versions.includes(version)) {
-      const wanted = definition.versions.map((known) => withGroup(group, known));
+  const name = kindNameOf(group, kind);
+  if (name !== undefined) {
+    const versions: readonly string[] = kinds[name].versions;
+    if (!versions.includes(version)) {
+      const wanted = versions.map((known) => withGroup(group, known));
       return unknown("apiVersion", `${kind} has no apiVersion "${apiVersion}"`, `use ${wanted.join(" or ")}`);
     }
-    return { outcome: "known", kind: kind as KindName, apiVersion: withGroup(group, definition.versions[0]) };
+    return { outcome: "known", kind: name, apiVersion: withGroup(group, kinds[name].versions[0]) };
   }
+  const definition = Object.hasOwn(kinds, kind) ? kinds[kind as KindName] : undefined;
   if (MESH_GROUPS.has(group)) return lookUpMeshKind(group, kind);
   if (isKubernetes(group)) return lookUpKubernetesKind(group, kind);
   const nearGroup = nearestName(group, MESH_GROUPS, TYPING_ERROR);

@@ -3,6 +3,8 @@ import type { Infer, ObjectNode, Schema } from "../schema/index.ts";
 import type { Check } from "../validation/check.ts";
 import { authorizationPolicyBody } from "./authorization-policy/schema.ts";
 import { validateAuthorizationPolicy } from "./authorization-policy/validate.ts";
+import { backendTlsPolicyBody } from "./backend-tls-policy/schema.ts";
+import { validateBackendTlsPolicy } from "./backend-tls-policy/validate.ts";
 import { configMapBody } from "./config-map/schema.ts";
 import { validateConfigMap } from "./config-map/validate.ts";
 import { deploymentBody } from "./deployment/schema.ts";
@@ -13,6 +15,16 @@ import { endpointSliceBody } from "./endpoint-slice/schema.ts";
 import { endpointsBody } from "./endpoints/schema.ts";
 import { gatewayBody } from "./gateway/schema.ts";
 import { validateGateway } from "./gateway/validate.ts";
+import { gatewayClassBody } from "./gateway-class/schema.ts";
+import { grpcRouteBody } from "./grpc-route/schema.ts";
+import { validateGrpcRoute } from "./grpc-route/validate.ts";
+import { httpRouteBody } from "./http-route/schema.ts";
+import { validateHttpRoute } from "./http-route/validate.ts";
+import { ingressBody } from "./ingress/schema.ts";
+import { validateIngress } from "./ingress/validate.ts";
+import { ingressClassBody } from "./ingress-class/schema.ts";
+import { kubernetesGatewayBody } from "./kubernetes-gateway/schema.ts";
+import { validateKubernetesGateway } from "./kubernetes-gateway/validate.ts";
 import { localRuntimeBody } from "./local-runtime/schema.ts";
 import { validateLocalRuntime } from "./local-runtime/validate.ts";
 import { namespaceBody } from "./namespace/schema.ts";
@@ -20,6 +32,7 @@ import { peerAuthenticationBody } from "./peer-authentication/schema.ts";
 import { validatePeerAuthentication } from "./peer-authentication/validate.ts";
 import { podBody } from "./pod/schema.ts";
 import { validatePod } from "./pod/validate.ts";
+import { referenceGrantBody } from "./reference-grant/schema.ts";
 import { secretBody } from "./secret/schema.ts";
 import { normalizeSecret, validateSecret } from "./secret/validate.ts";
 import { serviceBody } from "./service/schema.ts";
@@ -29,6 +42,10 @@ import { serviceEntryBody } from "./service-entry/schema.ts";
 import { validateServiceEntry } from "./service-entry/validate.ts";
 import { sidecarBody } from "./sidecar/schema.ts";
 import { validateSidecar } from "./sidecar/validate.ts";
+import { tcpRouteBody } from "./tcp-route/schema.ts";
+import { validateTcpRoute } from "./tcp-route/validate.ts";
+import { tlsRouteBody } from "./tls-route/schema.ts";
+import { validateTlsRoute } from "./tls-route/validate.ts";
 import { virtualServiceBody } from "./virtual-service/schema.ts";
 import { validateVirtualService } from "./virtual-service/validate.ts";
 import { workloadEntryBody } from "./workload-entry/schema.ts";
@@ -40,6 +57,8 @@ export interface KindDefinition<B> {
   /** The version objects are stored under, first; the others are accepted aliases. */
   readonly versions: readonly [string, ...string[]];
   readonly plural: string;
+  /** What objects say in `kind`, where that word is another kind's name here. Default: the name in the table. */
+  readonly writtenAs?: string;
   readonly shortNames: readonly string[];
   readonly scope: "Namespaced" | "Cluster";
   readonly body: Schema<B>;
@@ -56,7 +75,7 @@ export interface KindContext {
 }
 
 type Table<B> = Pick<KindDefinition<B>, "group" | "versions" | "plural" | "shortNames">;
-type Hooks<B> = Pick<KindDefinition<B>, "validate" | "normalize"> & { readonly scope?: "Cluster" };
+type Hooks<B> = Pick<KindDefinition<B>, "validate" | "normalize" | "writtenAs"> & { readonly scope?: "Cluster" };
 
 function kind<B>(table: Table<B>, body: Schema<B>, hooks: Hooks<B> = {}): KindDefinition<B> {
   return { scope: "Namespaced", ...table, body, ...hooks };
@@ -70,6 +89,10 @@ function networking(plural: string, ...shortNames: readonly string[]) {
 }
 function security(plural: string, ...shortNames: readonly string[]) {
   return { group: "security.istio.io", versions: ["v1", "v1beta1"], plural, shortNames } as const;
+}
+
+function gatewayApi(plural: string, versions: readonly [string, ...string[]], ...shortNames: readonly string[]) {
+  return { group: "gateway.networking.k8s.io", versions, plural, shortNames } as const;
 }
 
 /** Every kind Lateen knows. The one list that decoding, the CLI, and (later) CRDs and docs read. */
@@ -102,6 +125,31 @@ export const kinds = {
   AuthorizationPolicy: kind(security("authorizationpolicies", "ap"), authorizationPolicyBody, {
     validate: validateAuthorizationPolicy,
   }),
+  GatewayClass: kind(gatewayApi("gatewayclasses", ["v1", "v1beta1"], "gc"), gatewayClassBody, { scope: "Cluster" }),
+  KubernetesGateway: kind(gatewayApi("gateways", ["v1", "v1beta1"], "gtw"), kubernetesGatewayBody, {
+    validate: validateKubernetesGateway,
+    writtenAs: "Gateway",
+  }),
+  HTTPRoute: kind(gatewayApi("httproutes", ["v1", "v1beta1"]), httpRouteBody, { validate: validateHttpRoute }),
+  GRPCRoute: kind(gatewayApi("grpcroutes", ["v1", "v1alpha2"]), grpcRouteBody, { validate: validateGrpcRoute }),
+  TLSRoute: kind(gatewayApi("tlsroutes", ["v1", "v1alpha3", "v1alpha2"]), tlsRouteBody, {
+    validate: validateTlsRoute,
+  }),
+  TCPRoute: kind(gatewayApi("tcproutes", ["v1alpha2", "v1"]), tcpRouteBody, { validate: validateTcpRoute }),
+  ReferenceGrant: kind(gatewayApi("referencegrants", ["v1", "v1beta1"], "refgrant"), referenceGrantBody),
+  BackendTLSPolicy: kind(gatewayApi("backendtlspolicies", ["v1", "v1alpha3"], "btlspolicy"), backendTlsPolicyBody, {
+    validate: validateBackendTlsPolicy,
+  }),
+  Ingress: kind(
+    { group: "networking.k8s.io", versions: ["v1"], plural: "ingresses", shortNames: ["ing"] },
+    ingressBody,
+    { validate: validateIngress },
+  ),
+  IngressClass: kind(
+    { group: "networking.k8s.io", versions: ["v1"], plural: "ingressclasses", shortNames: [] },
+    ingressClassBody,
+    { scope: "Cluster" },
+  ),
   LocalRuntime: kind(
     { group: "lateen.dev", versions: ["v1alpha1"], plural: "localruntimes", shortNames: [] },
     localRuntimeBody,
@@ -122,6 +170,16 @@ export interface ErasedKind extends Omit<KindDefinition<unknown>, "body" | "vali
 export function kindDefinition(kind: KindName): ErasedKind {
   return kinds[kind] as unknown as ErasedKind;
 }
+
+/** The kind that a document of this API group and `kind` is of; undefined for one that is not known. */
+export function kindNameOf(group: string, written: string): KindName | undefined {
+  const found = Object.keys(kinds).find((name) => {
+    const definition = kindDefinition(name as KindName);
+    return definition.group === group && (definition.writtenAs ?? name) === written;
+  });
+  return found as KindName | undefined;
+}
+
 type BodyOf<K extends KindName> = Infer<(typeof kinds)[K]["body"]>;
 
 /** A decoded object: the JSON of the API, checked, with metadata completed. Narrow it by `kind`. */
@@ -141,3 +199,13 @@ export type PeerAuthentication = Resource<"PeerAuthentication">;
 export type AuthorizationPolicy = Resource<"AuthorizationPolicy">;
 export type LocalRuntime = Resource<"LocalRuntime">;
 export type ConfigMap = Resource<"ConfigMap">;
+export type GatewayClass = Resource<"GatewayClass">;
+export type KubernetesGateway = Resource<"KubernetesGateway">;
+export type HTTPRoute = Resource<"HTTPRoute">;
+export type GRPCRoute = Resource<"GRPCRoute">;
+export type TLSRoute = Resource<"TLSRoute">;
+export type TCPRoute = Resource<"TCPRoute">;
+export type ReferenceGrant = Resource<"ReferenceGrant">;
+export type BackendTLSPolicy = Resource<"BackendTLSPolicy">;
+export type Ingress = Resource<"Ingress">;
+export type IngressClass = Resource<"IngressClass">;

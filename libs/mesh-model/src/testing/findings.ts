@@ -20,6 +20,13 @@ const API_VERSIONS: Readonly<Record<string, string>> = {
   PeerAuthentication: "security.istio.io/v1",
   AuthorizationPolicy: "security.istio.io/v1",
   LocalRuntime: "lateen.dev/v1alpha1",
+  KubernetesGateway: "gateway.networking.k8s.io/v1",
+  HTTPRoute: "gateway.networking.k8s.io/v1",
+  GRPCRoute: "gateway.networking.k8s.io/v1",
+  TLSRoute: "gateway.networking.k8s.io/v1",
+  TCPRoute: "gateway.networking.k8s.io/v1alpha2",
+  BackendTLSPolicy: "gateway.networking.k8s.io/v1",
+  Ingress: "networking.k8s.io/v1",
 };
 
 /** A document of a kind around the text of its `spec`, named `it` in namespace `default`. */
@@ -28,7 +35,7 @@ export function documentOf(kind: string, spec: string): string {
     ? ` ${spec.trim()}`
     : `\n${spec.replace(/^\n/, "").replace(/^/gm, "  ")}`;
   const apiVersion = API_VERSIONS[kind] ?? "networking.istio.io/v1";
-  return `apiVersion: ${apiVersion}\nkind: ${kind}\nmetadata: {name: it}\nspec:${indented}\n`;
+  return `apiVersion: ${apiVersion}\nkind: ${kind === "KubernetesGateway" ? "Gateway" : kind}\nmetadata: {name: it}\nspec:${indented}\n`;
 }
 
 /** The objects of a text that must decode without an error. */
