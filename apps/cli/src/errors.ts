@@ -30,8 +30,15 @@ export function badFile(path: string, reason: string): LateenError {
   return new LateenError({ code: "LTN7505", fault: "user", message: `${path}: ${reason}` });
 }
 
-/** An error that the mesh sent as `{error: {code, message, hint}}`. */
-export function fromMesh(code: string, message: string, hint: string | undefined): LateenError {
-  const known = /^LTN\d{4}$/.test(code) ? (code as ErrorCode) : "LTN7506";
-  return new LateenError({ code: known, fault: "user", message, ...(hint === undefined ? {} : { hint }) });
+/** An error that the mesh sent as `{error: {code, message, hint}}`; with an HTTP status from 500 on it is the mesh that cannot. */
+export function fromMesh(
+  status: number,
+  error: { code: string; message: string; hint: string | undefined },
+): LateenError {
+  const { message, hint } = error;
+  const known = /^LTN\d{4}$/.test(error.code) ? (error.code as ErrorCode) : undefined;
+  const parts = { message, ...(hint === undefined ? {} : { hint }) };
+  return status >= 500
+    ? new LateenError({ code: known ?? "LTN7502", fault: "system", retryable: true, ...parts })
+    : new LateenError({ code: known ?? "LTN7506", fault: "user", ...parts });
 }

@@ -19,6 +19,9 @@ const app = () => {
   http.get("/user", () => {
     throw new LateenError({ code: "LTN6999", fault: "user", message: "not like this", hint: "do that" });
   });
+  http.get("/down", () => {
+    throw new LateenError({ code: "LTN6998", fault: "system", message: "it is down", hint: "wait", retryable: true });
+  });
   http.get("/bug", () => {
     throw new Error("secret detail");
   });
@@ -50,12 +53,17 @@ it("serves on a private unix socket and replaces a stale one", async () => {
   await http.close();
 });
 
-it("answers user faults with their text and internal ones without it", async () => {
+it("answers user faults and outages with their text, internal errors without it", async () => {
   const http = app();
   const user = await http.inject("/user");
   expect([user.statusCode, user.json()]).toEqual([
     400,
     { error: { code: "LTN6999", message: "not like this", hint: "do that" } },
+  ]);
+  const down = await http.inject("/down");
+  expect([down.statusCode, down.json()]).toEqual([
+    503,
+    { error: { code: "LTN6998", message: "it is down", hint: "wait" } },
   ]);
   const bug = await http.inject("/bug");
   expect(bug.statusCode).toBe(500);

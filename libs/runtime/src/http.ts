@@ -106,6 +106,11 @@ function answerErrors(app: FastifyInstance, logger: Logger): void {
         .code(status)
         .send({ error: { code: "bad_request", message: error instanceof Error ? error.message : "bad request" } });
     }
+    // Something is down and may come back: who asked can do more with that than with "internal error".
+    if (error instanceof LateenError && error.retryable) {
+      logger.warn({ event: "http.unavailable", method: request.method, url: request.url, error });
+      return reply.code(503).send({ error: { code: error.code, message: error.message, hint: error.hint } });
+    }
     // What broke inside is for the log, not for the client.
     logger.error({ event: "http.handler_failed", method: request.method, url: request.url, error });
     return reply.code(500).send({ error: { code: "internal", message: "internal error" } });

@@ -1,6 +1,6 @@
 import type { StatusReport } from "@lateen/local-runtime";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { TestMachine } from "../testing/cli.ts";
+import { Outage, TestMachine } from "../testing/cli.ts";
 
 let machine: TestMachine;
 beforeEach(() => {
@@ -286,6 +286,13 @@ reviews.default.svc.cluster.local   9080   v1       outbound    EDS    reviews.d
       (JSON.parse((await machine.run(["pc", "cluster", "web", "-o", "json", ...flags])).out) as unknown[]).length;
     expect(await count("--fqdn", "reviews.default.svc.cluster.local", "--port", "9080", "--subset", "v1")).toBe(1);
     expect(await count("--direction", "inbound")).toBe(0);
+  });
+
+  it("says what is down, and exits 69", async () => {
+    await machine.mesh({ [path]: new Outage({ code: "LTN7005", message: "it does not answer", hint: "wait" }) });
+    const { code, err } = await machine.run(["proxy-config", "cluster", "web"]);
+    expect(code).toBe(69);
+    expect(err).toBe("error: it does not answer (LTN7005)\n  wait\n");
   });
 
   it("passes the mesh's refusal on", async () => {

@@ -89,9 +89,7 @@ function parse<T>(answer: SocketResponse): T {
 }
 
 function refusal(status: number, body: string): Error {
-  const { code, message, hint } = errorOf(body);
-  if (status >= 500) return meshUnavailable(message);
-  return fromMesh(code, message, hint);
+  return fromMesh(status, errorOf(body));
 }
 
 function errorOf(body: string): { readonly code: string; readonly message: string; readonly hint: string | undefined } {

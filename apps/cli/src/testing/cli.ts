@@ -12,6 +12,15 @@ export interface Outcome {
   readonly err: string;
 }
 
+/** An answer of the mesh: it cannot now. */
+export class Outage {
+  readonly error: { readonly code: string; readonly message: string; readonly hint?: string };
+
+  constructor(error: Outage["error"]) {
+    this.error = error;
+  }
+}
+
 /** A machine for commands: a home, files, and perhaps a mesh that answers. */
 export class TestMachine {
   readonly folder = mkdtempSync(join(tmpdir(), "lateen-cli-"));
@@ -39,10 +48,10 @@ export class TestMachine {
       request.on("end", () => {
         this.asked.push(`${request.method} ${request.url}${body === "" ? "" : ` ${body}`}`);
         const answer = answers[request.url ?? ""];
-        response.statusCode = answer === undefined ? 400 : 200;
+        response.statusCode = answer === undefined ? 400 : answer instanceof Outage ? 503 : 200;
         const refusal = { error: { code: "LTN7008", message: `nothing at ${request.url}` } };
         response.setHeader("content-type", "application/json");
-        response.end(JSON.stringify(answer ?? refusal));
+        response.end(JSON.stringify(answer instanceof Outage ? { error: answer.error } : (answer ?? refusal)));
       });
     });
     this.#mesh = server;
