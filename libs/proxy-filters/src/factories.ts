@@ -1,4 +1,6 @@
 import type { HttpFilterFactory, HttpFilterRuntime, NetworkFilterFactory } from "@lateen/proxy";
+import { CORS } from "./cors/config.ts";
+import { CORS_ROUTE_TYPE, CORS_TYPE, decodeCors, decodeCorsPolicy } from "./cors/decode.ts";
 import { FAULT } from "./fault/config.ts";
 import { decodeFault, FAULT_TYPE } from "./fault/decode.ts";
 import { PEER_METADATA } from "./peer-metadata/config.ts";
@@ -31,6 +33,12 @@ const HTTP_DECODERS: Readonly<Record<string, Decoders>> = {
     routeConfigType: FAULT_TYPE,
     decodeConfig: decodeFault,
     decodeRouteConfig: decodeFault,
+  },
+  [CORS]: {
+    configType: CORS_TYPE,
+    routeConfigType: CORS_ROUTE_TYPE,
+    decodeConfig: decodeCors,
+    decodeRouteConfig: decodeCorsPolicy,
   },
   [STATS]: { configType: STATS_TYPE, decodeConfig: decodeStats },
 };

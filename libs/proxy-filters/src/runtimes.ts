@@ -1,4 +1,5 @@
 import type { HttpFilterRuntime, NetworkFilterRuntime } from "@lateen/proxy";
+import { corsRuntime } from "./cors/cors.ts";
 import { faultRuntime } from "./fault/fault.ts";
 import { peerMetadataRuntime } from "./peer-metadata/peer-metadata.ts";
 import { httpRbacRuntime } from "./rbac/http-rbac.ts";
@@ -10,6 +11,7 @@ export const httpFilterRuntimes: readonly HttpFilterRuntime[] = [
   peerMetadataRuntime,
   httpRbacRuntime,
   faultRuntime,
+  corsRuntime,
   statsRuntime,
 ];
 

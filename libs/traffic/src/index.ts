@@ -8,10 +8,17 @@ export type {
   RbacVerdict,
 } from "./authorize/spec.ts";
 export { type Balancer, type BalancerKind, type BalancerOptions, createBalancer } from "./balance/balancer.ts";
+export {
+  createHashBalancer,
+  type HashAlgorithm,
+  type HashBalancer,
+  type HashedEndpoint,
+} from "./balance/hash-balancer.ts";
 export { type EndpointGroup, healthySet, type LocalityHealth } from "./balance/health.ts";
 export { splitWeights } from "./balance/weights.ts";
 export { type ChainMatcher, compileChainMatcher } from "./chain/match.ts";
 export type { ConnectionFacts, FilterChainMatchSpec } from "./chain/spec.ts";
+export { combineHash, xxHash64 } from "./hash/xxhash64.ts";
 export { type HeadInput, headFrom } from "./head/build.ts";
 export { HeadView, hashName, MAX_HEADERS } from "./head/head.ts";
 export { compileHeaderMatch, type HeaderMatch, type Scheme } from "./match/header.ts";
@@ -21,6 +28,7 @@ export { type BytesMatch, compileStringMatch, compileTextMatch, type TextMatch }
 export { type Cidr, compileCidr, parseIp } from "./net/ip.ts";
 export { type AttemptOutcome, backoffMs, retryDecision } from "./retry/retry.ts";
 export { type FormatOperator, type FormatPart, parseFormat } from "./route/format.ts";
+export { compileHashPolicies, type HashClient, type RequestHash } from "./route/hash-policy.ts";
 export {
   type CompiledHeaderEdits,
   compileHeaderEdits,
@@ -34,6 +42,7 @@ export { rewritePath } from "./route/rewrite.ts";
 export {
   type FilterConfigs,
   type ForwardSpec,
+  type HashPolicySpec,
   type HeaderEditSpec,
   type HeaderMatchSpec,
   type HeaderValueSpec,

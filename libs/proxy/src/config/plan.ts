@@ -1,4 +1,4 @@
-import type { FilterChainMatchSpec, RouteTableSpec, StringMatchSpec } from "@lateen/traffic";
+import type { FilterChainMatchSpec, HashAlgorithm, RouteTableSpec, StringMatchSpec } from "@lateen/traffic";
 
 /**
  * What the agent thread hands to the data-path workers: plain data, made from xDS resources, structured-clone safe.
@@ -30,7 +30,11 @@ export interface ClusterSpec {
   readonly endpoints: readonly LocalityEndpointsSpec[];
   readonly connectTimeoutMs: number;
   readonly dnsRefreshMs: number;
-  readonly balance: "roundRobin" | "leastRequest" | "random" | "clusterProvided";
+  readonly balance: "roundRobin" | "leastRequest" | "random" | "clusterProvided" | "hash";
+  /** Required by balance `hash`. */
+  readonly hash?: HashAlgorithm;
+  /** Endpoints that are new get their full weight only after a while. */
+  readonly slowStart?: SlowStartSpec;
   /** Least request: how many endpoints are compared (P2C = 2). */
   readonly choices: number;
   /** Below this share of healthy endpoints all are used; 0 disables. Percent, default 50. */
@@ -58,6 +62,15 @@ export interface ClusterSpec {
   readonly direction: "inbound" | "outbound";
   /** Which user object shaped it, for explain. */
   readonly origin: string | undefined;
+}
+
+/** @see envoy.config.cluster.v3.Cluster.SlowStartConfig */
+export interface SlowStartSpec {
+  readonly windowMs: number;
+  /** Least share of an endpoint's weight, 0–100. */
+  readonly minPercent: number;
+  /** 1 grows evenly; larger grows faster at first. */
+  readonly aggression: number;
 }
 
 export interface OutlierSpec {
@@ -182,6 +195,8 @@ export interface TcpProxySpec {
   /** 0 = none; Envoy's default is one hour. */
   readonly idleTimeoutMs: number;
   readonly maxConnectAttempts: number;
+  /** Connections of one client address go to one endpoint, where the cluster has a hash ring. */
+  readonly hashSourceIp?: boolean;
   readonly accessLogs: readonly AccessLogSpec[];
 }
 

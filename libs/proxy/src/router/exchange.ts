@@ -192,7 +192,9 @@ export class HttpExchange extends ExchangeState implements Exchange, ServerStrea
     if (forwarding.timeoutMs > 0) requestEdits.set("x-envoy-expected-rq-timeout-ms", String(forwarding.timeoutMs));
     rewriteRequest(this, weighted);
     const original = target.spec.discovery === "originalDst";
-    const choices = forwarding.retry?.hostSelectionMaxAttempts ?? 1;
+    const choices = forwarding.retry?.avoidPreviousHosts ? forwarding.retry.hostSelectionMaxAttempts : 1;
+    const avoidPriorities = forwarding.retry?.avoidPreviousPriorities ?? false;
+    const hash = this.#hash();
     const forward = new Forward(this, {
       head,
       requestEdits,
@@ -200,7 +202,7 @@ export class HttpExchange extends ExchangeState implements Exchange, ServerStrea
       pick: (tried) =>
         original
           ? target.originalDestination(info.destinationAddress, info.destinationPort)
-          : target.pick(tried, choices),
+          : target.pick({ tried, attempts: choices, hash, avoidPriorities }),
       forwarding,
       isHead: head.isHead,
       upgrade: this.#upgrade,
@@ -211,6 +213,23 @@ export class HttpExchange extends ExchangeState implements Exchange, ServerStrea
     forward.start();
     if (!this.#done) this.#passHeldBody(forward);
   }
+
+  /** What stands for the client on a hash ring; a cookie that had to be made goes out with the response. */
+  #hash(): bigint | undefined {
+    const made = this.match?.route.hash?.(this.head, {
+      address: this.remoteAddress,
+      cookieValue: () => {
+        const word = () =>
+          Math.floor(this.host.context.random() * 0x1_0000_0000)
+            .toString(16)
+            .padStart(8, "0");
+        return word() + word();
+      },
+    });
+    this.#setCookie = made?.setCookie;
+    return made?.hash;
+  }
+  #setCookie: string | undefined = undefined;
 
   // ------------------------------------------------------------------ request body
 
@@ -282,6 +301,7 @@ export class HttpExchange extends ExchangeState implements Exchange, ServerStrea
     this.responseStartMs = this.elapsed();
     this.#touch();
     responseEdits.attach(head);
+    if (this.#setCookie !== undefined) responseEdits.append("set-cookie", this.#setCookie);
     const lines = upstreamLines(head, host, serviceMs);
     if (host.spec.alwaysSetRequestIdInResponse) responseEdits.set("x-request-id", this.requestId);
     const edits = this.weighted?.responseEdits;

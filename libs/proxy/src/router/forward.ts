@@ -158,7 +158,7 @@ export class Forward implements AttemptOwner {
     }
     this.attempts++;
     this.endpoint = endpoint;
-    if (forwarding.retry?.avoidPreviousHosts) {
+    if (forwarding.retry?.avoidPreviousHosts || forwarding.retry?.avoidPreviousPriorities) {
       this.#tried ??= [];
       this.#tried.push(endpoint);
     }

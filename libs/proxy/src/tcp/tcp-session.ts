@@ -1,4 +1,5 @@
 import type { TLSSocket } from "node:tls";
+import { xxHash64 } from "@lateen/traffic";
 import type { ResetReason } from "../http1/client-connection.ts";
 import type { Connection, ConnectionHandler } from "../io/connection.ts";
 import { addressText, type ConnectionInfo } from "../listener/connection-info.ts";
@@ -96,8 +97,15 @@ export class TcpSession implements ConnectionHandler {
   }
 
   #pick(cluster: Cluster): Endpoint | undefined {
-    if (cluster.spec.discovery !== "originalDst") return cluster.pick(this.#tried, 3);
+    if (cluster.spec.discovery !== "originalDst")
+      return cluster.pick({ tried: this.#tried, attempts: 3, hash: this.#hash() });
     return cluster.originalDestination(this.#info.destinationAddress, this.#info.destinationPort);
+  }
+
+  /** One client address, one endpoint, where that is asked for. */
+  #hash(): bigint | undefined {
+    if (!this.#chain.spec.hashSourceIp) return undefined;
+    return xxHash64(Buffer.from(this.#info.sourceAddress));
   }
 
   #attemptFailed(cluster: Cluster, endpoint: Endpoint, reason: ResetReason, detail: string): void {

@@ -1,4 +1,4 @@
-import { type Balancer, createBalancer, healthySet } from "@lateen/traffic";
+import { type Balancer, createBalancer, createHashBalancer, type HashBalancer, healthySet } from "@lateen/traffic";
 import type { ClusterSpec, EndpointSpec, LocalityEndpointsSpec } from "../config/plan.ts";
 import type { HeadPool } from "../http1/head.ts";
 import type { IoLoop } from "../io/io-loop.ts";
@@ -28,11 +28,27 @@ export interface UpstreamContext {
 
 interface Group {
   readonly share: number;
+  readonly priority: number;
   readonly endpoints: readonly Endpoint[];
-  readonly balancer: Balancer;
+  readonly balancer: Balancer | HashBalancer;
+}
+
+/** What a choice of endpoint depends on besides the cluster. */
+export interface PickOptions {
+  /** Endpoints to avoid while `attempts` allows. */
+  readonly tried?: readonly Endpoint[];
+  /** Choices to make at most; default 1. */
+  readonly attempts?: number;
+  /** What stands for the client on a hash ring; undefined: any place. */
+  readonly hash?: bigint | undefined;
+  /** Leave out the priorities of `tried` once there are two of them, where others can be had. */
+  readonly avoidPriorities?: boolean;
 }
 
 const MAX_ORIGINAL_DESTINATIONS = 1024;
+/** How often the weights of new endpoints grow. */
+const WARM_STEPS = 20;
+const NONE: readonly Endpoint[] = [];
 
 /** A cluster in force: its endpoints, its balance, its circuit breakers and its outliers. */
 export class Cluster {
@@ -98,26 +114,49 @@ export class Cluster {
   }
 
   /** The endpoint for one request, or undefined: no healthy upstream. `tried` are avoided when `attempts` allows. */
-  pick(tried: readonly Endpoint[] = [], attempts = 1): Endpoint | undefined {
-    let endpoint = this.#pickOnce();
+  pick({ tried = NONE, attempts = 1, hash, avoidPriorities = false }: PickOptions = {}): Endpoint | undefined {
+    const groups = avoidPriorities && tried.length > 1 ? this.#untried(tried) : this.#groups;
+    const place = this.spec.balance === "hash" ? (hash ?? this.#anyPlace()) : 0n;
+    let endpoint = this.#pickOnce(groups, place, 0);
     for (let i = 1; i < attempts && endpoint !== undefined && tried.includes(endpoint); i++)
-      endpoint = this.#pickOnce();
+      endpoint = this.#pickOnce(groups, place, i);
     return endpoint;
   }
 
-  #pickOnce(): Endpoint | undefined {
-    const groups = this.#groups;
+  #pickOnce(groups: readonly Group[], place: bigint, attempt: number): Endpoint | undefined {
     if (groups.length === 0) return undefined;
     let group = groups[0];
     if (groups.length > 1) {
-      let point = this.context.random();
+      const hashed = this.spec.balance === "hash";
+      let point = hashed ? Number(place % 10_000n) / 10_000 : this.context.random();
       for (const candidate of groups) {
         group = candidate;
         point -= candidate.share;
         if (point < 0) break;
       }
     }
-    return group?.endpoints[group.balancer.pick()];
+    return group?.endpoints[group.balancer.pick(place, attempt)];
+  }
+
+  /** Groups of priorities that no endpoint of `tried` is of, their shares grown to a whole; all groups when there are none. */
+  #untried(tried: readonly Endpoint[]): readonly Group[] {
+    const gone = new Set(this.#groups.filter((group) => tried.some((endpoint) => group.endpoints.includes(endpoint))));
+    const priorities = new Set([...gone].map((group) => group.priority));
+    const left = this.#groups.filter((group) => !priorities.has(group.priority));
+    const spare = left.length > 0 ? left : this.#spareGroups(priorities);
+    const total = spare.reduce((sum, group) => sum + group.share, 0);
+    return spare.length === 0 ? this.#groups : spare.map((group) => ({ ...group, share: group.share / total }));
+  }
+
+  /** What would be used if the endpoints of these priorities were not there. */
+  #spareGroups(without: ReadonlySet<number>): readonly Group[] {
+    return this.#groupsOf(this.#localities.filter((locality) => !without.has(locality.priority)));
+  }
+
+  #anyPlace(): bigint {
+    const { random } = this.context;
+    const word = () => BigInt(Math.floor(random() * 4_294_967_296));
+    return (word() << 32n) | word();
   }
 
   /** The endpoint at an original destination; undefined when nothing may be dialled there. */
@@ -207,22 +246,55 @@ export class Cluster {
   }
 
   #rebalance(): void {
-    const kind = this.spec.balance === "clusterProvided" ? "roundRobin" : this.spec.balance;
-    const localities = this.#localities.map((locality) => ({
+    this.#warm();
+    this.#groups = this.#groupsOf(this.#localities);
+  }
+
+  #groupsOf(specs: readonly LocalityEndpointsSpec[]): readonly Group[] {
+    const localities = specs.map((locality) => ({
       priority: locality.priority,
-      weight: locality.weight,
+      // A ring holds all localities of a priority.
+      weight: this.spec.balance === "hash" ? undefined : locality.weight,
       endpoints: locality.endpoints.flatMap((spec) => this.#endpoints.get(endpointKey(spec)) ?? []),
     }));
-    this.#groups = healthySet(localities, this.spec.panicPercent).map((group) => ({
+    return healthySet(localities, this.spec.panicPercent).map((group) => ({
       share: group.share,
+      priority: group.priority,
       endpoints: group.endpoints,
-      balancer: createBalancer(kind, group.endpoints, {
-        random: this.context.random,
-        inFlight: (index) => group.endpoints[index]?.active ?? 0,
-        choices: this.spec.choices,
-      }),
+      balancer: this.#balancer(group.endpoints),
     }));
   }
+
+  #balancer(endpoints: readonly Endpoint[]): Balancer | HashBalancer {
+    const { balance, hash, choices } = this.spec;
+    if (balance === "hash" && hash !== undefined) {
+      const keyed = endpoints.map((endpoint) => ({ key: endpoint.text, weight: endpoint.weight }));
+      return createHashBalancer(hash, keyed);
+    }
+    return createBalancer(balance === "leastRequest" || balance === "random" ? balance : "roundRobin", endpoints, {
+      random: this.context.random,
+      inFlight: (index) => endpoints[index]?.active ?? 0,
+      choices,
+    });
+  }
+
+  /** Gives new endpoints the share of their weight that their age has earned, and comes back while some are still new. */
+  #warm(): void {
+    const { slowStart } = this.spec;
+    if (slowStart === undefined) return;
+    const { wheel } = this.context.io;
+    const now = wheel.now();
+    let warming = false;
+    for (const endpoint of this.#endpoints.values()) {
+      const age = Math.max(1, now - endpoint.createdMs) / slowStart.windowMs;
+      endpoint.warmth = age >= 1 ? 1 : Math.max(slowStart.minPercent / 100, age ** (1 / slowStart.aggression));
+      warming ||= age < 1;
+    }
+    if (!warming || this.#retired) return;
+    this.#warmTimer ??= wheel.timer(() => this.#rebalance());
+    this.#warmTimer.arm(Math.max(100, slowStart.windowMs / WARM_STEPS));
+  }
+  #warmTimer: WheelTimer | undefined = undefined;
 
   #refreshDns(): void {
     void this.#resolveAll().finally(() => {
@@ -257,6 +329,7 @@ export class Cluster {
   retire(): void {
     this.#retired = true;
     this.#dnsTimer?.cancel();
+    this.#warmTimer?.cancel();
     for (const endpoint of this.#endpoints.values()) endpoint.pool.retire();
   }
 

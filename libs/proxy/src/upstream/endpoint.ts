@@ -20,6 +20,10 @@ export class Endpoint {
   consecutive5xx = 0;
   consecutiveGateway = 0;
   consecutiveLocal = 0;
+  /** Share of its weight that a new endpoint has got so far. */
+  warmth = 1;
+  /** Monotonic milliseconds. */
+  readonly createdMs: number;
   /** Slot for whoever caches per-endpoint data (metric series). */
   cache: unknown = undefined;
 
@@ -28,6 +32,7 @@ export class Endpoint {
     this.cluster = cluster;
     this.text = spec.address.includes(":") ? `[${spec.address}]:${spec.port}` : `${spec.address}:${spec.port}`;
     this.dialAddress = dialAddress;
+    this.createdMs = cluster.context.io.wheel.now();
     this.transport = transportFor(cluster, spec);
     this.pool = new EndpointPool(this, dialAddress);
   }
@@ -42,7 +47,7 @@ export class Endpoint {
   }
 
   get weight(): number {
-    return this.spec.weight;
+    return this.spec.weight * this.warmth;
   }
 }
 

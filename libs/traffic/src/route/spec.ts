@@ -107,7 +107,28 @@ export interface ForwardSpec {
   readonly upgrades: readonly string[];
   /** Status when the cluster does not exist: 503 unless the config says otherwise. */
   readonly clusterNotFoundStatus: number;
+  /** What clusters with a hash ring choose endpoints by; none: any endpoint. */
+  readonly hashPolicies?: readonly HashPolicySpec[];
 }
+
+/** @see envoy.config.route.v3.RouteAction.HashPolicy */
+export type HashPolicySpec = {
+  /** When its value was found, later policies are not asked. */
+  readonly terminal: boolean;
+} & (
+  | { readonly kind: "sourceIp" }
+  /** Lower-case header name, or name of a query parameter. */
+  | { readonly kind: "header" | "query"; readonly name: string }
+  | {
+      readonly kind: "cookie";
+      readonly name: string;
+      /** Undefined: no cookie is made; 0: one of the session. */
+      readonly ttlSeconds: number | undefined;
+      readonly path: string;
+      /** An empty value is left out. */
+      readonly attributes: readonly { readonly name: string; readonly value: string }[];
+    }
+);
 
 export interface MirrorSpec {
   readonly cluster: string;
@@ -136,6 +157,8 @@ export interface RetrySpec {
   readonly maxIntervalMs: number;
   readonly avoidPreviousHosts: boolean;
   readonly hostSelectionMaxAttempts: number;
+  /** After two attempts, priorities that were tried are left out while others have endpoints. */
+  readonly avoidPreviousPriorities?: boolean;
 }
 
 /** Header changes in Envoy's order: remove, then set and append. Values may hold `%…%` command operators. */

@@ -2,6 +2,7 @@ import { splitWeights } from "../balance/weights.ts";
 import type { HeadView } from "../head/head.ts";
 import { compileHeaderMatch, type HeaderMatch, type Scheme } from "../match/header.ts";
 import { compileQueryMatch } from "../match/query.ts";
+import { compileHashPolicies, type HashClient, type RequestHash } from "./hash-policy.ts";
 import { type CompiledHeaderEdits, compileHeaderEdits } from "./header-edits.ts";
 import { compileHostIndex, hostEndWithoutPort } from "./hosts.ts";
 import { compilePathIndex } from "./path-index.ts";
@@ -49,6 +50,8 @@ export interface CompiledRoute {
   readonly responseEdits: CompiledHeaderEdits;
   /** Path and query after the route's rewrite; undefined without one. */
   readonly rewrite: PathRewrite | undefined;
+  /** What a hash ring is asked with; undefined without hash policies. */
+  readonly hash: ((head: HeadView, client: HashClient) => RequestHash) | undefined;
   /** A cluster by weight. Only for routes that forward: throws otherwise. */
   pickCluster(random: () => number): CompiledWeightedCluster;
   /** Configuration of a filter for this route: the route's own, else its virtual host's. */
@@ -155,6 +158,8 @@ function compileRoute(spec: RouteSpec, virtualHost: VirtualHostSpec, table: Rout
     requestEdits: compileHeaderEdits(...levels.map((level) => level.requestHeaders)),
     responseEdits: compileHeaderEdits(...levels.map((level) => level.responseHeaders)),
     rewrite: compilePathRewrite(spec),
+    hash:
+      action.kind === "forward" && action.hashPolicies?.length ? compileHashPolicies(action.hashPolicies) : undefined,
     pickCluster(random) {
       const cluster = clusters[splitWeights(weights, random)];
       if (cluster === undefined) throw new Error(`route "${spec.name}" forwards to no cluster`);

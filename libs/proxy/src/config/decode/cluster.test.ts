@@ -17,7 +17,7 @@ const tlsSocket = (context: DeepPartial<UpstreamTlsContext>) => ({
     value: packAny(UpstreamTlsContext, UpstreamTlsContext.fromPartial(context)),
   },
 });
-const _seconds = (value: number) => ({ seconds: BigInt(value), nanos: 0 });
+const seconds = (value: number) => ({ seconds: BigInt(value), nanos: 0 });
 
 describe("clusters", () => {
   it("takes Envoy's defaults for what is not set", () => {
@@ -51,6 +51,23 @@ describe("clusters", () => {
       "least request",
       { lbPolicy: 1, lbConfig: { $case: "leastRequestLbConfig", value: { choiceCount: 4 } } },
       { balance: "leastRequest", choices: 4 },
+    ],
+    [
+      "a hash ring",
+      { lbPolicy: 2, lbConfig: { $case: "ringHashLbConfig", value: { minimumRingSize: 512n } } },
+      { balance: "hash", hash: { kind: "ringHash", minimumSize: 512, maximumSize: 8_388_608 } },
+    ],
+    ["maglev", { lbPolicy: 5 }, { balance: "hash", hash: { kind: "maglev", tableSize: 65_537 } }],
+    [
+      "slow start",
+      {
+        lbPolicy: 0,
+        lbConfig: {
+          $case: "roundRobinLbConfig",
+          value: { slowStartConfig: { slowStartWindow: seconds(30), minWeightPercent: { value: 20 } } },
+        },
+      },
+      { slowStart: { windowMs: 30_000, minPercent: 20, aggression: 1 } },
     ],
     ["connect timeout", { connectTimeout: { seconds: 1n, nanos: 500_000_000 } }, { connectTimeoutMs: 1500 }],
     [
@@ -111,8 +128,14 @@ describe("clusters", () => {
 
   it.each<[ClusterFields, string]>([
     [{ name: "" }, "name: required"],
-    [{ lbPolicy: 2 }, "lb_policy: RING_HASH is not supported by this proxy"],
-    [{ lbPolicy: 5 }, "lb_policy: MAGLEV is not supported by this proxy"],
+    [
+      { lbPolicy: 2, lbConfig: { $case: "ringHashLbConfig", value: { hashFunction: 1 } } },
+      "ring_hash_lb_config.hash_function: only XX_HASH is supported",
+    ],
+    [
+      { lbPolicy: 5, lbConfig: { $case: "maglevLbConfig", value: { tableSize: 100n } } },
+      "maglev_lb_config.table_size: 100 is not a prime number",
+    ],
     [{ healthChecks: [{}] }, "health_checks: not supported by this proxy"],
     [{ circuitBreakers: { perHostThresholds: [{}] } }, "circuit_breakers.per_host_thresholds: not supported"],
     [

@@ -1,11 +1,15 @@
 import type { CircuitBreakers } from "@lateen/proto/envoy/config/cluster/v3/circuit_breaker";
 import {
   type Cluster,
+  type Cluster_MaglevLbConfig,
+  type Cluster_RingHashLbConfig,
+  type Cluster_SlowStartConfig,
   Cluster_DiscoveryType as Discovery,
   Cluster_LbPolicy as LbPolicy,
 } from "@lateen/proto/envoy/config/cluster/v3/cluster";
 import type { OutlierDetection } from "@lateen/proto/envoy/config/cluster/v3/outlier_detection";
 import { HttpProtocolOptions } from "@lateen/proto/envoy/extensions/upstreams/http/v3/http_protocol_options";
+import type { HashAlgorithm } from "@lateen/traffic";
 import type { ClusterSpec, OutlierSpec } from "../plan.ts";
 import { unpack } from "./any.ts";
 import type { DecodeRun } from "./context.ts";
@@ -113,28 +117,67 @@ function discoveryOf(cluster: Cluster): ClusterSpec["discovery"] {
   }
 }
 
-function balanceOf(cluster: Cluster): Pick<ClusterSpec, "balance" | "choices"> {
+function balanceOf(cluster: Cluster): Pick<ClusterSpec, "balance" | "choices" | "hash" | "slowStart"> {
   const config = cluster.lbConfig;
   if (config?.$case === "originalDstLbConfig") onlyFields(config.value, "original_dst_lb_config", []);
   switch (cluster.lbPolicy) {
     case LbPolicy.ROUND_ROBIN:
-      return { balance: "roundRobin", choices: 2 };
+      return {
+        balance: "roundRobin",
+        choices: 2,
+        ...slowStart(config?.$case === "roundRobinLbConfig" ? config.value.slowStartConfig : undefined),
+      };
     case LbPolicy.LEAST_REQUEST:
       return {
         balance: "leastRequest",
         choices: config?.$case === "leastRequestLbConfig" ? (config.value.choiceCount ?? 2) : 2,
+        ...slowStart(config?.$case === "leastRequestLbConfig" ? config.value.slowStartConfig : undefined),
       };
     case LbPolicy.RANDOM:
       return { balance: "random", choices: 2 };
     case LbPolicy.CLUSTER_PROVIDED:
       return { balance: "clusterProvided", choices: 2 };
     case LbPolicy.RING_HASH:
-      return refuse("lb_policy", "RING_HASH is not supported by this proxy");
+      return { balance: "hash", choices: 2, hash: ringHash(config?.$case === "ringHashLbConfig" ? config.value : {}) };
     case LbPolicy.MAGLEV:
-      return refuse("lb_policy", "MAGLEV is not supported by this proxy");
+      return { balance: "hash", choices: 2, hash: maglev(config?.$case === "maglevLbConfig" ? config.value : {}) };
     default:
       return refuse("lb_policy", `${cluster.lbPolicy} is not supported by this proxy`);
   }
+}
+
+/** Envoy's limits: more entries would cost more memory than balance is worth. */
+const MOST_RING_ENTRIES = 8_388_608;
+const MAGLEV_TABLE = 65_537;
+const MOST_MAGLEV_ENTRIES = 5_000_011;
+
+function ringHash(config: Partial<Cluster_RingHashLbConfig>): HashAlgorithm {
+  if (config.hashFunction) refuse("ring_hash_lb_config.hash_function", "only XX_HASH is supported");
+  const minimumSize = Number(config.minimumRingSize ?? 1024);
+  const maximumSize = Number(config.maximumRingSize ?? MOST_RING_ENTRIES);
+  if (minimumSize > maximumSize || maximumSize > MOST_RING_ENTRIES) refuse("ring_hash_lb_config", "sizes out of range");
+  return { kind: "ringHash", minimumSize: Math.max(1, minimumSize), maximumSize };
+}
+
+function maglev(config: Partial<Cluster_MaglevLbConfig>): HashAlgorithm {
+  const tableSize = Number(config.tableSize ?? MAGLEV_TABLE);
+  if (tableSize < 2 || tableSize > MOST_MAGLEV_ENTRIES || !isPrime(tableSize)) {
+    refuse("maglev_lb_config.table_size", `${tableSize} is not a prime number up to ${MOST_MAGLEV_ENTRIES}`);
+  }
+  return { kind: "maglev", tableSize };
+}
+
+function isPrime(value: number): boolean {
+  for (let divisor = 2; divisor * divisor <= value; divisor++) if (value % divisor === 0) return false;
+  return true;
+}
+
+function slowStart(config: Cluster_SlowStartConfig | undefined): Pick<ClusterSpec, "slowStart"> {
+  const windowMs = millis(config?.slowStartWindow, 0, "slow_start_config.slow_start_window");
+  if (config === undefined || windowMs === 0) return {};
+  const aggression = config.aggression?.defaultValue ?? 1;
+  if (!(aggression > 0)) refuse("slow_start_config.aggression", "must be greater than 0");
+  return { slowStart: { windowMs, aggression, minPercent: config.minWeightPercent?.value ?? 10 } };
 }
 
 /** Limits of the default priority; Envoy's defaults where unset. */

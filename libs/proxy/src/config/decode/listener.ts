@@ -198,8 +198,16 @@ function tcpProxy(proxy: TcpProxy, run: DecodeRun, at: string): TcpProxySpec {
         : specifier.value.clusters.map((entry) => ({ cluster: entry.name, weight: entry.weight })),
     idleTimeoutMs: millis(proxy.idleTimeout, 3_600_000, join(at, "idle_timeout")),
     maxConnectAttempts: proxy.maxConnectAttempts ?? 1,
+    hashSourceIp: hashesSource(proxy, at),
     accessLogs: accessLogs(proxy.accessLog, run, at),
   };
+}
+
+function hashesSource(proxy: TcpProxy, at: string): boolean {
+  for (const { policySpecifier } of proxy.hashPolicy) {
+    if (policySpecifier?.$case !== "sourceIp") refuse(join(at, "hash_policy"), "only source_ip is supported");
+  }
+  return proxy.hashPolicy.length > 0;
 }
 
 /** @see envoy.config.listener.v3.FilterChainMatch */

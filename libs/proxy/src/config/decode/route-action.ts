@@ -7,12 +7,14 @@ import {
   type RetryPolicy,
   type Route,
   type RouteAction,
+  type RouteAction_HashPolicy,
   type RouteAction_RequestMirrorPolicy,
   type VirtualHost,
 } from "@lateen/proto/envoy/config/route/v3/route_components";
 import { PreviousHostsPredicate } from "@lateen/proto/envoy/extensions/retry/host/previous_hosts/v3/previous_hosts";
 import {
   type ForwardSpec,
+  type HashPolicySpec,
   type MirrorSpec,
   NO_HEADER_EDITS,
   type RedirectSpec,
@@ -95,6 +97,7 @@ function forward(action: RouteAction, host: VirtualHost, at: string): ForwardSpe
     "grpcTimeoutOffset",
     "upgradeConfigs",
     "maxStreamDuration",
+    "hashPolicy",
   ]);
   if (action.priority !== 0) refuse(join(at, "priority"), "HIGH is not supported by this proxy");
   if (action.maxStreamDuration !== undefined) {
@@ -117,6 +120,11 @@ function forward(action: RouteAction, host: VirtualHost, at: string): ForwardSpe
       .filter((upgrade) => upgrade.enabled !== false)
       .map((upgrade) => upgrade.upgradeType.toLowerCase()),
     clusterNotFoundStatus: notFoundStatus(action.clusterNotFoundResponseCode),
+    ...(action.hashPolicy.length === 0
+      ? {}
+      : {
+          hashPolicies: action.hashPolicy.map((policy, index) => hashPolicy(policy, join(at, `hash_policy[${index}]`))),
+        }),
   };
 }
 
@@ -201,6 +209,39 @@ function mirrorSpec(policy: RouteAction_RequestMirrorPolicy, at: string): Mirror
   return { cluster: policy.cluster, fraction: runtimeFraction(policy.runtimeFraction) };
 }
 
+/** @see envoy.config.route.v3.RouteAction.HashPolicy */
+function hashPolicy(policy: RouteAction_HashPolicy, at: string): HashPolicySpec {
+  const { terminal, policySpecifier: specifier } = policy;
+  switch (specifier?.$case) {
+    case "header":
+      onlyFields(specifier.value, join(at, "header"), ["headerName"]);
+      return { kind: "header", name: specifier.value.headerName.toLowerCase(), terminal };
+    case "queryParameter":
+      return { kind: "query", name: specifier.value.name, terminal };
+    case "cookie": {
+      const { name, ttl, path, attributes } = specifier.value;
+      const ttlMs = optionalMs(ttl, join(at, "cookie.ttl"));
+      return {
+        kind: "cookie",
+        name,
+        ttlSeconds: ttlMs === undefined ? undefined : Math.floor(ttlMs / 1000),
+        path,
+        attributes: attributes.map((attribute) => ({ name: attribute.name, value: attribute.value })),
+        terminal,
+      };
+    }
+    case "connectionProperties":
+      if (!specifier.value.sourceIp) refuse(join(at, "connection_properties"), "source_ip must be true");
+      return { kind: "sourceIp", terminal };
+    case "filterState":
+      return refuse(join(at, "filter_state"), "not supported by this proxy");
+    case undefined:
+      return refuse(at, "policy_specifier is required");
+  }
+}
+
+const PREVIOUS_PRIORITIES = "envoy.retry_priorities.previous_priorities";
+
 const PREVIOUS_HOSTS = "envoy.retry_host_predicates.previous_hosts";
 const PREVIOUS_HOSTS_TYPE = typeUrl(PreviousHostsPredicate);
 
@@ -214,7 +255,11 @@ function retrySpec(policy: RetryPolicy, at: string): RetrySpec {
     "hostSelectionRetryMaxAttempts",
     "retriableStatusCodes",
     "retryBackOff",
+    "retryPriority",
   ]);
+  if (policy.retryPriority !== undefined && policy.retryPriority.name !== PREVIOUS_PRIORITIES) {
+    refuse(join(at, "retry_priority"), `${policy.retryPriority.name} is not supported by this proxy`);
+  }
   for (const { name, configType } of policy.retryHostPredicate) {
     const type = configType === undefined ? PREVIOUS_HOSTS_TYPE : configType.value.typeUrl;
     if (name !== PREVIOUS_HOSTS || type !== PREVIOUS_HOSTS_TYPE)
@@ -230,5 +275,6 @@ function retrySpec(policy: RetryPolicy, at: string): RetrySpec {
     maxIntervalMs: millis(policy.retryBackOff?.maxInterval, base * 10, join(at, "retry_back_off.max_interval")),
     avoidPreviousHosts: policy.retryHostPredicate.length > 0,
     hostSelectionMaxAttempts: Number(policy.hostSelectionRetryMaxAttempts) || 1,
+    avoidPreviousPriorities: policy.retryPriority !== undefined,
   };
 }

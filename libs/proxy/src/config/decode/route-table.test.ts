@@ -105,6 +105,25 @@ describe("routes", () => {
       { action: { kind: "direct", status: 418, body: "tea" } },
     ],
     [
+      "hash policies",
+      routeTo({
+        hashPolicy: [
+          { policySpecifier: { $case: "header", value: { headerName: "X-User" } }, terminal: true },
+          { policySpecifier: { $case: "connectionProperties", value: { sourceIp: true } } },
+          { policySpecifier: { $case: "cookie", value: { name: "c", ttl: { seconds: 60n, nanos: 0 }, path: "/" } } },
+        ],
+      }),
+      {
+        action: {
+          hashPolicies: [
+            { kind: "header", name: "x-user", terminal: true },
+            { kind: "sourceIp", terminal: false },
+            { kind: "cookie", name: "c", ttlSeconds: 60, path: "/", attributes: [], terminal: false },
+          ],
+        },
+      },
+    ],
+    [
       "header edits",
       {
         requestHeadersToAdd: [
@@ -125,7 +144,7 @@ describe("routes", () => {
     ],
     [{ match: { pathSpecifier: { $case: "connectMatcher", value: {} } } }, "connect_matcher: not supported"],
     [routeTo({ priority: 1 }), "route.priority: HIGH is not supported"],
-    [routeTo({ hashPolicy: [{}] }), "route.hash_policy: not supported"],
+    [routeTo({ hashPolicy: [{}] }), "route.hash_policy[0]: policy_specifier is required"],
     [{ action: { $case: "route", value: {} } }, "route: cluster_specifier is required"],
     [
       {
