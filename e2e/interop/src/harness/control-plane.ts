@@ -1,0 +1,229 @@
+import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { signCsr } from "@lateen/adapter-grpc";
+import { systemClock } from "@lateen/kernel";
+import { createCsr, createRootCa, createTokenKey, mintToken } from "@lateen/pki";
+import type { ChannelOptions } from "@lateen/ports";
+import { eventually } from "./eventually.ts";
+import { read } from "./http.ts";
+import { app, Program } from "./programs.ts";
+
+/** A pod as the harness runs it. */
+export interface Pod {
+  readonly name: string;
+  readonly namespace: string;
+  readonly address: string;
+  readonly serviceAccount: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly ports: readonly { readonly name?: string; readonly containerPort: number }[];
+  /** Whether a proxy in front of it takes mesh mTLS. */
+  readonly mesh: boolean;
+}
+
+/** Certificate, key and roots of a workload, PEM. */
+export interface Identity {
+  readonly certChainPem: string;
+  readonly privateKeyPem: string;
+  readonly rootsPem: string;
+}
+
+interface TypeStatus {
+  readonly resources: number;
+  readonly nack?: { readonly names: readonly string[]; readonly reason: string };
+  readonly failure?: string;
+}
+export interface SyncStatus {
+  readonly revision: number;
+  readonly proxies: readonly {
+    readonly node: string;
+    readonly pod: string;
+    readonly synced: boolean;
+    readonly types: Readonly<Record<string, TypeStatus>>;
+  }[];
+  readonly warnings: readonly { readonly message: string }[];
+}
+
+export const SERVER_NAME = "istiod.istio-system.svc";
+
+/** Our control plane as a process, with a certificate authority and a token key made for it. */
+export class ControlPlane {
+  readonly folder: string;
+  readonly rootPem: string;
+  #process: Program | undefined;
+  #port = 0;
+  readonly #tokenKey: string;
+
+  private constructor(folder: string, rootPem: string, tokenKey: string) {
+    this.folder = folder;
+    this.rootPem = rootPem;
+    this.#tokenKey = tokenKey;
+  }
+
+  /** Starts one whose configuration is the file `config/base.yaml` with this text. */
+  static async start(folder: string, base: string, pods: readonly Pod[]): Promise<ControlPlane> {
+    for (const name of ["ca", "config", "registry", "files", "pods"]) {
+      await mkdir(join(folder, name), { recursive: true, mode: 0o700 });
+    }
+    const ca = createRootCa({ trustDomain: "cluster.local" }, systemClock());
+    const files = {
+      "ca/ca-key.pem": ca.keyPem,
+      "ca/ca-cert.pem": ca.certPem,
+      "ca/cert-chain.pem": ca.chainPem,
+      "ca/root-cert.pem": ca.rootPem,
+    };
+    const token = createTokenKey();
+    for (const [name, text] of Object.entries({ ...files, "token-pub.pem": token.publicPem })) {
+      await writeFile(join(folder, name), text, { mode: 0o600 });
+    }
+    const plane = new ControlPlane(folder, ca.rootPem, token.privatePem);
+    await plane.#write("base.yaml", base);
+    await plane.#pods(pods);
+    await plane.#start();
+    return plane;
+  }
+
+  async #start(): Promise<void> {
+    const ports = ["xds", "ca", "config", "telemetry", "metrics", "http", "prometheus"];
+    this.#process = new Program("control plane", [
+      process.execPath,
+      app("control-plane"),
+      ...["--state-dir", this.folder, "--config", join(this.folder, "files"), "--host", "127.0.0.1"],
+      ...ports.flatMap((name) => [`--${name}-port`, "0"]),
+    ]);
+    this.#port = await eventually("the control plane serves", async () => {
+      this.#process?.alive();
+      const ready = await read({ socketPath: join(this.folder, "control.sock"), path: "/ready" });
+      if (ready.status !== 200) throw new Error(ready.body);
+      const ports: { xds: number } = JSON.parse(await readFile(join(this.folder, "control-plane.json"), "utf8"));
+      return ports.xds;
+    });
+  }
+
+  get port(): number {
+    return this.#port;
+  }
+
+  async #write(name: string, text: string): Promise<void> {
+    const path = join(this.folder, "files", name);
+    await writeFile(`${path}.tmp`, text);
+    await rename(`${path}.tmp`, path);
+  }
+
+  async #pods(pods: readonly Pod[]): Promise<void> {
+    const path = join(this.folder, "registry/pods.json");
+    await writeFile(`${path}.tmp`, JSON.stringify({ apiVersion: "v1", kind: "List", items: pods.map(podObject) }));
+    await rename(`${path}.tmp`, path);
+  }
+
+  token(pod: Pod): string {
+    const { namespace, serviceAccount, name } = pod;
+    const request = { privatePem: this.#tokenKey, namespace, serviceAccount, pod: name, ttlSeconds: 3600 };
+    return mintToken(request, systemClock());
+  }
+
+  /** How the workload's agent reaches this control plane with its token. */
+  channel(pod: Pod): ChannelOptions {
+    return {
+      address: `127.0.0.1:${this.#port}`,
+      serverName: SERVER_NAME,
+      identity: () => ({ rootPem: this.rootPem, token: this.token(pod) }),
+    };
+  }
+
+  /** A certificate from the CA, asked for as an agent does. */
+  async identity(pod: Pod): Promise<Identity> {
+    const spiffeId = `spiffe://cluster.local/ns/${pod.namespace}/sa/${pod.serviceAccount}`;
+    const { csrPem, privateKeyPem } = createCsr({ spiffeId });
+    const chain = await signCsr(this.channel(pod), csrPem, 3600);
+    return { certChainPem: chain.slice(0, -1).join(""), privateKeyPem, rootsPem: this.rootPem };
+  }
+
+  async #get<T>(path: string): Promise<T> {
+    const { status, body } = await read({ socketPath: join(this.folder, "control.sock"), path });
+    if (status !== 200) throw new Error(`${path}: ${status} ${body}`);
+    return JSON.parse(body) as T;
+  }
+
+  sync(): Promise<SyncStatus> {
+    return this.#get("/debug/syncz");
+  }
+
+  configDump(pod: Pod): Promise<unknown> {
+    return this.#get(`/debug/config_dump?proxyID=${pod.name}.${pod.namespace}`);
+  }
+
+  /**
+   * Puts a text in force beside the base and resolves when every proxy has answered to it.
+   * @throws Error when an object was refused by validation.
+   */
+  async apply(text: string): Promise<void> {
+    interface Rejected {
+      readonly revision: number;
+      readonly rejected: readonly { readonly kind: string; readonly name: string; readonly message: string }[];
+    }
+    const before = await this.#get<Rejected>("/config/rejected");
+    if (text === this.#applied) return;
+    await this.#write("case.yaml", text);
+    this.#applied = text;
+    const after = await eventually("the file is read", async () => {
+      const now = await this.#get<Rejected>("/config/rejected");
+      return now.revision > before.revision ? now : undefined;
+    });
+    const [refused] = after.rejected;
+    if (refused !== undefined) throw new Error(`${refused.kind} ${refused.name}: ${refused.message}`);
+    await this.#get(`/debug/wait?revision=${after.revision}&timeoutMs=20000`);
+  }
+  #applied = "";
+
+  /** Everything that a proxy refused or the compiler could not say, as texts. */
+  async refusals(): Promise<readonly string[]> {
+    const { proxies } = await this.sync();
+    return proxies.flatMap(({ pod, types }) =>
+      Object.entries(types).flatMap(([typeUrl, { nack, failure }]) => {
+        const type = typeUrl.split(".").at(-1);
+        return [
+          ...(nack === undefined ? [] : [`${pod} ${type}: ${nack.reason}`]),
+          ...(failure === undefined ? [] : [`${pod} ${type} cannot be compiled: ${failure}`]),
+        ];
+      }),
+    );
+  }
+
+  get log(): string {
+    return this.#process?.output ?? "";
+  }
+
+  async stop(): Promise<void> {
+    await this.#process?.stop();
+  }
+}
+
+function podObject(pod: Pod): object {
+  const hash = "5f6b";
+  return {
+    apiVersion: "v1",
+    kind: "Pod",
+    metadata: {
+      name: pod.name,
+      namespace: pod.namespace,
+      labels: {
+        ...pod.labels,
+        ...(pod.mesh ? { "security.istio.io/tlsMode": "istio" } : {}),
+        "pod-template-hash": hash,
+      },
+      ownerReferences: [{ apiVersion: "apps/v1", kind: "ReplicaSet", name: `${pod.name}-${hash}`, controller: true }],
+    },
+    spec: {
+      serviceAccountName: pod.serviceAccount,
+      nodeName: "localhost",
+      containers: [{ name: "app", ports: pod.ports.map((port) => ({ ...port, protocol: "TCP" })) }],
+    },
+    status: {
+      phase: "Running",
+      podIP: pod.address,
+      podIPs: [{ ip: pod.address }],
+      hostIP: "127.0.0.1",
+      conditions: [{ type: "Ready", status: "True" }],
+    },
+  };
+}

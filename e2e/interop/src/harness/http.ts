@@ -1,0 +1,73 @@
+import http from "node:http";
+import type { TLSSocket } from "node:tls";
+
+/** A request, as the client puts it on the wire. */
+export interface Ask {
+  readonly method?: string;
+  readonly path: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: string;
+}
+
+/** Where to connect, and from which address. */
+export interface Via {
+  readonly host: string;
+  readonly port: number;
+  /** Captured clients are known by their address. */
+  readonly from?: string;
+  readonly agent?: http.Agent;
+  readonly socket?: TLSSocket;
+}
+
+/** What came back. */
+export interface Answer {
+  readonly status: number;
+  readonly headers: http.IncomingHttpHeaders;
+  readonly body: string;
+}
+
+/** One request on the way given; a connection that is cut or refused is status 0 with the reason as body. */
+export function ask({ method = "GET", path, headers = {}, body }: Ask, via: Via): Promise<Answer> {
+  const { promise, resolve } = Promise.withResolvers<Answer>();
+  const { socket } = via;
+  const request = http.request({
+    host: via.host,
+    port: via.port,
+    method,
+    path,
+    headers,
+    ...(via.from === undefined ? {} : { localAddress: via.from }),
+    ...(socket === undefined ? { agent: via.agent ?? false } : { createConnection: () => socket }),
+    signal: AbortSignal.timeout(15_000),
+  });
+  request.on("response", (response) => {
+    let text = "";
+    response.setEncoding("utf8");
+    response.on("data", (chunk: string) => {
+      text += chunk;
+    });
+    response.on("error", (error) => resolve({ status: 0, headers: {}, body: error.message }));
+    response.on("end", () => resolve({ status: response.statusCode ?? 0, headers: response.headers, body: text }));
+  });
+  request.on("error", (error: NodeJS.ErrnoException) =>
+    resolve({ status: 0, headers: {}, body: error.code ?? error.message }),
+  );
+  request.end(body);
+  return promise;
+}
+
+/** GET over a Unix socket, or of an address. */
+export function read(target: http.RequestOptions): Promise<Answer> {
+  const { promise, resolve, reject } = Promise.withResolvers<Answer>();
+  const request = http.request({ ...target, agent: false }, (response) => {
+    let text = "";
+    response.setEncoding("utf8");
+    response.on("data", (chunk: string) => {
+      text += chunk;
+    });
+    response.on("end", () => resolve({ status: response.statusCode ?? 0, headers: response.headers, body: text }));
+  });
+  request.on("error", reject);
+  request.end();
+  return promise;
+}

@@ -1,0 +1,34 @@
+/**
+ * Runs a command in a network namespace of its own, where connections can be captured (iptables REDIRECT, as Istio's init container sets
+ * it up) and every port is free; everything ends with the namespace. Without the means for that the command runs as it is, and the tests
+ * that need capture say why they are skipped. Foreign programs are fetched before, because the namespace has no way out.
+ */
+import { spawnSync } from "node:child_process";
+import { ensureService } from "@lateen/services";
+
+const problems = ["envoy", "iptables", "python3-grpcio"].flatMap((name) => {
+  const found = ensureService(name);
+  return found.path === undefined ? [{ name, reason: found.reason, installable: found.installable }] : [];
+});
+for (const { name, reason } of problems) process.stdout.write(`${name}: not available: ${reason}\n`);
+if (process.env.CI === "true" && problems.some(({ installable }) => installable)) process.exit(1);
+
+const SETUP = `
+ip link set lo up &&
+ip route add 10.96.0.0/12 dev lo && ip route add 240.240.0.0/16 dev lo && ip route add 203.0.113.0/24 dev lo &&
+iptables -t nat -A OUTPUT -s 127.0.0.6/32 -j RETURN`;
+
+function canCapture(): string {
+  const missing = problems.find(({ name }) => name === "iptables");
+  if (missing !== undefined) return `iptables: ${missing.reason}`;
+  const tried = spawnSync("unshare", ["-n", "sh", "-ec", SETUP], { encoding: "utf8" });
+  return tried.status === 0 ? "" : (tried.error?.message ?? tried.stderr.trim());
+}
+
+const reason = canCapture();
+const argv = process.argv.slice(2);
+const env = { ...process.env, LATEEN_INTEROP_NO_CAPTURE: reason };
+const inside = ["-n", "sh", "-ec", `${SETUP}; exec "$@"`, "sh", ...argv];
+const [command = "", ...rest] = reason === "" ? ["unshare", ...inside] : argv;
+const { status } = spawnSync(command, rest, { stdio: "inherit", env });
+process.exitCode = status ?? 1;

@@ -1,0 +1,3 @@
+export { type Discovery, type EnvoyBootstrapOptions, envoyBootstrap } from "./envoy-bootstrap.ts";
+export { type GrpcBootstrapOptions, grpcBootstrap } from "./grpc-bootstrap.ts";
+export { nodeDocument, type StockNode } from "./node.ts";

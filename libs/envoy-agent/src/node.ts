@@ -1,0 +1,42 @@
+/** A workload as a proxy that is not ours introduces it. */
+export interface StockNode {
+  readonly kind: "sidecar" | "router";
+  readonly pod: string;
+  readonly namespace: string;
+  readonly address: string;
+  readonly serviceAccount: string;
+  readonly workload: string;
+  readonly labels: Readonly<Record<string, string>>;
+  /** Ports that the pod's containers declare. */
+  readonly ports: readonly { readonly name?: string; readonly containerPort: number }[];
+  readonly clusterId: string;
+  readonly trustDomain: string;
+  /** DNS domain of Kubernetes services, e.g. `cluster.local`. */
+  readonly domain: string;
+}
+
+/** Version whose conventions of metadata these are. */
+const ISTIO_VERSION = "1.27.0";
+
+/** The xDS node with the metadata that Istio's agents send. `metadata` is added, and wins. */
+export function nodeDocument(node: StockNode, metadata: Readonly<Record<string, unknown>> = {}) {
+  const { kind, address, pod, namespace, domain, labels } = node;
+  return {
+    id: `${kind}~${address}~${pod}.${namespace}~${namespace}.svc.${domain}`,
+    cluster: `${labels.app ?? node.workload}.${namespace}`,
+    metadata: {
+      NAME: pod,
+      NAMESPACE: namespace,
+      LABELS: labels,
+      SERVICE_ACCOUNT: node.serviceAccount,
+      WORKLOAD_NAME: node.workload,
+      CLUSTER_ID: node.clusterId,
+      MESH_ID: node.trustDomain,
+      INSTANCE_IPS: address,
+      POD_PORTS: JSON.stringify(node.ports.map((port) => ({ ...port, protocol: "TCP" }))),
+      INTERCEPTION_MODE: "REDIRECT",
+      ISTIO_VERSION,
+      ...metadata,
+    },
+  };
+}
