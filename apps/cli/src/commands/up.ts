@@ -9,7 +9,7 @@ export interface UpOptions {
   readonly capture: "proxy-env" | "netns";
   readonly ingressPort?: number;
   readonly detach?: boolean;
-  readonly logs?: boolean;
+  readonly logs: boolean;
   readonly mesh: string;
   readonly timeout: string;
 }
@@ -34,7 +34,7 @@ export function upCommand(cli: Cli): Command {
       parsePort,
     )
     .option("-d, --detach", "return when the mesh is ready; it goes on in the background")
-    .option("--logs", "also print what the workloads print")
+    .option("--no-logs", "do not print what the workloads print; `lateen logs` shows it")
     .option("--timeout <duration>", "with --detach: how long to wait for readiness", "60s")
     .addOption(meshOption())
     .action(async (options: UpOptions) => {

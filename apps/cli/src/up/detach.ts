@@ -67,6 +67,6 @@ function upArguments(options: UpOptions, paths: readonly string[]): readonly str
     ...["up", "--mesh", options.mesh, "--capture", options.capture],
     ...paths.flatMap((path) => ["-f", path]),
     ...(options.ingressPort === undefined ? [] : ["--ingress-port", String(options.ingressPort)]),
-    ...(options.logs ? ["--logs"] : []),
+    "--no-logs",
   ];
 }

@@ -28,7 +28,7 @@ export async function runForeground(
   const state = stateOf(cli, options.mesh);
   const log = supervisorLog(state.logs);
   const logger = createLogger({ name: "supervisor", level: "info", format: "json", write: log.write });
-  const narrator = new Narrator(cli, { showLines: options.logs === true, startedAt });
+  const narrator = new Narrator(cli, { showLines: options.logs, startedAt });
   let mesh: Supervisor | undefined;
   const stopping = stopOnSignal(cli, () => mesh);
   mesh = await createSupervisor({

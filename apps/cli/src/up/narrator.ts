@@ -80,6 +80,8 @@ export class Narrator {
     this.#say(`${this.#ink.good("ready")} in ${seconds} s`);
     if (mesh === undefined) return;
     for (const url of ingressUrls(mesh)) this.#cli.out(`${url}\n`);
+    if (this.#cli.errIsTerminal)
+      this.#say(this.#ink.dim("edits of the YAML files apply at once; Ctrl-C stops the mesh"));
   }
 
   #changed(event: Extract<SupervisorEvent, { type: "config" }>): void {
