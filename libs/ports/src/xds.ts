@@ -13,6 +13,11 @@ import type { Caller } from "./identity.ts";
  */
 export interface AdsTransport<Response> {
   send(response: Response): boolean;
+  /**
+   * False while all streams together hold so much unsent that nothing should be made for this one; `drained` follows when that has
+   * changed. Absent means always true.
+   */
+  ready?(): boolean;
   /** Ends the stream with a gRPC status code and text. */
   close(code: number, message: string): void;
 }

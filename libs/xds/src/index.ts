@@ -7,6 +7,7 @@ export type { ApplyFailure, ReceivedResource, XdsUpdate } from "./client/update.
 export { hasImplicitWildcard, pushOrder, xdsTypes } from "./resource-types.ts";
 export { createDeltaSession, type ServerStream } from "./server/delta-session.ts";
 export { defaultStreamLimits } from "./server/limits.ts";
+export { SharedWork } from "./server/shared-work.ts";
 export { createSotwSession } from "./server/sotw-session.ts";
 export type { ServerStreamOptions } from "./server/stream-core.ts";
 export { grpcStatus } from "./status-codes.ts";

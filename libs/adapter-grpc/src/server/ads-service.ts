@@ -1,25 +1,37 @@
 import type { ServerDuplexStream } from "@grpc/grpc-js";
-import type { Logger } from "@lateen/kernel";
+import { type Logger, systemClock } from "@lateen/kernel";
 import type { AdsServer, AdsSession, AdsTransport, Caller } from "@lateen/ports";
-import { AggregatedDiscoveryServiceService } from "@lateen/proto/envoy/service/discovery/v3/ads";
+import type { DeltaDiscoveryResponse, DiscoveryResponse } from "@lateen/proto/envoy/service/discovery/v3/discovery";
+import { adsDefinition, DeltaEncoder } from "./delta-encoding.ts";
 import { identify, statusError, UNAUTHENTICATED } from "./peer.ts";
 import type { Authenticator, GrpcService } from "./service.ts";
+import { type BudgetedStream, WriteBudget } from "./write-budget.ts";
 
 /** Messages of one stream that may wait for the network before `send` answers false. */
 const MAX_UNWRITTEN = 2;
 const UNAVAILABLE = 14;
 
-/** Serves both ADS variants from an {@link AdsServer}. Callers that cannot be identified are refused. */
-export function adsService(ads: AdsServer, authenticator: Authenticator, logger: Logger): GrpcService {
+/**
+ * Serves both ADS variants from an {@link AdsServer}. Callers that cannot be identified are refused.
+ * @param budget bounds what waits for the network over all streams.
+ */
+export function adsService(
+  ads: AdsServer,
+  authenticator: Authenticator,
+  logger: Logger,
+  budget: WriteBudget = new WriteBudget(systemClock()),
+): GrpcService {
   const open = new Set<(code: number, message: string) => void>();
   const handler =
-    <Request, Response>(openSession: (caller: Caller, transport: AdsTransport<Response>) => AdsSession<Request>) =>
+    <Request, Response extends AnyResponse>(
+      openSession: (caller: Caller, transport: AdsTransport<Response>) => AdsSession<Request>,
+    ) =>
     (call: ServerDuplexStream<Request, Response>): void => {
-      void run(call, openSession, { authenticator, logger, open });
+      void run(call, openSession, { authenticator, logger, open, budget });
     };
   return {
     name: "envoy.service.discovery.v3.AggregatedDiscoveryService",
-    definition: AggregatedDiscoveryServiceService,
+    definition: adsDefinition(new DeltaEncoder()),
     implementation: {
       streamAggregatedResources: handler((caller, transport: AdsTransport<never>) => ads.openSotw(caller, transport)),
       deltaAggregatedResources: handler((caller, transport: AdsTransport<never>) => ads.openDelta(caller, transport)),
@@ -30,22 +42,27 @@ export function adsService(ads: AdsServer, authenticator: Authenticator, logger:
   };
 }
 
+type AnyResponse = DiscoveryResponse | DeltaDiscoveryResponse;
+
 interface Context {
+  readonly budget: WriteBudget;
   readonly authenticator: Authenticator;
   readonly logger: Logger;
   readonly open: Set<(code: number, message: string) => void>;
 }
 
-async function run<Request, Response>(
+async function run<Request, Response extends AnyResponse>(
   call: ServerDuplexStream<Request, Response>,
   openSession: (caller: Caller, transport: AdsTransport<Response>) => AdsSession<Request>,
   context: Context,
 ): Promise<void> {
   let ended = false;
   let session: AdsSession<Request> | undefined;
+  const share = context.budget.open(() => session?.drained());
   const finish = () => {
     if (ended) return;
     ended = true;
+    share.close();
     context.open.delete(end);
     session?.closed();
   };
@@ -67,7 +84,7 @@ async function run<Request, Response>(
   }
   session = openSession(
     caller.value,
-    createTransport(call, end, () => session?.drained()),
+    createTransport(call, end, share, () => session?.drained()),
   );
   call.on("data", (request: Request) => {
     if (!ended) session?.receive(request);
@@ -78,19 +95,24 @@ async function run<Request, Response>(
   });
 }
 
-function createTransport<Request, Response>(
+function createTransport<Request, Response extends AnyResponse>(
   call: ServerDuplexStream<Request, Response>,
   end: (code: number, message: string) => void,
+  share: BudgetedStream,
   drained: () => void,
 ): AdsTransport<Response> {
   let unwritten = 0;
   let full = false;
   return {
+    ready: share.ready,
     send(response) {
       unwritten++;
       full ||= unwritten >= MAX_UNWRITTEN;
+      const bytes = sizeOf(response);
+      share.wrote(bytes);
       call.write(response, () => {
         unwritten--;
+        share.flushed(bytes);
         if (!full || unwritten > 0) return;
         full = false;
         drained();
@@ -99,4 +121,13 @@ function createTransport<Request, Response>(
     },
     close: end,
   };
+}
+
+/** About as many bytes as the response has on the wire. */
+function sizeOf(response: AnyResponse): number {
+  let bytes = 64;
+  for (const resource of response.resources) {
+    bytes += ("value" in resource ? resource.value : resource.resource?.value)?.length ?? 0;
+  }
+  return bytes;
 }

@@ -8,6 +8,7 @@ import {
   type NackRecord,
   type ServerStream,
   type ServerStreamOptions,
+  SharedWork,
   type StreamObserver,
 } from "@lateen/xds";
 import type { PilotCompiler } from "../compiler-face.ts";
@@ -39,6 +40,7 @@ const INTRODUCTION_MS = 1000;
 export class AdsFront implements AdsServer {
   readonly #options: AdsFrontOptions;
   readonly #open = new Set<Connection>();
+  readonly #work = new SharedWork();
   #lastId = 0;
 
   constructor(options: AdsFrontOptions) {
@@ -85,7 +87,12 @@ export class AdsFront implements AdsServer {
       transport.close(code, message);
     };
     const stream = create({
-      transport: { send: (response) => transport.send(response), close },
+      transport: {
+        send: (response) => transport.send(response),
+        ready: () => transport.ready?.() ?? true,
+        close,
+      },
+      work: this.#work,
       admit: (node) => this.#admit(connection, node),
       clock: this.#options.clock,
       limits: limits.perStream,

@@ -61,6 +61,21 @@ export class GuardedSource implements StreamSource {
     }
   }
 
+  whole(typeUrl: string): Resources | undefined {
+    if (REFERRING.has(typeUrl) && this.#failures.has(xdsTypes.cluster)) return undefined;
+    try {
+      const answer = this.#options.compiler.resources(this.#options.node, typeUrl);
+      // Whatever names were asked for, these are their resources.
+      this.#lastGood.set(`${typeUrl} named`, answer);
+      this.#unknown.delete(typeUrl);
+      this.#note(typeUrl, undefined);
+      return answer;
+    } catch {
+      // Asked name by name, those that can be compiled are found.
+      return undefined;
+    }
+  }
+
   unknown(typeUrl: string): ReadonlySet<string> {
     return this.#unknown.get(typeUrl) ?? NONE;
   }

@@ -9,6 +9,8 @@ import type { TypeState } from "./type-state.ts";
 export interface ServerStream<Request> extends AdsSession<Request> {
   /** The source may answer differently now; sends what changed, as far as the stream can take it. */
   push(): void;
+  /** The source has a new revision, at which it answers this stream as before. */
+  unchanged(): void;
   /**
    * To be called once, when the client had time to ask for all its types (a second is plenty). Until then, what it brought from an
    * earlier stream and is gone is not taken away before it asked for the types that may still refer to it.
@@ -35,6 +37,7 @@ export function createDeltaSession(
     drained: () => core.drained(),
     closed: () => core.closedByPeer(),
     push: () => core.changed(),
+    unchanged: () => core.unchanged(),
     introduced: () => core.introduced(),
     status: () => core.status(),
   };
@@ -62,6 +65,7 @@ function first(core: Core, state: TypeState, request: DeltaDiscoveryRequest): bo
   // A fresh client waits for the answer even when there is nothing; one that names its versions has what it needs.
   state.owesAnswer = state.wildcard && claimed.length === 0;
   state.touch();
+  core.share(state);
   return true;
 }
 
@@ -79,16 +83,14 @@ function later(core: Core, state: TypeState, request: DeltaDiscoveryRequest): bo
       state.touch();
     }
   }
-  for (const name of request.resourceNamesSubscribe) {
-    if (name === "*") {
-      state.wildcard = true;
-      state.touch();
-      continue;
-    }
-    if (!core.subscribe(state, [name])) return false;
-    // Asking again for what was answered means the client lost it (xDS protocol, "Subscribing to resources").
-    state.owe(name);
+  const names = request.resourceNamesSubscribe.filter((name) => name !== "*");
+  if (names.length < request.resourceNamesSubscribe.length) {
+    state.wildcard = true;
+    state.touch();
   }
+  if (!core.subscribe(state, names)) return false;
+  // Asking again for what was answered means the client lost it (xDS protocol, "Subscribing to resources").
+  for (const name of names) state.owe(name);
   return true;
 }
 
@@ -106,7 +108,8 @@ const buildDelta: BuildResponse<DeltaDiscoveryResponse> = (state, desired, conte
   const incomplete = upserted.length < difference.upserted.length;
   // Removals go with the last part, after everything that was made.
   const removed = incomplete ? [] : difference.removed;
-  state.sent(upserted, removed);
+  if (incomplete) state.sentPart(upserted);
+  else state.sentAll(desired, removed, { heldBack: difference.heldBack, unknown: context.unknown });
   return { upserted, removed, incomplete, encode: (...facts) => encode(state.typeUrl, upserted, removed, facts) };
 };
 

@@ -18,6 +18,7 @@ export function createSotwSession(options: ServerStreamOptions<DiscoveryResponse
     drained: () => core.drained(),
     closed: () => core.closedByPeer(),
     push: () => core.changed(),
+    unchanged: () => core.unchanged(),
     introduced: () => core.introduced(),
     status: () => core.status(),
   };
@@ -40,6 +41,7 @@ function first(core: Core, request: DiscoveryRequest): boolean {
     return false;
   state.owesAnswer = state.wildcard || state.names.size > 0;
   state.touch();
+  core.share(state);
   return true;
 }
 
@@ -86,13 +88,13 @@ const buildSotw: BuildResponse<DiscoveryResponse> = (state, desired, context) =>
   }
   // Absence cannot be told for types that list only what changed; the client drops such a resource with what refers to it.
   if (!isFullState(state.typeUrl)) {
-    state.sent(difference.upserted, difference.removed);
+    state.sentAll(desired, difference.removed, { heldBack: difference.heldBack, unknown: context.unknown });
     return answer(state, difference.upserted, []);
   }
   if (difference.heldBack.length > 0) state.waiting = true;
   const unsaid = [...(context.unknown ?? [])].filter((name) => !desired.has(name));
   const listed = [...desired.values(), ...keptBack(state, [...difference.heldBack, ...unsaid])];
-  state.sent(difference.upserted, difference.removed);
+  state.sentAll(desired, difference.removed, { heldBack: difference.heldBack, unknown: context.unknown });
   return { ...answer(state, listed, difference.removed), upserted: difference.upserted };
 };
 

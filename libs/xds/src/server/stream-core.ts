@@ -13,6 +13,7 @@ import type {
   TypeStatus,
 } from "../types.ts";
 import { defaultStreamLimits, RequestBudget } from "./limits.ts";
+import { SharedWork } from "./shared-work.ts";
 import { TypeState } from "./type-state.ts";
 
 /** What a server stream needs from its owner. */
@@ -22,6 +23,8 @@ export interface ServerStreamOptions<Response> {
   readonly clock: Clock;
   readonly observer?: StreamObserver;
   readonly limits?: Partial<StreamLimits>;
+  /** Comparisons shared with the other streams of the same owner. Default: of this stream alone. */
+  readonly work?: SharedWork;
   /** Sent as `control_plane.identifier`. Default `lateen`. */
   readonly identifier?: string;
 }
@@ -60,6 +63,7 @@ export class StreamCore<Response> {
   readonly #options: ServerStreamOptions<Response>;
   readonly #build: BuildResponse<Response>;
   readonly #budget: RequestBudget;
+  readonly #work: SharedWork;
   readonly #types = new Map<string, TypeState>();
   #ordered: readonly TypeState[] = [];
   #source: StreamSource | undefined;
@@ -74,6 +78,7 @@ export class StreamCore<Response> {
   constructor(options: ServerStreamOptions<Response>, build: BuildResponse<Response>) {
     this.#options = options;
     this.#build = build;
+    this.#work = options.work ?? new SharedWork();
     this.limits = { ...defaultStreamLimits, ...options.limits };
     this.#budget = new RequestBudget(options.clock, this.limits);
   }
@@ -108,7 +113,7 @@ export class StreamCore<Response> {
       this.end(grpcStatus.resourceExhausted, `more than ${this.limits.types} resource types on one stream`);
       return undefined;
     }
-    const state = new TypeState(typeUrl);
+    const state = new TypeState(typeUrl, this.#work);
     this.#types.set(typeUrl, state);
     this.#ordered = [...this.#types.values()].sort((a, b) => pushOrder(a.typeUrl) - pushOrder(b.typeUrl));
     return state;
@@ -123,9 +128,8 @@ export class StreamCore<Response> {
           `a resource name is longer than ${this.limits.nameLength} characters`,
         );
       }
-      if (!state.names.has(name)) state.fresh.add(name);
-      state.names.add(name);
     }
+    state.subscribe(names);
     if (state.names.size > this.limits.names) {
       return this.end(
         grpcStatus.resourceExhausted,
@@ -133,6 +137,11 @@ export class StreamCore<Response> {
       );
     }
     return true;
+  }
+
+  /** The client said all it has to say on a type: what is like that of others need not be kept for it alone. */
+  share(state: TypeState): void {
+    if (this.#source !== undefined && !this.#closed) state.share(this.#source);
   }
 
   /** An ACK or NACK. False when the nonce is not that of the response in flight. */
@@ -155,6 +164,18 @@ export class StreamCore<Response> {
     if (this.#source === undefined || this.#closed) return;
     this.#notice(this.#source);
     this.pump();
+  }
+
+  /**
+   * The source has a new revision whose answers for this stream are what they were. Does no work, unless something could not be
+   * answered before.
+   */
+  unchanged(): void {
+    const source = this.#source;
+    if (source === undefined || this.#closed) return;
+    if (this.#ordered.some((state) => state.uncertain)) return this.changed();
+    this.#revision = source.revision();
+    this.#noteSettled();
   }
 
   /** The client had its time to ask for all its types. */
@@ -191,7 +212,7 @@ export class StreamCore<Response> {
     while (again && !this.#closed) {
       again = false;
       for (const state of this.#ordered) {
-        if (!this.#writable) return;
+        if (!this.#writable || this.#options.transport.ready?.() === false) return;
         if (state.waiting && state.inFlight === undefined && this.#mayRemove(state)) {
           state.waiting = false;
           state.touch();

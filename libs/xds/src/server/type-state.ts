@@ -1,4 +1,7 @@
 import type { EncodedResource, NackRecord, StreamSource, TypeStatus } from "../types.ts";
+import { type Held, Holdings } from "./holdings.ts";
+import { NameSet } from "./name-set.ts";
+import type { SharedWork } from "./shared-work.ts";
 
 /** A response that waits for its ACK or NACK. */
 export interface InFlight {
@@ -11,18 +14,11 @@ export interface InFlight {
   readonly listed: readonly string[];
 }
 
-/** What the client holds under a name. */
-export type Held =
-  | { readonly kind: "resource"; readonly resource: EncodedResource }
-  /** Claimed by the client when it connected: version known, bytes not. */
-  | { readonly kind: "claimed"; readonly version: string }
-  /** The client was told that there is none. */
-  | { readonly kind: "absent" }
-  /** The client asked again or let go: it must be told, whatever it holds. */
-  | { readonly kind: "owed" };
-
 const OWED: Held = { kind: "owed" };
 const ABSENT: Held = { kind: "absent" };
+const NO_RESOURCES: ReadonlyMap<string, EncodedResource> = new Map();
+/** Names in one request beyond which they are not tracked one by one. */
+const MANY_NAMES = 64;
 
 /** What changes for the client, against what it holds. */
 export interface Difference {
@@ -37,13 +33,16 @@ export interface Difference {
 export class TypeState {
   readonly typeUrl: string;
   wildcard = false;
-  readonly names = new Set<string>();
-  readonly held = new Map<string, Held>();
+  readonly names = new NameSet();
+  readonly held = new Holdings();
   readonly rejected = new Map<string, NackRecord>();
   /** Refused in company, nobody by name: perhaps only another one of them was at fault. */
   readonly #suspects = new Set<string>();
   /** Names asked for of which the client has not acknowledged a first answer. */
-  readonly fresh = new Set<string>();
+  readonly #fresh = new Set<string>();
+  /** So many were asked for at once that they count together, until a complete response is acknowledged. */
+  #manyFresh = false;
+  readonly #work: SharedWork;
   inFlight: InFlight | undefined;
   /** There may be something to send. */
   dirty = false;
@@ -61,8 +60,27 @@ export class TypeState {
   /** The source could not tell of every name whether it exists. */
   #partial = false;
 
-  constructor(typeUrl: string) {
+  constructor(typeUrl: string, work: SharedWork) {
     this.typeUrl = typeUrl;
+    this.#work = work;
+  }
+
+  /** The client asks for these as well. */
+  subscribe(names: readonly string[]): void {
+    const many = names.length >= MANY_NAMES;
+    for (const name of names) {
+      if (!many && !this.names.has(name)) this.#fresh.add(name);
+      this.names.add(name);
+    }
+    this.#manyFresh ||= many;
+  }
+
+  /** Forgets what is the same as what others hold and ask for, and refers to theirs. */
+  share(source: StreamSource): void {
+    if (this.names.sharable || this.held.hasClaims) {
+      const desired = this.desired(source);
+      if (desired !== undefined) this.held.settleClaims(desired);
+    }
   }
 
   /** Nothing to send and nothing outstanding: the client runs what it was last given. */
@@ -70,16 +88,20 @@ export class TypeState {
     return !this.dirty && !this.waiting && !this.#partial && this.inFlight === undefined && this.rejected.size === 0;
   }
 
+  /** The source could not say everything last time. */
+  get uncertain(): boolean {
+    return this.stalled || this.#partial;
+  }
+
   /** The client waits for resources it does not have: names asked for, or whatever a change of everything brings. */
   get arriving(): boolean {
-    if (this.fresh.size > 0) return true;
+    if (this.#fresh.size > 0 || this.#manyFresh) return true;
     return this.wildcard && (this.stalled || this.dirty || this.owesAnswer || this.inFlight !== undefined);
   }
 
   /** The client brought resources of an earlier stream. */
   get hasClaims(): boolean {
-    for (const held of this.held.values()) if (held.kind === "claimed") return true;
-    return false;
+    return this.held.hasClaims;
   }
 
   /** The client must be told about this name once more. */
@@ -98,10 +120,16 @@ export class TypeState {
   /** What the client should hold by now, of what it asked for; undefined when the source cannot say. */
   desired(source: StreamSource): ReadonlyMap<string, EncodedResource> | undefined {
     if (this.wildcard && this.names.size === 0) return source.resources(this.typeUrl);
-    if (!this.wildcard) return this.names.size === 0 ? new Map() : source.resources(this.typeUrl, this.names);
+    if (this.names.size === 0) return NO_RESOURCES;
+    if (!this.wildcard) return this.#shared(source) ?? source.resources(this.typeUrl, this.names.toSet());
     const everything = source.resources(this.typeUrl);
-    const named = source.resources(this.typeUrl, this.names);
+    const named = source.resources(this.typeUrl, this.names.toSet());
     return everything === undefined || named === undefined ? undefined : new Map([...everything, ...named]);
+  }
+
+  #shared(source: StreamSource): ReadonlyMap<string, EncodedResource> | undefined {
+    const all = this.names.sharable ? source.whole?.(this.typeUrl) : undefined;
+    return all === undefined ? undefined : this.names.within(all, this.#work);
   }
 
   /** Compares; undefined when the source gave the very map that the client already has. */
@@ -113,44 +141,61 @@ export class TypeState {
     this.#partial = unknown !== undefined && unknown.size > 0;
     if (desired === this.#seen && !this.#partial) return undefined;
     const upserted: EncodedResource[] = [];
-    for (const [name, resource] of desired) {
-      if (versionOf(this.held.get(name)) !== resource.version) upserted.push(resource);
-    }
     const removed: string[] = [];
     const heldBack: string[] = [];
-    for (const [name, held] of this.held) {
-      if (held.kind === "absent" || desired.has(name) || unknown?.has(name)) continue;
-      if (held.kind === "owed" || mayRemove) removed.push(name);
+    const look = (name: string) => {
+      const held = this.held.get(name);
+      const resource = desired.get(name);
+      if (resource !== undefined) {
+        if (versionOf(held) !== resource.version) upserted.push(resource);
+      } else if (held?.kind === "absent" || unknown?.has(name)) return;
+      else if (held === undefined) {
+        if (this.names.has(name)) removed.push(name);
+      } else if (held.kind === "owed" || mayRemove) removed.push(name);
       else heldBack.push(name);
-    }
-    for (const name of this.names) {
-      if (!desired.has(name) && !this.held.has(name) && !unknown?.has(name)) removed.push(name);
-    }
+    };
+    const differing = this.held.differing(desired, this.#work);
+    for (const name of differing) look(name);
+    for (const name of this.names.outside(desired, this.#work)) if (!differing.has(name)) look(name);
     this.#seen = heldBack.length === 0 && !this.#partial ? desired : undefined;
     return { upserted, removed, heldBack };
   }
 
   /** What is asked for and was not answered now will not be before the next change. */
   evaluated(answered: { readonly upserted: readonly string[]; readonly removed: readonly string[] } | undefined): void {
-    if (this.incomplete || this.fresh.size === 0) return;
+    if (this.incomplete) return;
+    if (answered === undefined) this.#manyFresh = false;
+    if (this.#fresh.size === 0) return;
     const pending = new Set(answered === undefined ? [] : [...answered.upserted, ...answered.removed]);
-    for (const name of this.fresh) if (!pending.has(name)) this.fresh.delete(name);
+    for (const name of this.#fresh) if (!pending.has(name)) this.#fresh.delete(name);
   }
 
   /** The response was answered, one way or the other. */
   answered(inFlight: InFlight): void {
     this.inFlight = undefined;
-    for (const name of inFlight.upserted) this.fresh.delete(name);
-    for (const name of inFlight.removed) this.fresh.delete(name);
+    if (!this.incomplete) this.#manyFresh = false;
+    if (this.#fresh.size === 0) return;
+    for (const name of inFlight.upserted) this.#fresh.delete(name);
+    for (const name of inFlight.removed) this.#fresh.delete(name);
   }
 
-  /** The client has been sent these. */
-  sent(upserted: readonly EncodedResource[], removed: readonly string[]): void {
+  /** The client has been sent these, and more of the difference follows. */
+  sentPart(upserted: readonly EncodedResource[]): void {
     for (const resource of upserted) this.held.set(resource.name, { kind: "resource", resource });
+  }
+
+  /** The client has been sent all that was missing for `desired`, but keeps `kept`, which it may not be told of yet. */
+  sentAll(
+    desired: ReadonlyMap<string, EncodedResource>,
+    removed: readonly string[],
+    kept: { readonly heldBack: readonly string[]; readonly unknown: ReadonlySet<string> | undefined },
+  ): void {
+    const unsaid = [...(kept.unknown ?? [])].filter((name) => !desired.has(name));
+    for (const name of removed) this.held.delete(name);
+    this.held.settle(desired, [...kept.heldBack, ...unsaid]);
     for (const name of removed) {
       this.#acquit(name);
       if (this.names.has(name)) this.held.set(name, ABSENT);
-      else this.held.delete(name);
     }
   }
 
@@ -171,7 +216,7 @@ export class TypeState {
   /** The client does not ask for this name any more. */
   letGo(name: string): void {
     this.names.delete(name);
-    this.fresh.delete(name);
+    this.#fresh.delete(name);
     this.#acquit(name);
   }
 
@@ -216,9 +261,7 @@ export class TypeState {
   status(): TypeStatus {
     let nack: NackRecord | undefined;
     for (const record of this.rejected.values()) nack = record;
-    let resources = 0;
-    for (const held of this.held.values()) if (held.kind === "resource" || held.kind === "claimed") resources++;
-    return { sent: this.sentNonce, acked: this.ackedNonce, nack, resources };
+    return { sent: this.sentNonce, acked: this.ackedNonce, nack, resources: this.held.resources };
   }
 }
 
