@@ -59,8 +59,18 @@ describe("a database over TCP, and a host outside reached through the egress gat
     );
     const { gateways } = await mesh.status();
     expect(gateways.map((one) => one.name)).toContain("istio-egressgateway");
-    const log = await readFile(join(mesh.state, "logs", "istio-egressgateway.log"), "utf8").catch(() => "");
-    expect(typeof log).toBe("string");
+    const { items } = JSON.parse(await readFile(join(mesh.state, "registry/pods.json"), "utf8")) as {
+      items: { metadata: { labels?: Record<string, string> }; status: { podIP: string } }[];
+    };
+    const egress = items.find(({ metadata }) => metadata.labels?.istio === "egressgateway")?.status.podIP;
+    await eventually("the egress gateway has counted it", async () => {
+      const { body } = await call(`http://${egress}:15090/stats/prometheus`);
+      return body
+        .split("\n")
+        .some((line) => line.startsWith("istio_requests_total{") && line.includes("catalogue.example.com"))
+        ? true
+        : undefined;
+    });
     const stranger = await mesh.lateen(
       ...["run", "--service", "stranger", "--port", "8080", "--", process.execPath, "-e"],
       'require("node:http").get("http://unknown.example.com/", (r) => { console.log("answer " + r.statusCode); r.resume(); })',
