@@ -1,5 +1,5 @@
 /**
- * soak — half an hour of churn under load: rules change, the control plane and sidecars are killed. At the end no request on an unchanged
+ * soak — half an hour of churn under load: rules change every second and the control plane is killed every minute. At the end no request on an unchanged
  * route may have failed while only the control plane died, and memory must not have grown beyond its first quarter's level by more than a third.
  */
 import { readdirSync, readFileSync } from "node:fs";
