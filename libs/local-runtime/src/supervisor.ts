@@ -16,7 +16,7 @@ import { type ClaimedBlock, claimAddressBlock, PrivatePorts, probePort } from ".
 import { objectFiles } from "./object-files.ts";
 import type { SupervisorOptions } from "./options.ts";
 import type { ControlPlanePorts, PodDependencies, PodLine } from "./pod/dependencies.ts";
-import { inheritedEnvironment } from "./pod/environment.ts";
+import { inheritedEnvironment, ownEnvironment } from "./pod/environment.ts";
 import { type ImageRule, imageRules } from "./pod/image-match.ts";
 import { PodRegistryFile } from "./pod/registry.ts";
 import { PodSet } from "./pod-set.ts";
@@ -144,7 +144,7 @@ class LocalMesh implements Supervisor {
       configPaths: [this.state.builtinFile, ...options.configPaths],
       clusterId: CLUSTER_ID,
       trustDomain: prepared.facts.trustDomain,
-      inherited,
+      inherited: ownEnvironment(inherited, options.env),
       clock: options.clock,
       ledger,
       logger: options.logger,
@@ -238,6 +238,7 @@ class LocalMesh implements Supervisor {
       setpriv: findSetpriv(env.PATH ?? "", process.platform),
       startGate: new StartGate(parallelStarts ?? 4),
       inherited,
+      ownEnvironment: ownEnvironment(inherited, env),
       sidecar,
       clusterId: CLUSTER_ID,
       meshId: mesh,

@@ -36,8 +36,10 @@ export interface PodDependencies {
   readonly ledger: ProcessLedger;
   readonly setpriv: string | undefined;
   readonly startGate: StartGate;
-  /** Environment that every process gets. */
+  /** Environment that every container gets. */
   readonly inherited: ReadonlyMap<string, string>;
+  /** Environment of the proxies. */
+  readonly ownEnvironment: ReadonlyMap<string, string>;
   /** Program and first arguments of the sidecar app. */
   readonly sidecar: readonly string[];
   readonly clusterId: string;

@@ -27,6 +27,31 @@ export function inheritedEnvironment(env: Readonly<Record<string, string | undef
   return result;
 }
 
+/** Settings of our own processes that may be given to the mesh as a whole, in the environment of `lateen up`. */
+const OWN_SETTINGS = [
+  "LATEEN_CERT_TTL",
+  "LATEEN_CONCURRENCY",
+  "LATEEN_DRAIN_TIME",
+  "LATEEN_LOG_LEVEL",
+  "LATEEN_MAX_CERT_TTL",
+  "LATEEN_MAX_CONNECTIONS",
+  // Where Node.js keeps compiled code: it shortens every start.
+  "NODE_COMPILE_CACHE",
+];
+
+/** What control plane and proxies get: the containers' part, and settings of their own. */
+export function ownEnvironment(
+  inherited: ReadonlyMap<string, string>,
+  env: Readonly<Record<string, string | undefined>>,
+): Map<string, string> {
+  const result = new Map(inherited);
+  for (const name of OWN_SETTINGS) {
+    const value = env[name];
+    if (value !== undefined) result.set(name, value);
+  }
+  return result;
+}
+
 /** How an application finds its sidecar. Both cases, because programs disagree on which they read. */
 export function proxyEnvironment(proxyUrl: string, direct: readonly string[]): ReadonlyMap<string, string> {
   const noProxy = ["localhost", "127.0.0.1", "::1", ...direct].join(",");

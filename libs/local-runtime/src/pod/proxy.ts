@@ -140,7 +140,7 @@ export class PodProxy {
   #env(): Record<string, string> {
     const { blueprint, address, ports } = this.#input;
     return {
-      ...Object.fromEntries(this.#deps.inherited),
+      ...Object.fromEntries(this.#deps.ownEnvironment),
       POD_NAME: blueprint.name,
       POD_NAMESPACE: blueprint.namespace,
       INSTANCE_IP: address,
