@@ -126,7 +126,10 @@ export class ControlPlane {
       const { controlSocket } = this.#options.state;
       const response = await socketRequest({ socketPath: controlSocket, path: "/ready", timeoutMs: 2_000 });
       if (response.status !== 200) return { ok: false as const, reason: `not ready: ${response.body.slice(0, 200)}` };
-      this.#ports = parsePorts(await readFile(this.#options.state.controlPlaneFile, "utf8"));
+      const ports = parsePorts(await readFile(this.#options.state.controlPlaneFile, "utf8"), this.pid);
+      // It answers before it has written its ports; what an earlier one wrote leads nowhere.
+      if (ports === undefined) return { ok: false as const, reason: "its ports are not known yet" };
+      this.#ports = ports;
       return { ok: true as const };
     } catch (error) {
       return { ok: false as const, reason: messageOf(error) };
@@ -153,10 +156,12 @@ function portFlags(ports: ControlPlanePorts | undefined): readonly string[] {
   return Object.entries(byFlag).flatMap(([flag, port]) => [`--${flag}`, String(port)]);
 }
 
-function parsePorts(text: string): ControlPlanePorts {
+/** The ports that the process `pid` wrote; undefined when another one wrote the file. */
+function parsePorts(text: string, pid: number | undefined): ControlPlanePorts | undefined {
   const value: unknown = JSON.parse(text);
+  if (typeof value !== "object" || value === null || !("pid" in value) || value.pid !== pid) return undefined;
   const port = (name: keyof ControlPlanePorts): number => {
-    const found = typeof value === "object" && value !== null ? (value as Record<string, unknown>)[name] : undefined;
+    const found = (value as Record<string, unknown>)[name];
     return typeof found === "number" ? found : 0;
   };
   return {

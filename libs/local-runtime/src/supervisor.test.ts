@@ -1,5 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { RunEvent } from "./admin/run.ts";
@@ -176,6 +177,18 @@ describe("when something dies", () => {
     mesh = await startSupervisor(root, config);
     await workloadIs("web", { ready: true });
     expect(orphans.filter((pid) => pids().includes(pid) || startTimeOf(pid) !== undefined)).toEqual([]);
+  });
+});
+
+describe("a mesh that is started again", () => {
+  it("asks the new control plane, not where the earlier one was", async () => {
+    const { controlPlaneFile } = stateDir(root);
+    writeFileSync(controlPlaneFile, JSON.stringify({ pid: 1, xds: 1111, ca: 2, config: 3, als: 4 }));
+    mesh = await startSupervisor(root, config);
+    await workloadIs("web", { ready: true });
+    const { pid, xds } = JSON.parse(readFileSync(controlPlaneFile, "utf8")) as { pid: number; xds: number };
+    expect(pid).toBe(pidOf("control-plane"));
+    expect((await mesh.status()).controlPlane.ports).toMatchObject({ xds });
   });
 });
 
