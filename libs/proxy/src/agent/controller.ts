@@ -210,9 +210,9 @@ export class Controller {
   }
 }
 
-/** `kubernetes://NAME`: what Istio calls a Gateway's `credentialName`. */
+/** `kubernetes://NAME`: what Istio calls a Gateway's `credentialName`; `kubernetes-gateway://NS/NAME`: a Gateway API certificate. */
 function isStoreSecret(name: string): boolean {
-  return name.startsWith("kubernetes://");
+  return name.startsWith("kubernetes://") || name.startsWith("kubernetes-gateway://");
 }
 
 /** Several workers report the same failure. */

@@ -86,6 +86,12 @@ describe("redirect", () => {
     ["to a path without query", { path: "/new", stripQuery: true }, undefined, "http://shop.example/new"],
     ["to a prefix", { prefixRewrite: "/z" }, undefined, "http://shop.example/z/b?q=1"],
     ["to a prefix without query", { prefixRewrite: "/z", stripQuery: true }, undefined, "http://shop.example/z/b"],
+    [
+      "by expression",
+      { regexRewrite: { pattern: "^/a(/?)(.*)", substitution: "/\\2" } },
+      undefined,
+      "http://shop.example/b?q=1",
+    ],
     ["without query", { stripQuery: true }, undefined, "http://shop.example/a/b"],
   ])("%s", (_, change, authority, expected) => {
     expect(location(change, authority)).toBe(expected);

@@ -12,14 +12,15 @@ export function rewritePath(route: CompiledRoute, head: HeadView): string | unde
   return route.rewrite?.(head);
 }
 
-/** Compiles the path part of a forward's rewrite or of a redirect's prefix rewrite. */
+/** Compiles the path part of a forward's rewrite or of a redirect. */
 export function compilePathRewrite(route: RouteSpec): PathRewrite | undefined {
   const { action } = route;
   if (action.kind === "direct") return undefined;
   const prefix = action.kind === "forward" ? action.rewrite.prefix : action.prefixRewrite;
   if (prefix !== undefined) return replaceMatched(route, wireText(prefix));
-  if (action.kind !== "forward" || action.rewrite.regex === undefined) return undefined;
-  const { pattern, substitution } = action.rewrite.regex;
+  const expression = action.kind === "forward" ? action.rewrite.regex : action.regexRewrite;
+  if (expression === undefined) return undefined;
+  const { pattern, substitution } = expression;
   const regex = compileRegex(pattern);
   const wireSubstitution = wireText(substitution);
   return (head) =>

@@ -143,6 +143,8 @@ export interface RedirectSpec {
   readonly port: number | undefined;
   readonly path: string | undefined;
   readonly prefixRewrite: string | undefined;
+  /** RE2 with `\\1` groups, applied to the path; absent = none. */
+  readonly regexRewrite?: { readonly pattern: string; readonly substitution: string } | undefined;
   readonly stripQuery: boolean;
 }
 

@@ -68,7 +68,6 @@ const REDIRECT_STATUS = new Map<RedirectCode, number>([
 function redirect(action: RedirectAction, at: string): RedirectSpec {
   const scheme = action.schemeRewriteSpecifier;
   const path = action.pathRewriteSpecifier;
-  if (path?.$case === "regexRewrite") refuse(join(at, "regex_rewrite"), "not supported by this proxy");
   return {
     status: REDIRECT_STATUS.get(action.responseCode) ?? refuse(join(at, "response_code"), "unknown"),
     scheme: scheme?.$case === "schemeRedirect" ? scheme.value : scheme?.value === true ? "https" : undefined,
@@ -76,6 +75,7 @@ function redirect(action: RedirectAction, at: string): RedirectSpec {
     port: action.portRedirect || undefined,
     path: path?.$case === "pathRedirect" ? path.value : undefined,
     prefixRewrite: path?.$case === "prefixRewrite" ? path.value : undefined,
+    regexRewrite: path?.$case === "regexRewrite" ? regexRewrite(path.value, join(at, "regex_rewrite")) : undefined,
     stripQuery: action.stripQuery,
   };
 }
@@ -196,12 +196,16 @@ function rewriteSpec(action: RouteAction, at: string): ForwardSpec["rewrite"] {
   const regex = action.regexRewrite;
   return {
     prefix: action.prefixRewrite || undefined,
-    regex:
-      regex === undefined
-        ? undefined
-        : { pattern: re2Pattern(regex.pattern, join(at, "regex_rewrite.pattern")), substitution: regex.substitution },
+    regex: regex === undefined ? undefined : regexRewrite(regex, join(at, "regex_rewrite")),
     host: host?.$case === "hostRewriteLiteral" ? host.value : undefined,
   };
+}
+
+function regexRewrite(
+  regex: NonNullable<RouteAction["regexRewrite"]>,
+  at: string,
+): { readonly pattern: string; readonly substitution: string } {
+  return { pattern: re2Pattern(regex.pattern, join(at, "pattern")), substitution: regex.substitution };
 }
 
 function mirrorSpec(policy: RouteAction_RequestMirrorPolicy, at: string): MirrorSpec {

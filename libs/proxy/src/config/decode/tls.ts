@@ -96,14 +96,14 @@ function certificateName(common: CommonTlsContext, run: DecodeRun, at: string): 
 
 /**
  * Secrets this proxy can get: its own identity and the mesh root, files, and credentials of the control plane's secret store
- * (`kubernetes://…`). Others are refused here, before a listener waits for them for ever.
+ * (`kubernetes://…`, `kubernetes-gateway://…`). Others are refused here, before a listener waits for them for ever.
  */
 function secretName(config: SdsSecretConfig, run: DecodeRun, at: string): string {
   if (config.name === "") refuse(at, "name is required");
-  if (/^(kubernetes-gateway|builtin|invalid|configmap):\/\//.test(config.name)) {
+  if (/^(builtin|invalid|configmap):\/\//.test(config.name)) {
     refuse(
       at,
-      `secret ${config.name} is not available to this proxy; it knows default, ROOTCA, file-cert:, file-root: and kubernetes://`,
+      `secret ${config.name} is not available to this proxy; it knows default, ROOTCA, file-cert:, file-root:, kubernetes:// and kubernetes-gateway://`,
     );
   }
   const secret = fileSecret(config.name, run, at);
