@@ -1,7 +1,8 @@
-import type { Resource } from "@lateen/mesh-model";
+import type { Gateway, Resource } from "@lateen/mesh-model";
 import { Listener } from "@lateen/proto/envoy/config/listener/v3/listener";
 import { RouteConfiguration } from "@lateen/proto/envoy/config/route/v3/route";
 import { Secret } from "@lateen/proto/envoy/extensions/transport_sockets/tls/v3/secret";
+import { annotations } from "../convert/names.ts";
 import { defineQuery, type Read } from "../engine/query-engine.ts";
 import { gatewayPort } from "../lower/gateway.ts";
 import type { PlacedServer } from "../lower/gateway-server.ts";
@@ -85,12 +86,13 @@ export const scopeSecrets = defineQuery<WorkloadScope, Resources>({
   compute: (read, scope) => {
     const found: Secret[] = [];
     for (const servers of read.ask(placedServers, scope).values()) {
-      for (const { server } of servers) {
+      for (const { gateway, server } of servers) {
         const { tls } = server;
         if (!tls?.credentialName) continue;
-        const pair = keyPair(read, scope.namespace, tls.credentialName);
+        const { namespace, name } = placeOf(tls.credentialName, gateway, scope.namespace);
+        const pair = keyPair(read, namespace, name);
         if (pair !== undefined) found.push(certificate(certificateSecret(tls), pair));
-        const roots = rootsOf(read, scope.namespace, tls.credentialName);
+        const roots = rootsOf(read, namespace, name);
         if (roots !== undefined) found.push(trust(trustSecret(tls), roots));
       }
     }
@@ -98,6 +100,19 @@ export const scopeSecrets = defineQuery<WorkloadScope, Resources>({
   },
   equal: sameMap,
 });
+
+/** Where a credential is. Only a Gateway made of a Gateway API object, whose grants were looked at, names another namespace. */
+function placeOf(
+  credentialName: string,
+  gateway: Gateway,
+  own: string,
+): { readonly namespace: string; readonly name: string } {
+  const converted = gateway.metadata.annotations?.[annotations.parents] !== undefined;
+  const [, namespace, name] = /^kubernetes-gateway:\/\/([^/]+)\/(.+)$/.exec(credentialName) ?? [];
+  return !converted || namespace === undefined || name === undefined
+    ? { namespace: own, name: credentialName }
+    : { namespace, name };
+}
 
 type Data = Readonly<Record<string, string>>;
 

@@ -24,15 +24,20 @@ export function serverSocket({ server }: PlacedServer, http: boolean, context: G
 
 type Tls = NonNullable<GatewayServer["tls"]>;
 
+/** A credential of the Gateway API says where it is; others are in the proxy's namespace. */
+function stored(credentialName: string): string {
+  return credentialName.startsWith("kubernetes-gateway://") ? credentialName : `kubernetes://${credentialName}`;
+}
+
 /** SDS name of the server certificate: `kubernetes://<credentialName>` or `file-cert:<cert>~<key>`. */
 export function certificateSecret(tls: Tls): string {
-  if (tls.credentialName) return `kubernetes://${tls.credentialName}`;
+  if (tls.credentialName) return stored(tls.credentialName);
   if (tls.serverCertificate) return `file-cert:${tls.serverCertificate}~${tls.privateKey ?? ""}`;
   return WORKLOAD_SECRET;
 }
 
 /** SDS name of the roots that client certificates must chain to. */
 export function trustSecret(tls: Tls): string {
-  if (tls.credentialName) return `kubernetes://${tls.credentialName}-cacert`;
+  if (tls.credentialName) return `${stored(tls.credentialName)}-cacert`;
   return tls.caCertificates ? `file-root:${tls.caCertificates}` : ROOT_SECRET;
 }

@@ -2,21 +2,28 @@ import {
   RedirectAction,
   RedirectAction_RedirectResponseCode,
 } from "@lateen/proto/envoy/config/route/v3/route_components";
+import type { ReplacedPath } from "./path-segments.ts";
 import type { RouteContext } from "./route-context.ts";
 import type { HttpRule } from "./route-match.ts";
 
-/** A redirect of a rule. Default code 301; the query is kept. */
-export function redirectAction(redirect: NonNullable<HttpRule["redirect"]>, context: RouteContext): RedirectAction {
+/** A redirect of a rule. Default code 301; the query is kept. `path` is what a prefix of whole segments is replaced by. */
+export function redirectAction(
+  redirect: NonNullable<HttpRule["redirect"]>,
+  context: RouteContext,
+  path?: ReplacedPath,
+): RedirectAction {
   const port = redirectPort(redirect, context);
   return RedirectAction.fromPartial({
     hostRedirect: redirect.authority ?? "",
     ...(redirect.scheme ? { schemeRewriteSpecifier: { $case: "schemeRedirect", value: redirect.scheme } } : {}),
     ...(port === undefined ? {} : { portRedirect: port }),
-    ...(redirect.prefixRewrite !== undefined
-      ? { pathRewriteSpecifier: { $case: "prefixRewrite", value: redirect.prefixRewrite } }
-      : redirect.uri !== undefined
-        ? { pathRewriteSpecifier: { $case: "pathRedirect", value: redirect.uri } }
-        : {}),
+    ...(path?.regex !== undefined
+      ? { pathRewriteSpecifier: { $case: "regexRewrite", value: path.regex } }
+      : redirect.prefixRewrite !== undefined
+        ? { pathRewriteSpecifier: { $case: "prefixRewrite", value: path?.prefix ?? redirect.prefixRewrite } }
+        : redirect.uri !== undefined
+          ? { pathRewriteSpecifier: { $case: "pathRedirect", value: redirect.uri } }
+          : {}),
     responseCode: redirectCode(redirect.redirectCode),
   });
 }

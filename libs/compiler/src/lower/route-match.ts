@@ -74,16 +74,20 @@ function queryMatcher(name: string, match: Match): QueryParameterMatcher {
   });
 }
 
-function pathSpecifier(uri: Match | undefined): NonNullable<RouteMatch["pathSpecifier"]> {
+function pathSpecifier(uri: Match | undefined, segments: boolean): NonNullable<RouteMatch["pathSpecifier"]> {
   if (uri?.exact !== undefined) return { $case: "path", value: uri.exact };
   if (uri?.regex !== undefined && uri.regex !== "*") {
     return { $case: "safeRegex", value: { regex: uri.regex } };
   }
+  if (segments && uri?.prefix !== undefined) return { $case: "pathSeparatedPrefix", value: uri.prefix };
   return { $case: "prefix", value: uri?.prefix ?? "/" };
 }
 
-/** One item of `match` as Envoy's route match; undefined matches everything. */
-export function routeMatch(match: HttpMatch | undefined): RouteMatch {
+/**
+ * One item of `match` as Envoy's route match; undefined matches everything. With `segments` a prefix is one of whole path segments:
+ * it begins with "/" and does not end with it.
+ */
+export function routeMatch(match: HttpMatch | undefined, segments = false): RouteMatch {
   const headers: HeaderMatcher[] = [];
   for (const [name, value] of sorted(match?.headers)) headers.push(headerMatcher(name.toLowerCase(), value, false));
   for (const [name, value] of sorted(match?.withoutHeaders)) {
@@ -96,7 +100,7 @@ export function routeMatch(match: HttpMatch | undefined): RouteMatch {
   ] as const;
   for (const [name, value] of pseudo) if (value !== undefined) headers.push(headerMatcher(name, value, false));
   return RouteMatch.fromPartial({
-    pathSpecifier: pathSpecifier(match?.uri),
+    pathSpecifier: pathSpecifier(match?.uri, segments),
     ...(match?.ignoreUriCase ? { caseSensitive: false } : {}),
     headers,
     queryParameters: sorted(match?.queryParams).map(([name, value]) => queryMatcher(name, value)),

@@ -22,6 +22,7 @@ const LISTED: ReadonlySet<KindName> = new Set<KindName>([
   "Sidecar",
   "PeerAuthentication",
   "AuthorizationPolicy",
+  "ReferenceGrant",
 ]);
 /** Kinds that compile to something; others are not kept. */
 const KEPT: ReadonlySet<KindName> = new Set<KindName>([
@@ -34,8 +35,26 @@ const KEPT: ReadonlySet<KindName> = new Set<KindName>([
   "DestinationRule",
   "Gateway",
   "ServiceEntry",
+  "GatewayClass",
+  "KubernetesGateway",
+  "HTTPRoute",
+  "GRPCRoute",
+  "TLSRoute",
+  "TCPRoute",
+  "BackendTLSPolicy",
+  "Ingress",
+  "IngressClass",
+  "Namespace",
+  "ConfigMap",
 ]);
 const KEYED: ReadonlySet<KindName> = new Set<KindName>([
+  "KubernetesGateway",
+  "HTTPRoute",
+  "GRPCRoute",
+  "TLSRoute",
+  "TCPRoute",
+  "BackendTLSPolicy",
+  "Ingress",
   "Service",
   "ServiceEntry",
   "VirtualService",

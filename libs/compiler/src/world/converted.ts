@@ -1,0 +1,121 @@
+import type {
+  ConfigMap,
+  Gateway,
+  GatewayClass,
+  Ingress,
+  IngressClass,
+  KubernetesGateway,
+  Resource,
+} from "@lateen/mesh-model";
+import type { RouteFragment } from "../convert/fragments.ts";
+import { type ConvertedGateway, convertGateway } from "../convert/gateways.ts";
+import { type ConvertedIngress, convertIngress } from "../convert/ingress.ts";
+import { type ConvertedRule, mergeFragments } from "../convert/merge.ts";
+import type { Route } from "../convert/parents.ts";
+import { type ConvertedRoute, convertRoute } from "../convert/routes.ts";
+import type { ConvertWorld } from "../convert/world.ts";
+import { defineQuery, type Query, type Read } from "../engine/query-engine.ts";
+import { sameJson, sameList } from "../resource.ts";
+import { cells } from "./mesh-snapshot.ts";
+import { keysOf, listOf, meshConfigOf, serviceByHost, settingsOf } from "./services.ts";
+
+/** Kinds of routes of the Gateway API. */
+export const ROUTE_KINDS = ["HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute"] as const;
+
+function objectAt<R extends Resource>(read: Read, kind: R["kind"], namespace: string, name: string): R | undefined {
+  return read.input(cells.object(`${kind}/${namespace}/${name}`)) as R | undefined;
+}
+
+/** Look-ups of a conversion, each recorded. */
+export function convertWorld(read: Read): ConvertWorld {
+  return {
+    domain: settingsOf(read).domain,
+    rootNamespace: meshConfigOf(read).rootNamespace,
+    gatewayClass: (name) => objectAt<GatewayClass>(read, "GatewayClass", "", name),
+    ingressClass: (name) => objectAt<IngressClass>(read, "IngressClass", "", name),
+    gateway: (namespace, name) => objectAt<KubernetesGateway>(read, "KubernetesGateway", namespace, name),
+    namespaceLabels: (namespace) => ({
+      ...objectAt<Resource<"Namespace">>(read, "Namespace", "", namespace)?.metadata.labels,
+      "kubernetes.io/metadata.name": namespace,
+    }),
+    grants: (namespace) => listOf(read, "ReferenceGrant", namespace),
+    secret: (namespace, name) => objectAt<Resource<"Secret">>(read, "Secret", namespace, name),
+    configMap: (namespace, name) => objectAt<ConfigMap>(read, "ConfigMap", namespace, name),
+    service: (host) => read.ask(serviceByHost, host),
+  };
+}
+
+/** A Gateway API Gateway converted; undefined for those of other controllers. */
+export const convertedGateway = defineQuery<string, ConvertedGateway | undefined>({
+  name: "convertedGateway",
+  compute: (read, key) => {
+    const object = read.input(cells.object(key)) as KubernetesGateway | undefined;
+    return object === undefined ? undefined : convertGateway(object, convertWorld(read));
+  },
+  equal: sameJson,
+});
+
+/** A route of the Gateway API converted. */
+export const convertedRoute = defineQuery<string, ConvertedRoute | undefined>({
+  name: "convertedRoute",
+  compute: (read, key) => {
+    const object = read.input(cells.object(key)) as Route | undefined;
+    return object === undefined ? undefined : convertRoute(object, convertWorld(read));
+  },
+  equal: sameJson,
+});
+
+/** An Ingress converted; undefined for those of other controllers. */
+export const convertedIngress = defineQuery<string, ConvertedIngress | undefined>({
+  name: "convertedIngress",
+  compute: (read, key) => {
+    const object = read.input(cells.object(key)) as Ingress | undefined;
+    return object === undefined ? undefined : convertIngress(object, convertWorld(read));
+  },
+  equal: sameJson,
+});
+
+/** Gateways made of Gateway API Gateways and of Ingress, by key of what they were made of. */
+export const derivedGateways: Query<"", readonly Gateway[]> = defineQuery<"", readonly Gateway[]>({
+  name: "derivedGateways",
+  compute: (read) => [
+    ...keysOf(read, "KubernetesGateway").flatMap((key) => read.ask(convertedGateway, key)?.gateways ?? []),
+    ...keysOf(read, "Ingress").flatMap((key) => read.ask(convertedIngress, key)?.gateway ?? []),
+  ],
+  equal: sameList,
+});
+
+/** Fragments of all routes and Ingress by group. */
+const fragmentGroups = defineQuery<"", ReadonlyMap<string, readonly RouteFragment[]>>({
+  name: "fragmentGroups",
+  compute: (read) =>
+    Map.groupBy(
+      [
+        ...ROUTE_KINDS.flatMap((kind) => keysOf(read, kind)).flatMap(
+          (key) => read.ask(convertedRoute, key)?.fragments ?? [],
+        ),
+        ...keysOf(read, "Ingress").flatMap((key) => read.ask(convertedIngress, key)?.fragments ?? []),
+      ],
+      ({ group }) => group,
+    ),
+});
+
+const fragmentsOfGroup = defineQuery<string, readonly RouteFragment[]>({
+  name: "fragmentsOfGroup",
+  compute: (read, group) => read.ask(fragmentGroups, "").get(group) ?? [],
+  equal: sameList,
+});
+
+/** Groups of fragments: each becomes one virtual service. */
+export const ruleGroups = defineQuery<"", readonly string[]>({
+  name: "ruleGroups",
+  compute: (read) => [...read.ask(fragmentGroups, "").keys()],
+  equal: sameList,
+});
+
+/** The virtual service made of a group of fragments of routes and Ingress. */
+export const derivedRule = defineQuery<string, ConvertedRule | undefined>({
+  name: "derivedRule",
+  compute: (read, group) => mergeFragments(read.ask(fragmentsOfGroup, group)),
+  equal: sameJson,
+});
