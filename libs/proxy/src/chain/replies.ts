@@ -35,11 +35,13 @@ export const replies = {
   /** The upstream could not be reached, or went away before its response. */
   upstreamReset: (reason: ResetReason, detail: string, retried: boolean): LocalReply => {
     const { text, flag, name, status } = RESETS[reason];
-    const failure = detail === "" ? "" : `, transport failure reason: ${detail}`;
     const prefix = "upstream connect error or disconnect/reset before headers. ";
     const again = retried ? "retried and the latest reset reason: " : "reset reason: ";
     const details = `upstream_reset_before_response_started{${name}${detail === "" ? "" : `|${detail}`}}`;
-    const made = reply(status, `${prefix}${again}${text}${failure}`, flag, details.replaceAll(" ", "_"));
+    const made = {
+      ...reply(status, `${prefix}${again}${text}`, flag, details.replaceAll(" ", "_")),
+      ...(detail === "" ? {} : { transportFailure: detail }),
+    };
     return reason === "overflow" ? { ...made, headers: [["x-envoy-overloaded", "true"]] } : made;
   },
 } as const;

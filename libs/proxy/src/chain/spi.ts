@@ -93,6 +93,8 @@ export interface LocalReply {
   readonly headers?: readonly (readonly [name: string, value: string])[];
   /** What a gRPC client is told; default: what stands for the status (`grpcStatusOf`). */
   readonly grpcStatus?: number;
+  /** Why an upstream could not be reached, for the access log; clients are not told. */
+  readonly transportFailure?: string;
   /** The object and rule responsible, when known. */
   readonly because?: string;
 }

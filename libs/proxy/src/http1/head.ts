@@ -211,6 +211,19 @@ export class Http1Head extends HeadView {
         return false;
     }
   }
+  /** Whether a request of this method has no content as a rule, so that its lack is not worth a word (RFC 9110 §8.6). */
+  get isBodilessMethod(): boolean {
+    switch (this.methodText) {
+      case "GET":
+      case "HEAD":
+      case "DELETE":
+      case "TRACE":
+      case "CONNECT":
+        return true;
+      default:
+        return false;
+    }
+  }
   get expectsContinue(): boolean {
     return this.has(K.expect);
   }

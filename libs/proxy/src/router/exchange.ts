@@ -345,8 +345,7 @@ export class HttpExchange extends ExchangeState implements Exchange, ServerStrea
   }
 
   forwardFailed(reply: LocalReply): void {
-    const detail = /transport failure reason: (.*)$/.exec(reply.body)?.[1];
-    if (detail !== undefined) this.transportFailure = detail.replaceAll(" ", "_");
+    if (reply.transportFailure !== undefined) this.transportFailure = reply.transportFailure.replaceAll(" ", "_");
     if (this.#tunnel) {
       this.#finish();
       this.server.sendEnd("");
@@ -373,7 +372,8 @@ export class HttpExchange extends ExchangeState implements Exchange, ServerStrea
     this.#responseStarted = true;
     let lines = host.dateLine() + host.serverLine;
     if (body.length > 0 && responseEdits.textOf("content-type") === undefined) lines += "content-type: text/plain\r\n";
-    if (this.#upgrade !== undefined || this.head.isConnect) server.closeAfterResponse();
+    // As Envoy: after a bad request nothing on the connection is trusted.
+    if (this.#upgrade !== undefined || this.head.isConnect || reply.status === 400) server.closeAfterResponse();
     const bodiless = status === 204 || status === 304;
     server.sendHead(status, undefined, responseEdits, lines, bodiless ? "none" : body.length);
     if (!bodiless && body.length > 0) {

@@ -40,6 +40,13 @@ describe("routes that answer themselves", () => {
     expect(tls).toContain("location: https://tls/a?b\r\n");
   });
 
+  it("end the connection after a 400, as Envoy does", async () => {
+    const hosts = [hostSpec(["shop"], [routeSpec("/", { kind: "direct", status: 400, body: "" })])];
+    const proxy = await rig({ hosts });
+    const answer = await exchange(proxy.port, "GET / HTTP/1.1\r\nHost: shop\r\n\r\n");
+    expect(answer).toContain("connection: close\r\n");
+  });
+
   it("give a fixed response, and only its head to HEAD", async () => {
     const proxy = await rig({
       hosts: [

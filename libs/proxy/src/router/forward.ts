@@ -269,7 +269,7 @@ export class Forward implements AttemptOwner {
       return false;
     }
     if (!(this.#body?.replayable ?? true)) return false;
-    if (cluster.retries >= cluster.spec.circuitBreakers.maxRetries) {
+    if (cluster.retries >= cluster.retryLimit) {
       this.#owner.addFlag("UO");
       return false;
     }

@@ -50,6 +50,20 @@ describe("forwarding", () => {
     expect(answer).toMatch(/x-request-id: [0-9a-f-]{36}\r\n/);
   });
 
+  it.each([
+    ["GET", false],
+    ["DELETE", false],
+    ["OPTIONS", true],
+    ["POST", true],
+    ["PURGE", true],
+  ])("says upstream that a request has no content: %s %s", async (method, said) => {
+    const backend = await origin(echoAll);
+    const proxy = await forwarding(backend);
+    const answer = await exchange(proxy.port, `${method} / HTTP/1.1\r\nHost: shop\r\n\r\n`);
+    const [, received = ""] = answer.split("\r\n\r\n");
+    expect(/^content-length: 0$/m.test(received.replaceAll("\r", ""))).toBe(said);
+  });
+
   it("tells the upstream's answer as it is, with date and server of ours where it has none", async () => {
     const backend = await origin((peer) =>
       peer.send("HTTP/1.1 418 Teapot\r\nServer: kettle\r\nX: y\r\ncontent-length: 0\r\n\r\n"),

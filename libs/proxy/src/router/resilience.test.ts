@@ -183,9 +183,7 @@ describe("what the proxy answers itself", () => {
     const proxy = await through([await deadPort()], {}, { spec: { accessLogs: [FLAGS] } });
     const answer = await exchange(proxy.port, GET);
     expect(answer).toMatch(/^HTTP\/1\.1 503 /);
-    expect(answer).toContain(
-      "upstream connect error or disconnect/reset before headers. reset reason: remote connection failure, transport failure reason: delayed connect error: Connection refused",
-    );
+    expect(answer).toMatch(/before headers. reset reason: remote connection failure$/);
     expect(answer).toContain("content-type: text/plain\r\n");
     expect(answer).toContain("server: lateen-test\r\n");
     expect(proxy.logText()).toMatch(/^503 UF upstream_reset_before_response_started\{remote_connection_failure\|/);

@@ -15,7 +15,7 @@ export interface UpstreamRequest {
 
 /**
  * Writes a request head. Framing is the parser's finding, never what arrived: `content-length` was verified and goes as it is,
- * `transfer-encoding` is written anew.
+ * `transfer-encoding` is written anew. As Envoy, a request without content says so unless its method never has any.
  */
 export function writeRequestHead(connection: Connection, request: UpstreamRequest): void {
   const { head } = request;
@@ -23,6 +23,9 @@ export function writeRequestHead(connection: Connection, request: UpstreamReques
   writeHeaders(connection, head);
   let text = request.requestEdits.lines() + request.lines;
   if (head.chunked) text += "transfer-encoding: chunked\r\n";
+  else if (head.contentLength < 0 && request.upgrade === undefined && !head.isBodilessMethod) {
+    text += "content-length: 0\r\n";
+  }
   if (request.upgrade !== undefined) text += `connection: upgrade\r\nupgrade: ${request.upgrade}\r\n`;
   connection.writeText(`${text}\r\n`);
 }

@@ -234,6 +234,18 @@ describe("refusals", () => {
     expect(peer.stream.status()).toMatchObject({ clean: true });
   });
 
+  it("keeps both ends of a long reason, which the whole resource may precede", () => {
+    const source = new FakeSource();
+    source.set({ [cluster]: { b: "1" } });
+    const peer = new DeltaPeer(source, clock);
+    peer.subscribe("C");
+    peer.take();
+    peer.answer("C", `start ${"x".repeat(5_000)} end`);
+    const { nack } = peer.stream.status().types[cluster]!;
+    expect(nack?.reason).toMatch(/^start x+ … x+ end$/);
+    expect(nack?.reason).toHaveLength(1024);
+  });
+
   const named: readonly [string, string, readonly string[]][] = [
     ["one of several", "outbound|80||b.x: bad", ["outbound|80||b.x"]],
     ["a name that starts like another", "outbound|80||b.x.y: bad", ["outbound|80||b.x.y"]],

@@ -229,7 +229,7 @@ export class TypeState {
       typeUrl: this.typeUrl,
       nonce: inFlight.nonce,
       revision: inFlight.revision,
-      reason: reason.slice(0, 1024),
+      reason: excerpt(reason),
       names,
     };
     for (const name of inFlight.upserted) {
@@ -283,4 +283,14 @@ function versionOf(held: Held | undefined): string | undefined {
     default:
       return undefined;
   }
+}
+
+const MAX_REASON = 1024;
+/** Of a longer reason, how much of its beginning is kept. */
+const REASON_START = 256;
+
+/** A bounded reason. Envoy prints the whole resource before it says what is wrong with it, so of a long text both ends are kept. */
+function excerpt(reason: string): string {
+  if (reason.length <= MAX_REASON) return reason;
+  return `${reason.slice(0, REASON_START)} … ${reason.slice(reason.length - (MAX_REASON - REASON_START - 3))}`;
 }
