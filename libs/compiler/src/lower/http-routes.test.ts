@@ -143,6 +143,12 @@ describe("timeouts and retries", () => {
     expect(ms(forward(only(`[{ ${TO_API}, timeout: 1.5s }]`)).timeout)).toBe(1500);
   });
 
+  it("limits gRPC's own timeout without max_stream_duration, with which Envoy would ignore the route's", () => {
+    const action = forward(only(`[{ timeout: 5s, ${TO_API} }]`));
+    expect(action.maxGrpcTimeout).toEqual(action.timeout);
+    expect(action.maxStreamDuration).toBeUndefined();
+  });
+
   it("Istio's default applies to services with and without a virtual service", () => {
     expect(retry("")).toMatchObject({ retryOn: DEFAULT, numRetries: 2, hostSelectionRetryMaxAttempts: 5n });
     const [route] = viewOf(WORLD).virtualHost("80", "web").routes;
@@ -181,6 +187,19 @@ describe("timeouts and retries", () => {
       numRetries: 1,
       retryOn: DEFAULT,
     });
+  });
+});
+
+describe("descriptions for tracing", () => {
+  it.each([
+    [TO_API, "api:80/*"],
+    [`match: [{ uri: { prefix: /a } }], ${TO_API}`, "api:80/a*"],
+    [`match: [{ uri: { exact: /a } }], ${TO_API}`, "api:80/a"],
+    ["route: [{ destination: { host: api }, weight: 1 }, { destination: { host: web }, weight: 1 }]", "web:80/*"],
+    ["redirect: { uri: /new }", "web:80/*"],
+    ["directResponse: { status: 200 }", "web:80/*"],
+  ])("%s: %s", (rule, operation) => {
+    expect(only(`[{ ${rule} }]`).decorator?.operation).toBe(operation);
   });
 });
 

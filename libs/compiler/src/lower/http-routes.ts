@@ -60,15 +60,33 @@ function ruleRoute(at: RuleAt, context: RouteContext): Route {
           : {}),
       },
     },
-    decorator: { operation: operationName(rule, context) },
+    decorator: { operation: operationName(at, context) },
     ...(faults === undefined ? {} : { typedPerFilterConfig: { [FAULT_FILTER]: packAny(HTTPFault, faults) } }),
     ...edits,
   });
 }
 
-function operationName(rule: HttpRule, context: RouteContext): string {
-  const first = rule.route?.[0]?.destination;
-  return first === undefined ? "" : `${first.host}:${first.port?.number ?? context.port}/*`;
+/** Istio's description of a route for tracing: where to, and which path. Envoy takes no empty one. */
+function operationName({ rule, bound, match }: RuleAt, context: RouteContext): string {
+  const destinations = rule.route ?? [];
+  const [first] = destinations;
+  const path = operationPath(match);
+  if (first === undefined || destinations.length > 1) return `${bound.name}:${context.port}${path}`;
+  const { host, port } = first.destination;
+  return `${host}:${port?.number ?? context.port}${path}`;
+}
+
+function operationPath({ pathSpecifier }: RouteMatch): string {
+  switch (pathSpecifier?.$case) {
+    case "prefix":
+      return `${pathSpecifier.value}*`;
+    case "path":
+      return pathSpecifier.value;
+    case "safeRegex":
+      return pathSpecifier.value.regex;
+    default:
+      return "/*";
+  }
 }
 
 function ruleAction(at: RuleAt, context: RouteContext): NonNullable<Route["action"]> {
@@ -99,7 +117,8 @@ function forwardAction(at: RuleAt, context: RouteContext): RouteAction {
   const timeout = durationFromMs(rule.timeout === undefined ? 0 : milliseconds(rule.timeout));
   const action = RouteAction.fromPartial({
     timeout,
-    maxStreamDuration: { grpcTimeoutHeaderMax: timeout },
+    // Not max_stream_duration: with it Envoy ignores `timeout`.
+    maxGrpcTimeout: timeout,
     retryPolicy: retryPolicy(rule.retries, context.retry),
     requestMirrorPolicies: mirrors(rule, bound.namespace, context),
     ...rewriteFields(rule),

@@ -31,7 +31,7 @@ export function forwardAll(options: {
       value: RouteAction.fromPartial({
         clusterSpecifier: { $case: "cluster", value: options.cluster },
         timeout: none,
-        maxStreamDuration: { grpcTimeoutHeaderMax: none },
+        maxGrpcTimeout: none,
         ...(options.retry === undefined ? {} : { retryPolicy: options.retry }),
       }),
     },
