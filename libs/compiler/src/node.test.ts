@@ -33,8 +33,18 @@ describe("an xDS node", () => {
           { name: "", port: 9090 },
         ],
         capabilities: { lateen: false, http2: true, extensions: [] },
+        locality: "",
       },
     });
+  });
+
+  it.each([
+    [{ region: "r", zone: "z", subZone: "s" }, "r/z/s"],
+    [{ region: "r", zone: "", subZone: "" }, "r"],
+    [{ region: "", zone: "", subZone: "" }, ""],
+  ])("has its locality: %o", (locality, expected) => {
+    const node = nodeFromProto(Node.fromPartial({ id: ID, locality }));
+    expect(node).toMatchObject({ ok: true, value: { locality: expected } });
   });
 
   it.each([

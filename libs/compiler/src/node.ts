@@ -24,6 +24,8 @@ export interface XdsNode {
   readonly clusterId: string;
   readonly containerPorts: readonly { readonly name: string; readonly port: number }[];
   readonly capabilities: NodeCapabilities;
+  /** `region/zone/subzone` as far as it is known; empty: not at all. */
+  readonly locality: string;
 }
 
 /**
@@ -56,7 +58,13 @@ export function nodeFromProto(node: Node): Result<XdsNode, string> {
     clusterId: text(metadata.CLUSTER_ID),
     containerPorts: podPorts(metadata.POD_PORTS),
     capabilities: capabilities(metadata),
+    locality: localityText(node.locality),
   });
+}
+
+function localityText(locality: Node["locality"]): string {
+  const { region = "", zone = "", subZone = "" } = locality ?? {};
+  return [region, zone, subZone].join("/").replace(/\/+$/, "");
 }
 
 function capabilities(metadata: Readonly<Record<string, unknown>>): NodeCapabilities {

@@ -1,10 +1,11 @@
-import type { Resource } from "@lateen/mesh-model";
+import type { LocalityLbSetting, Resource } from "@lateen/mesh-model";
+import { INGRESS_SELECTOR } from "./convert/ingress.ts";
 import { defineQuery, type Query, type Read } from "./engine/query-engine.ts";
 import type { Labels } from "./lower/proto.ts";
 import type { XdsNode } from "./node.ts";
 import { sameList } from "./resource.ts";
 import { cells } from "./world/mesh-snapshot.ts";
-import { keysOf } from "./world/services.ts";
+import { keysOf, meshConfigOf } from "./world/services.ts";
 
 /**
  * All that a part of a proxy's output may depend on besides the mesh. It has no address and no pod name, and of the labels only
@@ -19,6 +20,8 @@ export interface ProxyScope {
   readonly lateen: boolean;
   readonly http2: boolean;
   readonly extensions: readonly string[];
+  /** `region/zone/subzone` of a client; empty: unknown. */
+  readonly locality?: string;
 }
 
 /** A scope together with what only the workload's own ports depend on. */
@@ -36,11 +39,12 @@ export interface NodeScope {
 type SelectingKind = Parameters<typeof keysOf>[1];
 
 /** Kinds whose selectors decide what a client sees, and those that decide what a workload serves. */
-const CLIENT_KINDS: readonly SelectingKind[] = ["Sidecar", "VirtualService"];
+const CLIENT_KINDS: readonly SelectingKind[] = ["Sidecar", "VirtualService", "DestinationRule"];
 const WORKLOAD_KINDS: readonly SelectingKind[] = [
   "Service",
   "ServiceEntry",
   "Gateway",
+  "Ingress",
   "PeerAuthentication",
   "AuthorizationPolicy",
 ];
@@ -55,11 +59,15 @@ const labelsOfObject = defineQuery<string, readonly string[]>({
   equal: sameList,
 });
 
-function mentionedLabels(name: string, kinds: readonly SelectingKind[]): Query<"", readonly string[]> {
+function mentionedLabels(
+  name: string,
+  kinds: readonly SelectingKind[],
+  always: (read: Read) => readonly string[] = () => [],
+): Query<"", readonly string[]> {
   return defineQuery<"", readonly string[]>({
     name,
     compute: (read) => {
-      const found = new Set<string>();
+      const found = new Set<string>(always(read));
       for (const kind of kinds) {
         for (const key of keysOf(read, kind)) for (const label of read.ask(labelsOfObject, key)) found.add(label);
       }
@@ -69,7 +77,9 @@ function mentionedLabels(name: string, kinds: readonly SelectingKind[]): Query<"
   });
 }
 
-const clientLabels = mentionedLabels("clientLabels", CLIENT_KINDS);
+const clientLabels = mentionedLabels("clientLabels", CLIENT_KINDS, (read) =>
+  Object.keys(failoverLabels(meshConfigOf(read).localityLbSetting)),
+);
 const workloadLabels = mentionedLabels("workloadLabels", WORKLOAD_KINDS);
 
 function selectorsOf(object: Resource): readonly (Labels | undefined)[] {
@@ -77,12 +87,23 @@ function selectorsOf(object: Resource): readonly (Labels | undefined)[] {
     case "Service":
     case "Gateway":
       return [object.spec.selector];
+    case "Ingress":
+      return [INGRESS_SELECTOR];
     case "Sidecar":
     case "ServiceEntry":
       return [object.spec.workloadSelector?.labels];
     case "PeerAuthentication":
     case "AuthorizationPolicy":
       return [object.spec?.selector?.matchLabels];
+    case "DestinationRule": {
+      const { trafficPolicy, subsets = [], workloadSelector } = object.spec;
+      const policies = [trafficPolicy, ...subsets.map((subset) => subset.trafficPolicy)];
+      const balancers = policies.flatMap((policy) => [
+        policy?.loadBalancer,
+        ...(policy?.portLevelSettings ?? []).map((port) => port.loadBalancer),
+      ]);
+      return [workloadSelector?.labels, ...balancers.map((one) => failoverLabels(one?.localityLbSetting))];
+    }
     case "VirtualService": {
       const { http = [], tcp = [], tls = [] } = object.spec;
       return [...http, ...tcp, ...tls].flatMap((rule) => (rule.match ?? []).map((match) => match.sourceLabels));
@@ -92,11 +113,16 @@ function selectorsOf(object: Resource): readonly (Labels | undefined)[] {
   }
 }
 
+/** Labels that decide how far an endpoint is from the client. */
+function failoverLabels(setting: LocalityLbSetting | undefined): Labels {
+  return Object.fromEntries((setting?.failoverPriority ?? []).map((text) => [text.split("=", 1)[0] ?? "", ""]));
+}
+
 /** The scopes of a node. Reads which labels are mentioned, so it may become another one when configuration changes. */
 export function scopeOf(read: Pick<Read, "ask">, node: XdsNode): NodeScope {
   const { lateen, http2, extensions } = node.capabilities;
   const base = { kind: node.kind, namespace: node.namespace, lateen, http2, extensions };
-  const client = { ...base, labels: pick(node.labels, read.ask(clientLabels, "")) };
+  const client = { ...base, locality: node.locality, labels: pick(node.labels, read.ask(clientLabels, "")) };
   const workload = {
     ...base,
     labels: pick(node.labels, read.ask(workloadLabels, "")),

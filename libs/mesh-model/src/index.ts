@@ -3,11 +3,13 @@ export { type FindingCode, findings, type Severity } from "./analysis/messages.t
 export type { AnalysisFinding, AnalyzeOptions } from "./analysis/types.ts";
 export { meshConfigFromConfigMap, meshConfigFromText } from "./config/from-config-map.ts";
 export {
+  type DefaultTrafficPolicy,
   defaultMeshConfig,
   type ExtensionProvider,
   type FileAccessLogProvider,
   type HttpAlsProvider,
   type HttpRetryPolicy,
+  type LocalityLbSetting,
   type MeshConfig,
   type ProxyDefaults,
 } from "./config/mesh-config.ts";

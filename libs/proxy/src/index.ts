@@ -6,17 +6,24 @@ export { type Agent, runAgent } from "./agent/run-agent.ts";
 export type * from "./chain/spi.ts";
 export {
   cidr,
+  clusterSpec,
+  type DecodeContext,
+  type DecodeRun,
+  decodeRun,
   fractionOf,
   headerMatch,
   join,
+  listenerSpec,
   onlyFields,
   queryMatch,
   Refusal,
   re2Pattern,
   refuse,
+  routeTable,
   runtimeFraction,
   stringMatch,
 } from "./config/decode/index.ts";
 export type * from "./config/plan.ts";
+export { type Normalised, normalisePath, type PathRules } from "./router/normalise-path.ts";
 export { runWorker } from "./worker/main.ts";
 export type * from "./worker/protocol.ts";

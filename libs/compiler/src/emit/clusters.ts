@@ -1,15 +1,24 @@
-import type { MeshService } from "@lateen/mesh-model";
+import type { MeshConfig, MeshService } from "@lateen/mesh-model";
 import { Cluster } from "@lateen/proto/envoy/config/cluster/v3/cluster";
 import { ClusterLoadAssignment } from "@lateen/proto/envoy/config/endpoint/v3/endpoint";
 import { defineQuery, type Read } from "../engine/query-engine.ts";
+import type { ClientTraits } from "../lower/cluster-context.ts";
 import { discoveryOf, serviceClusters } from "../lower/clusters.ts";
 import { loadAssignment, type PlacedEndpoint, selectEndpoints } from "../lower/endpoints.ts";
+import { localitySetting } from "../lower/load-balancing.ts";
+import type { ClientPlace, LocalityPreference } from "../lower/localities.ts";
 import { parseOutboundCluster } from "../lower/names.ts";
 import { fixedClusters, inboundServiceCluster } from "../lower/own-clusters.ts";
-import { policyFor } from "../lower/traffic-policy.ts";
+import { type PolicyBlocks, policyFor } from "../lower/traffic-policy.ts";
 import { type EncodedResource, sameList, sameMap } from "../resource.ts";
 import { type NodeScope, type ProxyScope, scopeKey, type WorkloadScope } from "../scope.ts";
-import { type DestinationPolicy, destinationPolicy } from "../world/destination-rules.ts";
+import {
+  type DestinationPolicy,
+  destinationPolicy,
+  type PolicyClient,
+  policyClient,
+  policyClientKey,
+} from "../world/destination-rules.ts";
 import {
   acceptsMtls,
   type Destination,
@@ -42,35 +51,40 @@ function placed(
 interface ServicePortKey {
   readonly host: string;
   readonly port: number;
-  /** The client's namespace: destination rules are looked up from there. */
-  readonly namespace: string;
-  readonly http2: boolean;
-  readonly router: boolean;
+  readonly client: PolicyClient;
+  readonly traits: ClientTraits;
+  /** Where the client is; matters to clusters that carry their endpoints. */
+  readonly place: ClientPlace;
 }
 
 /** The clusters of one service port for clients of one namespace: the whole service, then its subsets. */
 const clustersOfPort = defineQuery<ServicePortKey, readonly EncodedResource[]>({
   name: "clusters",
-  key: ({ host, port, namespace, http2, router }) => `${host}:${port} ${namespace} ${http2} ${router}`,
-  compute: (read, { host, port: number, namespace, http2, router }) => {
+  key: ({ host, port, client, traits, place }) =>
+    `${host}:${port} ${policyClientKey(client)} ${Object.values(traits).join()} ${placeKey(place)}`,
+  compute: (read, { host, port: number, client, traits, place }) => {
     const destination = read.ask(destinationByHost, host);
     const port = destination?.service.ports.find((candidate) => candidate.number === number);
     if (destination === undefined || port === undefined) return [];
     const config = meshConfigOf(read);
-    const rule = read.ask(destinationPolicy, { host, namespace });
+    const rule = read.ask(destinationPolicy, { host, client });
     return serviceClusters({
       service: destination.service,
       port,
       rule,
       identities: identitiesOf(read, destination),
-      autoMtls: config.enableAutoMtls,
-      connectTimeoutMs: config.connectTimeoutMs,
-      client: { http2, router },
+      config,
+      client: traits,
       everyEndpointMtls: () => {
         const endpoints = endpointsOnPort(read, destination, number);
         return endpoints.length > 0 && endpoints.every((endpoint) => acceptsMtls(read, endpoint));
       },
-      dnsEndpoints: (cluster, subset) => loadAssignment(cluster, placed(read, destination, number, rule, subset)),
+      dnsEndpoints: (cluster, subset) =>
+        loadAssignment(
+          cluster,
+          placed(read, destination, number, rule, subset),
+          preferenceOf(config, policyFor(rule, number, subset, config.defaultTrafficPolicy), place),
+        ),
     }).map((cluster) => encode(read, Cluster, cluster.name, cluster));
   },
   equal: sameList,
@@ -80,12 +94,17 @@ const outboundClusters = defineQuery<ProxyScope, ReadonlyMap<string, EncodedReso
   name: "outboundClusters",
   key: scopeKey,
   compute: (read, scope) => {
-    const { namespace, http2 } = scope;
-    const router = scope.kind === "router";
-    const of = (service: MeshService) =>
-      service.ports.flatMap((port) =>
-        read.ask(clustersOfPort, { host: service.host, port: port.number, namespace, http2, router }),
+    const { http2, lateen } = scope;
+    const traits = { http2, router: scope.kind === "router", lateen };
+    const client = policyClient(read, scope);
+    const here = placeOf(scope);
+    const of = (service: MeshService) => {
+      // Endpoints of other kinds of clusters come by EDS.
+      const place = carriesEndpoints(service.resolution) ? here : NOWHERE;
+      return service.ports.flatMap((port) =>
+        read.ask(clustersOfPort, { host: service.host, port: port.number, client, traits, place }),
       );
+    };
     return byName(read.ask(visibleServices, scope).flatMap(of));
   },
   equal: sameMap,
@@ -123,25 +142,45 @@ export const scopeClusters = defineQuery<NodeScope, ReadonlyMap<string, EncodedR
 
 /** Endpoints of an EDS cluster as clients of one namespace see it; undefined for clusters of other kinds. */
 const endpointsOfCluster = defineQuery<
-  { readonly cluster: string; readonly namespace: string; readonly router: boolean },
+  { readonly cluster: string; readonly client: PolicyClient; readonly router: boolean; readonly place: ClientPlace },
   EncodedResource | undefined
 >({
   name: "clusterEndpoints",
-  key: ({ cluster, namespace, router }) => `${cluster} ${namespace} ${router}`,
-  compute: (read, { cluster, namespace, router }) => {
+  key: ({ cluster, client, router, place }) => `${cluster} ${policyClientKey(client)} ${router} ${placeKey(place)}`,
+  compute: (read, { cluster, client, router, place }) => {
     const parsed = parseOutboundCluster(cluster);
     const destination = parsed === undefined ? undefined : read.ask(destinationByHost, parsed.host);
     if (parsed === undefined || destination === undefined) return undefined;
     const { host, port, subset } = parsed;
-    const rule = read.ask(destinationPolicy, { host, namespace });
-    if (discoveryOf(destination.service, policyFor(rule, port, subset), router) !== "clientSide") return undefined;
-    const assignment = loadAssignment(cluster, placed(read, destination, port, rule, subset));
+    const config = meshConfigOf(read);
+    const rule = read.ask(destinationPolicy, { host, client });
+    const policy = policyFor(rule, port, subset, config.defaultTrafficPolicy);
+    if (discoveryOf(destination.service, policy, router) !== "clientSide") return undefined;
+    const endpoints = placed(read, destination, port, rule, subset);
+    const assignment = loadAssignment(cluster, endpoints, preferenceOf(config, policy, place));
     return encode(read, ClusterLoadAssignment, cluster, assignment);
   },
 });
 
-function edsKey(scope: ProxyScope, cluster: string) {
-  return { cluster, namespace: scope.namespace, router: scope.kind === "router" };
+function edsKey(read: Pick<Read, "ask">, scope: ProxyScope, cluster: string) {
+  const client = policyClient(read, scope);
+  return { cluster, client, router: scope.kind === "router", place: placeOf(scope) };
+}
+
+const NOWHERE: ClientPlace = { locality: "", labels: {} };
+
+function placeOf(scope: ProxyScope): ClientPlace {
+  return { locality: scope.locality ?? "", labels: scope.labels };
+}
+
+const placeKey = ({ locality, labels }: ClientPlace): string => `${locality} ${JSON.stringify(labels)}`;
+
+function preferenceOf(config: MeshConfig, policy: PolicyBlocks, client: ClientPlace): LocalityPreference {
+  return { client, setting: localitySetting(policy, config), failover: policy.outlierDetection !== undefined };
+}
+
+function carriesEndpoints(resolution: MeshService["resolution"]): boolean {
+  return resolution !== "clientSide" && resolution !== "passthrough";
 }
 
 /** Endpoints of one of the proxy's EDS clusters; undefined when it has no such cluster. */
@@ -151,7 +190,7 @@ export function endpointResource(
   cluster: string,
 ): EncodedResource | undefined {
   if (!read.ask(outboundClusters, scope.client).has(cluster)) return undefined;
-  return read.ask(endpointsOfCluster, edsKey(scope.client, cluster));
+  return read.ask(endpointsOfCluster, edsKey(read, scope.client, cluster));
 }
 
 /** Endpoints of all of the proxy's EDS clusters. */
@@ -161,7 +200,7 @@ export const scopeEndpoints = defineQuery<ProxyScope, ReadonlyMap<string, Encode
   compute: (read, scope) =>
     byName(
       [...read.ask(outboundClusters, scope).keys()].flatMap((cluster) => {
-        const resource = read.ask(endpointsOfCluster, edsKey(scope, cluster));
+        const resource = read.ask(endpointsOfCluster, edsKey(read, scope, cluster));
         return resource === undefined ? [] : [resource];
       }),
     ),

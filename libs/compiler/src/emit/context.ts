@@ -2,8 +2,12 @@ import type { MeshConfig } from "@lateen/mesh-model";
 import { defineQuery, type Read } from "../engine/query-engine.ts";
 import { authorizationRules } from "../lower/authorization.ts";
 import type { RbacRules } from "../lower/filters.ts";
+import type { ConsistentHash } from "../lower/load-balancing.ts";
 import type { RouteContext } from "../lower/route-context.ts";
+import { policyFor } from "../lower/traffic-policy.ts";
+import { sameJson } from "../resource.ts";
 import { type ProxyScope, scopeKey, type WorkloadScope } from "../scope.ts";
+import { destinationPolicy, type PolicyClient, policyClient, policyClientKey } from "../world/destination-rules.ts";
 import { authorizationPoliciesFor } from "../world/policies.ts";
 import { meshConfigOf, serviceByHost, settingsOf } from "../world/services.ts";
 import { visibility } from "../world/visibility.ts";
@@ -22,10 +26,24 @@ export function routeContext(read: Read, scope: ProxyScope): Omit<RouteContext, 
     labels: scope.labels,
     domain: settingsOf(read).domain,
     service: (host) => read.ask(serviceByHost, host),
+    consistentHash: (host, port, subset) =>
+      read.ask(hashOfDestination, { host, port, subset, client: policyClient(read, scope) }),
     retry: meshConfigOf(read).defaultHttpRetryPolicy,
     annotate: scope.lateen,
   };
 }
+
+/** Routes change only when the hashing of their destinations does, not with every destination rule. */
+const hashOfDestination = defineQuery<
+  { readonly host: string; readonly port: number; readonly subset: string; readonly client: PolicyClient },
+  ConsistentHash | undefined
+>({
+  name: "hashOfDestination",
+  key: ({ host, port, subset, client }) => `${host}:${port}/${subset} ${policyClientKey(client)}`,
+  compute: (read, { host, port, subset, client }) =>
+    policyFor(read.ask(destinationPolicy, { host, client }), port, subset).loadBalancer?.consistentHash,
+  equal: sameJson,
+});
 
 /** Access rules of a workload for both kinds of chains. */
 export function accessRules(

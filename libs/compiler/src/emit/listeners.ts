@@ -1,13 +1,14 @@
 import type { MeshService, MeshServicePort } from "@lateen/mesh-model";
 import { Listener } from "@lateen/proto/envoy/config/listener/v3/listener";
 import { defineQuery, type Read } from "../engine/query-engine.ts";
+import type { TcpPolicy } from "../lower/filters.ts";
 import { virtualInbound } from "../lower/inbound-listener.ts";
 import { outboundListeners } from "../lower/outbound-listeners.ts";
 import { milliseconds, policyFor } from "../lower/traffic-policy.ts";
 import { virtualOutbound } from "../lower/virtual-outbound.ts";
 import { type EncodedResource, sameList, sameMap } from "../resource.ts";
 import { type NodeScope, type ProxyScope, scopeKey, scopePortKey, type WorkloadScope } from "../scope.ts";
-import { destinationPolicy } from "../world/destination-rules.ts";
+import { destinationPolicy, policyClient } from "../world/destination-rules.ts";
 import { destinationByHost, endpointsOnPort } from "../world/destinations.ts";
 import { inboundPorts } from "../world/inbound.ts";
 import { peerPolicy } from "../world/policies.ts";
@@ -33,7 +34,7 @@ const portListeners = defineQuery<{ readonly scope: ProxyScope; readonly port: n
       allowAny: read.ask(allowsAny, scope),
       service: (host) => read.ask(serviceByHost, host),
       endpointAddresses: (service, servicePort) => readyAddresses(read, service, servicePort),
-      tcpIdleTimeoutMs: (service, servicePort) => tcpIdleTimeoutMs(read, scope.namespace, service, servicePort),
+      tcpPolicy: (host, servicePort, subset) => tcpPolicy(read, scope, { host, port: servicePort, subset }),
       virtualServices: read.ask(virtualServicesOnPort, argument),
     });
     return listeners.map((listener) => encode(read, Listener, listener.name, listener));
@@ -48,15 +49,25 @@ function readyAddresses(read: Read, service: MeshService, port: MeshServicePort)
   return [...new Set(ready.map((endpoint) => endpoint.address))];
 }
 
-function tcpIdleTimeoutMs(
+/** What a destination rule says of plain connections to a destination. */
+function tcpPolicy(
   read: Read,
-  namespace: string,
-  service: MeshService,
-  port: MeshServicePort,
-): number | undefined {
-  const rule = read.ask(destinationPolicy, { host: service.host, namespace });
-  const idle = policyFor(rule, port.number, "").connectionPool?.tcp?.idleTimeout;
-  return idle === undefined ? undefined : milliseconds(idle);
+  scope: ProxyScope,
+  { host, port, subset }: { readonly host: string; readonly port: number; readonly subset: string },
+): TcpPolicy {
+  const rule = read.ask(destinationPolicy, { host, client: policyClient(read, scope) });
+  const policy = policyFor(rule, port, subset, meshConfigOf(read).defaultTrafficPolicy);
+  const { idleTimeout, maxConnectionDuration } = policy.connectionPool?.tcp ?? {};
+  const { tunnel } = policy;
+  return {
+    idleTimeoutMs: idleTimeout === undefined ? undefined : milliseconds(idleTimeout),
+    maxDurationMs: maxConnectionDuration === undefined ? undefined : milliseconds(maxConnectionDuration),
+    hashSourceIp: policy.loadBalancer?.consistentHash?.useSourceIp ?? false,
+    tunnel:
+      tunnel === undefined
+        ? undefined
+        : { hostname: `${tunnel.targetHost}:${tunnel.targetPort}`, post: tunnel.protocol === "POST" },
+  };
 }
 
 const outboundListenersOf = defineQuery<ProxyScope, readonly EncodedResource[]>({

@@ -1,5 +1,6 @@
 import {
   type AuthorizationPolicy,
+  type DestinationRule,
   type Diagnostic,
   hostMatches,
   keyOf,
@@ -20,6 +21,8 @@ export const meshWarnings: Query<"", readonly Diagnostic[]> = defineQuery<"", re
   compute: (read) => [
     ...keysOf(read, "AuthorizationPolicy").flatMap((key) => policyWarnings(read, key)),
     ...read.ask(allVirtualServices, "").flatMap((bound) => opaquePorts(read, bound)),
+    ...keysOf(read, "VirtualService").flatMap((key) => missingDelegates(read, key)),
+    ...keysOf(read, "DestinationRule").flatMap((key) => withheldPolicies(read, key)),
   ],
   equal: sameJson,
 });
@@ -68,6 +71,55 @@ function opaquePorts(read: Read, bound: BoundVirtualService): readonly Diagnosti
           ),
         ),
     );
+}
+
+/** Rules that delegate to a virtual service which is not there, or is no delegate. */
+function missingDelegates(read: Read, key: string): readonly Diagnostic[] {
+  const object = read.input(cells.object(key)) as VirtualService | undefined;
+  return (object?.spec.http ?? []).flatMap(({ delegate }, index) => {
+    if (object === undefined || delegate === undefined) return [];
+    const name = `${delegate.namespace || object.metadata.namespace}/${delegate.name ?? ""}`;
+    const found = read.input(cells.object(`VirtualService/${name}`)) as VirtualService | undefined;
+    if (found !== undefined && (found.spec.hosts ?? []).length === 0) return [];
+    const why = found === undefined ? "does not exist" : "names hosts, so it is no delegate";
+    return [warning(object, "LTN3104", `spec.http[${index}].delegate`, `${name} ${why}: this rule has no routes`)];
+  });
+}
+
+/** Settings that proxies of this project cannot honour; what they cannot do is withheld from them. */
+function withheldPolicies(read: Read, key: string): readonly Diagnostic[] {
+  const rule = read.input(cells.object(key)) as DestinationRule | undefined;
+  if (rule === undefined) return [];
+  const { trafficPolicy, subsets = [] } = rule.spec;
+  const policies = [
+    { policy: trafficPolicy, path: "spec.trafficPolicy" },
+    ...subsets.map((subset, index) => ({
+      policy: subset.trafficPolicy,
+      path: `spec.subsets[${index}].trafficPolicy`,
+    })),
+  ];
+  return policies.flatMap(({ policy, path }) => [
+    ...(policy?.proxyProtocol === undefined
+      ? []
+      : [
+          warning(
+            rule,
+            "LTN3105",
+            `${path}.proxyProtocol`,
+            "only Envoy sends PROXY lines: Lateen's proxies answer 503 for this destination",
+          ),
+        ]),
+    ...(policy?.tunnel === undefined
+      ? []
+      : [
+          warning(
+            rule,
+            "LTN3106",
+            `${path}.tunnel`,
+            "only Envoy tunnels connections: Lateen's proxies close those to this destination",
+          ),
+        ]),
+  ]);
 }
 
 function warning(object: Resource, code: string, path: string, message: string): Diagnostic {

@@ -1,6 +1,14 @@
-import type { MeshService, MeshServicePort } from "@lateen/mesh-model";
+import type { MeshConfig, MeshService, MeshServicePort } from "@lateen/mesh-model";
 import type { ClusterLoadAssignment } from "@lateen/proto/envoy/config/endpoint/v3/endpoint";
 import type { DestinationPolicy } from "../world/destination-rules.ts";
+
+/** What clusters depend on of the proxy that uses them. */
+export interface ClientTraits {
+  readonly http2: boolean;
+  readonly router: boolean;
+  /** A proxy of this project, which cannot do all that Envoy can. */
+  readonly lateen: boolean;
+}
 
 /** Everything the clusters of one service port depend on. */
 export interface ClusterContext {
@@ -8,9 +16,8 @@ export interface ClusterContext {
   readonly port: MeshServicePort;
   readonly rule: DestinationPolicy | undefined;
   readonly identities: readonly string[];
-  readonly autoMtls: boolean;
-  readonly connectTimeoutMs: number;
-  readonly client: { readonly http2: boolean; readonly router: boolean };
+  readonly config: MeshConfig;
+  readonly client: ClientTraits;
   /** Whether there are endpoints and all of them take mesh mTLS, for clusters that have no endpoints of their own. */
   readonly everyEndpointMtls: () => boolean;
   /** For DNS clusters: the addresses to resolve, already shaped. */

@@ -27,7 +27,7 @@ export function transportFields(
     identities: names.map((name) => exactly(name)),
   });
   if (tls?.mode === "ISTIO_MUTUAL") return { transportSocket: socket };
-  if (!context.autoMtls || service.meshExternal) return {};
+  if (!context.config.enableAutoMtls || service.meshExternal) return {};
   if (discovery === "passthrough") return context.everyEndpointMtls() ? { transportSocket: socket } : {};
   return {
     transportSocketMatches: [
@@ -39,7 +39,13 @@ export function transportFields(
 
 function externalTls(service: MeshService, port: MeshServicePort, tls: NonNullable<PolicyBlocks["tls"]>) {
   const mutual = tls.mode === "MUTUAL";
-  const trust = tls.caCertificates ? `file-root:${tls.caCertificates}` : "file-root:system";
+  const named = tls.credentialName;
+  const trust = named
+    ? `kubernetes://${named}-cacert`
+    : tls.caCertificates
+      ? `file-root:${tls.caCertificates}`
+      : "file-root:system";
+  const own = named ? `kubernetes://${named}` : `file-cert:${tls.clientCertificate ?? ""}~${tls.privateKey ?? ""}`;
   const host = service.host.startsWith("*") ? "" : service.host;
   const sni = tls.sni || host;
   const names = tls.subjectAltNames?.length ? tls.subjectAltNames : service.subjectAltNames;
@@ -48,7 +54,7 @@ function externalTls(service: MeshService, port: MeshServicePort, tls: NonNullab
   return originatedTls({
     sni,
     alpn: isHttp2(port.protocol) ? ["h2"] : [],
-    certificate: mutual ? `file-cert:${tls.clientCertificate ?? ""}~${tls.privateKey ?? ""}` : undefined,
+    certificate: mutual ? own : undefined,
     trust: tls.insecureSkipVerify ? undefined : trust,
     names: expected.map((name) => ({
       type: name.includes("://") ? "uri" : "dns",

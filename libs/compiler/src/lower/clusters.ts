@@ -2,54 +2,68 @@ import type { MeshService } from "@lateen/mesh-model";
 import { durationFromMs, packAny } from "@lateen/proto";
 import {
   Cluster,
+  Cluster_CommonLbConfig,
   Cluster_DiscoveryType,
   Cluster_DnsLookupFamily,
   Cluster_LbPolicy,
 } from "@lateen/proto/envoy/config/cluster/v3/cluster";
-import type { Metadata } from "@lateen/proto/envoy/config/core/v3/base";
+import type { Metadata, TransportSocket } from "@lateen/proto/envoy/config/core/v3/base";
 import { HttpProtocolOptions } from "@lateen/proto/envoy/extensions/upstreams/http/v3/http_protocol_options";
 import type { ClusterContext } from "./cluster-context.ts";
 import { transportFields } from "./cluster-tls.ts";
+import { balancer, localitySetting } from "./load-balancing.ts";
 import { configPath, outboundCluster } from "./names.ts";
 import { outlier } from "./outliers.ts";
 import { NO_LIMIT } from "./own-clusters.ts";
 import { adsSource } from "./proto.ts";
 import { isHttp2, portClass } from "./protocol.ts";
+import { behindProxyLine, rawSocket } from "./tls.ts";
 import { milliseconds, type PolicyBlocks, policyFor } from "./traffic-policy.ts";
 
 const DNS_REFRESH_MS = 60_000;
+/** Retry budget where it is not written: share of active requests, and what is always allowed. */
+const RETRY_PERCENT = 20;
+const MIN_RETRIES = 3;
 
 const HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 
 /** The clusters of a service port: one, and one for every subset. */
 export function serviceClusters(context: ClusterContext): readonly Cluster[] {
-  return ["", ...(context.rule?.subsets ?? []).map((subset) => subset.name)].map((subset) =>
-    serviceCluster(context, subset),
-  );
+  return ["", ...(context.rule?.subsets ?? []).map((subset) => subset.name)].flatMap((subset) => {
+    const policy = policyFor(context.rule, context.port.number, subset, context.config.defaultTrafficPolicy);
+    // A server that waits for a PROXY line must not be spoken to without one.
+    if (context.client.lateen && policy.proxyProtocol !== undefined) return [];
+    return [serviceCluster(context, subset, policy)];
+  });
 }
 
-function serviceCluster(context: ClusterContext, subset: string): Cluster {
+function serviceCluster(context: ClusterContext, subset: string, policy: PolicyBlocks): Cluster {
   const { service, port } = context;
   const name = outboundCluster(service.host, port.number, subset);
-  const policy = policyFor(context.rule, port.number, subset);
   const discovery = discoveryOf(service, policy, context.client.router);
   const cluster = Cluster.fromPartial({
     name,
-    ...discoveryFields(context, discovery, name, subset),
+    ...discoveryFields(context, discovery, policy, { name, subset }),
     connectTimeout: durationFromMs(connectTimeoutMs(context, policy)),
     ...poolFields(policy),
     metadata: clusterMetadata(context, subset),
     typedExtensionProtocolOptions: protocolOptions(context, policy),
-    ...transportFields(context, policy, subset, discovery),
+    ...transportSockets(context, policy, subset, discovery),
   });
+  const weighs = discovery !== "passthrough" && localitySetting(policy, context.config) !== undefined;
+  if (weighs) {
+    cluster.commonLbConfig = Cluster_CommonLbConfig.fromPartial({
+      localityConfigSpecifier: { $case: "localityWeightedLbConfig", value: {} },
+    });
+  }
   const { outlierDetection } = policy;
   if (outlierDetection !== undefined) {
     cluster.outlierDetection = outlier(outlierDetection);
     // Istio: without a minimum of healthy endpoints, ejection never leads to panic routing.
-    cluster.commonLbConfig = {
+    cluster.commonLbConfig = Cluster_CommonLbConfig.fromPartial({
       ...cluster.commonLbConfig,
       healthyPanicThreshold: { value: outlierDetection.minHealthPercent ?? 0 },
-    } as NonNullable<Cluster["commonLbConfig"]>;
+    });
   }
   return cluster;
 }
@@ -64,10 +78,9 @@ export function discoveryOf(service: MeshService, policy: PolicyBlocks, router: 
 function discoveryFields(
   context: ClusterContext,
   discovery: MeshService["resolution"],
-  name: string,
-  subset: string,
+  policy: PolicyBlocks,
+  { name, subset }: { readonly name: string; readonly subset: string },
 ): Parameters<typeof Cluster.fromPartial>[0] {
-  const lbPolicy = balancer(policyFor(context.rule, context.port.number, subset));
   switch (discovery) {
     case "passthrough":
       return {
@@ -80,7 +93,7 @@ function discoveryFields(
       const type = discovery === "dnsRoundRobin" ? Cluster_DiscoveryType.LOGICAL_DNS : Cluster_DiscoveryType.STRICT_DNS;
       return {
         clusterDiscoveryType: { $case: "type", value: type },
-        lbPolicy,
+        ...balancer(policy),
         loadAssignment: context.dnsEndpoints(name, subset),
         dnsLookupFamily: Cluster_DnsLookupFamily.V4_ONLY,
         dnsRefreshRate: durationFromMs(DNS_REFRESH_MS),
@@ -90,26 +103,15 @@ function discoveryFields(
     case "clientSide":
       return {
         clusterDiscoveryType: { $case: "type", value: Cluster_DiscoveryType.EDS },
-        lbPolicy,
+        ...balancer(policy),
         edsClusterConfig: { edsConfig: adsSource(), serviceName: name },
       };
   }
 }
 
-function balancer(policy: PolicyBlocks): Cluster_LbPolicy {
-  switch (policy.loadBalancer?.simple) {
-    case "ROUND_ROBIN":
-      return Cluster_LbPolicy.ROUND_ROBIN;
-    case "RANDOM":
-      return Cluster_LbPolicy.RANDOM;
-    default:
-      return Cluster_LbPolicy.LEAST_REQUEST;
-  }
-}
-
 function connectTimeoutMs(context: ClusterContext, policy: PolicyBlocks): number {
   const own = policy.connectionPool?.tcp?.connectTimeout;
-  return own === undefined ? context.connectTimeoutMs : milliseconds(own);
+  return own === undefined ? context.config.connectTimeoutMs : milliseconds(own);
 }
 
 function poolFields(policy: PolicyBlocks): Parameters<typeof Cluster.fromPartial>[0] {
@@ -124,6 +126,14 @@ function poolFields(policy: PolicyBlocks): Parameters<typeof Cluster.fromPartial
           maxRequests: http?.http2MaxRequests ?? NO_LIMIT,
           maxRetries: http?.maxRetries ?? NO_LIMIT,
           trackRemaining: true,
+          ...(policy.retryBudget === undefined
+            ? {}
+            : {
+                retryBudget: {
+                  budgetPercent: { value: policy.retryBudget.percent ?? RETRY_PERCENT },
+                  minRetryConcurrency: policy.retryBudget.minRetryConcurrency ?? MIN_RETRIES,
+                },
+              }),
         },
       ],
     },
@@ -147,30 +157,75 @@ function seconds(duration: string | undefined): number | undefined {
 
 /** Upstream protocol and HTTP connection settings. Nothing for plain HTTP/1 and TCP without settings: Envoy's default. */
 function protocolOptions(context: ClusterContext, policy: PolicyBlocks): Cluster["typedExtensionProtocolOptions"] {
-  const { client, port } = context;
-  const kind = portClass(port.protocol, client);
-  const http = policy.connectionPool?.http;
+  const { tcp, http } = policy.connectionPool ?? {};
   const common = {
     ...(http?.idleTimeout === undefined ? {} : { idleTimeout: durationFromMs(milliseconds(http.idleTimeout)) }),
     ...(http?.maxRequestsPerConnection ? { maxRequestsPerConnection: http.maxRequestsPerConnection } : {}),
+    ...(tcp?.maxConnectionDuration === undefined
+      ? {}
+      : { maxConnectionDuration: durationFromMs(milliseconds(tcp.maxConnectionDuration)) }),
   };
-  const http2 = kind === "http" && isHttp2(port.protocol);
-  const follow = kind === "auto" && client.http2;
-  if (!http2 && !follow && Object.keys(common).length === 0) return {};
+  const upstream = upstreamProtocol(context, policy);
+  if (upstream === "http1" && Object.keys(common).length === 0) return {};
+  const streams = http?.maxConcurrentStreams;
+  const http2ProtocolOptions = streams ? { maxConcurrentStreams: streams } : {};
   const options = HttpProtocolOptions.fromPartial({
     ...(Object.keys(common).length > 0 ? { commonHttpProtocolOptions: common } : {}),
-    upstreamProtocolOptions: follow
-      ? { $case: "useDownstreamProtocolConfig", value: { httpProtocolOptions: {}, http2ProtocolOptions: {} } }
-      : {
-          $case: "explicitHttpConfig",
-          value: {
-            protocolConfig: http2
-              ? { $case: "http2ProtocolOptions", value: {} }
-              : { $case: "httpProtocolOptions", value: {} },
+    upstreamProtocolOptions:
+      upstream === "follow"
+        ? { $case: "useDownstreamProtocolConfig", value: { httpProtocolOptions: {}, http2ProtocolOptions } }
+        : {
+            $case: "explicitHttpConfig",
+            value: {
+              protocolConfig:
+                upstream === "http2"
+                  ? { $case: "http2ProtocolOptions", value: http2ProtocolOptions }
+                  : { $case: "httpProtocolOptions", value: {} },
+            },
           },
-        },
   });
   return { [HTTP_OPTIONS]: packAny(HttpProtocolOptions, options) };
+}
+
+/** What is spoken to the endpoints; `follow`: what the client speaks. */
+function upstreamProtocol(context: ClusterContext, policy: PolicyBlocks): "http1" | "http2" | "follow" {
+  const { client, port } = context;
+  const kind = portClass(port.protocol, client);
+  const http = policy.connectionPool?.http;
+  if (kind === "http" && isHttp2(port.protocol)) return "http2";
+  if (!client.http2) return "http1";
+  if (kind === "auto") return "follow";
+  if (kind !== "http") return "http1";
+  if (http?.useClientProtocol) return "follow";
+  return http?.h2UpgradePolicy === "UPGRADE" ? "http2" : "http1";
+}
+
+/** How connections are secured, behind a PROXY line when that is asked for. */
+function transportSockets(
+  context: ClusterContext,
+  policy: PolicyBlocks,
+  subset: string,
+  discovery: MeshService["resolution"],
+): Parameters<typeof Cluster.fromPartial>[0] {
+  const fields = transportFields(context, policy, subset, discovery);
+  const version = policy.proxyProtocol?.version ?? "V1";
+  if (policy.proxyProtocol === undefined) return fields;
+  const matches = fields.transportSocketMatches ?? [];
+  return {
+    ...(matches.length > 0
+      ? {
+          transportSocketMatches: matches.map((entry) => ({
+            ...entry,
+            transportSocket: behindProxyLine(entry.transportSocket as TransportSocket, version),
+          })),
+        }
+      : {
+          transportSocket: behindProxyLine(
+            (fields.transportSocket as TransportSocket | undefined) ?? rawSocket(),
+            version,
+          ),
+        }),
+  };
 }
 
 function clusterMetadata(context: ClusterContext, subset: string): Metadata {

@@ -1,5 +1,6 @@
 import type { ServiceEndpoint } from "@lateen/mesh-model";
 import { ClusterLoadAssignment } from "@lateen/proto/envoy/config/endpoint/v3/endpoint";
+import { type LocalityPreference, localityGroups } from "./localities.ts";
 import { type Labels, labelsMatch, socketAddress, sortedRecord } from "./proto.ts";
 
 /** What the caller has decided about one endpoint. */
@@ -18,23 +19,25 @@ export function selectEndpoints(endpoints: readonly ServiceEndpoint[], subset: L
   );
 }
 
-/** Groups endpoints by locality, in name order, weights summed. @see envoy.config.endpoint.v3.ClusterLoadAssignment */
-export function loadAssignment(cluster: string, placed: readonly PlacedEndpoint[]): ClusterLoadAssignment {
-  const byLocality = new Map<string, PlacedEndpoint[]>();
-  for (const entry of placed) {
-    const list = byLocality.get(entry.endpoint.locality) ?? [];
-    byLocality.set(entry.endpoint.locality, list);
-    list.push(entry);
-  }
-  const localities = [...byLocality.entries()].sort(([a], [b]) => (a < b ? -1 : 1));
+/**
+ * Endpoints by locality, in the order of priority and name.
+ * @param preference how the client prefers localities; without it all are equal, by their weights.
+ * @see envoy.config.endpoint.v3.ClusterLoadAssignment
+ */
+export function loadAssignment(
+  cluster: string,
+  placed: readonly PlacedEndpoint[],
+  preference?: LocalityPreference,
+): ClusterLoadAssignment {
   return ClusterLoadAssignment.fromPartial({
     clusterName: cluster,
-    endpoints: localities.map(([locality, entries]) => {
+    endpoints: localityGroups(placed, preference).map(({ locality, entries, weight, priority }) => {
       const [region = "", zone = "", subZone = ""] = locality.split("/");
       return {
         locality: { region, zone, subZone },
         lbEndpoints: entries.map(lbEndpoint),
-        loadBalancingWeight: entries.reduce((sum, entry) => sum + weightOf(entry.endpoint), 0),
+        loadBalancingWeight: weight,
+        priority,
       };
     }),
   });

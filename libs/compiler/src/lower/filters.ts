@@ -4,6 +4,7 @@ import type { AccessLog } from "@lateen/proto/envoy/config/accesslog/v3/accesslo
 import type { Filter } from "@lateen/proto/envoy/config/listener/v3/listener_components";
 import type { RBAC } from "@lateen/proto/envoy/config/rbac/v3/rbac";
 import type { RouteConfiguration } from "@lateen/proto/envoy/config/route/v3/route";
+import { Cors } from "@lateen/proto/envoy/extensions/filters/http/cors/v3/cors";
 import { HTTPFault } from "@lateen/proto/envoy/extensions/filters/http/fault/v3/fault";
 import { RBAC as HttpRbac } from "@lateen/proto/envoy/extensions/filters/http/rbac/v3/rbac";
 import { Router } from "@lateen/proto/envoy/extensions/filters/http/router/v3/router";
@@ -17,6 +18,7 @@ import { RBAC as NetworkRbac } from "@lateen/proto/envoy/extensions/filters/netw
 import { TcpProxy } from "@lateen/proto/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy";
 import { Config as PeerMetadata } from "@lateen/proto/istio/peer_metadata/peer_metadata";
 import { PluginConfig } from "@lateen/proto/istio/stats/stats";
+import { CORS_FILTER } from "./cors.ts";
 import { FAULT_FILTER } from "./faults.ts";
 import { adsSource, typed } from "./proto.ts";
 
@@ -99,8 +101,8 @@ function normalization(mode: MeshConfig["pathNormalization"]): Parameters<typeof
 }
 
 /**
- * Order: peer metadata (proxies of this project), RBAC deny then allow (inbound and gateways), fault (outbound and gateways),
- * statistics, router.
+ * Order: peer metadata (proxies of this project), RBAC deny then allow (inbound and gateways), fault and CORS (outbound and
+ * gateways), statistics, router.
  */
 function httpFilters(options: HttpChainOptions): HttpFilter[] {
   const { place, extensions, rbac } = options;
@@ -112,7 +114,10 @@ function httpFilters(options: HttpChainOptions): HttpFilter[] {
         filters.push(filter("envoy.filters.http.rbac", HttpRbac, HttpRbac.fromPartial({ rules })));
     }
   }
-  if (place !== "inbound") filters.push(filter(FAULT_FILTER, HTTPFault, HTTPFault.fromPartial({})));
+  if (place !== "inbound") {
+    filters.push(filter(FAULT_FILTER, HTTPFault, HTTPFault.fromPartial({})));
+    filters.push(filter(CORS_FILTER, Cors, Cors.fromPartial({})));
+  }
   if (extensions.includes("istio.stats"))
     filters.push(filter("istio.stats", PluginConfig, PluginConfig.fromPartial({})));
   filters.push(filter("envoy.filters.http.router", Router, Router.fromPartial({})));
@@ -139,10 +144,20 @@ function peerMetadata(place: HttpChainOptions["place"]): HttpFilter {
   return filter("istio.peer_metadata", PeerMetadata, config);
 }
 
-/** Where bytes go; weights are relative. Without an idle timeout Envoy's own of one hour holds. */
-export interface TcpTarget {
-  readonly clusters: readonly { readonly name: string; readonly weight: number }[];
+/** How plain connections to a destination are treated. Without an idle timeout Envoy's own of one hour holds. */
+export interface TcpPolicy {
   readonly idleTimeoutMs?: number | undefined;
+  /** Connections are closed when they are this old. */
+  readonly maxDurationMs?: number | undefined;
+  /** Connections of one client address go to one endpoint. */
+  readonly hashSourceIp?: boolean;
+  /** The upstream is an HTTP proxy that is to connect to `host:port`. */
+  readonly tunnel?: { readonly hostname: string; readonly post: boolean } | undefined;
+}
+
+/** Where bytes go; weights are relative. */
+export interface TcpTarget extends TcpPolicy {
+  readonly clusters: readonly { readonly name: string; readonly weight: number }[];
 }
 
 /** Forwards bytes to one cluster or, by weight, to several. */
@@ -155,6 +170,13 @@ export function tcpProxy(target: TcpTarget, accessLog: readonly AccessLog[], sta
         ? { $case: "cluster", value: first.name }
         : { $case: "weightedClusters", value: { clusters: [...target.clusters] } },
     ...(target.idleTimeoutMs === undefined ? {} : { idleTimeout: durationFromMs(target.idleTimeoutMs) }),
+    ...(target.maxDurationMs === undefined
+      ? {}
+      : { maxDownstreamConnectionDuration: durationFromMs(target.maxDurationMs) }),
+    ...(target.hashSourceIp ? { hashPolicy: [{ policySpecifier: { $case: "sourceIp", value: {} } }] } : {}),
+    ...(target.tunnel === undefined
+      ? {}
+      : { tunnelingConfig: { hostname: target.tunnel.hostname, usePost: target.tunnel.post } }),
     accessLog: [...accessLog],
   });
   return { name: TCP_PROXY, configType: typed(TcpProxy, proxy) };

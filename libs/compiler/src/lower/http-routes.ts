@@ -4,19 +4,25 @@ import {
   DirectResponseAction,
   Route,
   RouteAction,
+  RouteAction_ClusterNotFoundResponseCode,
+  type RouteAction_HashPolicy,
   RouteAction_RequestMirrorPolicy,
   type RouteMatch,
 } from "@lateen/proto/envoy/config/route/v3/route_components";
+import { CorsPolicy } from "@lateen/proto/envoy/extensions/filters/http/cors/v3/cors";
 import { HTTPFault } from "@lateen/proto/envoy/extensions/filters/http/fault/v3/fault";
 import { absoluteGateway, type BoundVirtualService } from "../world/virtual-services.ts";
+import { CORS_FILTER, corsPolicy } from "./cors.ts";
 import { FAULT_FILTER, faultConfig } from "./faults.ts";
 import { headerEdits, hostOf } from "./header-edits.ts";
-import { configPath, outboundCluster } from "./names.ts";
+import { hashPolicies } from "./load-balancing.ts";
+import { configPath, outboundCluster, parseOutboundCluster } from "./names.ts";
+import { type ReplacedPath, replacePrefix } from "./path-segments.ts";
 import { fractionalPercent } from "./proto.ts";
 import { redirectAction } from "./redirects.ts";
 import { retryPolicy } from "./retries.ts";
 import type { RouteContext } from "./route-context.ts";
-import { clientMatches, type HttpRule, matchesEverything, routeMatch } from "./route-match.ts";
+import { clientMatches, type HttpMatch, type HttpRule, matchesEverything, routeMatch } from "./route-match.ts";
 import { milliseconds } from "./traffic-policy.ts";
 
 /** Routes of a virtual service for one place, in order; what cannot be reached any more is left out. */
@@ -27,7 +33,10 @@ export function httpRoutes(bound: BoundVirtualService, context: RouteContext): r
     const matches = rule.match && rule.match.length > 0 ? rule.match : [undefined];
     for (const match of matches) {
       if (match !== undefined && !clientMatches(match, context, absolute)) continue;
-      const route = ruleRoute({ bound, rule, index, match: routeMatch(match), matchName: match?.name }, context);
+      const route = ruleRoute(
+        { bound, rule, index, match: routeMatch(match, bound.semantics !== undefined), written: match },
+        context,
+      );
       routes.push(route);
       if (route.match !== undefined && matchesEverything(route.match)) return routes;
     }
@@ -40,28 +49,32 @@ interface RuleAt {
   readonly rule: HttpRule;
   readonly index: number;
   readonly match: RouteMatch;
-  readonly matchName: string | undefined;
+  /** The item of `match` it was made of. */
+  readonly written: HttpMatch | undefined;
 }
 
 function ruleRoute(at: RuleAt, context: RouteContext): Route {
   const { bound, rule, match } = at;
   const faults = faultConfig(rule.fault);
+  const cors = corsPolicy(rule.corsPolicy);
   const path = configPath("virtual-service", bound.namespace, bound.name);
   const edits = headerEdits(rule.headers);
   return Route.fromPartial({
-    name: [rule.name, at.matchName].filter(Boolean).join("."),
+    name: [rule.name, at.written?.name].filter(Boolean).join("."),
     match,
     action: ruleAction(at, context),
     metadata: {
       filterMetadata: {
         istio: { config: path },
-        ...(context.annotate
-          ? { lateen: { origin: `VirtualService ${bound.namespace}/${bound.name} http[${at.index}]` } }
-          : {}),
+        ...(context.annotate ? { lateen: { origin: bound.origins[at.index] ?? path } } : {}),
       },
     },
     decorator: { operation: operationName(at, context) },
-    ...(faults === undefined ? {} : { typedPerFilterConfig: { [FAULT_FILTER]: packAny(HTTPFault, faults) } }),
+    ...(at.written?.statPrefix ? { statPrefix: at.written.statPrefix } : {}),
+    typedPerFilterConfig: {
+      ...(cors === undefined ? {} : { [CORS_FILTER]: packAny(CorsPolicy, cors) }),
+      ...(faults === undefined ? {} : { [FAULT_FILTER]: packAny(HTTPFault, faults) }),
+    },
     ...edits,
   });
 }
@@ -91,7 +104,11 @@ function operationPath({ pathSpecifier }: RouteMatch): string {
 
 function ruleAction(at: RuleAt, context: RouteContext): NonNullable<Route["action"]> {
   const { rule } = at;
-  if (rule.redirect !== undefined) return { $case: "redirect", value: redirectAction(rule.redirect, context) };
+  if (rule.redirect !== undefined)
+    return {
+      $case: "redirect",
+      value: redirectAction(rule.redirect, context, replacedPath(at, rule.redirect.prefixRewrite)),
+    };
   if (rule.directResponse !== undefined) {
     const body = rule.directResponse.body;
     return {
@@ -115,13 +132,18 @@ function forwardAction(at: RuleAt, context: RouteContext): RouteAction {
   // Istio: with several destinations those of weight zero are dropped; a single one needs no weight.
   const destinations = all.length > 1 ? all.filter((entry) => (entry.weight ?? 0) > 0) : all;
   const timeout = durationFromMs(rule.timeout === undefined ? 0 : milliseconds(rule.timeout));
+  const hashPolicy = destinations.flatMap(({ destination }) => hashingOf(destination, bound.namespace, context));
   const action = RouteAction.fromPartial({
     timeout,
+    hashPolicy,
     // Not max_stream_duration: with it Envoy ignores `timeout`.
     maxGrpcTimeout: timeout,
-    retryPolicy: retryPolicy(rule.retries, context.retry),
+    retryPolicy: retryPolicy(rule.retries, context.retry, hashPolicy.length > 0),
     requestMirrorPolicies: mirrors(rule, bound.namespace, context),
-    ...rewriteFields(rule),
+    ...rewriteFields(at),
+    ...(bound.semantics === "gateway"
+      ? { clusterNotFoundResponseCode: RouteAction_ClusterNotFoundResponseCode.INTERNAL_SERVER_ERROR }
+      : {}),
   });
   const routeHost = rule.rewrite?.authority ?? hostOf(rule.headers);
   const [only] = destinations;
@@ -137,6 +159,25 @@ function forwardAction(at: RuleAt, context: RouteContext): RouteAction {
   }
   if (routeHost !== undefined) action.hostRewriteSpecifier = { $case: "hostRewriteLiteral", value: routeHost };
   return action;
+}
+
+/** What requests to a destination are hashed by. */
+function hashingOf(
+  destination: Destination["destination"],
+  namespace: string,
+  context: RouteContext,
+): readonly RouteAction_HashPolicy[] {
+  return clusterHashing(destinationCluster(destination, namespace, context), context);
+}
+
+/** What requests to an outbound cluster are hashed by. */
+export function clusterHashing(
+  cluster: string,
+  context: Pick<RouteContext, "consistentHash">,
+): readonly RouteAction_HashPolicy[] {
+  const parsed = parseOutboundCluster(cluster);
+  const hash = parsed === undefined ? undefined : context.consistentHash(parsed.host, parsed.port, parsed.subset);
+  return hash === undefined ? [] : hashPolicies(hash);
 }
 
 type Destination = NonNullable<HttpRule["route"]>[number];
@@ -173,12 +214,22 @@ export function destinationCluster(
   return outboundCluster(host, port, destination.subset);
 }
 
-function rewriteFields(rule: HttpRule): Parameters<typeof RouteAction.fromPartial>[0] {
+function rewriteFields(at: RuleAt): Parameters<typeof RouteAction.fromPartial>[0] {
+  const { rule } = at;
   const regex = rule.rewrite?.uriRegexRewrite;
   if (regex?.match !== undefined) {
     return { regexRewrite: { pattern: { regex: regex.match }, substitution: regex.rewrite ?? "" } };
   }
-  return rule.rewrite?.uri === undefined ? {} : { prefixRewrite: rule.rewrite.uri };
+  if (rule.rewrite?.uri === undefined) return {};
+  const path = replacedPath(at, rule.rewrite.uri);
+  if (path?.regex !== undefined) return { regexRewrite: path.regex };
+  return { prefixRewrite: path?.prefix ?? rule.rewrite.uri };
+}
+
+/** How a prefix is replaced where it means whole path segments; undefined where it is plain text. */
+function replacedPath({ bound, written }: RuleAt, replacement: string | undefined): ReplacedPath | undefined {
+  if (bound.semantics === undefined || replacement === undefined) return undefined;
+  return replacePrefix(written?.uri?.prefix, replacement);
 }
 
 function mirrors(rule: HttpRule, namespace: string, context: RouteContext): RouteAction_RequestMirrorPolicy[] {

@@ -1,5 +1,6 @@
 import type { MeshConfig, MeshService, MeshServicePort } from "@lateen/mesh-model";
 import type { BoundVirtualService } from "../world/virtual-services.ts";
+import type { TcpPolicy } from "./filters.ts";
 import type { Labels } from "./proto.ts";
 
 /** What outbound listeners depend on besides the services. */
@@ -8,13 +9,14 @@ export interface OutboundContext {
   readonly namespace: string;
   readonly labels: Labels;
   readonly domain: string;
-  readonly client: { readonly http2: boolean };
+  readonly client: { readonly http2: boolean; readonly lateen: boolean };
   readonly extensions: readonly string[];
   readonly allowAny: boolean;
   readonly service: (host: string) => MeshService | undefined;
   /** Addresses of a headless service's ready endpoints. */
   readonly endpointAddresses: (service: MeshService, port: MeshServicePort) => readonly string[];
-  readonly tcpIdleTimeoutMs: (service: MeshService, port: MeshServicePort) => number | undefined;
+  /** What the destination rule of a host says of plain connections. */
+  readonly tcpPolicy: (host: string, port: number, subset: string) => TcpPolicy;
   /** Virtual services of the mesh gateway that concern the port's services, oldest first. */
   readonly virtualServices: readonly BoundVirtualService[];
 }

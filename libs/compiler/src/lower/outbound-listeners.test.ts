@@ -192,6 +192,7 @@ describe("the HTTP connection manager of a client", () => {
     expect(manager.httpFilters.map(({ name }) => name)).toEqual([
       "istio.peer_metadata",
       "envoy.filters.http.fault",
+      "envoy.filters.http.cors",
       "istio.stats",
       "envoy.filters.http.router",
     ]);
@@ -205,6 +206,7 @@ describe("the HTTP connection manager of a client", () => {
     ).filterChains;
     expect(httpManagerOf(chain?.filters[0]).httpFilters.map(({ name }) => name)).toEqual([
       "envoy.filters.http.fault",
+      "envoy.filters.http.cors",
       "envoy.filters.http.router",
     ]);
   });

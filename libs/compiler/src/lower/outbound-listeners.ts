@@ -9,7 +9,7 @@ import { httpConnectionManager, type TcpTarget, tcpProxy } from "./filters.ts";
 import type { destinationCluster } from "./http-routes.ts";
 import { l4Clusters } from "./l4-routes.ts";
 import { type ChainMatch, filterChain, httpInspector, listener, tlsInspector } from "./listener-parts.ts";
-import { outboundCluster, WILDCARD } from "./names.ts";
+import { BLACK_HOLE_CLUSTER, outboundCluster, parseOutboundCluster, WILDCARD } from "./names.ts";
 import type { OutboundContext } from "./outbound-context.ts";
 import { portClass } from "./protocol.ts";
 import { clientMatches } from "./route-match.ts";
@@ -127,7 +127,7 @@ class PortPlan {
 
   /** Opaque TLS: by SNI as virtual services say, else to the service itself. */
   #addTls(service: MeshService, port: MeshServicePort, addresses: readonly string[]): void {
-    const rules = this.#tlsRules(service, port);
+    const rules = this.#tlsRules(service);
     const own = filterChain({
       name: "",
       ...(addresses.length === 0 ? { match: { serverNames: [service.host] } } : {}),
@@ -146,7 +146,7 @@ class PortPlan {
     }
   }
 
-  #tlsRules(service: MeshService, port: MeshServicePort): readonly FilterChain[] {
+  #tlsRules(service: MeshService): readonly FilterChain[] {
     const chains: FilterChain[] = [];
     const seen = new Set<string>();
     for (const bound of this.#concerning(service)) {
@@ -161,7 +161,7 @@ class PortPlan {
             filterChain({
               name: "",
               match: { serverNames, ...(prefixes.length > 0 ? { prefixes } : {}) },
-              filters: [this.#proxy(this.#target(rule.route ?? [], bound, service, port))],
+              filters: [this.#proxy(this.#target(rule.route ?? [], bound))],
             }),
           );
         }
@@ -191,7 +191,7 @@ class PortPlan {
       for (const rule of bound.spec.tcp ?? []) {
         const matches = (rule.match ?? []).filter((match) => this.#applies(match, bound));
         if (rule.match !== undefined && rule.match.length > 0 && matches.length === 0) continue;
-        const filters = [this.#proxy(this.#target(rule.route ?? [], bound, service, port))];
+        const filters = [this.#proxy(this.#target(rule.route ?? [], bound))];
         const anywhere = matches.length === 0 || matches.some((match) => (match.destinationSubnets ?? []).length === 0);
         const prefixes = anywhere ? [] : matches.flatMap((match) => match.destinationSubnets ?? []);
         targets.push({ prefixes, filters });
@@ -203,10 +203,7 @@ class PortPlan {
 
   /** Straight to the service. */
   #direct(service: MeshService, port: MeshServicePort): Filter {
-    return this.#proxy({
-      clusters: [{ name: outboundCluster(service.host, port.number), weight: 1 }],
-      idleTimeoutMs: this.#context.tcpIdleTimeoutMs(service, port),
-    });
+    return this.#proxy(this.#treated([{ name: outboundCluster(service.host, port.number), weight: 1 }]));
   }
 
   #concerning(service: MeshService): readonly BoundVirtualService[] {
@@ -223,13 +220,18 @@ class PortPlan {
   #target(
     routes: readonly { readonly destination: Parameters<typeof destinationCluster>[0]; readonly weight?: number }[],
     bound: BoundVirtualService,
-    service: MeshService,
-    port: MeshServicePort,
   ): TcpTarget {
-    return {
-      clusters: l4Clusters(routes, bound.namespace, { ...this.#context, port: this.#port }),
-      idleTimeoutMs: this.#context.tcpIdleTimeoutMs(service, port),
-    };
+    return this.#treated(l4Clusters(routes, bound.namespace, { ...this.#context, port: this.#port }));
+  }
+
+  /** As the destination rule of the first cluster asks. What our own proxy cannot tunnel does not go past the tunnel. */
+  #treated(clusters: TcpTarget["clusters"]): TcpTarget {
+    const first = parseOutboundCluster(clusters[0]?.name ?? "");
+    const policy = first === undefined ? {} : this.#context.tcpPolicy(first.host, first.port, first.subset);
+    if (policy.tunnel !== undefined && this.#context.client.lateen) {
+      return { clusters: [{ name: BLACK_HOLE_CLUSTER, weight: 1 }] };
+    }
+    return { ...policy, clusters };
   }
 
   #proxy(target: TcpTarget): Filter {

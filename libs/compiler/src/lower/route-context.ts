@@ -1,10 +1,13 @@
 import type { MeshConfig, MeshService } from "@lateen/mesh-model";
+import type { ConsistentHash } from "./load-balancing.ts";
 import type { RuleContext } from "./route-match.ts";
 
 /** What compiling routes may look up. */
 export interface RouteContext extends RuleContext {
   readonly domain: string;
   readonly service: (host: string) => MeshService | undefined;
+  /** Consistent hashing of a destination, as its rule asks for it. */
+  readonly consistentHash: (host: string, port: number, subset: string) => ConsistentHash | undefined;
   readonly retry: MeshConfig["defaultHttpRetryPolicy"];
   /** Clients speak TLS to the listener. */
   readonly secure: boolean;

@@ -1,5 +1,7 @@
 import { packAny } from "@lateen/proto";
 import type { TransportSocket } from "@lateen/proto/envoy/config/core/v3/base";
+import { ProxyProtocolConfig_Version } from "@lateen/proto/envoy/config/core/v3/proxy_protocol";
+import { ProxyProtocolUpstreamTransport } from "@lateen/proto/envoy/extensions/transport_sockets/proxy_protocol/v3/upstream_proxy_protocol";
 import { RawBuffer } from "@lateen/proto/envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer";
 import {
   CertificateValidationContext,
@@ -52,7 +54,8 @@ const CIPHERS = [
 
 /** A secret by its SDS name: what a Gateway names comes from the control plane, everything else from the agent. */
 export function secretRef(name: string): SdsSecretConfig {
-  return { name, sdsConfig: name.startsWith("kubernetes://") ? adsSource() : agentSource() };
+  const stored = name.startsWith("kubernetes://") || name.startsWith("kubernetes-gateway://");
+  return { name, sdsConfig: stored ? adsSource() : agentSource() };
 }
 
 /** No transport security. */
@@ -60,6 +63,18 @@ export function rawSocket(): TransportSocket {
   return {
     name: "envoy.transport_sockets.raw_buffer",
     configType: { $case: "typedConfig", value: packAny(RawBuffer, RawBuffer.fromPartial({})) },
+  };
+}
+
+/** Sends a PROXY line before anything else. */
+export function behindProxyLine(inner: TransportSocket, version: "V1" | "V2"): TransportSocket {
+  const config = ProxyProtocolUpstreamTransport.fromPartial({
+    config: { version: version === "V1" ? ProxyProtocolConfig_Version.V1 : ProxyProtocolConfig_Version.V2 },
+    transportSocket: inner,
+  });
+  return {
+    name: "envoy.transport_sockets.upstream_proxy_protocol",
+    configType: { $case: "typedConfig", value: packAny(ProxyProtocolUpstreamTransport, config) },
   };
 }
 

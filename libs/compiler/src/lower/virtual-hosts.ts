@@ -4,11 +4,12 @@ import { RouteConfiguration } from "@lateen/proto/envoy/config/route/v3/route";
 import {
   Route,
   RouteAction,
+  type RouteAction_HashPolicy,
   VirtualHost,
   VirtualHost_TlsRequirementType,
 } from "@lateen/proto/envoy/config/route/v3/route_components";
 import type { BoundVirtualService } from "../world/virtual-services.ts";
-import { httpRoutes } from "./http-routes.ts";
+import { clusterHashing, httpRoutes } from "./http-routes.ts";
 import { outboundCluster, PASSTHROUGH_CLUSTER } from "./names.ts";
 import { retryPolicy } from "./retries.ts";
 import type { RouteContext } from "./route-context.ts";
@@ -21,6 +22,7 @@ export function forwardAll(options: {
   readonly cluster: string;
   readonly operation?: string;
   readonly retry?: ReturnType<typeof retryPolicy>;
+  readonly hashPolicy?: readonly RouteAction_HashPolicy[];
 }): Route {
   const none = durationFromMs(0);
   return Route.fromPartial({
@@ -32,6 +34,7 @@ export function forwardAll(options: {
         clusterSpecifier: { $case: "cluster", value: options.cluster },
         timeout: none,
         maxGrpcTimeout: none,
+        hashPolicy: [...(options.hashPolicy ?? [])],
         ...(options.retry === undefined ? {} : { retryPolicy: options.retry }),
       }),
     },
@@ -119,11 +122,14 @@ export function singleServiceRouteConfig(name: string, host: VirtualHost): Route
 }
 
 function defaultRoute(service: MeshService, input: RouteContext): Route {
+  const cluster = outboundCluster(service.host, input.port);
+  const hashPolicy = clusterHashing(cluster, input);
   return forwardAll({
     name: "default",
-    cluster: outboundCluster(service.host, input.port),
+    cluster,
     operation: `${service.host}:${input.port}/*`,
-    retry: retryPolicy(undefined, input.retry),
+    retry: retryPolicy(undefined, input.retry, hashPolicy.length > 0),
+    hashPolicy,
   });
 }
 

@@ -1,7 +1,9 @@
 import { type DestinationRule, hostMatches, shortHostToFqdn } from "@lateen/mesh-model";
 import { defineQuery, type Read } from "../engine/query-engine.ts";
-import type { Labels } from "../lower/proto.ts";
+import { type Labels, labelsMatch } from "../lower/proto.ts";
 import { sameJson, sameList } from "../resource.ts";
+import type { ProxyScope } from "../scope.ts";
+import { derivedDestinationRules } from "./converted.ts";
 import { exportedTo, objectsOf } from "./objects.ts";
 import { compare, meshConfigOf, serviceByHost, settingsOf } from "./services.ts";
 
@@ -26,7 +28,8 @@ const destinationRuleIndex = defineQuery<string, ReadonlyMap<string, readonly De
   compute: (read, namespace) => {
     const { domain } = settingsOf(read);
     const index = new Map<string, DestinationRule[]>();
-    for (const rule of objectsOf<DestinationRule>(read, "DestinationRule")) {
+    const rules = [...objectsOf<DestinationRule>(read, "DestinationRule"), ...read.ask(derivedDestinationRules, "")];
+    for (const rule of rules) {
       if (rule.metadata.namespace !== namespace) continue;
       const pattern = shortHostToFqdn(rule.spec.host, namespace, domain);
       const list = index.get(pattern) ?? [];
@@ -57,21 +60,57 @@ const wildcardPatterns = defineQuery<string, readonly string[]>({
   equal: sameList,
 });
 
+/** Who looks up destination rules: clients of one namespace, and the rules that select some of them by labels. */
+export interface PolicyClient {
+  readonly namespace: string;
+  /** Keys of rules with a workload selector that select the client, sorted, joined with `,`. Mostly empty. */
+  readonly selected: string;
+}
+
+const selectingRules = defineQuery<string, readonly DestinationRule[]>({
+  name: "selectingRules",
+  compute: (read, namespace) =>
+    objectsOf<DestinationRule>(read, "DestinationRule").filter(
+      (rule) => rule.metadata.namespace === namespace && selects(rule),
+    ),
+  equal: sameList,
+});
+
+function selects(rule: DestinationRule): boolean {
+  return Object.keys(rule.spec.workloadSelector?.labels ?? {}).length > 0;
+}
+
+/** The scope as destination rules see it. A selector reaches workloads of its own namespace only. */
+export function policyClient(read: Pick<Read, "ask">, scope: Pick<ProxyScope, "namespace" | "labels">): PolicyClient {
+  const { namespace, labels } = scope;
+  const selected = read
+    .ask(selectingRules, namespace)
+    .filter((rule) => labelsMatch(rule.spec.workloadSelector?.labels ?? {}, labels))
+    .map((rule) => rule.metadata.name)
+    .sort();
+  return { namespace, selected: selected.join(",") };
+}
+
+/** Part of a query key. */
+export const policyClientKey = ({ namespace, selected }: PolicyClient): string => `${namespace}[${selected}]`;
+
 /**
  * The policy for a host as clients of `namespace` see it. Looked for in the client's, then the service's, then the root
- * namespace; in a namespace the most specific host pattern wins; rules of the same host are merged, the oldest first.
+ * namespace; in a namespace the most specific host pattern wins; rules of the same host are merged, the oldest first. Rules that select the client
+ * by its labels come before those that select nobody.
  */
 export const destinationPolicy = defineQuery<
-  { readonly host: string; readonly namespace: string },
+  { readonly host: string; readonly client: PolicyClient },
   DestinationPolicy | undefined
 >({
   name: "destinationPolicy",
-  key: ({ host, namespace }) => `${namespace}/${host}`,
-  compute: (read, { host, namespace }) => {
+  key: ({ host, client }) => `${policyClientKey(client)}/${host}`,
+  compute: (read, { host, client }) => {
+    const { namespace } = client;
     const service = read.ask(serviceByHost, host);
     const order = new Set([namespace, service?.namespace ?? namespace, meshConfigOf(read).rootNamespace]);
     for (const candidate of order) {
-      const found = policyIn(read, candidate, host, namespace);
+      const found = policyIn(read, candidate, host, client);
       if (found !== undefined) return found;
     }
     return undefined;
@@ -79,14 +118,17 @@ export const destinationPolicy = defineQuery<
   equal: sameJson,
 });
 
-function policyIn(read: Read, namespace: string, host: string, client: string): DestinationPolicy | undefined {
+function policyIn(read: Read, namespace: string, host: string, client: PolicyClient): DestinationPolicy | undefined {
   const defaults = meshConfigOf(read).defaultDestinationRuleExportTo;
   const wildcards = read.ask(wildcardPatterns, namespace).filter((pattern) => hostMatches(pattern, host));
   for (const pattern of new Set([host, ...wildcards])) {
     const rules = read
       .ask(rulesWithPattern, { namespace, pattern })
-      .filter((rule) => exportedTo(rule.spec.exportTo, defaults, namespace, client));
-    if (rules.length > 0) return mergeRules(rules);
+      .filter((rule) => exportedTo(rule.spec.exportTo, defaults, namespace, client.namespace));
+    const selected = new Set(namespace === client.namespace ? client.selected.split(",") : []);
+    const own = rules.filter((rule) => selects(rule) && selected.has(rule.metadata.name));
+    const merged = mergeRules(own.length > 0 ? own : rules.filter((rule) => !selects(rule)));
+    if (merged !== undefined) return merged;
   }
   return undefined;
 }

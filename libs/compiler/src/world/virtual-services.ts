@@ -1,9 +1,12 @@
 import { shortHostToFqdn, type VirtualService } from "@lateen/mesh-model";
-import { defineQuery } from "../engine/query-engine.ts";
-import { sameList } from "../resource.ts";
+import { annotations, createdMs } from "../convert/names.ts";
+import { defineQuery, type Read } from "../engine/query-engine.ts";
+import { sameJson, sameList } from "../resource.ts";
+import { derivedRule, ruleGroups } from "./converted.ts";
+import { delegatedRules, type PlacedRule, ruleOrigin } from "./delegates.ts";
 import { cells } from "./mesh-snapshot.ts";
-import { objectsOf } from "./objects.ts";
-import { settingsOf } from "./services.ts";
+import { exportedTo, objectsOf } from "./objects.ts";
+import { compare, meshConfigOf, settingsOf } from "./services.ts";
 
 /** A virtual service with its names made absolute. */
 export interface BoundVirtualService {
@@ -15,7 +18,14 @@ export interface BoundVirtualService {
   readonly gateways: readonly string[];
   /** Full names of the hosts it sends to. */
   readonly destinations: readonly string[];
+  /** With the rules of delegates in the place of those that delegate. */
   readonly spec: VirtualService["spec"];
+  /** Where each of `spec.http` was written: `VirtualService default/reviews http[1]`. */
+  readonly origins: readonly string[];
+  /** Set where it was made of routes of the Gateway API or of Ingress: prefixes are whole path segments there. */
+  readonly semantics?: "gateway" | "ingress";
+  /** Milliseconds since 1970. */
+  readonly createdAt: number;
 }
 
 const virtualServiceOfObject = defineQuery<string, BoundVirtualService | undefined>({
@@ -26,16 +36,37 @@ const virtualServiceOfObject = defineQuery<string, BoundVirtualService | undefin
     const { namespace, name } = object.metadata;
     const { domain } = settingsOf(read);
     const gateways = object.spec.gateways ?? [];
+    const rules = placedRules(read, object);
+    const spec = object.spec.http === undefined ? object.spec : { ...object.spec, http: rules.map(({ rule }) => rule) };
     return {
       namespace,
       name,
       hosts: (object.spec.hosts ?? []).map((host) => shortHostToFqdn(host, namespace, domain)),
       gateways: gateways.length === 0 ? ["mesh"] : gateways.map((gateway) => absoluteGateway(gateway, namespace)),
-      destinations: destinationHosts(object.spec).map((host) => shortHostToFqdn(host, namespace, domain)),
-      spec: object.spec,
+      destinations: destinationHosts(spec).map((host) => shortHostToFqdn(host, namespace, domain)),
+      spec,
+      origins: rules.map(({ origin }) => origin),
+      createdAt: createdMs(object),
     };
   },
+  equal: sameJson,
 });
+
+/** The HTTP rules with their origins. A delegate that is not there, or not exported to the root's namespace, has no rules. */
+function placedRules(read: Read, object: VirtualService): readonly PlacedRule[] {
+  const { namespace } = object.metadata;
+  return (object.spec.http ?? []).flatMap((rule, index) => {
+    if (rule.delegate === undefined) return [{ rule, origin: ruleOrigin(object, index) }];
+    const home = rule.delegate.namespace || namespace;
+    const key = `VirtualService/${home}/${rule.delegate.name ?? ""}`;
+    const delegate = read.input(cells.object(key)) as VirtualService | undefined;
+    const usable =
+      delegate !== undefined &&
+      (delegate.spec.hosts ?? []).length === 0 &&
+      exportedTo(delegate.spec.exportTo, meshConfigOf(read).defaultVirtualServiceExportTo, home, namespace);
+    return usable ? delegatedRules(rule, delegate, settingsOf(read).domain) : [];
+  });
+}
 
 function destinationHosts(spec: VirtualService["spec"]): readonly string[] {
   const { http = [], tcp = [], tls = [] } = spec;
@@ -52,16 +83,51 @@ export function absoluteGateway(gateway: string, namespace: string): string {
   return gateway === "mesh" || gateway.includes("/") ? gateway : `${namespace}/${gateway}`;
 }
 
-/** All virtual services, oldest first. */
+/** A virtual service made of routes of the Gateway API or of Ingress. */
+const virtualServiceOfGroup = defineQuery<string, BoundVirtualService | undefined>({
+  name: "virtualServiceOfGroup",
+  compute: (read, group) => {
+    const derived = read.ask(derivedRule, group);
+    if (derived === undefined) return undefined;
+    const { metadata, spec } = derived.object;
+    return {
+      namespace: metadata.namespace,
+      name: metadata.name,
+      hosts: spec.hosts ?? [],
+      gateways: spec.gateways ?? [],
+      destinations: destinationHosts(spec),
+      spec,
+      origins: derived.origins,
+      semantics: metadata.annotations?.[annotations.semantics] === "ingress" ? "ingress" : "gateway",
+      createdAt: createdMs(derived.object),
+    };
+  },
+});
+
+/**
+ * All virtual services, oldest first; in front of them what a namespace says about its own calls to services of others (Gateway
+ * API), which counts there before what anybody else says.
+ */
 export const allVirtualServices = defineQuery<"", readonly BoundVirtualService[]>({
   name: "allVirtualServices",
-  compute: (read) =>
-    objectsOf<VirtualService>(read, "VirtualService").flatMap((object) => {
+  compute: (read) => {
+    const written = objectsOf<VirtualService>(read, "VirtualService").flatMap((object) => {
+      // Without hosts it is a part of others.
+      if ((object.spec.hosts ?? []).length === 0) return [];
       const bound = read.ask(
         virtualServiceOfObject,
         `VirtualService/${object.metadata.namespace}/${object.metadata.name}`,
       );
       return bound === undefined ? [] : [bound];
-    }),
+    });
+    const derived = read.ask(ruleGroups, "").flatMap((group) => read.ask(virtualServiceOfGroup, group) ?? []);
+    if (derived.length === 0) return written;
+    const rank = (bound: BoundVirtualService) =>
+      bound.semantics === "gateway" && bound.gateways.includes("mesh") && bound.spec.exportTo?.[0] !== "*" ? 0 : 1;
+    return [...written, ...derived].sort(
+      (a, b) =>
+        rank(a) - rank(b) || a.createdAt - b.createdAt || compare(a.name, b.name) || compare(a.namespace, b.namespace),
+    );
+  },
   equal: sameList,
 });

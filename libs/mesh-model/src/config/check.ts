@@ -1,4 +1,5 @@
 import { codes } from "../errors.ts";
+import { checkLocalitySetting } from "../kinds/destination-rule/load-balancer.ts";
 import type { Infer } from "../schema/index.ts";
 import type { Check } from "../validation/check.ts";
 import { isDnsLabel, isHostName } from "../validation/names.ts";
@@ -32,6 +33,7 @@ export function checkMeshConfig(config: Written, check: Check): void {
   for (const [index, alias] of (config.trustDomainAliases ?? []).entries()) {
     if (!isHostName(alias)) check.at("trustDomainAliases", index).error(`"${alias}" is not a trust domain`);
   }
+  checkLocalitySetting(config.localityLbSetting, check.at("localityLbSetting"));
   if (config.rootNamespace && !isDnsLabel(config.rootNamespace)) {
     check.at("rootNamespace").error(`"${config.rootNamespace}" is not a namespace`);
   }

@@ -94,6 +94,8 @@ function complete(written: Written, defaults: MeshConfig): MeshConfig {
       metrics: written.defaultProviders?.metrics ?? defaults.defaultProviders.metrics,
     },
     pathNormalization: normalization === "DEFAULT" ? "BASE" : normalization,
+    localityLbSetting: written.localityLbSetting ?? defaults.localityLbSetting,
+    defaultTrafficPolicy: written.defaultTrafficPolicy ?? defaults.defaultTrafficPolicy,
   };
 }
 
@@ -137,6 +139,7 @@ function retryPolicy(written: NonNullable<Written["defaultHttpRetryPolicy"]>): H
     retryOn: written.retryOn,
     backoffMs: durationMs(written.backoff),
     retryIgnorePreviousHosts: written.retryIgnorePreviousHosts,
+    retryRemoteLocalities: written.retryRemoteLocalities,
   };
 }
 

@@ -1,3 +1,6 @@
+import type { connectionPool, localityLbSetting, outlierDetection } from "../kinds/destination-rule/schema.ts";
+import type { Infer } from "../schema/index.ts";
+
 /** Settings of the whole mesh (istio.mesh.v1alpha1.MeshConfig), defaults filled in. Field names are Istio's; durations are milliseconds. */
 export interface MeshConfig {
   /** Default `cluster.local`. */
@@ -29,6 +32,18 @@ export interface MeshConfig {
   readonly defaultProviders: { readonly accessLogging: readonly string[]; readonly metrics: readonly string[] };
   /** Default `BASE` (also written `DEFAULT`): what RFC 3986 calls normalisation, slashes kept. */
   readonly pathNormalization: "NONE" | "BASE" | "MERGE_SLASHES" | "DECODE_AND_MERGE_SLASHES";
+  /** Where clients go first by locality, unless a destination rule says otherwise. Default: near before far. */
+  readonly localityLbSetting?: LocalityLbSetting | undefined;
+  /** Blocks that destination rules leave open. Default none. */
+  readonly defaultTrafficPolicy?: DefaultTrafficPolicy | undefined;
+}
+
+/** LocalityLoadBalancerSetting. */
+export type LocalityLbSetting = Infer<typeof localityLbSetting>;
+/** `defaultTrafficPolicy`. */
+export interface DefaultTrafficPolicy {
+  readonly connectionPool?: Infer<typeof connectionPool>;
+  readonly outlierDetection?: Infer<typeof outlierDetection>;
 }
 
 /** `defaultConfig`: what every proxy starts with. */
@@ -50,6 +65,7 @@ export interface HttpRetryPolicy {
   readonly retryOn: string | undefined;
   readonly backoffMs: number | undefined;
   readonly retryIgnorePreviousHosts: boolean | undefined;
+  readonly retryRemoteLocalities?: boolean | undefined;
 }
 
 /** A named backend for logs or metrics; exactly one of the fields beside `name`. */

@@ -1,3 +1,4 @@
+import { connectionPool, localityLbSetting, outlierDetection } from "../kinds/destination-rule/schema.ts";
 import { LATER } from "../kinds/shared.ts";
 import { s } from "../schema/index.ts";
 
@@ -8,7 +9,7 @@ const retryPolicy = s.object({
   retryOn: s.string(),
   backoff: s.duration(),
   retryIgnorePreviousHosts: s.boolean(),
-  retryRemoteLocalities: s.unsupported(s.boolean(), LATER),
+  retryRemoteLocalities: s.boolean(),
 });
 
 /** What `defaultConfig` (ProxyConfig) may say. Fields that only steer stock Envoy's own process are accepted and kept. */
@@ -117,7 +118,7 @@ export const meshConfigSchema = s.object({
   dnsRefreshRate: s.unsupported(s.duration(), LATER),
   rootCertificates: s.any(),
   discoverySelectors: s.unsupported(s.any(), LATER),
-  localityLbSetting: s.unsupported(s.any(), LATER),
+  localityLbSetting,
   serviceSettings: s.unsupported(s.any(), LATER),
   caCertificates: s.unsupported(s.any(), LATER),
   ca: s.unsupported(s.any(), LATER),
@@ -126,5 +127,5 @@ export const meshConfigSchema = s.object({
   meshMTLS: s.unsupported(s.any(), LATER),
   tlsDefaults: s.unsupported(s.any(), LATER),
   verifyCertificateAtClient: s.unsupported(s.boolean(), LATER),
-  defaultTrafficPolicy: s.unsupported(s.any(), LATER),
+  defaultTrafficPolicy: s.object({ connectionPool, outlierDetection }),
 });

@@ -51,11 +51,15 @@ export interface ClusterSpec {
     readonly maxPendingRequests: number;
     readonly maxRequests: number;
     readonly maxRetries: number;
+    /** Replaces `maxRetries`: retries under way may be a share (0–100) of the active requests, and so many always. */
+    readonly retryBudget?: { readonly percent: number; readonly minimum: number };
   };
   readonly outlier: OutlierSpec | undefined;
   readonly idleTimeoutMs: number;
   /** 0 = unlimited. */
   readonly maxRequestsPerConnection: number;
+  /** HTTP connections take no request any more when they are this old. */
+  readonly maxConnectionDurationMs?: number;
   readonly tcpKeepaliveMs: number | undefined;
   /** Labels of the destination for the standard metrics, from the cluster's `istio` metadata. */
   readonly destinationService: { readonly host: string; readonly name: string; readonly namespace: string } | undefined;
@@ -195,6 +199,8 @@ export interface TcpProxySpec {
   /** 0 = none; Envoy's default is one hour. */
   readonly idleTimeoutMs: number;
   readonly maxConnectAttempts: number;
+  /** Connections are closed when they are this old. */
+  readonly maxDurationMs?: number;
   /** Connections of one client address go to one endpoint, where the cluster has a hash ring. */
   readonly hashSourceIp?: boolean;
   readonly accessLogs: readonly AccessLogSpec[];

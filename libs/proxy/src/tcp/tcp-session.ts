@@ -2,6 +2,7 @@ import type { TLSSocket } from "node:tls";
 import { xxHash64 } from "@lateen/traffic";
 import type { ResetReason } from "../http1/client-connection.ts";
 import type { Connection, ConnectionHandler } from "../io/connection.ts";
+import type { WheelTimer } from "../io/timer-wheel.ts";
 import { addressText, type ConnectionInfo } from "../listener/connection-info.ts";
 import { parseSubjectAltName } from "../tls/names.ts";
 import type { Cluster } from "../upstream/cluster.ts";
@@ -55,10 +56,23 @@ export class TcpSession implements ConnectionHandler {
 
   start(clusterName: string): void {
     this.#clusterName = clusterName;
+    this.#limitAge();
     this.#cluster = this.#chain.context.plan.cluster(clusterName);
     if (this.#cluster === undefined) this.#fail("NC");
     else this.#connect(this.#cluster);
   }
+
+  #limitAge(): void {
+    const { maxDurationMs = 0 } = this.#chain.spec;
+    if (maxDurationMs === 0) return;
+    this.#ageTimer = this.#client.io.wheel.timer(() => {
+      this.#flags = "DT";
+      this.#details = "max_duration_timeout";
+      this.destroy();
+    });
+    this.#ageTimer.arm(maxDurationMs);
+  }
+  #ageTimer: WheelTimer | undefined = undefined;
 
   refuse(details: string): void {
     this.#clusterName = this.#chain.spec.clusters[0]?.cluster ?? "";
@@ -172,8 +186,8 @@ export class TcpSession implements ConnectionHandler {
 
   onClose(): void {
     if (this.#done) return;
-    this.#details = "downstream closed before an upstream was connected";
-    this.#flags = "DC";
+    if (this.#flags === "") this.#details = "downstream closed before an upstream was connected";
+    if (this.#flags === "") this.#flags = "DC";
     this.#finish();
     // Its outcome tells the cluster that the connection is gone.
     this.#upstream?.destroy();
@@ -188,7 +202,8 @@ export class TcpSession implements ConnectionHandler {
   }
 
   #ended(end: TunnelEnd): void {
-    if (end === "idle") this.#details = "idle_timeout";
+    if (this.#flags === "DT") this.#details = "max_duration_timeout";
+    else if (end === "idle") this.#details = "idle_timeout";
     else if (end === "clientReset") this.#details = "downstream connection was reset";
     else if (end === "upstreamReset") this.#details = "upstream connection was reset";
     this.#finish();
@@ -197,6 +212,7 @@ export class TcpSession implements ConnectionHandler {
   #finish(): void {
     if (this.#done) return;
     this.#done = true;
+    this.#ageTimer?.cancel();
     this.#early = [];
     this.#chain.ended(this);
     this.#count();

@@ -159,6 +159,13 @@ export class Cluster {
     return (word() << 32n) | word();
   }
 
+  /** How many retries may be under way. */
+  get retryLimit(): number {
+    const { maxRetries, retryBudget: budget } = this.spec.circuitBreakers;
+    if (budget === undefined) return maxRetries;
+    return Math.max(budget.minimum, Math.floor(((this.activeRequests + this.pendingRequests) * budget.percent) / 100));
+  }
+
   /** The endpoint at an original destination; undefined when nothing may be dialled there. */
   originalDestination(address: string, port: number): Endpoint | undefined {
     const key = `${address}|${port}`;

@@ -1,3 +1,4 @@
+import { manualClock } from "@lateen/test-support";
 import { afterEach, describe, expect, it } from "vitest";
 import type { LocalityEndpointsSpec } from "../config/plan.ts";
 import { stage } from "../router/testing/fixtures.ts";
@@ -142,5 +143,38 @@ describe("balancing", () => {
       await Promise.race([peer.until((text) => text !== ""), slow.connection(0)]);
     }
     for (let i = 0; i < 10; i++) expect(await exchange(proxy.port, GET)).toMatch(/fast$/);
+  });
+});
+
+describe("connections that may not grow old", () => {
+  it("take no request after their time", async () => {
+    const clock = manualClock();
+    const backend = await origin(named("x"));
+    const proxy = await rig({
+      clock,
+      hosts: [hostSpec(["*"], [routeSpec("/", forwardTo("backend"))])],
+      clusters: [clusterSpec("backend", [backend.port], { maxConnectionDurationMs: 1000 })],
+    });
+    const peer = await client(proxy.port);
+    for (const wait of [0, 500, 600]) {
+      clock.advance(wait);
+      peer.send(GET);
+      await peer.message();
+    }
+    expect(backend.connections).toHaveLength(2);
+  });
+});
+
+describe("a retry budget", () => {
+  it.each([
+    [{ percent: 0, minimum: 0 }, 0],
+    [{ percent: 20, minimum: 3 }, 3],
+    [{ percent: 50, minimum: 3 }, 5],
+  ])("%o", async (retryBudget, expected) => {
+    const proxy = await to([1], { circuitBreakers: { ...BREAKERS, retryBudget } });
+    const cluster = proxy.cluster("backend");
+    cluster.activeRequests = 10;
+    expect(cluster.retryLimit).toBe(expected);
+    cluster.activeRequests = 0;
   });
 });

@@ -24,7 +24,8 @@ export class EndpointPool implements ClientOwner {
   readonly #port: number;
   readonly #idle: ClientConnection[] = [];
   readonly #idleSince: number[] = [];
-  readonly #all = new Set<ClientConnection>();
+  /** With the moment each was made. */
+  readonly #all = new Map<ClientConnection, number>();
   readonly #waiting: PoolUser[] = [];
   readonly #sweep: WheelTimer;
   /** URI SAN of the peer on the latest TLS connection. */
@@ -56,7 +57,9 @@ export class EndpointPool implements ClientOwner {
     }
     for (let client = fresh ? undefined : this.#idle.pop(); client; client = this.#idle.pop()) {
       this.#idleSince.pop();
-      if (!client.connection.closed) return client;
+      if (client.connection.closed) continue;
+      if (!this.#aged(client)) return client;
+      client.connection.destroy();
     }
     if (cluster.pendingRequests >= limits.maxPendingRequests) {
       cluster.counters.overflow();
@@ -87,7 +90,7 @@ export class EndpointPool implements ClientOwner {
   /** Breaks everything, for shutdown. */
   destroy(): void {
     this.retire();
-    for (const client of [...this.#all]) client.connection.destroy();
+    for (const client of [...this.#all.keys()]) client.connection.destroy();
   }
 
   get connectionCount(): number {
@@ -96,7 +99,7 @@ export class EndpointPool implements ClientOwner {
 
   idle(client: ClientConnection): void {
     const limit = this.#endpoint.cluster.spec.maxRequestsPerConnection;
-    const worn = limit > 0 && client.requests >= limit;
+    const worn = (limit > 0 && client.requests >= limit) || this.#aged(client);
     // Whoever waits is served by a retired pool too: it asked before.
     const next = worn ? undefined : this.#takeWaiting();
     if (next !== undefined) {
@@ -125,6 +128,13 @@ export class EndpointPool implements ClientOwner {
     this.#connectIfNeeded();
   }
 
+  #aged(client: ClientConnection): boolean {
+    const { spec, context } = this.#endpoint.cluster;
+    const born = this.#all.get(client);
+    if (spec.maxConnectionDurationMs === undefined || born === undefined) return false;
+    return context.io.wheel.now() - born >= spec.maxConnectionDurationMs;
+  }
+
   #takeWaiting(): PoolUser | undefined {
     const next = this.#waiting.shift();
     if (next !== undefined) this.#endpoint.cluster.pendingRequests--;
@@ -149,7 +159,7 @@ export class EndpointPool implements ClientOwner {
         this.#connecting--;
         if (connection.secure) this.peerPrincipal = peerPrincipalOf(connection);
         const client = new ClientConnection(connection, this);
-        this.#all.add(client);
+        this.#all.set(client, this.#endpoint.cluster.context.io.wheel.now());
         this.idle(client);
       },
       failed: (reason, detail) => {

@@ -6,30 +6,58 @@ const tls = s.object({
   clientCertificate: s.string(),
   privateKey: s.string(),
   caCertificates: s.string(),
-  credentialName: s.unsupported(s.string(), LATER),
+  credentialName: s.string(),
   subjectAltNames: s.array(s.string()),
   sni: s.string(),
   insecureSkipVerify: s.boolean(),
   caCrl: s.unsupported(s.string(), LATER),
 });
 
+/** Entries of a hash table. */
+const size = s.integer({ min: 0, max: 8_388_608 });
+
+/** LocalityLoadBalancerSetting, of a destination rule or of the mesh. */
+export const localityLbSetting = s.object({
+  distribute: s.array(s.object({ from: s.string(), to: s.map(count) })),
+  failover: s.array(s.object({ from: s.string(), to: s.string() })),
+  failoverPriority: s.array(s.string()),
+  enabled: s.boolean(),
+});
+
 const loadBalancer = s.object({
   simple: s.oneOf(["UNSPECIFIED", "LEAST_REQUEST", "RANDOM", "ROUND_ROBIN", "PASSTHROUGH"], {
     LEAST_CONN: "LEAST_REQUEST",
   }),
-  consistentHash: s.unsupported(s.any(), LATER),
-  localityLbSetting: s.unsupported(s.any(), LATER),
+  consistentHash: s.object({
+    httpHeaderName: s.string(),
+    httpCookie: s.object({
+      name: s.required(s.string()),
+      path: s.string(),
+      ttl: s.duration(),
+      attributes: s.array(s.object({ name: s.string(), value: s.string() })),
+    }),
+    useSourceIp: s.boolean(),
+    httpQueryParameterName: s.string(),
+    ringHash: s.object({ minimumRingSize: size }),
+    maglev: s.object({ tableSize: size }),
+    minimumRingSize: size,
+  }),
+  localityLbSetting,
   zoneAwareLbSetting: s.unsupported(s.any(), LATER),
-  warmup: s.unsupported(s.any(), LATER),
-  warmupDurationSecs: s.unsupported(s.any(), LATER),
+  warmup: s.object({
+    duration: s.required(s.duration()),
+    minimumPercent: s.number({ min: 0, max: 100 }),
+    aggression: s.number({ min: 1 }),
+  }),
+  warmupDurationSecs: s.duration(),
 });
 
-const connectionPool = s.object({
+export const connectionPool = s.object({
   tcp: s.object({
     maxConnections: count,
     connectTimeout: s.duration(),
     tcpKeepalive: s.object({ probes: count, time: s.duration(), interval: s.duration() }),
-    maxConnectionDuration: s.unsupported(s.duration(), LATER),
+    maxConnectionDuration: s.duration(),
     idleTimeout: s.duration(),
   }),
   http: s.object({
@@ -38,14 +66,14 @@ const connectionPool = s.object({
     maxRequestsPerConnection: count,
     maxRetries: count,
     idleTimeout: s.duration(),
-    h2UpgradePolicy: s.unsupported(s.string(), LATER),
-    useClientProtocol: s.unsupported(s.boolean(), LATER),
-    maxConcurrentStreams: s.unsupported(s.integer(), LATER),
+    h2UpgradePolicy: s.oneOf(["DEFAULT", "DO_NOT_UPGRADE", "UPGRADE"]),
+    useClientProtocol: s.boolean(),
+    maxConcurrentStreams: count,
     http2KeepAlive: s.unsupported(s.any(), LATER),
   }),
 });
 
-const outlierDetection = s.object({
+export const outlierDetection = s.object({
   consecutive5xxErrors: count,
   consecutiveErrors: count,
   consecutiveGatewayErrors: count,
@@ -61,9 +89,13 @@ const policyFields = { loadBalancer, connectionPool, outlierDetection, tls };
 export const trafficPolicy = s.object({
   ...policyFields,
   portLevelSettings: s.array(s.object({ port: s.object({ number: port }), ...policyFields })),
-  tunnel: s.unsupported(s.any(), LATER),
-  proxyProtocol: s.unsupported(s.any(), LATER),
-  retryBudget: s.unsupported(s.any(), LATER),
+  tunnel: s.object({
+    protocol: s.oneOf(["CONNECT", "POST"]),
+    targetHost: s.required(s.string()),
+    targetPort: s.required(port),
+  }),
+  proxyProtocol: s.object({ version: s.oneOf(["V1", "V2"]) }),
+  retryBudget: s.object({ percent: s.number({ min: 0, max: 100 }), minRetryConcurrency: count }),
 });
 
 /** networking.istio.io DestinationRule. */
@@ -74,7 +106,7 @@ export const destinationRuleBody = s.object({
       trafficPolicy,
       subsets: s.array(s.object({ name: s.required(s.string()), labels, trafficPolicy })),
       exportTo: s.array(s.string()),
-      workloadSelector: s.unsupported(workloadSelector, LATER),
+      workloadSelector,
     }),
   ),
 });

@@ -27,6 +27,35 @@ describe("a DestinationRule is accepted", () => {
         "{tls: {mode: SIMPLE, caCertificates: /etc/ca.pem, sni: a.example.com, subjectAltNames: [a.example.com]}}",
       ),
     ],
+    [
+      "with consistent hashing",
+      policy(
+        "{loadBalancer: {consistentHash: {httpCookie: {name: c, path: /, ttl: 0s, attributes: [{name: SameSite, value: Strict}]}, ringHash: {minimumRingSize: 4096}}}}",
+      ),
+    ],
+    [
+      "with maglev",
+      policy("{loadBalancer: {consistentHash: {httpQueryParameterName: q, maglev: {tableSize: 65537}}}}"),
+    ],
+    [
+      "with localities",
+      policy(
+        "{outlierDetection: {}, loadBalancer: {localityLbSetting: {distribute: [{from: 'r/*', to: {r/z: 80, 'q/*': 20}}]}}}",
+      ),
+    ],
+    [
+      "with failover",
+      policy(
+        "{outlierDetection: {}, loadBalancer: {simple: ROUND_ROBIN, warmup: {duration: 30s, aggression: 1.5}, localityLbSetting: {failover: [{from: r, to: q}], failoverPriority: [a, b=c]}}}",
+      ),
+    ],
+    [
+      "with the rest",
+      policy(
+        "{tunnel: {protocol: POST, targetHost: a, targetPort: 1}, proxyProtocol: {version: V2}, retryBudget: {percent: 10}}",
+      ),
+    ],
+    ["for some clients", "{host: a, workloadSelector: {labels: {app: b}}, trafficPolicy: {tls: {mode: DISABLE}}}"],
     ["for a wildcard host", "{host: '*.example.com', trafficPolicy: {tls: {mode: DISABLE}}, exportTo: ['.']}"],
   ])("%s", (_, spec) => {
     expect(findingsOf(documentOf("DestinationRule", spec))).toEqual([]);
@@ -71,9 +100,51 @@ describe("a DestinationRule is refused, or warned about", () => {
       'error spec.trafficPolicy.loadBalancer.simple: "ROUND_ROBBIN" is not one of UNSPECIFIED, LEAST_REQUEST, RANDOM, ROUND_ROBIN, PASSTHROUGH',
     ],
     [
-      "with consistent hashing",
-      policy("{loadBalancer: {consistentHash: {useSourceIp: true}}}"),
-      'error spec.trafficPolicy.loadBalancer.consistentHash: "consistentHash" cannot be used: this release of Lateen does not implement it yet',
+      "with two hash keys",
+      policy("{loadBalancer: {consistentHash: {useSourceIp: true, httpHeaderName: x}}}"),
+      "error spec.trafficPolicy.loadBalancer.consistentHash: consistentHash needs exactly one of httpHeaderName, httpCookie, useSourceIp, httpQueryParameterName; httpHeaderName and useSourceIp are there",
+    ],
+    [
+      "with a balancer and a hash",
+      policy("{loadBalancer: {simple: RANDOM, consistentHash: {useSourceIp: true}}}"),
+      "error spec.trafficPolicy.loadBalancer: simple and consistentHash exclude each other",
+    ],
+    [
+      "with a table that is no prime",
+      policy("{loadBalancer: {consistentHash: {useSourceIp: true, maglev: {tableSize: 100}}}}"),
+      "error spec.trafficPolicy.loadBalancer.consistentHash.maglev.tableSize: tableSize must be a prime number up to 5000011",
+    ],
+    [
+      "with weights that are no whole",
+      policy("{loadBalancer: {localityLbSetting: {distribute: [{from: a, to: {a: 50, b: 40}}]}}}"),
+      "error spec.trafficPolicy.loadBalancer.localityLbSetting.distribute[0].to: the weights must add up to 100, not 90",
+    ],
+    [
+      "with two ways between localities",
+      policy(
+        "{loadBalancer: {localityLbSetting: {distribute: [{from: a, to: {b: 100}}], failover: [{from: a, to: b}]}}}",
+      ),
+      "error spec.trafficPolicy.loadBalancer.localityLbSetting: distribute excludes failover and failoverPriority",
+    ],
+    [
+      "that fails over to a zone",
+      policy("{loadBalancer: {localityLbSetting: {failover: [{from: a, to: b/c}]}}}"),
+      'error spec.trafficPolicy.loadBalancer.localityLbSetting.failover[0]: "b/c" must be a region, without zone or "*"',
+    ],
+    [
+      "with a star in the middle",
+      policy("{loadBalancer: {localityLbSetting: {distribute: [{from: a/*/b, to: {c: 100}}]}}}"),
+      'error spec.trafficPolicy.loadBalancer.localityLbSetting.distribute[0].from: "a/*/b" is not a locality such as "region/zone/*"',
+    ],
+    [
+      "with warm-up that does nothing",
+      policy("{loadBalancer: {simple: RANDOM, warmup: {duration: 30s}}}"),
+      "warning spec.trafficPolicy.loadBalancer: warm-up needs simple ROUND_ROBIN or LEAST_REQUEST; it has no effect here",
+    ],
+    [
+      "with files and a credential",
+      policy("{tls: {mode: SIMPLE, credentialName: c, caCertificates: /ca.pem}}"),
+      "error spec.trafficPolicy.tls.caCertificates: caCertificates excludes credentialName",
     ],
     [
       "with a pool of nothing",
@@ -121,9 +192,14 @@ describe("a DestinationRule is refused, or warned about", () => {
       "warning spec.trafficPolicy.tls: without caCertificates the machine's root certificates are trusted",
     ],
     [
-      "with a tunnel",
-      policy("{tunnel: {targetHost: a, targetPort: 1}}"),
-      'error spec.trafficPolicy.tunnel: "tunnel" cannot be used',
+      "with a tunnel to nowhere",
+      policy("{tunnel: {targetHost: 'a b', targetPort: 1}}"),
+      'error spec.trafficPolicy.tunnel.targetHost: "a b" is not a host name or address',
+    ],
+    [
+      "with HTTP/2 twice",
+      policy("{connectionPool: {http: {h2UpgradePolicy: UPGRADE, useClientProtocol: true}}}"),
+      "error spec.trafficPolicy.connectionPool.http.useClientProtocol: useClientProtocol excludes h2UpgradePolicy: UPGRADE",
     ],
   ])("%s", (_, spec, finding) => {
     const found = findingsOf(documentOf("DestinationRule", spec));

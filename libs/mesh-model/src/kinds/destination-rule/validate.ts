@@ -1,13 +1,17 @@
 import { codes } from "../../errors.ts";
 import type { Infer } from "../../schema/index.ts";
 import type { Check } from "../../validation/check.ts";
-import { checkDuration, checkExportTo, checkUnique } from "../../validation/common.ts";
-import { checkLabels, isDnsLabel, isWildcardHost } from "../../validation/names.ts";
+import { checkDuration, checkExportTo, checkSelector, checkUnique } from "../../validation/common.ts";
+import { isIp } from "../../validation/ip.ts";
+import { checkLabels, isDnsLabel, isHostName, isWildcardHost } from "../../validation/names.ts";
 import type { KindContext } from "../index.ts";
+import { checkLoadBalancer } from "./load-balancer.ts";
 import type { destinationRuleBody, trafficPolicy } from "./schema.ts";
 
 type Policy = Infer<typeof trafficPolicy>;
 const BLOCKS = ["loadBalancer", "connectionPool", "outlierDetection", "tls"] as const;
+/** Of a destination or subset, not of a port. */
+const WHOLE = ["tunnel", "proxyProtocol", "retryBudget"] as const;
 type Blocks = Pick<Policy, (typeof BLOCKS)[number]>;
 
 /** networking.istio.io DestinationRule, as Istio's admission checks it. */
@@ -16,6 +20,7 @@ export function validateDestinationRule(body: Infer<typeof destinationRuleBody>,
   const check = context.check.at("spec");
   if (!isWildcardHost(spec.host)) check.at("host").error(`"${spec.host}" is not a host name`);
   checkExportTo(spec.exportTo, check);
+  checkSelector(spec.workloadSelector, "labels", check.at("workloadSelector"));
   checkPolicy(spec.trafficPolicy, check.at("trafficPolicy"));
   const subsets = spec.subsets ?? [];
   for (const [index, subset] of subsets.entries()) {
@@ -33,10 +38,14 @@ export function validateDestinationRule(body: Infer<typeof destinationRuleBody>,
 function checkPolicy(policy: Policy | undefined, check: Check): void {
   if (policy === undefined) return;
   const ports = policy.portLevelSettings ?? [];
-  if (BLOCKS.every((block) => policy[block] === undefined) && ports.length === 0) {
+  if ([...BLOCKS, ...WHOLE].every((block) => policy[block] === undefined) && ports.length === 0) {
     check.error("a traffic policy needs at least one setting", { code: codes.missingField });
   }
   checkBlocks(policy, check, "IST0128");
+  const { tunnel } = policy;
+  if (tunnel !== undefined && !isIp(tunnel.targetHost) && !isHostName(tunnel.targetHost)) {
+    check.at("tunnel", "targetHost").error(`"${tunnel.targetHost}" is not a host name or address`);
+  }
   for (const [index, port] of ports.entries()) {
     const at = check.at("portLevelSettings", index);
     if (port.port?.number === undefined) at.error(`field "port.number" is required`, { code: codes.missingField });
@@ -59,21 +68,21 @@ function checkBlocks(policy: Blocks, check: Check, unverified: "IST0128" | "IST0
   checkTls(policy.tls, check.at("tls"), unverified);
 }
 
-function checkLoadBalancer(settings: Blocks["loadBalancer"], check: Check): void {
-  if (settings !== undefined && settings.simple === undefined) {
-    check.error(`field "simple" is required`, { code: codes.missingField });
-  }
-}
-
 function checkConnectionPool(pool: Blocks["connectionPool"], check: Check): void {
   if (pool === undefined) return;
   if (pool.tcp === undefined && pool.http === undefined) check.error("a connection pool needs tcp or http settings");
   const { tcp, http } = pool;
   checkDuration(tcp?.connectTimeout, check.at("tcp", "connectTimeout"));
+  checkDuration(tcp?.maxConnectionDuration, check.at("tcp", "maxConnectionDuration"));
   checkDuration(tcp?.idleTimeout, check.at("tcp", "idleTimeout"), true);
   checkDuration(tcp?.tcpKeepalive?.time, check.at("tcp", "tcpKeepalive", "time"));
   checkDuration(tcp?.tcpKeepalive?.interval, check.at("tcp", "tcpKeepalive", "interval"));
   checkDuration(http?.idleTimeout, check.at("http", "idleTimeout"), true);
+  if (http?.useClientProtocol === true && http.h2UpgradePolicy === "UPGRADE") {
+    check
+      .at("http", "useClientProtocol")
+      .error("useClientProtocol excludes h2UpgradePolicy: UPGRADE", { code: codes.conflict });
+  }
 }
 
 function checkOutlierDetection(outlier: Blocks["outlierDetection"], check: Check): void {
@@ -95,8 +104,13 @@ function checkOutlierDetection(outlier: Blocks["outlierDetection"], check: Check
 
 function checkTls(tls: Blocks["tls"], check: Check, unverified: string): void {
   if (tls === undefined) return;
-  if (tls.mode === "MUTUAL" && (!tls.clientCertificate || !tls.privateKey)) {
-    check.error("mode MUTUAL needs clientCertificate and privateKey", { code: codes.missingField });
+  if (tls.mode === "MUTUAL" && !tls.credentialName && (!tls.clientCertificate || !tls.privateKey)) {
+    check.error("mode MUTUAL needs clientCertificate and privateKey, or credentialName", { code: codes.missingField });
+  }
+  if (tls.credentialName) {
+    for (const field of ["clientCertificate", "privateKey", "caCertificates"] as const) {
+      if (tls[field]) check.at(field).error(`${field} excludes credentialName`, { code: codes.conflict, part: "key" });
+    }
   }
   if (tls.insecureSkipVerify === true) {
     for (const field of ["caCertificates", "subjectAltNames"] as const) {
@@ -104,7 +118,7 @@ function checkTls(tls: Blocks["tls"], check: Check, unverified: string): void {
         check.at(field).error(`${field} has no meaning with insecureSkipVerify`, { code: codes.conflict });
     }
   }
-  if (originates(tls.mode) && !tls.caCertificates && !tls.insecureSkipVerify) {
+  if (originates(tls.mode) && !tls.caCertificates && !tls.credentialName && !tls.insecureSkipVerify) {
     check.warn("without caCertificates the machine's root certificates are trusted", { code: unverified });
   }
 }

@@ -12,6 +12,8 @@ import {
   checkWeights,
 } from "../../validation/common.ts";
 import { checkHeaders, isHeaderName } from "../../validation/headers.ts";
+import { isDnsLabel, isDnsSubdomain } from "../../validation/names.ts";
+import { checkCors } from "./cors.ts";
 import { checkFault, checkRetries } from "./resilience.ts";
 import type { virtualServiceBody } from "./schema.ts";
 
@@ -46,15 +48,15 @@ function checkHttpRoute(route: HttpRoute, check: Check): void {
   const hasRoute = route.route !== undefined && route.route.length > 0;
   const actions = [
     ...(hasRoute ? ["route"] : []),
-    ...(["redirect", "directResponse"] as const).filter((action) => route[action] !== undefined),
+    ...(["redirect", "directResponse", "delegate"] as const).filter((action) => route[action] !== undefined),
   ];
   if (actions.length !== 1) {
     const found = actions.length === 0 ? "none is there" : `${actions.join(" and ")} are there`;
-    check.error(`an http route needs exactly one of route, redirect, directResponse; ${found}`, {
+    check.error(`an http route needs exactly one of route, redirect, directResponse, delegate; ${found}`, {
       code: codes.conflict,
     });
   }
-  if (!hasRoute) {
+  if (!hasRoute && route.delegate === undefined) {
     for (const extra of ["fault", "rewrite"] as const) {
       if (route[extra] === undefined || actions.length === 0) continue;
       check
@@ -76,6 +78,18 @@ function checkHttpRoute(route: HttpRoute, check: Check): void {
   checkDuration(route.timeout, check.at("timeout"), true);
   checkRetries(route.retries, check.at("retries"));
   checkFault(route.fault, check.at("fault"));
+  checkCors(route.corsPolicy, check.at("corsPolicy"));
+  checkDelegate(route.delegate, check.at("delegate"));
+}
+
+function checkDelegate(delegate: HttpRoute["delegate"], check: Check): void {
+  if (delegate === undefined) return;
+  if (!isDnsSubdomain(delegate.name ?? "")) {
+    check.error("a delegate needs the name of a virtual service", { code: codes.missingField });
+  }
+  if (delegate.namespace && !isDnsLabel(delegate.namespace)) {
+    check.at("namespace").error(`"${delegate.namespace}" is not a namespace`);
+  }
 }
 
 function checkMatch(match: HttpMatch, check: Check): void {

@@ -1,5 +1,5 @@
 import { s } from "../../schema/index.ts";
-import { count, destination, headers, LATER, labels, percent, port, stringMatch } from "../shared.ts";
+import { count, destination, headers, labels, percent, port, stringMatch } from "../shared.ts";
 
 const httpMatch = s.object({
   name: s.string(),
@@ -15,7 +15,7 @@ const httpMatch = s.object({
   sourceLabels: labels,
   sourceNamespace: s.string(),
   gateways: s.array(s.string()),
-  statPrefix: s.unsupported(s.string(), LATER),
+  statPrefix: s.string(),
 });
 
 const httpRoute = s.object({
@@ -35,7 +35,7 @@ const httpRoute = s.object({
     status: s.required(s.integer()),
     body: s.object({ string: s.string(), bytes: s.string() }),
   }),
-  delegate: s.unsupported(s.object({ name: s.string(), namespace: s.string() }), LATER),
+  delegate: s.object({ name: s.string(), namespace: s.string() }),
   rewrite: s.object({
     uri: s.string(),
     authority: s.string(),
@@ -48,7 +48,7 @@ const httpRoute = s.object({
     retryOn: s.string(),
     backoff: s.duration(),
     retryIgnorePreviousHosts: s.boolean(),
-    retryRemoteLocalities: s.unsupported(s.boolean(), LATER),
+    retryRemoteLocalities: s.boolean(),
   }),
   fault: s.object({
     delay: s.object({
@@ -68,7 +68,16 @@ const httpRoute = s.object({
   mirrorPercent: s.integer({ min: 0, max: 100 }),
   mirrorPercentage: percent,
   mirrors: s.array(s.object({ destination: s.required(destination), percentage: percent })),
-  corsPolicy: s.unsupported(s.any(), LATER),
+  corsPolicy: s.object({
+    allowOrigin: s.array(s.string()),
+    allowOrigins: s.array(stringMatch),
+    allowMethods: s.array(s.string()),
+    allowHeaders: s.array(s.string()),
+    exposeHeaders: s.array(s.string()),
+    maxAge: s.duration(),
+    allowCredentials: s.boolean(),
+    unmatchedPreflights: s.oneOf(["UNSPECIFIED", "FORWARD", "IGNORE"]),
+  }),
   headers,
 });
 

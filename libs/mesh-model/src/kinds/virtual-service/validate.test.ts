@@ -29,6 +29,15 @@ describe("a VirtualService is accepted", () => {
     ["with a redirect", http("{redirect: {authority: c, redirectCode: 308}}")],
     ["with a prefix redirect", http("{match: [{uri: {prefix: /a}}], redirect: {prefixRewrite: /b}}")],
     ["with a direct response", http('{directResponse: {status: 503, body: {string: "gone"}}}')],
+    ["with a delegate", http("{match: [{uri: {prefix: /a}}], delegate: {name: b, namespace: c}, timeout: 1s}")],
+    ["that is a delegate", `{http: [{${ROUTE}}]}`],
+    [
+      "with cors",
+      http(
+        `{${ROUTE}, corsPolicy: {allowOrigins: [{exact: "https://a"}, {regex: ".*"}], allowMethods: [GET, "*"], allowHeaders: [x-a], exposeHeaders: [x-b], maxAge: 24h, allowCredentials: true, unmatchedPreflights: IGNORE}}`,
+      ),
+    ],
+    ["with retries elsewhere", http(`{${ROUTE}, retries: {attempts: 2, retryRemoteLocalities: true}}`)],
     ["with weights", http("{route: [{destination: {host: b}, weight: 0}, {destination: {host: c}, weight: 1}]}")],
     [
       "with mirrors",
@@ -56,7 +65,17 @@ describe("a VirtualService is accepted", () => {
 describe("a VirtualService is refused, or warned about", () => {
   it.each([
     ["without routes", "{hosts: [a]}", "error spec: at least one of http, tls, tcp is required"],
-    ["without hosts", `{http: [{${ROUTE}}]}`, 'error spec: field "hosts" is required'],
+    ["without hosts", "{tcp: [{route: [{destination: {host: b}}]}]}", 'error spec: field "hosts" is required'],
+    [
+      "that is a delegate at a gateway",
+      `{gateways: [gw], http: [{${ROUTE}}]}`,
+      "error spec.gateways: gateways needs hosts: a virtual service without hosts is a delegate of others",
+    ],
+    [
+      "that is a delegate and delegates",
+      "{http: [{delegate: {name: a}}]}",
+      "error spec.http[0].delegate: a delegate cannot delegate further",
+    ],
     ["with an illegal host", `{hosts: ['a b'], http: [{${ROUTE}}]}`, 'error spec.hosts[0]: "a b" is not a host name'],
     [
       "with any host in the mesh",
@@ -81,12 +100,12 @@ describe("a VirtualService is refused, or warned about", () => {
     [
       "with a rule without action",
       http("{timeout: 1s}"),
-      "error spec.http[0]: an http route needs exactly one of route, redirect, directResponse; none is there",
+      "error spec.http[0]: an http route needs exactly one of route, redirect, directResponse, delegate; none is there",
     ],
     [
       "with two actions",
       http(`{${ROUTE}, redirect: {uri: /}}`),
-      "error spec.http[0]: an http route needs exactly one of route, redirect, directResponse; route and redirect are there",
+      "error spec.http[0]: an http route needs exactly one of route, redirect, directResponse, delegate; route and redirect are there",
     ],
     [
       "with a fault beside a redirect",
@@ -245,11 +264,25 @@ describe("a VirtualService is refused, or warned about", () => {
       'error spec.http[0].headers.response.set.a: "50%" is not a valid header value',
     ],
     [
-      "with cors",
-      http(`{${ROUTE}, corsPolicy: {allowOrigins: [{exact: "*"}]}}`),
-      'error spec.http[0].corsPolicy: "corsPolicy" cannot be used: this release of Lateen does not implement it yet',
+      "with origins in two ways",
+      http(`{${ROUTE}, corsPolicy: {allowOrigin: [a], allowOrigins: [{exact: b}]}}`),
+      "error spec.http[0].corsPolicy.allowOrigin: allowOrigin and allowOrigins exclude each other",
     ],
-    ["with a delegate", http("{delegate: {name: x}}"), 'error spec.http[0].delegate: "delegate" cannot be used'],
+    [
+      "with an unknown CORS method",
+      http(`{${ROUTE}, corsPolicy: {allowOrigins: [{exact: a}], allowMethods: [GETT]}}`),
+      'error spec.http[0].corsPolicy.allowMethods[0]: "GETT" is not an HTTP method',
+    ],
+    [
+      "with a delegate without name",
+      http("{delegate: {namespace: b}}"),
+      "error spec.http[0].delegate: a delegate needs the name of a virtual service",
+    ],
+    [
+      "with a delegate beside a route",
+      http(`{${ROUTE}, delegate: {name: b}}`),
+      "error spec.http[0]: an http route needs exactly one of route, redirect, directResponse, delegate; route and delegate are there",
+    ],
     [
       "with a rule after a catch-all",
       http(`{${ROUTE}}, {match: [{uri: {prefix: /a}}], ${ROUTE}}`),

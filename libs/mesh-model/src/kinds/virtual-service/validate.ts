@@ -16,7 +16,8 @@ type L4Match = NonNullable<NonNullable<Spec["tcp"]>[number]["match"]>[number];
 export function validateVirtualService(body: Infer<typeof virtualServiceBody>, context: KindContext): void {
   const { spec } = body;
   const check = context.check.at("spec");
-  checkHosts(spec, context.metadata.namespace, check);
+  if (isDelegate(spec)) checkDelegate(spec, check);
+  else checkHosts(spec, context.metadata.namespace, check);
   checkGateways(spec.gateways, check);
   checkExportTo(spec.exportTo, check);
   if (!spec.http?.length && !spec.tls?.length && !spec.tcp?.length) {
@@ -25,6 +26,26 @@ export function validateVirtualService(body: Infer<typeof virtualServiceBody>, c
   checkHttpRoutes(spec.http ?? [], check.at("http"));
   checkTlsRoutes(spec, check);
   checkTcpRoutes(spec, check);
+}
+
+/** A virtual service without hosts is a part of others, which name it as their delegate. */
+function isDelegate(spec: Spec): boolean {
+  return (spec.hosts ?? []).length === 0 && (spec.http ?? []).length > 0;
+}
+
+function checkDelegate(spec: Spec, check: Check): void {
+  for (const field of ["gateways", "tls", "tcp"] as const) {
+    if (spec[field]?.length) {
+      check.at(field).error(`${field} needs hosts: a virtual service without hosts is a delegate of others`, {
+        code: codes.missingField,
+        part: "key",
+      });
+    }
+  }
+  for (const [index, rule] of (spec.http ?? []).entries()) {
+    if (rule.delegate === undefined) continue;
+    check.at("http", index, "delegate").error("a delegate cannot delegate further", { code: codes.conflict });
+  }
 }
 
 function checkHosts(spec: Spec, namespace: string, check: Check): void {

@@ -191,13 +191,18 @@ function breakers(settings: CircuitBreakers | undefined): ClusterSpec["circuitBr
       "maxRequests",
       "maxRetries",
       "trackRemaining",
+      "retryBudget",
     ]);
   }
+  const budget = limits?.retryBudget;
   return {
     maxConnections: limits?.maxConnections ?? 1024,
     maxPendingRequests: limits?.maxPendingRequests ?? 1024,
     maxRequests: limits?.maxRequests ?? 1024,
     maxRetries: limits?.maxRetries ?? 3,
+    ...(budget === undefined
+      ? {}
+      : { retryBudget: { percent: budget.budgetPercent?.value ?? 20, minimum: budget.minRetryConcurrency ?? 3 } }),
   };
 }
 
@@ -240,7 +245,9 @@ function outlier(settings: OutlierDetection): OutlierSpec {
   };
 }
 
-function httpOptions(cluster: Cluster): Pick<ClusterSpec, "idleTimeoutMs" | "maxRequestsPerConnection"> {
+function httpOptions(
+  cluster: Cluster,
+): Pick<ClusterSpec, "idleTimeoutMs" | "maxRequestsPerConnection" | "maxConnectionDurationMs"> {
   for (const name of Object.keys(cluster.typedExtensionProtocolOptions)) {
     if (name !== HTTP_OPTIONS) refuse(`typed_extension_protocol_options[${name}]`, "not supported by this proxy");
   }
@@ -260,9 +267,13 @@ function httpOptions(cluster: Cluster): Pick<ClusterSpec, "idleTimeoutMs" | "max
       "idleTimeout",
       "maxRequestsPerConnection",
       "maxHeadersCount",
+      "maxConnectionDuration",
     ]);
   }
   return {
+    ...(common?.maxConnectionDuration === undefined
+      ? {}
+      : { maxConnectionDurationMs: millis(common.maxConnectionDuration, 0, join(at, "max_connection_duration")) }),
     idleTimeoutMs: optionalMs(common?.idleTimeout, join(at, "idle_timeout")) ?? HOUR_MS,
     maxRequestsPerConnection: common?.maxRequestsPerConnection ?? cluster.maxRequestsPerConnection ?? 0,
   };

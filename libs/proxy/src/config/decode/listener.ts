@@ -186,6 +186,7 @@ function tcpProxy(proxy: TcpProxy, run: DecodeRun, at: string): TcpProxySpec {
     "accessLogFlushInterval",
     "accessLogOptions",
     "hashPolicy",
+    "maxDownstreamConnectionDuration",
   ]);
   const specifier = proxy.clusterSpecifier;
   if (specifier === undefined) return refuse(join(at, "cluster_specifier"), "required");
@@ -198,6 +199,15 @@ function tcpProxy(proxy: TcpProxy, run: DecodeRun, at: string): TcpProxySpec {
         : specifier.value.clusters.map((entry) => ({ cluster: entry.name, weight: entry.weight })),
     idleTimeoutMs: millis(proxy.idleTimeout, 3_600_000, join(at, "idle_timeout")),
     maxConnectAttempts: proxy.maxConnectAttempts ?? 1,
+    ...(proxy.maxDownstreamConnectionDuration === undefined
+      ? {}
+      : {
+          maxDurationMs: millis(
+            proxy.maxDownstreamConnectionDuration,
+            0,
+            join(at, "max_downstream_connection_duration"),
+          ),
+        }),
     hashSourceIp: hashesSource(proxy, at),
     accessLogs: accessLogs(proxy.accessLog, run, at),
   };
