@@ -121,7 +121,7 @@ function secretData(read: Read, namespace: string, name: string): Data {
   return secret?.data ?? {};
 }
 
-function keyPair(read: Read, namespace: string, name: string): { chain: Buffer; key: Buffer } | undefined {
+export function keyPair(read: Read, namespace: string, name: string): { chain: Buffer; key: Buffer } | undefined {
   const data = secretData(read, namespace, name);
   const chain = decoded(data["tls.crt"] ?? data.cert);
   const key = decoded(data["tls.key"] ?? data.key);
@@ -129,7 +129,7 @@ function keyPair(read: Read, namespace: string, name: string): { chain: Buffer; 
 }
 
 /** `<name>-cacert` when it exists, else the roots in the Secret itself. */
-function rootsOf(read: Read, namespace: string, name: string): Buffer | undefined {
+export function rootsOf(read: Read, namespace: string, name: string): Buffer | undefined {
   const of = (data: Data) => decoded(data["ca.crt"] ?? data.cacert);
   return of(secretData(read, namespace, `${name}-cacert`)) ?? of(secretData(read, namespace, name));
 }
@@ -138,7 +138,7 @@ function decoded(base64: string | undefined): Buffer | undefined {
   return base64 === undefined || base64 === "" ? undefined : Buffer.from(base64, "base64");
 }
 
-function certificate(name: string, pair: { readonly chain: Buffer; readonly key: Buffer }): Secret {
+export function certificate(name: string, pair: { readonly chain: Buffer; readonly key: Buffer }): Secret {
   return Secret.fromPartial({
     name,
     type: {
@@ -151,7 +151,7 @@ function certificate(name: string, pair: { readonly chain: Buffer; readonly key:
   });
 }
 
-function trust(name: string, roots: Buffer): Secret {
+export function trust(name: string, roots: Buffer): Secret {
   return Secret.fromPartial({
     name,
     type: {

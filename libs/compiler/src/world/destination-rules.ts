@@ -14,6 +14,8 @@ export type TrafficPolicy = NonNullable<DestinationRule["spec"]["trafficPolicy"]
 export interface DestinationPolicy {
   readonly namespace: string;
   readonly name: string;
+  /** The rule selects its clients by labels. */
+  readonly selecting: boolean;
   readonly trafficPolicy: TrafficPolicy | undefined;
   readonly subsets: readonly {
     readonly name: string;
@@ -150,6 +152,7 @@ function mergeRules(rules: readonly DestinationRule[]): DestinationPolicy | unde
   return {
     namespace: first.metadata.namespace,
     name: first.metadata.name,
+    selecting: selects(first),
     trafficPolicy: rules.find((rule) => rule.spec.trafficPolicy !== undefined)?.spec.trafficPolicy,
     subsets: [...subsets.values()],
   };
