@@ -16,7 +16,9 @@ if (process.env.CI === "true" && problems.some(({ installable }) => installable)
 const SETUP = `
 ip link set lo up &&
 ip route add 10.96.0.0/12 dev lo && ip route add 240.240.0.0/16 dev lo && ip route add 203.0.113.0/24 dev lo &&
-iptables -t nat -A OUTPUT -s 127.0.0.6/32 -j RETURN`;
+iptables -t nat -A OUTPUT -s 127.0.0.6/32 -j RETURN &&
+iptables -A OUTPUT -d 10.96.0.0/12 -p tcp -j REJECT --reject-with tcp-reset &&
+iptables -A OUTPUT -d 203.0.113.0/24 -p tcp -j REJECT --reject-with tcp-reset`;
 
 function canCapture(): string {
   const missing = problems.find(({ name }) => name === "iptables");

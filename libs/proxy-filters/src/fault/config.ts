@@ -31,10 +31,5 @@ export interface AbortAnswer {
   readonly grpcStatus: number | undefined;
 }
 
-/** HTTP status that stands for a gRPC status on requests that are not gRPC. */
-export function httpStatusOfGrpc(status: number): number {
-  return HTTP_STATUS[status] ?? 500;
-}
-const HTTP_STATUS: readonly number[] = [
-  200, 499, 500, 400, 504, 404, 409, 403, 429, 400, 409, 400, 501, 500, 503, 500, 401,
-];
+/** HTTP status of an answer whose gRPC status was chosen, as Envoy's filter gives it: also to requests that are not gRPC. */
+export const GRPC_ABORT_STATUS = 200;

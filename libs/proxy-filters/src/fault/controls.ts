@@ -1,5 +1,5 @@
 import { type HeadView, hashName } from "@lateen/traffic";
-import { type AbortAnswer, type AbortSpec, type DelaySpec, httpStatusOfGrpc } from "./config.ts";
+import { type AbortAnswer, type AbortSpec, type DelaySpec, GRPC_ABORT_STATUS } from "./config.ts";
 
 /** Requests may ask for faults where the configuration leaves them the choice; a share they name can only lower the configured one. */
 const DELAY = named("x-envoy-fault-delay-request");
@@ -28,7 +28,7 @@ function askedAnswer(head: HeadView): AbortAnswer | undefined {
   const status = numberOf(head, ABORT);
   if (status !== undefined && status >= 200 && status < 600) return { status, grpcStatus: undefined };
   const grpcStatus = numberOf(head, ABORT_GRPC);
-  return grpcStatus === undefined ? undefined : { status: httpStatusOfGrpc(grpcStatus), grpcStatus };
+  return grpcStatus === undefined ? undefined : { status: GRPC_ABORT_STATUS, grpcStatus };
 }
 
 function lowered(fraction: number, head: HeadView, header: Name): number {

@@ -4,7 +4,7 @@ import { type FaultAbort, HTTPFault } from "@lateen/proto/envoy/extensions/filte
 import type { FractionalPercent } from "@lateen/proto/envoy/type/v3/percent";
 import { fractionOf, headerMatch, onlyFields, refuse } from "@lateen/proxy";
 import { compileHeaderMatch } from "@lateen/traffic";
-import { type AbortSpec, type DelaySpec, type FaultConfig, httpStatusOfGrpc } from "./config.ts";
+import { type AbortSpec, type DelaySpec, type FaultConfig, GRPC_ABORT_STATUS } from "./config.ts";
 
 export const FAULT_TYPE = typeUrl(HTTPFault);
 
@@ -64,7 +64,7 @@ function abortOf(abort: FaultAbort): AbortSpec {
       if (type.value < 200 || type.value > 599) refuse("abort.http_status", `${type.value} is not between 200 and 599`);
       return { fraction, answer: { status: type.value, grpcStatus: undefined } };
     case "grpcStatus":
-      return { fraction, answer: { status: httpStatusOfGrpc(type.value), grpcStatus: type.value } };
+      return { fraction, answer: { status: GRPC_ABORT_STATUS, grpcStatus: type.value } };
     case "headerAbort":
       return { fraction, answer: undefined };
     case undefined:
