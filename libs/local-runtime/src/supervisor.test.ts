@@ -115,6 +115,34 @@ describe("a mesh", () => {
   });
 });
 
+describe("what a pod waits for", () => {
+  it("may be a service that its runtime document names", async () => {
+    config.set(workload("web", { image: "test/needs-other:1" }));
+    mesh = await startSupervisor(root, config);
+    await workloadIs("web", {
+      ready: false,
+      phase: "Pending",
+      reason: "there is no service port other:80, which LocalRuntime default/web names",
+    });
+    config.set(`${workload("web", { image: "test/needs-other:1" })}---\n${workload("other")}`);
+    await workloadIs("web", { ready: true, restarts: 0 });
+  });
+
+  it("may be a Secret that a volume names; nothing is tried in vain", async () => {
+    const mounting = workload("web").replace(
+      "      containers:\n",
+      "      volumes: [{ name: certs, secret: { secretName: absent } }]\n      containers:\n",
+    );
+    config.set(mounting);
+    mesh = await startSupervisor(root, config);
+    const { reason } = await workloadIs("web", { ready: false, reason: expect.stringContaining("absent") as never });
+    expect(reason).toContain("absent");
+    const secret = "apiVersion: v1\nkind: Secret\nmetadata: { name: absent }\nstringData: { key: value }\n";
+    config.set(`${mounting}---\n${secret}`);
+    await workloadIs("web", { ready: true, restarts: 0 });
+  });
+});
+
 describe("when something dies", () => {
   it("starts a crashed application again behind the same sidecar", async () => {
     mesh = await startSupervisor(root, config);
@@ -135,6 +163,16 @@ describe("when something dies", () => {
       restarts: 1,
       reason: "container web ended with code 9; back-off 10 s",
     });
+  });
+
+  it("does not try again and again when there is no such program", async () => {
+    config.set(workload("web", { image: "test/absent:1" }));
+    mesh = await startSupervisor(root, config);
+    const { reason } = await workloadIs("web", { ready: false, restarts: 1 });
+    expect(reason).toMatch(/(127|ENOENT).*back-off 10 s/);
+    config.set(`${workload("web", { image: "test/absent:1" })}---\n${workload("unrelated")}`);
+    await workloadIs("unrelated", { ready: true });
+    await workloadIs("web", { ready: false, restarts: 1 });
   });
 
   it("starts a killed sidecar again; the application goes on", async () => {

@@ -34,6 +34,7 @@ export class PodContainer {
   readonly #process: ManagedProcess;
   readonly #readiness: ReadinessLoop;
   #exit: ProcessExit | undefined;
+  /** What was started last; undefined while references cannot be resolved. */
   #spec: ProcessSpec | undefined;
   #succeeded: () => void = () => {};
 
@@ -117,9 +118,15 @@ export class PodContainer {
     await this.#process.stop(0);
   }
 
-  /** What it was waiting for may be there now. */
+  /** Starts it without further back-off when what could not be resolved before is there now. */
   retry(): void {
-    if (this.#exit?.error !== undefined) this.#process.restartNow();
+    if (this.#exit?.error === undefined || this.#spec !== undefined) return;
+    try {
+      containerSpec(this.#input, this.#deps);
+    } catch {
+      return;
+    }
+    this.#process.restartNow();
   }
 
   async stop(graceMs: number): Promise<void> {
@@ -140,6 +147,7 @@ export class PodContainer {
   }
 
   async #prepare(): Promise<ProcessSpec> {
+    this.#spec = undefined;
     this.#spec = containerSpec(this.#input, this.#deps);
     return this.#spec;
   }

@@ -8,7 +8,7 @@ import { type ImageRule, matchImage } from "./image-match.ts";
 import { checkContainer, type ProbeResult } from "./probe.ts";
 import { explicitProxyUrl, PodProxy } from "./proxy.ts";
 import { ReadinessLoop } from "./readiness.ts";
-import { linkServices, namedServices, type ServiceLinks } from "./service-links.ts";
+import { linkServices, missingService, namedServices, type ServiceLinks } from "./service-links.ts";
 import type { Container, PodBlueprint, PodPort, PodView } from "./types.ts";
 import { makeVolumes } from "./volumes.ts";
 
@@ -88,9 +88,11 @@ export class Pod {
     }
     this.#starting = true;
     void this.#start().catch((error) => {
+      const told = this.#pending;
       this.#pending = messageOf(error);
       this.#starting = false;
-      this.#deps.onChange();
+      // The next change tries again; the same reason a second time is none.
+      if (this.#pending !== told) this.#deps.onChange();
     });
   }
 
@@ -188,9 +190,13 @@ export class Pod {
     }
     if (this.#joined !== undefined) return "";
     for (const container of [...this.#initContainers(), ...this.#appContainers()]) {
-      if (this.#ruleFor(container) === undefined) {
+      const rule = this.#ruleFor(container);
+      if (rule === undefined) {
         return `no LocalRuntime document matches image "${container.image ?? ""}" of container ${container.name}`;
       }
+      // Its sidecar listens for the services that are there when it starts.
+      const service = missingService(ruleTexts(rule), namespace, this.#deps.world.services());
+      if (service !== undefined) return `there is no service port ${service}, which ${rule.source} names`;
     }
     return "";
   }

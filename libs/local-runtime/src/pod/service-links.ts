@@ -122,9 +122,29 @@ function tellService(
 
 /** The `NAME` of every `${service:NAME:PORT}` in some texts. */
 export function namedServices(texts: Iterable<string>): ReadonlySet<string> {
-  const names = new Set<string>();
-  for (const text of texts) {
-    for (const match of text.matchAll(/\$\{service:([^:}]+):\d+\}/g)) if (match[1] !== undefined) names.add(match[1]);
-  }
-  return names;
+  return new Set(referencesIn(texts).map(({ name }) => name));
+}
+
+/** The first `NAME:PORT` of some texts that no service has, seen from a namespace; undefined when all are there. */
+export function missingService(
+  texts: Iterable<string>,
+  namespace: string,
+  services: readonly Service[],
+): string | undefined {
+  const missing = referencesIn(texts).find(({ name, port }) => {
+    const [own, ownNamespace = namespace] = name.split(".");
+    return !services.some(
+      ({ metadata, spec }) =>
+        metadata.name === own &&
+        metadata.namespace === ownNamespace &&
+        (spec.ports ?? []).some((candidate) => candidate.port === port),
+    );
+  });
+  return missing && `${missing.name}:${missing.port}`;
+}
+
+function referencesIn(texts: Iterable<string>): readonly { readonly name: string; readonly port: number }[] {
+  return [...texts].flatMap((text) =>
+    [...text.matchAll(/\$\{service:([^:}]+):(\d+)\}/g)].map(([, name = "", port]) => ({ name, port: Number(port) })),
+  );
 }

@@ -83,6 +83,11 @@ spec:
     - match: "test/app:*"
       command: ["${process.execPath}", "${join(folder, "app.mjs")}"]
       env: { HOST: "\${HOST}", PORT: "\${PORT}" }
+    - match: "test/needs-other:*"
+      command: ["${process.execPath}", "${join(folder, "app.mjs")}"]
+      env: { HOST: "\${HOST}", PORT: "\${PORT}", OTHER: "\${service:other:80}" }
+    - match: "test/absent:*"
+      command: ["/no/such/program"]
     - match: "test/crash:*"
       command: ["sh", "-c", "exit 9"]
 `;
