@@ -124,7 +124,7 @@ function grpcMatch({ method, headers }: GrpcMatch): HttpMatch {
 function grpcUri(match: GrpcMatch["method"]): HttpMatch["uri"] {
   const { type = "Exact", service, method } = match ?? {};
   if (service === undefined && method === undefined) return undefined;
-  if (type === "RegularExpression") return { regex: `/${service ?? "[^/]+"}/${method ?? "[^/]+"}` };
+  if (type === "RegularExpression") return { regex: `/(?:${service ?? "[^/]+"})/(?:${method ?? "[^/]+"})` };
   if (service === undefined) return { regex: `/[^/]+/${method}` };
   return method === undefined ? { prefix: `/${service}` } : { exact: `/${service}/${method}` };
 }

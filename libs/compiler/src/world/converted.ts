@@ -1,18 +1,31 @@
 import type {
+  BackendTLSPolicy,
   ConfigMap,
+  DestinationRule,
   Gateway,
   GatewayClass,
   Ingress,
   IngressClass,
   KubernetesGateway,
   Resource,
+  VirtualService,
 } from "@lateen/mesh-model";
+import { type ConvertedBackendTls, convertBackendTls } from "../convert/backend-tls.ts";
+import { condition } from "../convert/conditions.ts";
 import type { RouteFragment } from "../convert/fragments.ts";
 import { type ConvertedGateway, convertGateway } from "../convert/gateways.ts";
 import { type ConvertedIngress, convertIngress } from "../convert/ingress.ts";
 import { type ConvertedRule, mergeFragments } from "../convert/merge.ts";
+import { CONTROLLER, UNMANAGED_CONTROLLER } from "../convert/names.ts";
 import type { Route } from "../convert/parents.ts";
 import { type ConvertedRoute, convertRoute } from "../convert/routes.ts";
+import {
+  backendTlsStatus,
+  type ConvertedStatus,
+  gatewayStatus,
+  ingressStatus,
+  routeStatus,
+} from "../convert/status.ts";
 import type { ConvertWorld } from "../convert/world.ts";
 import { defineQuery, type Query, type Read } from "../engine/query-engine.ts";
 import { sameJson, sameList } from "../resource.ts";
@@ -117,5 +130,92 @@ export const ruleGroups = defineQuery<"", readonly string[]>({
 export const derivedRule = defineQuery<string, ConvertedRule | undefined>({
   name: "derivedRule",
   compute: (read, group) => mergeFragments(read.ask(fragmentsOfGroup, group)),
+  equal: sameJson,
+});
+
+/** A BackendTLSPolicy converted. */
+const convertedBackendTls = defineQuery<string, ConvertedBackendTls | undefined>({
+  name: "convertedBackendTls",
+  compute: (read, key) => {
+    const object = read.input(cells.object(key)) as BackendTLSPolicy | undefined;
+    return object === undefined ? undefined : convertBackendTls(object, convertWorld(read));
+  },
+  equal: sameJson,
+});
+
+/** Destination rules made of BackendTLSPolicy. */
+export const derivedDestinationRules: Query<"", readonly DestinationRule[]> = defineQuery<
+  "",
+  readonly DestinationRule[]
+>({
+  name: "derivedDestinationRules",
+  compute: (read) => keysOf(read, "BackendTLSPolicy").flatMap((key) => read.ask(convertedBackendTls, key)?.rules ?? []),
+  equal: sameList,
+});
+
+/** Everything that was made of Gateway API objects and Ingress, as Istio's objects. */
+export const convertedObjects: Query<"", readonly (Gateway | VirtualService | DestinationRule)[]> = defineQuery<
+  "",
+  readonly (Gateway | VirtualService | DestinationRule)[]
+>({
+  name: "convertedObjects",
+  compute: (read) => [
+    ...read.ask(derivedGateways, ""),
+    ...read.ask(ruleGroups, "").flatMap((group) => read.ask(derivedRule, group)?.object ?? []),
+    ...read.ask(derivedDestinationRules, ""),
+  ],
+});
+
+/** Routes attached to each listener, by `namespace/gateway/listener`. */
+const attachedRoutes = defineQuery<"", ReadonlyMap<string, number>>({
+  name: "attachedRoutes",
+  compute: (read) => {
+    const counts = new Map<string, number>();
+    for (const key of ROUTE_KINDS.flatMap((kind) => keysOf(read, kind))) {
+      const listeners = read.ask(convertedRoute, key)?.parents.flatMap((parent) => parent.listeners) ?? [];
+      for (const listener of new Set(listeners)) counts.set(listener, (counts.get(listener) ?? 0) + 1);
+    }
+    return counts;
+  },
+});
+
+/** The status of an object by its key; undefined for kinds that get none from here, and for what is not there. */
+export const convertedStatus = defineQuery<string, ConvertedStatus | undefined>({
+  name: "convertedStatus",
+  compute: (read, key) => {
+    const object = read.input(cells.object(key)) as Resource | undefined;
+    switch (object?.kind) {
+      case "GatewayClass": {
+        const { controllerName } = object.spec;
+        const ours = controllerName === CONTROLLER || controllerName === UNMANAGED_CONTROLLER;
+        return ours ? { conditions: [condition("Accepted", "Accepted", [])] } : undefined;
+      }
+      case "KubernetesGateway": {
+        const { namespace, name } = object.metadata;
+        const prefix = `${namespace}/${name}/`;
+        const attached = [...read.ask(attachedRoutes, "")]
+          .filter(([listener]) => listener.startsWith(prefix))
+          .map(([listener, count]) => [listener.slice(prefix.length), count] as const);
+        return gatewayStatus(read.ask(convertedGateway, key), new Map(attached));
+      }
+      case "HTTPRoute":
+      case "GRPCRoute":
+      case "TLSRoute":
+      case "TCPRoute": {
+        const converted = read.ask(convertedRoute, key);
+        return converted === undefined ? undefined : routeStatus(converted);
+      }
+      case "Ingress": {
+        const converted = read.ask(convertedIngress, key);
+        return converted === undefined ? undefined : ingressStatus(converted);
+      }
+      case "BackendTLSPolicy": {
+        const converted = read.ask(convertedBackendTls, key);
+        return converted === undefined ? undefined : backendTlsStatus(converted);
+      }
+      default:
+        return undefined;
+    }
+  },
   equal: sameJson,
 });
