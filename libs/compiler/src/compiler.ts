@@ -10,6 +10,7 @@ import { type EngineStats, QueryEngine } from "./engine/query-engine.ts";
 import type { XdsNode } from "./node.ts";
 import { type EncodedResource, ResourceInterner, type ResourceMap, typeUrls } from "./resource.ts";
 import { type NodeScope, scopeOf } from "./scope.ts";
+import { convertedObjects, convertedStatus } from "./world/converted.ts";
 import { cells, MeshSnapshot } from "./world/mesh-snapshot.ts";
 import { type CompileSettings, SETTINGS_CELL } from "./world/services.ts";
 
@@ -44,6 +45,10 @@ export interface Compiler {
   resources(node: XdsNode, typeUrl: string, names?: ReadonlySet<string>): ResourceMap;
   /** What the configuration asks for and some proxy cannot do. */
   warnings(): readonly Diagnostic[];
+  /** The Istio objects that Gateway API objects and Ingress were converted to, by what they were made of. */
+  converted(): readonly Resource[];
+  /** `status` of a Gateway API object or Ingress as its API has it; undefined for other kinds and other controllers' objects. */
+  status(key: ResourceKey): Readonly<Record<string, unknown>> | undefined;
   /** Work done so far, by query. */
   stats(): EngineStats;
 }
@@ -103,6 +108,14 @@ class IncrementalCompiler implements Compiler {
 
   warnings(): readonly Diagnostic[] {
     return this.#engine.ask(meshWarnings, "");
+  }
+
+  converted(): readonly Resource[] {
+    return this.#engine.ask(convertedObjects, "");
+  }
+
+  status(key: ResourceKey): Readonly<Record<string, unknown>> | undefined {
+    return this.#engine.ask(convertedStatus, key);
   }
 
   stats(): EngineStats {
