@@ -1,15 +1,15 @@
 import { DEFAULT_DOMAIN, type Diagnostic, type MeshConfig, type Resource, type ResourceKey } from "@lateen/mesh-model";
 import { endpointResource, scopeClusters, scopeEndpoints } from "./emit/clusters.ts";
 import { INTERNER_CELL } from "./emit/encode.ts";
-import { scopeSecrets } from "./emit/gateways.ts";
 import { scopeListeners } from "./emit/listeners.ts";
 import { scopeNames } from "./emit/names.ts";
 import { routeResource, scopeRoutes } from "./emit/routes.ts";
+import { nodeSecrets } from "./emit/secrets.ts";
 import { meshWarnings } from "./emit/warnings.ts";
-import { type EngineStats, QueryEngine } from "./engine/query-engine.ts";
+import { defineQuery, type EngineStats, QueryEngine } from "./engine/query-engine.ts";
 import type { XdsNode } from "./node.ts";
 import { type EncodedResource, ResourceInterner, type ResourceMap, typeUrls } from "./resource.ts";
-import { type NodeScope, scopeOf } from "./scope.ts";
+import { type NodeScope, scopeKey, scopeOf } from "./scope.ts";
 import { convertedObjects, convertedStatus } from "./world/converted.ts";
 import { cells, MeshSnapshot } from "./world/mesh-snapshot.ts";
 import { type CompileSettings, SETTINGS_CELL } from "./world/services.ts";
@@ -45,6 +45,11 @@ export interface Compiler {
   resources(node: XdsNode, typeUrl: string, names?: ReadonlySet<string>): ResourceMap;
   /** What the configuration asks for and some proxy cannot do. */
   warnings(): readonly Diagnostic[];
+  /**
+   * Stands for all resources of a node: the identical value as long as none of them changed. Asking costs next to nothing when no
+   * change touched what the node may see.
+   */
+  content(node: XdsNode): unknown;
   /** The Istio objects that Gateway API objects and Ingress were converted to, by what they were made of. */
   converted(): readonly Resource[];
   /** `status` of a Gateway API object or Ingress as its API has it; undefined for other kinds and other controllers' objects. */
@@ -58,6 +63,21 @@ const KEEP_REVISIONS = 64;
 
 const NOTHING: ResourceMap = new Map();
 
+/** A token that is replaced when anything a proxy may get changes. */
+const scopeContent = defineQuery<NodeScope, object>({
+  name: "scopeContent",
+  key: scopeKey,
+  compute: (read, scope) => {
+    read.ask(scopeClusters, scope);
+    read.ask(scopeEndpoints, scope.client);
+    read.ask(scopeListeners, scope);
+    scopeRoutes(read, scope);
+    read.ask(nodeSecrets, scope);
+    read.ask(scopeNames, scope.client);
+    return {};
+  },
+});
+
 export function createCompiler(options: CompilerOptions): Compiler {
   return new IncrementalCompiler(options);
 }
@@ -65,6 +85,8 @@ export function createCompiler(options: CompilerOptions): Compiler {
 class IncrementalCompiler implements Compiler {
   readonly #engine = new QueryEngine();
   readonly #snapshot = new MeshSnapshot();
+  /** Scopes of nodes, as of an engine revision: a proxy is asked for several times a push. */
+  readonly #scopes = new WeakMap<XdsNode, { readonly revision: number; readonly scope: NodeScope }>();
   #revision = 0;
 
   constructor(options: CompilerOptions) {
@@ -92,7 +114,7 @@ class IncrementalCompiler implements Compiler {
   }
 
   resources(node: XdsNode, typeUrl: string, names?: ReadonlySet<string>): ResourceMap {
-    const scope = scopeOf(this.#engine, node);
+    const scope = this.#scopeOf(node);
     if (names === undefined) return this.#all(scope, typeUrl);
     switch (typeUrl) {
       case typeUrls.endpoint:
@@ -104,6 +126,21 @@ class IncrementalCompiler implements Compiler {
         return this.#named(names, (name) => all.get(name));
       }
     }
+  }
+
+  content(node: XdsNode): unknown {
+    return this.#engine.ask(scopeContent, this.#scopeOf(node));
+  }
+
+  #scopeOf(node: XdsNode): NodeScope {
+    const { revision } = this.#engine;
+    const known = this.#scopes.get(node);
+    if (known?.revision === revision) return known.scope;
+    const scope = scopeOf(this.#engine, node);
+    // The very object of before: it has been hashed and compared already.
+    const same = known !== undefined && known.scope.id === scope.id ? known.scope : scope;
+    this.#scopes.set(node, { revision, scope: same });
+    return same;
   }
 
   warnings(): readonly Diagnostic[] {
@@ -133,7 +170,7 @@ class IncrementalCompiler implements Compiler {
       case typeUrls.route:
         return scopeRoutes(this.#engine, scope);
       case typeUrls.secret:
-        return this.#engine.ask(scopeSecrets, scope.workload);
+        return this.#engine.ask(nodeSecrets, scope);
       case typeUrls.nds:
         return this.#engine.ask(scopeNames, scope.client);
       default:

@@ -1,3 +1,4 @@
+import type { EngineStats } from "@lateen/compiler";
 import { createRegistry } from "@lateen/telemetry";
 import { xdsTypes } from "@lateen/xds";
 
@@ -16,6 +17,8 @@ const SECONDS = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 3, 5, 10, 20, 30];
 export interface WorldCounts {
   readonly services: number;
   readonly virtualServices: number;
+  /** Work of the compiler, if it says. */
+  readonly compiler?: EngineStats | undefined;
 }
 
 /** Pilot's metrics, under the names Istio gave them. */
@@ -75,6 +78,21 @@ export class PilotMetrics {
     help: "Total virtual services known to pilot.",
   });
 
+  readonly #queries = this.#registry.gauge({
+    name: "lateen_compile_queries_total",
+    help: "Times a query of the compiler ran.",
+    labels: ["query"],
+    maxSeries: 200,
+  });
+  readonly #cutOff = this.#registry.gauge({
+    name: "lateen_compile_cut_off_total",
+    help: "Times the result of a query was what it had been, so that nothing further had to run.",
+  });
+  readonly #results = this.#registry.gauge({
+    name: "lateen_compile_results",
+    help: "Results that the compiler holds.",
+  });
+
   connected(version: string, amount: 1 | -1): void {
     this.#connected.add(amount, { version });
   }
@@ -113,6 +131,10 @@ export class PilotMetrics {
   exposition(counts: WorldCounts): string {
     this.#services.set(counts.services);
     this.#virtualServices.set(counts.virtualServices);
+    const { computed = {}, cutOff = 0, memos = 0 } = counts.compiler ?? {};
+    for (const [query, count] of Object.entries(computed)) this.#queries.set(count, { query });
+    this.#cutOff.set(cutOff);
+    this.#results.set(memos);
     return this.#registry.exposition();
   }
 }

@@ -8,8 +8,10 @@ import { badPilotOption } from "./errors.ts";
 export interface DebounceOptions {
   /** Milliseconds without a further change after which a change is compiled. Default 15. */
   readonly quietMs: number;
-  /** Milliseconds after which a change is compiled however many follow. Default 1000. */
+  /** Milliseconds after which a change is compiled however many follow. Default 300. */
   readonly maxMs: number;
+  /** Least milliseconds between two pushes: changes that follow one another at some distance are merged as well. Default 120. */
+  readonly intervalMs: number;
 }
 
 /** Bounds on connected proxies. */
@@ -48,7 +50,7 @@ export function withDefaults(options: PilotOptions): {
   readonly limits: ConnectedLimits;
   readonly firstSnapshotsMs: number;
 } {
-  const debounce = { quietMs: 15, maxMs: 1000, ...options.debounce };
+  const debounce = { quietMs: 15, maxMs: 300, intervalMs: 120, ...options.debounce };
   const limits = { streams: 10_000, perStream: {}, ...options.connectedLimits };
   const firstSnapshotsMs = options.firstSnapshotsMs ?? 5000;
   const atLeast = (name: string, value: number, least: number) => {
@@ -56,6 +58,7 @@ export function withDefaults(options: PilotOptions): {
   };
   atLeast("debounce.quietMs", debounce.quietMs, 0);
   atLeast("debounce.maxMs", debounce.maxMs, debounce.quietMs);
+  atLeast("debounce.intervalMs", debounce.intervalMs, 0);
   atLeast("connectedLimits.streams", limits.streams, 1);
   atLeast("firstSnapshotsMs", firstSnapshotsMs, 0);
   return { debounce, limits, firstSnapshotsMs };

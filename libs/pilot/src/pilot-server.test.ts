@@ -34,7 +34,7 @@ function prepare(overrides: Partial<PilotOptions> = {}) {
       logger,
       meshConfig: defaultMeshConfig(),
       clusterId: "local",
-      debounce: { quietMs: 10, maxMs: 100 },
+      debounce: { quietMs: 10, maxMs: 100, intervalMs: 0 },
       ...overrides,
     },
     compiler,

@@ -117,7 +117,7 @@ export class PilotServer implements Pilot {
       if (kind === "Service" || kind === "ServiceEntry") services++;
       else if (kind === "VirtualService") virtualServices++;
     }
-    return this.#metrics.exposition({ services, virtualServices });
+    return this.#metrics.exposition({ services, virtualServices, compiler: this.#compiler.stats?.() });
   }
 
   #notReady(): string | undefined {

@@ -14,6 +14,11 @@ export function encode<T>(
   return (read.input(INTERNER_CELL) as ResourceInterner).encode(type, name, message);
 }
 
+/** The same for content that is encoded already. */
+export function intern(read: Read, name: string, any: EncodedResource["any"]): EncodedResource {
+  return (read.input(INTERNER_CELL) as ResourceInterner).intern(name, any);
+}
+
 /** Resources by name; of several with one name the first stays. */
 export function byName(resources: Iterable<EncodedResource>): ReadonlyMap<string, EncodedResource> {
   const map = new Map<string, EncodedResource>();

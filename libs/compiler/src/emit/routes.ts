@@ -1,5 +1,4 @@
 import { RouteConfiguration } from "@lateen/proto/envoy/config/route/v3/route";
-import type { VirtualHost } from "@lateen/proto/envoy/config/route/v3/route_components";
 import { defineQuery, type Read } from "../engine/query-engine.ts";
 import { isRouted } from "../lower/protocol.ts";
 import { hasSniffedListener, sniffedRouteName } from "../lower/sniffed.ts";
@@ -9,8 +8,9 @@ import { type NodeScope, type ProxyScope, scopeKey } from "../scope.ts";
 import { serviceByHost } from "../world/services.ts";
 import { httpRuleFor, servicesOnPort, virtualServicesOnPort, visiblePorts } from "../world/visibility.ts";
 import { allowsAny, routeContext } from "./context.ts";
-import { byName, encode } from "./encode.ts";
+import { byName, encode, intern } from "./encode.ts";
 import { gatewayResources } from "./gateways.ts";
+import { decodeHost, type EncodedHost, encodeHost, routeBytes, sameHost } from "./route-bytes.ts";
 
 interface RouteKey {
   readonly scope: ProxyScope;
@@ -20,21 +20,24 @@ interface RouteKey {
 /** The virtual host of one service as a client of the port sees it. */
 const hostOnPort = defineQuery<
   { readonly scope: ProxyScope; readonly port: number; readonly host: string },
-  VirtualHost | undefined
+  EncodedHost | undefined
 >({
   name: "virtualHost",
   key: ({ scope, port, host }) => `${host}:${port} ${scope.id}`,
   compute: (read, { scope, port, host }) => {
     const service = read.ask(serviceByHost, host);
     if (service === undefined) return undefined;
-    return serviceVirtualHost(service, {
-      ...routeContext(read, scope),
-      gateway: "mesh",
-      port,
-      secure: false,
-      rule: read.ask(httpRuleFor, { scope, host }),
-    });
+    return encodeHost(
+      serviceVirtualHost(service, {
+        ...routeContext(read, scope),
+        gateway: "mesh",
+        port,
+        secure: false,
+        rule: read.ask(httpRuleFor, { scope, host }),
+      }),
+    );
   },
+  equal: sameHost,
 });
 
 /** A sidecar's route configuration `9080` or `host:9080`; undefined when its listeners refer to no such one. */
@@ -45,32 +48,35 @@ const sidecarRoutes = defineQuery<RouteKey, EncodedResource | undefined>({
     const colon = name.lastIndexOf(":");
     const port = Number(colon < 0 ? name : name.slice(colon + 1));
     if (!Number.isInteger(port) || port <= 0) return undefined;
-    const config = colon < 0 ? sharedRoutes(read, scope, port) : ownRoutes(read, scope, port, name.slice(0, colon));
-    return config === undefined ? undefined : encode(read, RouteConfiguration, name, config);
+    return colon < 0 ? sharedRoutes(read, scope, port) : ownRoutes(read, scope, port, name.slice(0, colon));
   },
 });
 
-function sharedRoutes(read: Read, scope: ProxyScope, port: number): RouteConfiguration | undefined {
+function sharedRoutes(read: Read, scope: ProxyScope, port: number): EncodedResource | undefined {
   const services = read.ask(servicesOnPort, { scope, port });
   const routed = services.filter((service) => sharesRoutes([service], port, scope));
   if (routed.length === 0) return undefined;
-  return sidecarRouteConfig(String(port), {
+  const hosts = routed.flatMap(({ host }) => read.ask(hostOnPort, { scope, port, host }) ?? []);
+  const config = sidecarRouteConfig(String(port), {
     ...routeContext(read, scope),
     gateway: "mesh",
     port,
     secure: false,
-    hosts: routed.flatMap(({ host }) => read.ask(hostOnPort, { scope, port, host }) ?? []),
+    hosts: hosts.map(({ shell }) => shell),
     knownHosts: routed.map(({ host }) => host),
     virtualServices: port === 80 ? read.ask(virtualServicesOnPort, { scope, port }) : [],
     allowAny: read.ask(allowsAny, scope),
   });
+  return intern(read, config.name, routeBytes(config, hosts));
 }
 
-function ownRoutes(read: Read, scope: ProxyScope, port: number, host: string): RouteConfiguration | undefined {
+function ownRoutes(read: Read, scope: ProxyScope, port: number, host: string): EncodedResource | undefined {
   const service = read.ask(servicesOnPort, { scope, port }).find((candidate) => candidate.host === host);
   if (service === undefined || !sniffed(service, port, scope)) return undefined;
   const virtualHost = read.ask(hostOnPort, { scope, port, host });
-  return virtualHost === undefined ? undefined : singleServiceRouteConfig(`${host}:${port}`, virtualHost);
+  if (virtualHost === undefined) return undefined;
+  const config = singleServiceRouteConfig(`${host}:${port}`, decodeHost(virtualHost));
+  return encode(read, RouteConfiguration, config.name, config);
 }
 
 type Services = readonly Parameters<typeof hasSniffedListener>[0][];

@@ -52,27 +52,31 @@ type State = "clean" | "check" | "dirty";
 interface Cell {
   value: unknown;
   changedAt: number;
-  readonly dependents: Set<Memo>;
+  dependents: Set<Memo> | undefined;
 }
 
 interface Memo {
   readonly query: Query<never, unknown>;
   readonly argument: unknown;
-  readonly id: string;
+  readonly key: string;
   state: State;
   computing: boolean;
   value: unknown;
   changedAt: number;
   usedAt: number;
-  reads: Set<Cell | Memo>;
-  readonly dependents: Set<Memo>;
+  /** Each once. */
+  reads: readonly (Cell | Memo)[];
+  /** Made when there is one: most results of a large world have few readers or none. */
+  dependents: Set<Memo> | undefined;
 }
+
+const NO_READS: readonly (Cell | Memo)[] = [];
 
 /** Invariant: a `clean` memo's value equals what its query would compute now. */
 export class QueryEngine {
   #revision = 0;
   readonly #cells = new Map<string, Cell>();
-  readonly #memos = new Map<string, Memo>();
+  readonly #memos = new Map<unknown, Map<string, Memo>>();
   readonly #computed = new Map<string, number>();
   #cutOff = 0;
 
@@ -82,7 +86,9 @@ export class QueryEngine {
   }
 
   stats(): EngineStats {
-    return { computed: Object.fromEntries(this.#computed), cutOff: this.#cutOff, memos: this.#memos.size };
+    let memos = 0;
+    for (const ofQuery of this.#memos.values()) memos += ofQuery.size;
+    return { computed: Object.fromEntries(this.#computed), cutOff: this.#cutOff, memos };
   }
 
   resetStats(): void {
@@ -99,8 +105,8 @@ export class QueryEngine {
       this.#revision = next;
       cell.value = value;
       cell.changedAt = next;
-      for (const dependent of cell.dependents) this.#invalidate(dependent, "dirty");
-      if (value === undefined && cell.dependents.size === 0) this.#cells.delete(name);
+      for (const dependent of cell.dependents ?? []) this.#invalidate(dependent, "dirty");
+      if (value === undefined && !hasDependents(cell)) this.#cells.delete(name);
     }
   }
 
@@ -120,12 +126,16 @@ export class QueryEngine {
 
   /** Forgets results that nobody has asked for since `revision`; results that others read are kept. */
   forget(revision: number): void {
-    const stack = [...this.#memos.values()].filter((memo) => memo.dependents.size === 0 && memo.usedAt < revision);
+    const unused = (memo: Memo) => memo.usedAt < revision && !hasDependents(memo);
+    const stack: Memo[] = [];
+    for (const ofQuery of this.#memos.values()) {
+      for (const memo of ofQuery.values()) if (unused(memo)) stack.push(memo);
+    }
     for (let memo = stack.pop(); memo !== undefined; memo = stack.pop()) {
-      this.#memos.delete(memo.id);
+      this.#memos.get(memo.query)?.delete(memo.key);
       for (const read of memo.reads) {
-        read.dependents.delete(memo);
-        if ("query" in read && read.dependents.size === 0 && read.usedAt < revision) stack.push(read);
+        read.dependents?.delete(memo);
+        if ("query" in read && unused(read)) stack.push(read);
       }
     }
   }
@@ -133,29 +143,34 @@ export class QueryEngine {
   #cell(name: string): Cell {
     let cell = this.#cells.get(name);
     if (cell === undefined) {
-      cell = { value: undefined, changedAt: 0, dependents: new Set() };
+      cell = { value: undefined, changedAt: 0, dependents: undefined };
       this.#cells.set(name, cell);
     }
     return cell;
   }
 
   #memo<A, V>(query: Query<A, V>, argument: A): Memo {
-    const id = `${query.name} ${query.key(argument)}`;
-    let memo = this.#memos.get(id);
+    const key = query.key(argument);
+    let ofQuery = this.#memos.get(query);
+    if (ofQuery === undefined) {
+      ofQuery = new Map();
+      this.#memos.set(query, ofQuery);
+    }
+    let memo = ofQuery.get(key);
     if (memo === undefined) {
       memo = {
         query: query as unknown as Query<never, unknown>,
         argument,
-        id,
+        key,
         state: "dirty",
         computing: false,
         value: undefined,
         changedAt: 0,
         usedAt: this.#revision,
-        reads: new Set(),
-        dependents: new Set(),
+        reads: NO_READS,
+        dependents: undefined,
       };
-      this.#memos.set(id, memo);
+      ofQuery.set(key, memo);
     }
     return memo;
   }
@@ -168,14 +183,14 @@ export class QueryEngine {
       if (before === "dirty" || before === wanted) continue;
       memo.state = wanted;
       // Who reads a memo that already was `check` has been told.
-      if (before === "clean") for (const dependent of memo.dependents) stack.push([dependent, "check"]);
+      if (before === "clean") for (const dependent of memo.dependents ?? []) stack.push([dependent, "check"]);
     }
   }
 
   #update(memo: Memo): Memo {
     memo.usedAt = this.#revision;
     if (memo.state === "clean") return memo;
-    if (memo.computing) throw new Error(`query ${memo.id} reads itself`);
+    if (memo.computing) throw new Error(`query ${memo.query.name} ${memo.key} reads itself`);
     if (memo.state === "check") {
       for (const read of memo.reads) {
         if ("query" in read) this.#update(read);
@@ -205,9 +220,12 @@ export class QueryEngine {
     } finally {
       memo.computing = false;
     }
-    for (const old of memo.reads) if (!reads.has(old)) old.dependents.delete(memo);
-    for (const read of reads) read.dependents.add(memo);
-    memo.reads = reads;
+    for (const old of memo.reads) if (!reads.has(old)) old.dependents?.delete(memo);
+    for (const read of reads) {
+      read.dependents ??= new Set();
+      read.dependents.add(memo);
+    }
+    memo.reads = [...reads];
     memo.state = "clean";
     this.#computed.set(memo.query.name, (this.#computed.get(memo.query.name) ?? 0) + 1);
     if (!first && (memo.query.equal as (a: unknown, b: unknown) => boolean)(memo.value, value)) {
@@ -216,7 +234,7 @@ export class QueryEngine {
     }
     memo.value = value;
     memo.changedAt = Math.max(1, this.#revision);
-    for (const dependent of memo.dependents) {
+    for (const dependent of memo.dependents ?? []) {
       if (dependent.state === "check") dependent.state = "dirty";
     }
   }
@@ -235,4 +253,8 @@ export class QueryEngine {
       },
     };
   }
+}
+
+function hasDependents(node: { readonly dependents: ReadonlySet<Memo> | undefined }): boolean {
+  return node.dependents !== undefined && node.dependents.size > 0;
 }

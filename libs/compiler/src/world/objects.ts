@@ -5,12 +5,15 @@ import { compare, keysOf } from "./services.ts";
 
 /** Objects of a kind, oldest first, ties by name and namespace (Istio's conflict order). */
 export function byAge<R extends Resource>(objects: readonly R[]): readonly R[] {
-  return [...objects].sort(
-    (a, b) =>
-      timeOf(a) - timeOf(b) ||
-      compare(a.metadata.name, b.metadata.name) ||
-      compare(a.metadata.namespace, b.metadata.namespace),
-  );
+  return objects
+    .map((object) => ({ object, time: timeOf(object) }))
+    .sort(
+      (a, b) =>
+        a.time - b.time ||
+        compare(a.object.metadata.name, b.object.metadata.name) ||
+        compare(a.object.metadata.namespace, b.object.metadata.namespace),
+    )
+    .map(({ object }) => object);
 }
 
 function timeOf(object: Resource): number {

@@ -2,10 +2,10 @@ import { manualClock } from "@lateen/test-support";
 import { describe, expect, it } from "vitest";
 import { Debounce } from "./debounce.ts";
 
-function start() {
+function start(options: { readonly intervalMs?: number } = {}) {
   const clock = manualClock();
   const runs: string[] = [];
-  const debounce = new Debounce(clock, { quietMs: 100, maxMs: 250 }, (since) => {
+  const debounce = new Debounce(clock, { quietMs: 100, maxMs: 250, intervalMs: 0, ...options }, (since) => {
     runs.push(`${since}..${clock.monotonic()}`);
   });
   return { clock, runs, debounce };
@@ -31,6 +31,21 @@ describe("Debounce", () => {
       clock.advance(50);
     }
     expect(runs).toEqual(["0..250", "250..500"]);
+  });
+
+  it("leaves an interval between runs, also for calls that come apart", () => {
+    const { clock, runs, debounce } = start({ intervalMs: 400 });
+    debounce.poke();
+    clock.advance(100);
+    debounce.poke();
+    clock.advance(399);
+    expect(runs).toEqual(["0..100"]);
+    clock.advance(1);
+    expect(runs).toEqual(["0..100", "100..500"]);
+    clock.advance(1000);
+    debounce.poke();
+    clock.advance(100);
+    expect(runs.at(-1)).toBe("1500..1600");
   });
 
   it("runs at once when flushed, and not again", () => {

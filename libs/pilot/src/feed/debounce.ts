@@ -2,14 +2,15 @@ import type { CancelTimer, Clock } from "@lateen/kernel";
 import type { DebounceOptions } from "../options.ts";
 
 /**
- * Turns a burst of calls into one run: after `quietMs` without a further call, or `maxMs` after the first. Idle → (poke) → waiting →
- * (quiet or max) → runs → idle.
+ * Turns a burst of calls into one run: after `quietMs` without a further call, or `maxMs` after the first, but never within
+ * `intervalMs` of the last run. Idle → (poke) → waiting → (quiet or max) → runs → idle.
  */
 export class Debounce {
   readonly #clock: Clock;
   readonly #options: DebounceOptions;
   readonly #run: (sinceMs: number) => void;
   #first: number | undefined;
+  #lastRun = Number.NEGATIVE_INFINITY;
   #cancel: CancelTimer | undefined;
   #closed = false;
 
@@ -30,7 +31,9 @@ export class Debounce {
     const now = this.#clock.monotonic();
     this.#first ??= now;
     this.#cancel?.();
-    const delay = Math.max(0, Math.min(this.#options.quietMs, this.#first + this.#options.maxMs - now));
+    const { quietMs, maxMs, intervalMs } = this.#options;
+    const wanted = Math.min(quietMs, this.#first + maxMs - now);
+    const delay = Math.max(0, wanted, this.#lastRun + intervalMs - now);
     this.#cancel = this.#clock.after(delay, () => this.flush());
   }
 
@@ -40,7 +43,9 @@ export class Debounce {
     this.#cancel?.();
     this.#cancel = undefined;
     this.#first = undefined;
-    if (first !== undefined && !this.#closed) this.#run(first);
+    if (first === undefined || this.#closed) return;
+    this.#lastRun = this.#clock.monotonic();
+    this.#run(first);
   }
 
   close(): void {

@@ -107,7 +107,8 @@ export class AdsFront implements AdsServer {
       proxy: undefined,
       changedSince: undefined,
       sentSince: false,
-      push: () => this.#guard(connection, () => stream.push()),
+      content: undefined,
+      push: () => this.#guard(connection, () => (this.#isConcerned(connection) ? stream.push() : stream.unchanged())),
       status: () => stream.status(),
       end: close,
     };
@@ -122,6 +123,19 @@ export class AdsFront implements AdsServer {
         this.#close(connection);
       },
     };
+  }
+
+  /** Whether anything that the proxy may get changed since its last push; also when that cannot be told. */
+  #isConcerned(connection: Connection): boolean {
+    const { proxy, content: before } = connection;
+    connection.content = undefined;
+    if (proxy === undefined || proxy.source.failures.size > 0) return true;
+    try {
+      connection.content = this.#options.compiler.content?.(proxy.node);
+    } catch {
+      return true;
+    }
+    return connection.content === undefined || connection.content !== before;
   }
 
   #admit(connection: Connection, node: Node) {

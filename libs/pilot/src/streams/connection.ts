@@ -24,7 +24,9 @@ export interface Connection {
   changedSince: number | undefined;
   /** Something was sent since then. */
   sentSince: boolean;
-  /** Sends what changed. */
+  /** What the compiler's answers were at the last push, see `Compiler.content`. */
+  content: unknown;
+  /** Sends what changed; does next to nothing when nothing did. */
   push(): void;
   status(): StreamStatus;
   /** Ends the stream. */
