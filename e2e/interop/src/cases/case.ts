@@ -2,7 +2,7 @@ import type { Ask } from "../harness/http.ts";
 
 /** What generated requests are drawn from; every combination may occur. */
 export interface Domain {
-  /** `service:port` that the client connects to. */
+  /** `service:port` that the client connects to; at a gateway or a workload `gateway:80` or `inbound:9080`. */
   readonly to: readonly string[];
   /** Default: the service's own short name. */
   readonly hosts?: readonly string[];
@@ -10,7 +10,12 @@ export interface Domain {
   readonly paths: readonly string[];
   /** Each entry is one request's extra headers. */
   readonly headers?: readonly Readonly<Record<string, string>>[];
+  /** Who asks; see {@link Client}. Default `plain`. */
+  readonly as?: readonly Client[];
 }
+
+/** A client without TLS, with TLS, or with a certificate of the mesh for this service account. */
+export type Client = "plain" | "tls" | { readonly namespace: string; readonly serviceAccount: string };
 
 /** Configuration, and the requests with which two proxies are compared under it. */
 export interface Case {
@@ -38,6 +43,7 @@ export interface Drawn {
   readonly service: string;
   readonly port: number;
   readonly ask: Ask;
+  readonly as: Client;
 }
 
 /** The first requests go through the domain's lists in step, so that each entry occurs; the rest are drawn by chance. */
@@ -54,7 +60,8 @@ export function draw(domain: Domain, count: number): readonly Drawn[] {
     const headers = { host, ...pick(domain.headers ?? [{}], 2) };
     const body = method === "POST" || method === "PUT" ? "some text" : undefined;
     const path = pick(domain.paths, 1);
-    return { service, port: Number(port), ask: { method, path, headers, ...(body === undefined ? {} : { body }) } };
+    const as = pick(domain.as ?? ["plain"], 1);
+    return { service, port: Number(port), as, ask: { method, path, headers, ...(body === undefined ? {} : { body }) } };
   });
 }
 

@@ -1,5 +1,5 @@
 import http from "node:http";
-import type { TLSSocket } from "node:tls";
+import https from "node:https";
 
 /** A request, as the client puts it on the wire. */
 export interface Ask {
@@ -16,7 +16,14 @@ export interface Via {
   /** Captured clients are known by their address. */
   readonly from?: string;
   readonly agent?: http.Agent;
-  readonly socket?: TLSSocket;
+  readonly tls?: Tls;
+}
+
+/** TLS of a client that trusts everybody: who the server is, is not what is compared. */
+export interface Tls {
+  readonly serverName: string;
+  readonly alpn: readonly string[];
+  readonly identity?: { readonly certChainPem: string; readonly privateKeyPem: string };
 }
 
 /** What came back. */
@@ -29,15 +36,22 @@ export interface Answer {
 /** One request on the way given; a connection that is cut or refused is status 0 with the reason as body. */
 export function ask({ method = "GET", path, headers = {}, body }: Ask, via: Via): Promise<Answer> {
   const { promise, resolve } = Promise.withResolvers<Answer>();
-  const { socket } = via;
-  const request = http.request({
+  const { tls } = via;
+  const secure = tls && {
+    servername: tls.serverName,
+    ALPNProtocols: [...tls.alpn],
+    rejectUnauthorized: false,
+    ...(tls.identity === undefined ? {} : { cert: tls.identity.certChainPem, key: tls.identity.privateKeyPem }),
+  };
+  const request = (tls === undefined ? http : https).request({
+    ...secure,
     host: via.host,
     port: via.port,
     method,
     path,
     headers,
     ...(via.from === undefined ? {} : { localAddress: via.from }),
-    ...(socket === undefined ? { agent: via.agent ?? false } : { createConnection: () => socket }),
+    agent: (tls === undefined ? via.agent : undefined) ?? false,
     signal: AbortSignal.timeout(15_000),
   });
   request.on("response", (response) => {

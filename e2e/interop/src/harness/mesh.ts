@@ -3,7 +3,7 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import http from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { ControlPlane, type Pod } from "./control-plane.ts";
+import { ControlPlane, type Identity, type Pod } from "./control-plane.ts";
 import type { Answer, Ask, Via } from "./http.ts";
 import { ask } from "./http.ts";
 import { noCapture, program } from "./programs.ts";
@@ -101,6 +101,8 @@ function baseConfig(): string {
   });
   return documents.map((document) => `---\n${JSON.stringify(document)}\n`).join("");
 }
+
+const MESH_ALPN = ["istio-http/1.1", "istio", "http/1.1"];
 
 /** Both proxies of a kind, and the mesh around them. */
 export class InteropMesh {
@@ -206,6 +208,25 @@ export class InteropMesh {
       ? { host: pods.envoyGateway.address, port, agent: this.#http }
       : { host: pods.ownGateway.address, port: ownGatewayPort(port), agent: this.#http };
   }
+
+  /** To the workload's own port, behind Envoy or behind our proxy. */
+  inbound(flavor: "envoy" | "own", port: number): Via {
+    return { host: (flavor === "envoy" ? pods.envoy : pods.own).address, port };
+  }
+
+  /** The same way with mesh mTLS, as a sidecar of this account would ask. */
+  async mtls(via: Via, as: { readonly namespace: string; readonly serviceAccount: string }): Promise<Via> {
+    const key = `${as.namespace}/${as.serviceAccount}`;
+    const known = this.#identities.get(key) ?? this.plane.identity({ ...pods.own, ...as });
+    this.#identities.set(key, known);
+    const tls = {
+      serverName: "outbound_.9080_._.client.default.svc.cluster.local",
+      alpn: MESH_ALPN,
+      identity: await known,
+    };
+    return { ...via, tls };
+  }
+  readonly #identities = new Map<string, Promise<Identity>>();
 
   ask(request: Ask, via: Via): Promise<Answer> {
     return ask(request, via);

@@ -17,6 +17,8 @@ const TRACING = /^(x-b3-|traceparent$|tracestate$)/;
 
 /** @param pool which endpoint of a service answered does not count */
 export function verdict({ status, headers, body }: Answer, pool: boolean): Verdict {
+  // How exactly a connection is refused is the kernel's word.
+  if (status === 0) return { status, headers: {} };
   const kept: Record<string, string> = {};
   for (const [name, value] of Object.entries(headers).sort(([a], [b]) => (a < b ? -1 : 1))) {
     if (!VOLATILE.has(name)) kept[name] = String(value);
@@ -35,7 +37,7 @@ export function verdict({ status, headers, body }: Answer, pool: boolean): Verdi
   return {
     status,
     headers: kept,
-    pod: pool ? pod.replace(/-v\d$/, "") : pod,
+    pod: pool ? pod.replace(/-v\d$/, "") : pod.replace(/-(envoy|own)$/, ""),
     seen: { ...rest, headers: Object.fromEntries(request) },
   };
 }
@@ -51,5 +53,7 @@ function seenIn(body: string): Seen | undefined {
 
 function steady(name: string, value: string): string {
   if (name === "x-request-id") return value === "" ? "" : "some id";
+  // What is left of a timeout after a first attempt.
+  if (name === "x-envoy-expected-rq-timeout-ms") return `${Math.ceil(Number(value) / 100)} tenths`;
   return name === "x-forwarded-client-cert" ? value.replaceAll(/Hash=[0-9a-f]+/g, "Hash=…") : value;
 }

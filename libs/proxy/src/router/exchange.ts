@@ -9,7 +9,7 @@ import { ExchangeState } from "./exchange-state.ts";
 import { Forward, type ForwardOwner } from "./forward.ts";
 import { applyPathRules, type PreparedRequest, prepareRequest } from "./request-head.ts";
 import { localResponse, upstreamLines } from "./response-lines.ts";
-import { steer } from "./steering.ts";
+import { EXPECTED_TIMEOUT, expectedTimeoutMs, steer } from "./steering.ts";
 import { rewriteRequest, startMirrors } from "./upstream-request.ts";
 
 /**
@@ -189,7 +189,8 @@ export class HttpExchange extends ExchangeState implements Exchange, ServerStrea
       return;
     }
     const forwarding = steer(head, action);
-    if (forwarding.timeoutMs > 0) requestEdits.set("x-envoy-expected-rq-timeout-ms", String(forwarding.timeoutMs));
+    const expected = expectedTimeoutMs(forwarding, 0);
+    if (expected > 0) requestEdits.set(EXPECTED_TIMEOUT, String(expected));
     rewriteRequest(this, weighted);
     const original = target.spec.discovery === "originalDst";
     const choices = forwarding.retry?.avoidPreviousHosts ? forwarding.retry.hostSelectionMaxAttempts : 1;

@@ -12,7 +12,7 @@ import type { Endpoint } from "../upstream/endpoint.ts";
 import { Attempt, type AttemptOwner } from "./attempt.ts";
 import type { Mirror } from "./mirror.ts";
 import { RequestBody } from "./request-body.ts";
-import type { Forwarding } from "./steering.ts";
+import { EXPECTED_TIMEOUT, expectedTimeoutMs, type Forwarding } from "./steering.ts";
 import { writeRequestHead } from "./write-request.ts";
 
 /** The exchange that is forwarded. Exactly one of `forwardEnd` and `forwardFailed` ends it. */
@@ -62,6 +62,7 @@ export class Forward implements AttemptOwner {
   mirrors: readonly Mirror[] = [];
   #body: RequestBody | undefined = undefined;
   #requestComplete = false;
+  #requestCompleteMs = 0;
   #trailers = "";
   #attempt: Attempt | undefined = undefined;
   /** The attempt has its head written and takes body. */
@@ -107,6 +108,7 @@ export class Forward implements AttemptOwner {
   onRequestEnd(trailers: string): void {
     if (this.#over) return;
     this.#requestComplete = true;
+    this.#requestCompleteMs = this.#options.cluster.context.io.wheel.now();
     this.#trailers = trailers;
     for (const mirror of this.mirrors) mirror.writeBodyEnd(trailers);
     if (this.#streaming) this.writeBodyEnd(trailers);
@@ -175,6 +177,7 @@ export class Forward implements AttemptOwner {
     const { head, requestEdits, upgrade, attemptCount } = this.#options;
     this.client = client;
     this.#owner.beforeAttempt();
+    if (this.attempts > 1) this.#tellTimeLeft();
     if (attemptCount) head.dropKnown(K["x-envoy-attempt-count"]);
     const lines = attemptCount ? `x-envoy-attempt-count: ${this.attempts}\r\n` : "";
     writeRequestHead(client.connection, { head, requestEdits, lines, upgrade });
@@ -182,6 +185,13 @@ export class Forward implements AttemptOwner {
     this.#body?.replay((chunk) => this.writeBody(chunk, 0, chunk.length));
     if (this.#requestComplete) this.writeBodyEnd(this.#trailers);
     else this.#owner.throttleClient(client.connection.congested);
+  }
+
+  #tellTimeLeft(): void {
+    const { forwarding, requestEdits, cluster } = this.#options;
+    const elapsed = this.#requestComplete ? cluster.context.io.wheel.now() - this.#requestCompleteMs : 0;
+    const expected = expectedTimeoutMs(forwarding, elapsed);
+    if (expected > 0) requestEdits.set(EXPECTED_TIMEOUT, String(expected));
   }
 
   attemptInterim(head: Http1Head): void {

@@ -273,6 +273,21 @@ describe("timeouts", () => {
     expect(proxy.logText()).toBe("504 UT response_timeout\n");
   });
 
+  it("tells the next attempt how much of the route's time is left", async () => {
+    const clock = manualClock();
+    const backend = await origin();
+    const retry: RetrySpec = { ...RETRY, attempts: 1, perTryTimeoutMs: 600 };
+    const proxy = await through([backend.port], { timeoutMs: 1000, retry }, { clock, random: () => 0 });
+    const peer = await client(proxy.port);
+    peer.send(GET);
+    expect(await (await backend.connection(0)).message()).toContain("x-envoy-expected-rq-timeout-ms: 600\r\n");
+    clock.advance(620);
+    clock.advance(20);
+    const left = /expected-rq-timeout-ms: (\d+)/.exec(await (await backend.connection(1)).message())?.[1];
+    expect(Number(left)).toBeGreaterThan(300);
+    expect(Number(left)).toBeLessThanOrEqual(400);
+  });
+
   it("per try: the next attempt gets its own time", async () => {
     const clock = manualClock();
     const backend = await origin();

@@ -8,6 +8,20 @@ export interface Forwarding {
   readonly retry: RetrySpec | undefined;
 }
 
+/** Header that tells it. */
+export const EXPECTED_TIMEOUT = "x-envoy-expected-rq-timeout-ms";
+
+/**
+ * What the upstream is told of the time it has: that of one attempt, no more than what is left of all `elapsedMs` after the end of the
+ * request. 0: it has all the time it wants. At least 1, because Envoy takes 0 for no limit.
+ */
+export function expectedTimeoutMs({ timeoutMs, retry }: Forwarding, elapsedMs: number): number {
+  const perTry = retry?.perTryTimeoutMs ?? 0;
+  if (timeoutMs <= 0) return perTry;
+  const left = Math.max(1, Math.ceil(timeoutMs - elapsedMs));
+  return perTry > 0 ? Math.min(perTry, left) : left;
+}
+
 const HEADERS = [
   K["x-envoy-upstream-rq-timeout-ms"],
   K["x-envoy-upstream-rq-per-try-timeout-ms"],
