@@ -1,8 +1,9 @@
-import type { MeshConfig, MeshService } from "@lateen/mesh-model";
+import type { ConfigMap, MeshConfig, MeshService } from "@lateen/mesh-model";
 import { Cluster } from "@lateen/proto/envoy/config/cluster/v3/cluster";
 import { ClusterLoadAssignment } from "@lateen/proto/envoy/config/endpoint/v3/endpoint";
 import { defineQuery, type Read } from "../engine/query-engine.ts";
 import type { ClientTraits } from "../lower/cluster-context.ts";
+import { CONFIG_MAP_ROOTS } from "../lower/cluster-tls.ts";
 import { discoveryOf, serviceClusters } from "../lower/clusters.ts";
 import { loadAssignment, type PlacedEndpoint, selectEndpoints } from "../lower/endpoints.ts";
 import { localitySetting } from "../lower/load-balancing.ts";
@@ -27,6 +28,7 @@ import {
   identitiesOf,
 } from "../world/destinations.ts";
 import { inboundPorts } from "../world/inbound.ts";
+import { cells } from "../world/mesh-snapshot.ts";
 import { meshConfigOf, settingsOf, workloadMetadata } from "../world/services.ts";
 import { visibleServices } from "../world/visibility.ts";
 import { byName, encode } from "./encode.ts";
@@ -57,6 +59,13 @@ interface ServicePortKey {
   readonly place: ClientPlace;
 }
 
+/** Roots are no secret: a ConfigMap with them may be read for clients of any namespace. */
+function configMapRoots(read: Read, credentialName: string): string | undefined {
+  const key = `ConfigMap/${credentialName.slice(CONFIG_MAP_ROOTS.length)}`;
+  const map = read.input(cells.object(key)) as ConfigMap | undefined;
+  return map?.data?.["ca.crt"];
+}
+
 /** The clusters of one service port for clients of one namespace: the whole service, then its subsets. */
 const clustersOfPort = defineQuery<ServicePortKey, readonly EncodedResource[]>({
   name: "clusters",
@@ -75,6 +84,7 @@ const clustersOfPort = defineQuery<ServicePortKey, readonly EncodedResource[]>({
       identities: identitiesOf(read, destination),
       config,
       client: traits,
+      rootsOf: (name) => configMapRoots(read, name),
       everyEndpointMtls: () => {
         const endpoints = endpointsOnPort(read, destination, number);
         return endpoints.length > 0 && endpoints.every((endpoint) => acceptsMtls(read, endpoint));

@@ -18,6 +18,8 @@ export interface ClusterContext {
   readonly identities: readonly string[];
   readonly config: MeshConfig;
   readonly client: ClientTraits;
+  /** PEM of roots that a BackendTLSPolicy names (`configmap://namespace/name`); undefined when they are not there. */
+  readonly rootsOf?: (credentialName: string) => string | undefined;
   /** Whether there are endpoints and all of them take mesh mTLS, for clusters that have no endpoints of their own. */
   readonly everyEndpointMtls: () => boolean;
   /** For DNS clusters: the addresses to resolve, already shaped. */

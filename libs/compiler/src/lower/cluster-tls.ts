@@ -1,4 +1,4 @@
-import type { MeshService, MeshServicePort } from "@lateen/mesh-model";
+import type { MeshService } from "@lateen/mesh-model";
 import type { Cluster } from "@lateen/proto/envoy/config/cluster/v3/cluster";
 import type { ClusterContext } from "./cluster-context.ts";
 import { meshSni } from "./names.ts";
@@ -18,7 +18,7 @@ export function transportFields(
   const tls = policy.tls;
   const kind = portClass(port.protocol, client);
   const alpn = meshAlpn(kind === "http" ? (isHttp2(port.protocol) ? "http2" : "http1") : "tcp");
-  if (tls?.mode === "SIMPLE" || tls?.mode === "MUTUAL") return { transportSocket: externalTls(service, port, tls) };
+  if (tls?.mode === "SIMPLE" || tls?.mode === "MUTUAL") return { transportSocket: externalTls(context, tls) };
   if (tls?.mode === "DISABLE") return {};
   const names = tls?.subjectAltNames?.length ? tls.subjectAltNames : context.identities;
   const socket = meshClientTls({
@@ -37,9 +37,17 @@ export function transportFields(
   };
 }
 
-function externalTls(service: MeshService, port: MeshServicePort, tls: NonNullable<PolicyBlocks["tls"]>) {
+/** Begins the name of roots in a ConfigMap, `configmap://namespace/name`. */
+export const CONFIG_MAP_ROOTS = "configmap://";
+/** A name that no certificate has: where the roots are missing nobody is trusted. */
+const NOBODY = "nobody.invalid";
+
+function externalTls(context: ClusterContext, tls: NonNullable<PolicyBlocks["tls"]>) {
+  const { service, port } = context;
   const mutual = tls.mode === "MUTUAL";
-  const named = tls.credentialName;
+  const inConfigMap = tls.credentialName?.startsWith(CONFIG_MAP_ROOTS) ? tls.credentialName : undefined;
+  const roots = inConfigMap === undefined ? undefined : context.rootsOf?.(inConfigMap);
+  const named = inConfigMap === undefined ? tls.credentialName : undefined;
   const trust = named
     ? `kubernetes://${named}-cacert`
     : tls.caCertificates
@@ -50,12 +58,14 @@ function externalTls(service: MeshService, port: MeshServicePort, tls: NonNullab
   const sni = tls.sni || host;
   const names = tls.subjectAltNames?.length ? tls.subjectAltNames : service.subjectAltNames;
   // Without names to check, the server must at least be the one that was asked for.
-  const expected = names.length > 0 ? names : sni === "" ? [] : [sni];
+  const missing = inConfigMap !== undefined && roots === undefined;
+  const expected = missing ? [NOBODY] : names.length > 0 ? names : sni === "" ? [] : [sni];
   return originatedTls({
     sni,
     alpn: isHttp2(port.protocol) ? ["h2"] : [],
     certificate: mutual ? own : undefined,
     trust: tls.insecureSkipVerify ? undefined : trust,
+    roots,
     names: expected.map((name) => ({
       type: name.includes("://") ? "uri" : "dns",
       match: name.startsWith("*.") ? endingWith(name.slice(1)) : exactly(name),

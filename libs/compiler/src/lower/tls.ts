@@ -1,5 +1,5 @@
 import { packAny } from "@lateen/proto";
-import type { TransportSocket } from "@lateen/proto/envoy/config/core/v3/base";
+import { DataSource, type TransportSocket } from "@lateen/proto/envoy/config/core/v3/base";
 import { ProxyProtocolConfig_Version } from "@lateen/proto/envoy/config/core/v3/proxy_protocol";
 import { ProxyProtocolUpstreamTransport } from "@lateen/proto/envoy/extensions/transport_sockets/proxy_protocol/v3/upstream_proxy_protocol";
 import { RawBuffer } from "@lateen/proto/envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer";
@@ -122,6 +122,8 @@ export interface OriginatedTls {
   readonly certificate: string | undefined;
   /** SDS name of the roots; undefined: the server is not verified. */
   readonly trust: string | undefined;
+  /** PEM of the roots, instead of their SDS name. */
+  readonly roots?: string | undefined;
   readonly names: readonly { readonly type: "uri" | "dns"; readonly match: StringMatcher }[];
 }
 
@@ -136,9 +138,17 @@ export function originatedTls(options: OriginatedTls): TransportSocket {
       commonTlsContext: {
         tlsCertificateSdsSecretConfigs: options.certificate === undefined ? [] : [secretRef(options.certificate)],
         validationContextType:
-          options.trust === undefined
-            ? { $case: "validationContext", value: CertificateValidationContext.fromPartial({}) }
-            : validation(options.trust, names),
+          options.roots !== undefined
+            ? {
+                $case: "validationContext",
+                value: {
+                  ...names,
+                  trustedCa: DataSource.fromPartial({ specifier: { $case: "inlineString", value: options.roots } }),
+                },
+              }
+            : options.trust === undefined
+              ? { $case: "validationContext", value: CertificateValidationContext.fromPartial({}) }
+              : validation(options.trust, names),
         alpnProtocols: [...options.alpn],
       },
     }),
