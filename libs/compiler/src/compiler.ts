@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { DEFAULT_DOMAIN, type Diagnostic, type MeshConfig, type Resource, type ResourceKey } from "@lateen/mesh-model";
 import { endpointResource, scopeClusters, scopeEndpoints } from "./emit/clusters.ts";
 import { INTERNER_CELL } from "./emit/encode.ts";
@@ -82,11 +83,25 @@ export function createCompiler(options: CompilerOptions): Compiler {
   return new IncrementalCompiler(options);
 }
 
+interface KnownScope {
+  readonly revision: number;
+  readonly fullId: string;
+  readonly scope: NodeScope;
+}
+
+/** The scope with hashes for ids: they are part of very many keys. */
+function shortened(scope: NodeScope): NodeScope {
+  const hash = (id: string) => createHash("sha256").update(id).digest("base64url").slice(0, 22);
+  const client = { ...scope.client, id: hash(scope.client.id) };
+  const workload = { ...scope.workload, id: hash(scope.workload.id) };
+  return { id: `${client.id} ${workload.id}`, client, workload };
+}
+
 class IncrementalCompiler implements Compiler {
   readonly #engine = new QueryEngine();
   readonly #snapshot = new MeshSnapshot();
   /** Scopes of nodes, as of an engine revision: a proxy is asked for several times a push. */
-  readonly #scopes = new WeakMap<XdsNode, { readonly revision: number; readonly scope: NodeScope }>();
+  readonly #scopes = new WeakMap<XdsNode, KnownScope>();
   #revision = 0;
 
   constructor(options: CompilerOptions) {
@@ -136,11 +151,10 @@ class IncrementalCompiler implements Compiler {
     const { revision } = this.#engine;
     const known = this.#scopes.get(node);
     if (known?.revision === revision) return known.scope;
-    const scope = scopeOf(this.#engine, node);
-    // The very object of before: it has been hashed and compared already.
-    const same = known !== undefined && known.scope.id === scope.id ? known.scope : scope;
-    this.#scopes.set(node, { revision, scope: same });
-    return same;
+    const full = scopeOf(this.#engine, node);
+    const scope = known?.fullId === full.id ? known.scope : shortened(full);
+    this.#scopes.set(node, { revision, fullId: full.id, scope });
+    return scope;
   }
 
   warnings(): readonly Diagnostic[] {

@@ -39,10 +39,12 @@ export {
   type SchemaNode,
   s,
 } from "./schema/index.ts";
+export { AUTO_ADDRESS_CIDR, autoAddresses, autoAddressKey, needsAutoAddress } from "./services/auto-address.ts";
 export { assignClusterIp, SERVICE_CIDR } from "./services/cluster-ip.ts";
 export { type EndpointWorld, endpointsOf, labelsMatch } from "./services/endpoints.ts";
 export { DEFAULT_DOMAIN, hostMatches, hostsIntersect, kubernetesHost, shortHostToFqdn } from "./services/hosts.ts";
 export { createdAt, serviceFromKubernetes } from "./services/kubernetes.ts";
+export { mergeServices } from "./services/merge.ts";
 export { isHttpProtocol, isTlsProtocol, parseProtocol, protocolOf } from "./services/protocol.ts";
 export { servicesFromServiceEntry } from "./services/service-entry.ts";
 export type {

@@ -11,7 +11,7 @@ import type { ClientPlace, LocalityPreference } from "../lower/localities.ts";
 import { parseOutboundCluster } from "../lower/names.ts";
 import { fixedClusters, inboundServiceCluster } from "../lower/own-clusters.ts";
 import { type PolicyBlocks, policyFor } from "../lower/traffic-policy.ts";
-import { type EncodedResource, sameList, sameMap } from "../resource.ts";
+import { type EncodedResource, LayeredMap, sameLayers, sameList, sameMap } from "../resource.ts";
 import { type NodeScope, type ProxyScope, scopeKey, type WorkloadScope } from "../scope.ts";
 import {
   type DestinationPolicy,
@@ -19,6 +19,7 @@ import {
   type PolicyClient,
   policyClient,
   policyClientKey,
+  sharedClient,
 } from "../world/destination-rules.ts";
 import {
   acceptsMtls,
@@ -72,7 +73,7 @@ const clustersOfPort = defineQuery<ServicePortKey, readonly EncodedResource[]>({
   key: ({ host, port, client, traits, place }) =>
     `${host}:${port} ${policyClientKey(client)} ${Object.values(traits).join()} ${placeKey(place)}`,
   compute: (read, { host, port: number, client, traits, place }) => {
-    const destination = read.ask(destinationByHost, host);
+    const destination = read.ask(destinationByHost, { host, namespace: client.namespace });
     const port = destination?.service.ports.find((candidate) => candidate.number === number);
     if (destination === undefined || port === undefined) return [];
     const config = meshConfigOf(read);
@@ -104,15 +105,16 @@ const outboundClusters = defineQuery<ProxyScope, ReadonlyMap<string, EncodedReso
   name: "outboundClusters",
   key: scopeKey,
   compute: (read, scope) => {
-    const { http2, lateen } = scope;
-    const traits = { http2, router: scope.kind === "router", lateen };
+    const traits = traitsOf(scope);
     const client = policyClient(read, scope);
     const here = placeOf(scope);
     const of = (service: MeshService) => {
+      const { host } = service;
+      const shared = read.ask(sharedClient, { host, client });
       // Endpoints of other kinds of clusters come by EDS.
       const place = carriesEndpoints(service.resolution) ? here : NOWHERE;
       return service.ports.flatMap((port) =>
-        read.ask(clustersOfPort, { host: service.host, port: port.number, client, traits, place }),
+        read.ask(clustersOfPort, { host, port: port.number, client: shared, traits, place }),
       );
     };
     return byName(read.ask(visibleServices, scope).flatMap(of));
@@ -146,35 +148,70 @@ export const scopeClusters = defineQuery<NodeScope, ReadonlyMap<string, EncodedR
   name: "scopeClusters",
   key: scopeKey,
   compute: (read, scope) =>
-    byName([...read.ask(outboundClusters, scope.client).values(), ...read.ask(ownClusters, scope.workload)]),
-  equal: sameMap,
+    new LayeredMap([read.ask(outboundClusters, scope.client), byName(read.ask(ownClusters, scope.workload))]),
+  equal: sameLayers,
+});
+
+interface ServiceKey {
+  readonly host: string;
+  readonly client: PolicyClient;
+  readonly traits: ClientTraits;
+  readonly place: ClientPlace;
+}
+
+/** Endpoints of the EDS clusters of one service. */
+const endpointsOfService = defineQuery<ServiceKey, readonly EncodedResource[]>({
+  name: "serviceEndpoints",
+  key: ({ host, client, traits, place }) =>
+    `${host} ${policyClientKey(client)} ${Object.values(traits).join()} ${placeKey(place)}`,
+  compute: (read, { host, client, traits, place }) => {
+    const service = serviceFor(read, host, client.namespace);
+    if (service === undefined) return [];
+    const at = carriesEndpoints(service.resolution) ? place : NOWHERE;
+    return service.ports
+      .flatMap((port) => read.ask(clustersOfPort, { host, port: port.number, client, traits, place: at }))
+      .flatMap(({ name }) => endpointsOfCluster(read, { cluster: name, client, router: traits.router, place }) ?? []);
+  },
+  equal: sameList,
 });
 
 /** Endpoints of an EDS cluster as clients of one namespace see it; undefined for clusters of other kinds. */
-const endpointsOfCluster = defineQuery<
-  { readonly cluster: string; readonly client: PolicyClient; readonly router: boolean; readonly place: ClientPlace },
-  EncodedResource | undefined
->({
-  name: "clusterEndpoints",
-  key: ({ cluster, client, router, place }) => `${cluster} ${policyClientKey(client)} ${router} ${placeKey(place)}`,
-  compute: (read, { cluster, client, router, place }) => {
-    const parsed = parseOutboundCluster(cluster);
-    const destination = parsed === undefined ? undefined : read.ask(destinationByHost, parsed.host);
-    if (parsed === undefined || destination === undefined) return undefined;
-    const { host, port, subset } = parsed;
-    const config = meshConfigOf(read);
-    const rule = read.ask(destinationPolicy, { host, client });
-    const policy = policyFor(rule, port, subset, config.defaultTrafficPolicy);
-    if (discoveryOf(destination.service, policy, router) !== "clientSide") return undefined;
-    const endpoints = placed(read, destination, port, rule, subset);
-    const assignment = loadAssignment(cluster, endpoints, preferenceOf(config, policy, place));
-    return encode(read, ClusterLoadAssignment, cluster, assignment);
+function endpointsOfCluster(
+  read: Read,
+  {
+    cluster,
+    client,
+    router,
+    place,
+  }: {
+    readonly cluster: string;
+    readonly client: PolicyClient;
+    readonly router: boolean;
+    readonly place: ClientPlace;
   },
-});
+): EncodedResource | undefined {
+  const parsed = parseOutboundCluster(cluster);
+  const destination =
+      parsed === undefined
+        ? undefined
+        : read.ask(destinationByHost, { host: parsed.host, namespace: client.namespace });
+  if (parsed === undefined || destination === undefined) return undefined;
+  const { host, port, subset } = parsed;
+  const config = meshConfigOf(read);
+  const rule = read.ask(destinationPolicy, { host, client });
+  const policy = policyFor(rule, port, subset, config.defaultTrafficPolicy);
+  if (discoveryOf(destination.service, policy, router) !== "clientSide") return undefined;
+  const endpoints = placed(read, destination, port, rule, subset);
+  const assignment = loadAssignment(cluster, endpoints, preferenceOf(config, policy, place));
+  return encode(read, ClusterLoadAssignment, cluster, assignment);
+}
 
-function edsKey(read: Pick<Read, "ask">, scope: ProxyScope, cluster: string) {
-  const client = policyClient(read, scope);
-  return { cluster, client, router: scope.kind === "router", place: placeOf(scope) };
+function serviceKey(read: Pick<Read, "ask">, scope: ProxyScope, client: PolicyClient, host: string): ServiceKey {
+  return { host, client: read.ask(sharedClient, { host, client }), traits: traitsOf(scope), place: placeOf(scope) };
+}
+
+function traitsOf(scope: ProxyScope): ClientTraits {
+  return { http2: scope.http2, router: scope.kind === "router", lateen: scope.lateen };
 }
 
 const NOWHERE: ClientPlace = { locality: "", labels: {} };
@@ -199,20 +236,23 @@ export function endpointResource(
   scope: NodeScope,
   cluster: string,
 ): EncodedResource | undefined {
-  if (!read.ask(outboundClusters, scope.client).has(cluster)) return undefined;
-  return read.ask(endpointsOfCluster, edsKey(read, scope.client, cluster));
+  const host = parseOutboundCluster(cluster)?.host;
+  if (host === undefined || !read.ask(outboundClusters, scope.client).has(cluster)) return undefined;
+  const key = serviceKey(read, scope.client, policyClient(read, scope.client), host);
+  return read.ask(endpointsOfService, key).find(({ name }) => name === cluster);
 }
 
 /** Endpoints of all of the proxy's EDS clusters. */
 export const scopeEndpoints = defineQuery<ProxyScope, ReadonlyMap<string, EncodedResource>>({
   name: "scopeEndpoints",
   key: scopeKey,
-  compute: (read, scope) =>
-    byName(
-      [...read.ask(outboundClusters, scope).keys()].flatMap((cluster) => {
-        const resource = read.ask(endpointsOfCluster, edsKey(read, scope, cluster));
-        return resource === undefined ? [] : [resource];
-      }),
-    ),
+  compute: (read, scope) => {
+    const client = policyClient(read, scope);
+    return byName(
+      read
+        .ask(visibleServices, scope)
+        .flatMap(({ host }) => read.ask(endpointsOfService, serviceKey(read, scope, client, host))),
+    );
+  },
   equal: sameMap,
 });

@@ -9,7 +9,7 @@ import { sameJson } from "../resource.ts";
 import { type ProxyScope, scopeKey, type WorkloadScope } from "../scope.ts";
 import { destinationPolicy, type PolicyClient, policyClient, policyClientKey } from "../world/destination-rules.ts";
 import { authorizationPoliciesFor } from "../world/policies.ts";
-import { meshConfigOf, serviceByHost, settingsOf } from "../world/services.ts";
+import { meshConfigOf, serviceFor, settingsOf } from "../world/services.ts";
 import { visibility } from "../world/visibility.ts";
 
 /** Whether traffic to unknown hosts goes on. */
@@ -25,7 +25,7 @@ export function routeContext(read: Read, scope: ProxyScope): Omit<RouteContext, 
     namespace: scope.namespace,
     labels: scope.labels,
     domain: settingsOf(read).domain,
-    service: (host) => read.ask(serviceByHost, host),
+    service: (host) => serviceFor(read, host, scope.namespace),
     consistentHash: (host, port, subset) =>
       read.ask(hashOfDestination, { host, port, subset, client: policyClient(read, scope) }),
     retry: meshConfigOf(read).defaultHttpRetryPolicy,

@@ -12,7 +12,7 @@ import { type NodeScope, scopeKey, type WorkloadScope } from "../scope.ts";
 import { gatewaysFor } from "../world/gateways.ts";
 import { servedPorts } from "../world/inbound.ts";
 import { cells } from "../world/mesh-snapshot.ts";
-import { meshConfigOf, serviceByHost } from "../world/services.ts";
+import { meshConfigOf, serviceFor } from "../world/services.ts";
 import { visibility } from "../world/visibility.ts";
 import { accessRules, routeContext } from "./context.ts";
 import { byName, encode } from "./encode.ts";
@@ -59,7 +59,7 @@ export const gatewayResources = defineQuery<NodeScope, GatewayResources>({
       client,
       ...accessRules(read, workload, config),
       virtualServices: read.ask(visibility, client).virtualServices,
-      service: (host: string) => read.ask(serviceByHost, host),
+      service: (host: string) => serviceFor(read, host, client.namespace),
       route: routeContext(read, client),
     };
     const ports = [...read.ask(placedServers, workload)].flatMap(([port, servers]) => {

@@ -12,8 +12,8 @@ import { destinationPolicy, policyClient } from "../world/destination-rules.ts";
 import { destinationByHost, endpointsOnPort } from "../world/destinations.ts";
 import { inboundPorts } from "../world/inbound.ts";
 import { peerPolicy } from "../world/policies.ts";
-import { meshConfigOf, serviceByHost, settingsOf } from "../world/services.ts";
-import { servicesOnPort, virtualServicesOnPort, visiblePorts } from "../world/visibility.ts";
+import { meshConfigOf, serviceFor, settingsOf } from "../world/services.ts";
+import { l4RulesOnPort, servicesOnPort, visiblePorts } from "../world/visibility.ts";
 import { accessRules, allowsAny } from "./context.ts";
 import { byName, encode } from "./encode.ts";
 import { gatewayResources } from "./gateways.ts";
@@ -32,18 +32,18 @@ const portListeners = defineQuery<{ readonly scope: ProxyScope; readonly port: n
       client: scope,
       extensions: scope.extensions,
       allowAny: read.ask(allowsAny, scope),
-      service: (host) => read.ask(serviceByHost, host),
-      endpointAddresses: (service, servicePort) => readyAddresses(read, service, servicePort),
+      service: (host) => serviceFor(read, host, scope.namespace),
+      endpointAddresses: (service, servicePort) => readyAddresses(read, scope.namespace, service, servicePort),
       tcpPolicy: (host, servicePort, subset) => tcpPolicy(read, scope, { host, port: servicePort, subset }),
-      virtualServices: read.ask(virtualServicesOnPort, argument),
+      virtualServices: read.ask(l4RulesOnPort, argument),
     });
     return listeners.map((listener) => encode(read, Listener, listener.name, listener));
   },
   equal: sameList,
 });
 
-function readyAddresses(read: Read, service: MeshService, port: MeshServicePort): readonly string[] {
-  const destination = read.ask(destinationByHost, service.host);
+function readyAddresses(read: Read, namespace: string, service: MeshService, port: MeshServicePort): readonly string[] {
+  const destination = read.ask(destinationByHost, { host: service.host, namespace });
   if (destination === undefined) return [];
   const ready = endpointsOnPort(read, destination, port.number).filter((endpoint) => endpoint.ready);
   return [...new Set(ready.map((endpoint) => endpoint.address))];

@@ -4,7 +4,7 @@ import { type NamedService, nameTable } from "../lower/name-table.ts";
 import { type EncodedResource, sameMap } from "../resource.ts";
 import { type ProxyScope, scopeKey } from "../scope.ts";
 import { destinationByHost } from "../world/destinations.ts";
-import { endpointsByHost } from "../world/services.ts";
+import { endpointsOfService } from "../world/services.ts";
 import { visibleServices } from "../world/visibility.ts";
 import { encode } from "./encode.ts";
 
@@ -18,7 +18,10 @@ export const scopeNames = defineQuery<ProxyScope, ReadonlyMap<string, EncodedRes
   compute: (read, scope) => {
     const named = read.ask(visibleServices, scope).map((service) => ({
       service,
-      addresses: read.ask(addressesByHost, service.host),
+      addresses:
+        service.addresses.length > 0
+          ? service.addresses.filter((address) => !address.includes("/"))
+          : read.ask(addressesByHost, { host: service.host, namespace: scope.namespace }),
     }));
     return new Map([[NAME_TABLE, encode(read, NameTable, NAME_TABLE, nameTable(named))]]);
   },
@@ -26,19 +29,22 @@ export const scopeNames = defineQuery<ProxyScope, ReadonlyMap<string, EncodedRes
 });
 
 /** Addresses a service's name answers with: its VIPs, for headless services those of its ready endpoints. */
-const addressesByHost = defineQuery<string, NamedService["addresses"]>({
+const addressesByHost = defineQuery<HostKey, NamedService["addresses"]>({
   name: "addresses",
-  compute: (read, host) => addressesOf(read, host),
+  key: ({ host, namespace }) => `${namespace}/${host}`,
+  compute: (read, key) => addressesOf(read, key),
   equal: (before, after) => before.join() === after.join(),
 });
 
-function addressesOf(read: Read, host: string): readonly string[] {
-  const destination = read.ask(destinationByHost, host);
+type HostKey = { readonly host: string; readonly namespace: string };
+
+function addressesOf(read: Read, key: HostKey): readonly string[] {
+  const destination = read.ask(destinationByHost, key);
   if (destination === undefined) return [];
   const { service, backend } = destination;
   const vips = (service.addresses.length > 0 ? service : backend).addresses.filter((address) => !address.includes("/"));
   if (vips.length > 0) return vips;
   if (!backend.headless) return [];
-  const ready = read.ask(endpointsByHost, backend.host).filter((endpoint) => endpoint.ready);
+  const ready = read.ask(endpointsOfService, backend).filter((endpoint) => endpoint.ready);
   return [...new Set(ready.map((endpoint) => endpoint.address))].sort();
 }

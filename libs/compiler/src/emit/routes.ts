@@ -5,8 +5,13 @@ import { hasSniffedListener, sniffedRouteName } from "../lower/sniffed.ts";
 import { serviceVirtualHost, sidecarRouteConfig, singleServiceRouteConfig } from "../lower/virtual-hosts.ts";
 import { type EncodedResource, sameList, sameMap } from "../resource.ts";
 import { type NodeScope, type ProxyScope, scopeKey } from "../scope.ts";
-import { serviceByHost } from "../world/services.ts";
-import { httpRuleFor, servicesOnPort, virtualServicesOnPort, visiblePorts } from "../world/visibility.ts";
+import {
+  httpRuleFor,
+  servicesOnPort,
+  virtualServicesOnPort,
+  visiblePorts,
+  visibleService,
+} from "../world/visibility.ts";
 import { allowsAny, routeContext } from "./context.ts";
 import { byName, encode, intern } from "./encode.ts";
 import { gatewayResources } from "./gateways.ts";
@@ -25,7 +30,7 @@ const hostOnPort = defineQuery<
   name: "virtualHost",
   key: ({ scope, port, host }) => `${host}:${port} ${scope.id}`,
   compute: (read, { scope, port, host }) => {
-    const service = read.ask(serviceByHost, host);
+    const service = read.ask(visibleService, { scope, host });
     if (service === undefined) return undefined;
     return encodeHost(
       serviceVirtualHost(service, {

@@ -38,7 +38,10 @@ const clientSecrets = defineQuery<ProxyScope, ReadonlyMap<string, EncodedResourc
 
 function credentialsOf({ trafficPolicy, subsets }: DestinationPolicy): readonly string[] {
   const policies = [trafficPolicy, ...subsets.map((subset) => subset.trafficPolicy)];
-  const blocks = policies.flatMap((policy) => [policy?.tls, ...(policy?.portLevelSettings ?? []).map(({ tls }) => tls)]);
+  const blocks = policies.flatMap((policy) => [
+    policy?.tls,
+    ...(policy?.portLevelSettings ?? []).map(({ tls }) => tls),
+  ]);
   return blocks.flatMap((tls) => (tls?.credentialName ? [tls.credentialName] : []));
 }
 
@@ -47,9 +50,6 @@ export const nodeSecrets = defineQuery<NodeScope, ReadonlyMap<string, EncodedRes
   name: "nodeSecrets",
   key: scopeKey,
   compute: (read, scope) =>
-    byName([
-      ...read.ask(scopeSecrets, scope.workload).values(),
-      ...read.ask(clientSecrets, scope.client).values(),
-    ]),
+    byName([...read.ask(scopeSecrets, scope.workload).values(), ...read.ask(clientSecrets, scope.client).values()]),
   equal: sameMap,
 });

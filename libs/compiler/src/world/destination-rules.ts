@@ -4,8 +4,9 @@ import { type Labels, labelsMatch } from "../lower/proto.ts";
 import { sameJson, sameList } from "../resource.ts";
 import type { ProxyScope } from "../scope.ts";
 import { derivedDestinationRules } from "./converted.ts";
-import { exportedTo, objectsOf } from "./objects.ts";
-import { compare, meshConfigOf, serviceByHost, settingsOf } from "./services.ts";
+import { exportedTo } from "./export-to.ts";
+import { objectsOf } from "./objects.ts";
+import { compare, meshConfigOf, serviceFor, settingsOf } from "./services.ts";
 
 /** `trafficPolicy` of a destination rule or subset. */
 export type TrafficPolicy = NonNullable<DestinationRule["spec"]["trafficPolicy"]>;
@@ -109,7 +110,7 @@ export const destinationPolicy = defineQuery<
   key: ({ host, client }) => `${policyClientKey(client)}/${host}`,
   compute: (read, { host, client }) => {
     const { namespace } = client;
-    const service = read.ask(serviceByHost, host);
+    const service = serviceFor(read, host, namespace);
     const order = new Set([namespace, service?.namespace ?? namespace, meshConfigOf(read).rootNamespace]);
     for (const candidate of order) {
       const found = policyIn(read, candidate, host, client);
@@ -118,6 +119,25 @@ export const destinationPolicy = defineQuery<
     return undefined;
   },
   equal: sameJson,
+});
+
+/**
+ * The client whose view of a host is the same: the service's own namespace, when what it sees of the host is what `client` sees. So that
+ * whatever depends on the host and its rules is made once and not for each namespace.
+ */
+export const sharedClient = defineQuery<{ readonly host: string; readonly client: PolicyClient }, PolicyClient>({
+  name: "sharedClient",
+  key: ({ host, client }) => `${policyClientKey(client)}/${host}`,
+  compute: (read, { host, client }) => {
+    const service = serviceFor(read, host, client.namespace);
+    if (service === undefined || service.namespace === client.namespace) return client;
+    const owner = { namespace: service.namespace, selected: "" };
+    if (serviceFor(read, host, owner.namespace) !== service) return client;
+    return sameJson(read.ask(destinationPolicy, { host, client: owner }), read.ask(destinationPolicy, { host, client }))
+      ? owner
+      : client;
+  },
+  equal: (before, after) => policyClientKey(before) === policyClientKey(after),
 });
 
 function policyIn(read: Read, namespace: string, host: string, client: PolicyClient): DestinationPolicy | undefined {

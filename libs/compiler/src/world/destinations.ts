@@ -1,7 +1,7 @@
 import type { MeshService, ServiceEndpoint } from "@lateen/mesh-model";
 import { defineQuery, type Read } from "../engine/query-engine.ts";
 import { modeOn, peerPolicy } from "./policies.ts";
-import { endpointsByHost, identitiesByHost, serviceByHost } from "./services.ts";
+import { endpointsOfService, identitiesOfService, serviceFor } from "./services.ts";
 
 /** A service as clients reach it: an alias of a known service has that service's endpoints and identities. */
 export interface Destination {
@@ -10,13 +10,20 @@ export interface Destination {
   readonly backend: MeshService;
 }
 
-/** Follows at most one alias, as DNS names of services do not chain in Kubernetes either. */
-export const destinationByHost = defineQuery<string, Destination | undefined>({
+/**
+ * What clients of a namespace reach by a host. Follows at most one alias, as DNS names of services do not chain in Kubernetes
+ * either.
+ */
+export const destinationByHost = defineQuery<
+  { readonly host: string; readonly namespace: string },
+  Destination | undefined
+>({
   name: "destination",
-  compute: (read, host) => {
-    const service = read.ask(serviceByHost, host);
+  key: ({ host, namespace }) => `${namespace}/${host}`,
+  compute: (read, { host, namespace }) => {
+    const service = serviceFor(read, host, namespace);
     if (service === undefined) return undefined;
-    const target = service.aliasOf === undefined ? undefined : read.ask(serviceByHost, service.aliasOf);
+    const target = service.aliasOf === undefined ? undefined : serviceFor(read, service.aliasOf, namespace);
     if (target === undefined || target.resolution === "alias") return { service, backend: service };
     const { resolution, meshExternal, headless } = target;
     return { service: { ...service, resolution, meshExternal, headless }, backend: target };
@@ -31,7 +38,7 @@ export function endpointsOnPort(read: Read, destination: Destination, port: numb
   if (backend.resolution === "alias") return aliasEndpoints(service, port);
   return named === undefined
     ? []
-    : read.ask(endpointsByHost, backend.host).filter((endpoint) => endpoint.portName === named.name);
+    : read.ask(endpointsOfService, backend).filter((endpoint) => endpoint.portName === named.name);
 }
 
 /** An alias of a host outside the mesh is resolved by DNS. */
@@ -58,7 +65,7 @@ function aliasEndpoints(service: MeshService, port: number): readonly ServiceEnd
 
 /** Identities a client accepts from a destination. */
 export function identitiesOf(read: Read, destination: Destination): readonly string[] {
-  return read.ask(identitiesByHost, destination.backend.host);
+  return read.ask(identitiesOfService, destination.backend);
 }
 
 /** Whether mesh mTLS is to be used towards an endpoint: it has a sidecar that does not refuse it. */

@@ -1,10 +1,13 @@
 import {
+  autoAddresses,
+  autoAddressKey,
   canonicalRevisionOf,
   canonicalServiceOf,
   type EndpointWorld,
   endpointsOf,
   type MeshConfig,
   type MeshService,
+  mergeServices,
   type Pod,
   type Resource,
   resourceKey,
@@ -14,7 +17,9 @@ import {
   spiffeId,
 } from "@lateen/mesh-model";
 import { defineQuery, type Read } from "../engine/query-engine.ts";
+import type { Labels } from "../lower/proto.ts";
 import { sameJson, sameList, sameMap } from "../resource.ts";
+import { exportedTo } from "./export-to.ts";
 import { cells } from "./mesh-snapshot.ts";
 
 /** Options that every query may read; set once, as input. */
@@ -59,18 +64,38 @@ const servicesOfObject = defineQuery<string, readonly MeshService[]>({
   equal: sameJson,
 });
 
-/** Every service, oldest first; of several with one host the oldest stays, a Kubernetes one before an entry of the same age. */
+/**
+ * Every service, oldest first, a Kubernetes one before an entry of the same age. Entries of one host and namespace are one service;
+ * several namespaces may have a service of one host: see {@link serviceFor}.
+ */
 export const allServices = defineQuery<"", readonly MeshService[]>({
   name: "allServices",
   compute: (read) => {
     const found = [...keysOf(read, "Service"), ...keysOf(read, "ServiceEntry")]
       .flatMap((key) => read.ask(servicesOfObject, key))
       .sort(byAge);
-    const hosts = new Set<string>();
-    return found.filter((service) => !hosts.has(service.host) && hosts.add(service.host));
+    const groups = Map.groupBy(found, (service) => `${service.namespace}/${service.host}`);
+    return [...groups.values()].flatMap((group) => {
+      const [first] = group;
+      if (first === undefined) return [];
+      // Nothing can be added to a Service of Kubernetes, and entries that are found differently do not mix.
+      const others = group.slice(1).filter((one) => first.registry === "External" && mixes(first, one));
+      return [others.length === 0 ? first : read.ask(mergedService, [first, ...others])];
+    });
   },
   equal: sameList,
 });
+
+/** One object for equal parts, so that lists of services compare by identity. */
+const mergedService = defineQuery<readonly [MeshService, ...MeshService[]], MeshService>({
+  name: "mergedService",
+  key: (parts) => JSON.stringify(parts),
+  compute: (_read, parts) => mergeServices(parts),
+});
+
+function mixes(a: MeshService, b: MeshService): boolean {
+  return a.resolution === b.resolution && a.meshExternal === b.meshExternal;
+}
 
 function byAge(a: MeshService, b: MeshService): number {
   return (
@@ -98,23 +123,80 @@ export const servicesInNamespace = defineQuery<string, readonly MeshService[]>({
   equal: sameList,
 });
 
-const serviceIndex = defineQuery<"", ReadonlyMap<string, MeshService>>({
+const serviceIndex = defineQuery<"", ReadonlyMap<string, readonly MeshService[]>>({
   name: "serviceIndex",
-  compute: (read) => new Map(read.ask(allServices, "").map((service) => [service.host, service])),
+  compute: (read) => Map.groupBy(read.ask(allServices, ""), (service) => service.host),
+});
+
+/** Services of a host, at most one of a namespace, oldest first. */
+const candidates = defineQuery<string, readonly MeshService[]>({
+  name: "serviceCandidates",
+  compute: (read, host) => read.ask(serviceIndex, "").get(host) ?? [],
+  equal: sameList,
+});
+
+/** The oldest service of a host, or undefined. Aliases are not followed here. */
+export const serviceByHost = defineQuery<string, MeshService | undefined>({
+  name: "service",
+  compute: (read, host) => read.ask(candidates, host)[0],
+});
+
+/** The service that clients of a namespace mean by a host: of several, the best that is exported to them. */
+export function serviceFor(read: Read, host: string, client: string): MeshService | undefined {
+  const [first, ...others] = read.ask(candidates, host);
+  if (first === undefined || others.length === 0) return first;
+  const defaults = meshConfigOf(read).defaultServiceExportTo;
+  return preferred(
+    [first, ...others].filter(({ exportTo, namespace }) => exportedTo(exportTo, defaults, namespace, client)),
+    client,
+  );
+}
+
+/** Of services with one host: one of Kubernetes, else one of the client's own namespace, else the oldest. */
+export function preferred(services: readonly MeshService[], client: string): MeshService | undefined {
+  return (
+    services.find((service) => service.registry === "Kubernetes") ??
+    services.find((service) => service.namespace === client) ??
+    services[0]
+  );
+}
+
+/** Addresses that services without one get, by `namespace/host`. */
+const autoAddressTable = defineQuery<"", ReadonlyMap<string, string>>({
+  name: "autoAddresses",
+  compute: (read) => autoAddresses(read.ask(allServices, "")),
   equal: sameMap,
 });
 
-/** The service of a host, or undefined. Aliases are not followed here. */
-export const serviceByHost = defineQuery<string, MeshService | undefined>({
-  name: "service",
-  compute: (read, host) => read.ask(serviceIndex, "").get(host),
+/** The service with the address it was given, for proxies that answer DNS themselves. */
+export const addressedService = defineQuery<MeshService, MeshService>({
+  name: "addressedService",
+  key: (service) => `${service.source} ${autoAddressKey(service)}`,
+  compute: (read, service) => {
+    const current = read.ask(candidates, service.host).find((one) => one.namespace === service.namespace) ?? service;
+    const address = read.ask(autoAddressTable, "").get(autoAddressKey(current));
+    return address === undefined ? current : { ...current, addresses: [address] };
+  },
+  equal: sameJson,
 });
 
+/** Which service: a host may have one in each of several namespaces. */
+export interface ServiceKey {
+  readonly host: string;
+  readonly namespace: string;
+}
+const serviceKey = ({ host, namespace }: ServiceKey): string => `${namespace}/${host}`;
+
+function serviceOf(read: Read, { host, namespace }: ServiceKey): MeshService | undefined {
+  return read.ask(candidates, host).find((service) => service.namespace === namespace);
+}
+
 /** All endpoints of a service, unready ones included, in a fixed order. */
-export const endpointsByHost = defineQuery<string, readonly ServiceEndpoint[]>({
+export const endpointsOfService = defineQuery<ServiceKey, readonly ServiceEndpoint[]>({
   name: "endpoints",
-  compute: (read, host) => {
-    const service = read.ask(serviceByHost, host);
+  key: serviceKey,
+  compute: (read, key) => {
+    const service = serviceOf(read, key);
     if (service === undefined) return [];
     return [...endpointsOf(service, worldOf(read, service))].sort(
       (a, b) => compare(a.address, b.address) || a.port - b.port || compare(a.portName, b.portName),
@@ -125,30 +207,36 @@ export const endpointsByHost = defineQuery<string, readonly ServiceEndpoint[]>({
 
 function worldOf(read: Read, service: MeshService): EndpointWorld {
   const { namespace, name } = service;
+  const selectors = (service.parts ?? [service]).flatMap(({ selector }) => (selector === undefined ? [] : [selector]));
   const endpoints = read.input(cells.object(resourceKey("Endpoints", namespace, name)));
   return {
-    pods: candidatePods(read, service),
-    workloadEntries: service.selector === undefined ? [] : listOf(read, "WorkloadEntry", namespace),
+    pods: uniquePods(selectors.map((selector) => candidatePods(read, namespace, selector))),
+    workloadEntries: selectors.length === 0 ? [] : listOf(read, "WorkloadEntry", namespace),
     ...(endpoints === undefined ? {} : { endpoints: [endpoints as Resource<"Endpoints">] }),
     slices: (read.input(cells.slices(namespace, name)) as readonly Resource<"EndpointSlice">[] | undefined) ?? [],
   };
 }
 
 /** Pods that carry the first label of the selector: a superset of those selected, found without walking the namespace. */
-function candidatePods(read: Read, service: MeshService): readonly Pod[] {
-  const [first] = Object.entries(service.selector ?? {}).sort(([a], [b]) => compare(a, b));
+function candidatePods(read: Read, namespace: string, selector: Labels): readonly Pod[] {
+  const [first] = Object.entries(selector).sort(([a], [b]) => compare(a, b));
   if (first === undefined) return [];
-  return (read.input(cells.podsWith(service.namespace, first[0], first[1])) as readonly Pod[] | undefined) ?? [];
+  return (read.input(cells.podsWith(namespace, first[0], first[1])) as readonly Pod[] | undefined) ?? [];
+}
+
+function uniquePods(lists: readonly (readonly Pod[])[]): readonly Pod[] {
+  return lists.length === 1 ? (lists[0] ?? []) : [...new Set(lists.flat())];
 }
 
 /** Identities behind a service as SPIFFE URIs, sorted: what a client accepts as the server's name. */
-export const identitiesByHost = defineQuery<string, readonly string[]>({
+export const identitiesOfService = defineQuery<ServiceKey, readonly string[]>({
   name: "identities",
-  compute: (read, host) => {
-    const service = read.ask(serviceByHost, host);
+  key: serviceKey,
+  compute: (read, key) => {
+    const service = serviceOf(read, key);
     const { trustDomain } = meshConfigOf(read);
     const found = new Set<string>(service?.subjectAltNames ?? []);
-    for (const endpoint of read.ask(endpointsByHost, host)) {
+    for (const endpoint of read.ask(endpointsOfService, key)) {
       if (endpoint.serviceAccount !== "") found.add(spiffeId(trustDomain, endpoint.namespace, endpoint.serviceAccount));
     }
     return [...found].sort();

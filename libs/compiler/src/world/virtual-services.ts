@@ -4,8 +4,9 @@ import { defineQuery, type Read } from "../engine/query-engine.ts";
 import { sameJson, sameList } from "../resource.ts";
 import { derivedRule, ruleGroups } from "./converted.ts";
 import { delegatedRules, type PlacedRule, ruleOrigin } from "./delegates.ts";
+import { exportedTo } from "./export-to.ts";
 import { cells } from "./mesh-snapshot.ts";
-import { exportedTo, objectsOf } from "./objects.ts";
+import { objectsOf } from "./objects.ts";
 import { compare, meshConfigOf, settingsOf } from "./services.ts";
 
 /** A virtual service with its names made absolute. */

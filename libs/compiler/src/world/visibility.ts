@@ -1,11 +1,12 @@
-import { hostMatches, type MeshConfig, type MeshService, type Sidecar } from "@lateen/mesh-model";
+import { hostMatches, type MeshConfig, type MeshService, needsAutoAddress, type Sidecar } from "@lateen/mesh-model";
 import { defineQuery, type Read } from "../engine/query-engine.ts";
 import { providerHost } from "../lower/access-log.ts";
 import { labelsMatch } from "../lower/proto.ts";
-import { sameList } from "../resource.ts";
+import { sameList, sameMap } from "../resource.ts";
 import { type ProxyScope, scopeKey, scopePortKey } from "../scope.ts";
-import { byAge, exportedTo } from "./objects.ts";
-import { allServices, listOf, meshConfigOf, serviceByHost } from "./services.ts";
+import { exportedTo } from "./export-to.ts";
+import { byAge } from "./objects.ts";
+import { addressedService, allServices, listOf, meshConfigOf, preferred, serviceByHost } from "./services.ts";
 import { allVirtualServices, type BoundVirtualService } from "./virtual-services.ts";
 
 /** The Sidecar that applies: one that selects the workload, else the namespace's, else the root namespace's. */
@@ -49,19 +50,30 @@ export const visibility = defineQuery<ProxyScope, Visibility>({
           bound.hosts.some((host) => imported(bound.namespace, host)),
       );
     const needed = new Set([...virtualServices.flatMap((bound) => bound.destinations), ...logServices(config)]);
-    const services = read
+    const candidates = read
       .ask(allServices, "")
       .filter(
         (service) =>
           exportedTo(service.exportTo, config.defaultServiceExportTo, service.namespace, scope.namespace) &&
           (imported(service.namespace, service.host) || needed.has(service.host)),
       );
+    const services = distinctHosts(candidates, scope.namespace).map((service) =>
+      scope.lateen && needsAutoAddress(service) ? read.ask(addressedService, service) : service,
+    );
     const mode = sidecar?.spec.outboundTrafficPolicy?.mode ?? config.outboundTrafficPolicy.mode;
     return { services, virtualServices, allowAny: mode === "ALLOW_ANY" };
   },
   equal: (a, b) =>
     a.allowAny === b.allowAny && sameList(a.services, b.services) && sameList(a.virtualServices, b.virtualServices),
 });
+
+/** One service for each host: of several, the one that clients of the namespace mean. */
+function distinctHosts(services: readonly MeshService[], client: string): readonly MeshService[] {
+  const byHost = Map.groupBy(services, (service) => service.host);
+  if (byHost.size === services.length) return services;
+  const chosen = new Set([...byHost.values()].map((group) => preferred(group, client)));
+  return services.filter((service) => chosen.has(service));
+}
 
 function logServices(config: MeshConfig): readonly string[] {
   const named = new Set(config.defaultProviders.accessLogging);
@@ -94,6 +106,22 @@ export const visibleServices = defineQuery<ProxyScope, readonly MeshService[]>({
   key: scopeKey,
   compute: (read, scope) => read.ask(visibility, scope).services,
   equal: sameList,
+});
+
+const visibleByHost = defineQuery<ProxyScope, ReadonlyMap<string, MeshService>>({
+  name: "visibleByHost",
+  key: scopeKey,
+  compute: (read, scope) => new Map(read.ask(visibleServices, scope).map((service) => [service.host, service])),
+});
+
+/** The visible service of a host. Changes only when that service does. */
+export const visibleService = defineQuery<
+  { readonly scope: ProxyScope; readonly host: string },
+  MeshService | undefined
+>({
+  name: "visibleService",
+  key: ({ scope, host }) => `${host} ${scope.id}`,
+  compute: (read, { scope, host }) => read.ask(visibleByHost, scope).get(host),
 });
 
 /** Services of a scope by port number, each list oldest first. */
@@ -152,30 +180,77 @@ export const virtualServicesOnPort = defineQuery<
   equal: sameList,
 });
 
-/** HTTP virtual services of the mesh gateway by exact host, and those with wildcards, each list oldest first. */
-const httpRulesByHost = defineQuery<
-  ProxyScope,
-  {
-    readonly exact: ReadonlyMap<string, BoundVirtualService>;
-    readonly wildcards: readonly { readonly pattern: string; readonly bound: BoundVirtualService }[];
-  }
+/** Those of them that route TLS or TCP: HTTP rules do not concern listeners. */
+export const l4RulesOnPort = defineQuery<
+  { readonly scope: ProxyScope; readonly port: number },
+  readonly BoundVirtualService[]
 >({
-  name: "httpRulesByHost",
+  name: "l4RulesOnPort",
+  key: scopePortKey,
+  compute: (read, argument) =>
+    read
+      .ask(virtualServicesOnPort, argument)
+      .filter(({ spec }) => (spec.tls ?? []).length > 0 || (spec.tcp ?? []).length > 0),
+  equal: sameList,
+});
+
+/** HTTP virtual services of the mesh gateway, each list oldest first. */
+interface HttpRules {
+  /** By exact host, in buckets, so that the change of one rule concerns few hosts. */
+  readonly exact: ReadonlyMap<number, ReadonlyMap<string, BoundVirtualService>>;
+  readonly wildcards: readonly { readonly pattern: string; readonly bound: BoundVirtualService }[];
+}
+
+const BUCKETS = 256;
+
+function bucketOf(host: string): number {
+  let hash = 0;
+  for (let at = 0; at < host.length; at++) hash = (hash * 31 + host.charCodeAt(at)) | 0;
+  return hash & (BUCKETS - 1);
+}
+
+const httpRules = defineQuery<ProxyScope, HttpRules>({
+  name: "httpRules",
   key: scopeKey,
   compute: (read, scope) => {
-    const exact = new Map<string, BoundVirtualService>();
+    const exact = new Map<number, Map<string, BoundVirtualService>>();
     const wildcards: { pattern: string; bound: BoundVirtualService }[] = [];
     for (const bound of read.ask(visibility, scope).virtualServices) {
       if (!bound.gateways.includes("mesh") || (bound.spec.http ?? []).length === 0) continue;
       for (const host of bound.hosts) {
         if (host.startsWith("*")) wildcards.push({ pattern: host, bound });
-        else if (!exact.has(host)) exact.set(host, bound);
+        else {
+          const bucket = exact.get(bucketOf(host)) ?? new Map<string, BoundVirtualService>();
+          exact.set(bucketOf(host), bucket);
+          if (!bucket.has(host)) bucket.set(host, bound);
+        }
       }
     }
     // Stable: of equally long patterns the oldest stays in front.
     wildcards.sort((a, b) => b.pattern.length - a.pattern.length);
     return { exact, wildcards };
   },
+});
+
+const NO_RULES: ReadonlyMap<string, BoundVirtualService> = new Map();
+
+const rulesInBucket = defineQuery<
+  { readonly scope: ProxyScope; readonly bucket: number },
+  ReadonlyMap<string, BoundVirtualService>
+>({
+  name: "httpRulesInBucket",
+  key: ({ scope, bucket }) => `${bucket} ${scope.id}`,
+  compute: (read, { scope, bucket }) => read.ask(httpRules, scope).exact.get(bucket) ?? NO_RULES,
+  equal: sameMap,
+});
+
+const wildcardRules = defineQuery<ProxyScope, HttpRules["wildcards"]>({
+  name: "httpWildcardRules",
+  key: scopeKey,
+  compute: (read, scope) => read.ask(httpRules, scope).wildcards,
+  equal: (before, after) =>
+    before.length === after.length &&
+    before.every((one, at) => one.pattern === after[at]?.pattern && one.bound === after[at]?.bound),
 });
 
 /** The virtual service whose HTTP rules govern a host: the oldest that names it, else the one with the longest wildcard. */
@@ -185,8 +260,7 @@ export const httpRuleFor = defineQuery<
 >({
   name: "httpRule",
   key: ({ scope, host }) => `${host} ${scope.id}`,
-  compute: (read, { scope, host }) => {
-    const { exact, wildcards } = read.ask(httpRulesByHost, scope);
-    return exact.get(host) ?? wildcards.find(({ pattern }) => hostMatches(pattern, host))?.bound;
-  },
+  compute: (read, { scope, host }) =>
+    read.ask(rulesInBucket, { scope, bucket: bucketOf(host) }).get(host) ??
+    read.ask(wildcardRules, scope).find(({ pattern }) => hostMatches(pattern, host))?.bound,
 });

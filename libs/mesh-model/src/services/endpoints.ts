@@ -1,6 +1,7 @@
 import type { Resource } from "../kinds/index.ts";
 import type { workloadEntrySpec } from "../kinds/workload-entry/schema.ts";
 import type { Infer } from "../schema/index.ts";
+import { mergedPortName } from "./merge.ts";
 import type { MeshService, MeshServicePort, ServiceEndpoint, Workload } from "./types.ts";
 import { workloadFromPod } from "./workload.ts";
 
@@ -24,6 +25,15 @@ const TLS_MODE_LABEL = "security.istio.io/tlsMode";
  * selector's labels are added. For a ServiceEntry: the inline endpoints, else what its selector finds, else (DNS) the host.
  */
 export function endpointsOf(service: MeshService, world: EndpointWorld): readonly ServiceEndpoint[] {
+  if (service.parts !== undefined) {
+    const all = service.parts.flatMap((part) =>
+      endpointsOf(part, world).map((endpoint) => ({
+        ...endpoint,
+        portName: mergedPortName(service, part, endpoint.portName),
+      })),
+    );
+    return unique(all);
+  }
   if (service.registry === "External") return entryEndpoints(service, world);
   if (service.resolution === "alias") return [];
   const workloads = workloadsByAddress(service, world);

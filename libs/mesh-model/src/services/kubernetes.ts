@@ -17,7 +17,7 @@ export function serviceFromKubernetes(service: Resource<"Service">, domain: stri
     namespace: metadata.namespace,
     registry: "Kubernetes",
     ports: servicePorts(service),
-    addresses: headless || alias ? [] : clusterIps(spec),
+    addresses: headless || alias ? [] : [...new Set([...clusterIps(spec), ...(spec.externalIPs ?? [])])],
     resolution: alias ? "alias" : headless ? "passthrough" : "clientSide",
     aliasOf: alias ? spec.externalName?.toLowerCase().replace(/\.$/, "") : undefined,
     meshExternal: false,

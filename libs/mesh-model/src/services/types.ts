@@ -58,6 +58,8 @@ export interface MeshService {
   readonly source: string;
   /** Endpoints written inside a ServiceEntry; absent or empty otherwise. */
   readonly inlineEndpoints?: readonly Infer<typeof workloadEntrySpec>[];
+  /** Services of one host and namespace that were declared apart and count as this one; absent: it is only itself. */
+  readonly parts?: readonly MeshService[];
 }
 
 /** One address of a service port. */
