@@ -1,14 +1,17 @@
 import { LateenError } from "@lateen/kernel";
 import { Command, CommanderError } from "commander";
 import type { Cli } from "./cli.ts";
+import { analyzeCommand } from "./commands/analyze.ts";
 import { applyCommand } from "./commands/apply.ts";
 import { completionCommand } from "./commands/completion.ts";
 import { deleteCommand } from "./commands/delete.ts";
+import { describeCommand } from "./commands/describe.ts";
 import { downCommand } from "./commands/down.ts";
 import { getCommand } from "./commands/get.ts";
 import { logsCommand } from "./commands/logs.ts";
 import { proxyConfigCommand } from "./commands/proxy-config.ts";
 import { proxyStatusCommand } from "./commands/proxy-status.ts";
+import { routeCommand } from "./commands/route.ts";
 import { runCommand } from "./commands/run.ts";
 import { serveCommand } from "./commands/serve.ts";
 import { statusCommand } from "./commands/status.ts";
@@ -37,7 +40,8 @@ export function createProgram(cli: Cli): Command {
   for (const make of [
     ...[upCommand, downCommand, statusCommand, logsCommand, runCommand],
     ...[applyCommand, getCommand, deleteCommand],
-    ...[validateCommand, xdsCommand, proxyStatusCommand, proxyConfigCommand],
+    ...[validateCommand, analyzeCommand, xdsCommand, routeCommand, describeCommand],
+    ...[proxyStatusCommand, proxyConfigCommand],
     ...[serveCommand, versionCommand],
   ])
     program.addCommand(make(cli));

@@ -14,9 +14,15 @@ const TLS_MODE = "security.istio.io/tlsMode";
  * a sidecar (unless it says `sidecar.istio.io/inject: "false"`), and the gateways that Gateways select are there. What the files say of these
  * is kept. Depends on the objects only, not on their order.
  */
-export function asRunning(objects: readonly Resource[]): readonly Resource[] {
+export function asRunning(objects: readonly Resource[], options: RunningOptions = {}): readonly Resource[] {
   const sorted = [...objects].sort((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1));
-  return withPods(withServiceAddresses([...sorted, ...builtInGateways(sorted)]));
+  return withPods(withServiceAddresses([...sorted, ...builtInGateways(sorted)]), options.addresses ?? new Map());
+}
+
+/** What is known of a mesh that runs. */
+export interface RunningOptions {
+  /** Addresses of pods by `namespace/workload`; others are made up. */
+  readonly addresses?: ReadonlyMap<string, string>;
 }
 
 /** Services get cluster addresses as an API server would give them. */
@@ -30,8 +36,11 @@ export function withServiceAddresses(objects: readonly Resource[]): readonly Res
   });
 }
 
-function withPods(objects: readonly Resource[]): readonly Resource[] {
-  const taken = new Set(objects.flatMap((object) => (object.kind === "Pod" ? ipOf(object) : [])));
+function withPods(objects: readonly Resource[], addresses: ReadonlyMap<string, string>): readonly Resource[] {
+  const taken = new Set([
+    ...addresses.values(),
+    ...objects.flatMap((object) => (object.kind === "Pod" ? ipOf(object) : [])),
+  ]);
   const pods = objects.flatMap((object) => {
     if (object.kind !== "Deployment" || object.spec.replicas === 0) return [];
     const labels = object.spec.template.metadata?.labels ?? {};
@@ -41,7 +50,9 @@ function withPods(objects: readonly Resource[]): readonly Resource[] {
         other.metadata.namespace === object.metadata.namespace &&
         Object.entries(labels).every(([key, value]) => other.metadata.labels?.[key] === value),
     );
-    return has ? [] : [podOf(object, taken)];
+    const { namespace, name } = object.metadata;
+    const address = addresses.get(`${namespace}/${name}`);
+    return has ? [] : [podOf(object, address ?? podAddress(`Pod/${namespace}/${name}`, taken))];
   });
   return [...objects, ...pods];
 }
@@ -51,7 +62,7 @@ function ipOf(pod: Pod): readonly string[] {
   return typeof status.podIP === "string" ? [status.podIP] : [];
 }
 
-function podOf(deployment: Deployment, taken: Set<string>): Pod {
+function podOf(deployment: Deployment, address: string): Pod {
   const { metadata, spec } = deployment;
   const { labels = {}, annotations = {} } = spec.template.metadata ?? {};
   const injected = (annotations[INJECT] ?? labels[INJECT]) !== "false" && annotations[TEMPLATES] !== "gateway";
@@ -61,7 +72,7 @@ function podOf(deployment: Deployment, taken: Set<string>): Pod {
     labels: injected ? { [TLS_MODE]: "istio", ...labels } : labels,
     annotations,
     spec: spec.template.spec,
-    address: podAddress(`Pod/${metadata.namespace}/${metadata.name}`, taken),
+    address,
   });
 }
 

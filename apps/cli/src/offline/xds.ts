@@ -1,25 +1,17 @@
 import { createCompiler, nodeFromProto, typeUrls } from "@lateen/compiler";
-import {
-  assignClusterIp,
-  decodeText,
-  defaultMeshConfig,
-  formatOrigin,
-  keyOf,
-  type MeshConfig,
-  meshConfigFromConfigMap,
-  meshConfigFromText,
-  type Resource,
-} from "@lateen/mesh-model";
+import { formatOrigin } from "@lateen/mesh-model";
 import { Cluster } from "@lateen/proto/envoy/config/cluster/v3/cluster";
 import { Node } from "@lateen/proto/envoy/config/core/v3/base";
 import { ClusterLoadAssignment } from "@lateen/proto/envoy/config/endpoint/v3/endpoint";
 import { Listener } from "@lateen/proto/envoy/config/listener/v3/listener";
 import { RouteConfiguration } from "@lateen/proto/envoy/config/route/v3/route";
 import { Secret } from "@lateen/proto/envoy/extensions/transport_sockets/tls/v3/secret";
+import { withServiceAddresses } from "@lateen/simulate";
 import type { Cli } from "../cli.ts";
 import { badFile } from "../errors.ts";
 import { shortenPaths } from "../mesh/client.ts";
 import type { SourceText } from "../mesh/documents.ts";
+import { acceptedObjects, meshConfigOf } from "./objects.ts";
 
 /** What pilot would serve, each resource in Envoy v3 proto JSON, ordered by name. */
 export interface XdsPreview {
@@ -48,7 +40,7 @@ export function previewXds(
 ): { readonly resources: XdsPreview; readonly invalid: boolean } {
   const { objects, invalid } = acceptedObjects(cli, input.sources);
   const compiler = createCompiler({ meshConfig: meshConfigOf(cli, input.mesh, objects), clusterId: input.clusterId });
-  compiler.apply({ upserted: withAddresses(objects), removed: [] });
+  compiler.apply({ upserted: withServiceAddresses(objects), removed: [] });
   const node = readNode(input.node);
   const list = (typeUrl: string, type: JsonType) =>
     [...compiler.resources(node, typeUrl).values()]
@@ -72,64 +64,6 @@ export function previewXds(
 interface JsonType {
   decode(bytes: Uint8Array): unknown;
   toJSON(message: never): unknown;
-}
-
-function acceptedObjects(cli: Cli, sources: readonly SourceText[]) {
-  const objects = new Map<string, Resource>();
-  let invalid = false;
-  for (const source of sources) {
-    for (const document of decodeText(source)) {
-      if (document.ok) {
-        const key = keyOf(document.object);
-        // As galley: of two objects of one name the first stays.
-        if (!objects.has(key)) objects.set(key, document.object);
-        continue;
-      }
-      invalid ||= !document.ignored;
-      for (const { level, message, origin, path } of document.diagnostics) {
-        const where = path === "" || message.includes(path) ? "" : `${path}: `;
-        cli.err(`${level}: ${shortenPaths(cli, formatOrigin(origin))}: ${where}${message}\n`);
-      }
-    }
-  }
-  return { objects: [...objects.values()], invalid };
-}
-
-/** Services get cluster addresses as an API server would give them. */
-function withAddresses(objects: readonly Resource[]): readonly Resource[] {
-  const taken = new Set(objects.flatMap((object) => (object.kind === "Service" ? (object.spec.clusterIP ?? []) : [])));
-  return objects.map((object) => {
-    if (object.kind !== "Service" || object.spec.type === "ExternalName" || object.spec.clusterIP) return object;
-    const clusterIP = assignClusterIp(keyOf(object), taken);
-    taken.add(clusterIP);
-    return { ...object, spec: { ...object.spec, clusterIP, clusterIPs: [clusterIP] } };
-  });
-}
-
-function meshConfigOf(cli: Cli, given: SourceText | undefined, objects: readonly Resource[]): MeshConfig {
-  const map = objects.find(
-    (object) =>
-      object.kind === "ConfigMap" && object.metadata.name === "istio" && object.metadata.namespace === "istio-system",
-  );
-  const config =
-    given !== undefined
-      ? givenMeshConfig(given)
-      : map?.kind === "ConfigMap"
-        ? meshConfigFromConfigMap(map)
-        : { ok: true as const, value: defaultMeshConfig() };
-  if (config.ok) return config.value;
-  const [first] = config.error;
-  throw badFile(
-    given === undefined ? "ConfigMap istio-system/istio" : shortenPaths(cli, given.file),
-    first === undefined ? "not a mesh configuration" : `line ${first.origin.line}: ${first.message}`,
-  );
-}
-
-function givenMeshConfig(given: SourceText) {
-  for (const document of decodeText(given, { defaultNamespace: "istio-system" })) {
-    if (document.ok && document.object.kind === "ConfigMap") return meshConfigFromConfigMap(document.object);
-  }
-  return meshConfigFromText(given.text, given.file);
 }
 
 function readNode(text: string) {
