@@ -93,7 +93,7 @@ describe("a change", () => {
         else expect(now).toBe(before[type]);
       }
     });
-    expect(ran).toMatchObject({ endpoints: 1, clusterEndpoints: 1 });
+    expect(ran).toMatchObject({ endpoints: 1, serviceEndpoints: 1 });
     expect(Object.values(ran).reduce((sum, count) => sum + count, 0)).toBeLessThanOrEqual(8);
   });
 
@@ -111,7 +111,7 @@ describe("a change", () => {
       }
     });
     expect(ran.clusters).toBeUndefined();
-    expect(ran.clusterEndpoints).toBeUndefined();
+    expect(ran.serviceEndpoints).toBeUndefined();
     expect(ran.routeConfig).toBe(1);
   });
 

@@ -30,7 +30,7 @@ import {
 } from "../world/destinations.ts";
 import { inboundPorts } from "../world/inbound.ts";
 import { cells } from "../world/mesh-snapshot.ts";
-import { meshConfigOf, settingsOf, workloadMetadata } from "../world/services.ts";
+import { meshConfigOf, serviceFor, settingsOf, workloadMetadata } from "../world/services.ts";
 import { visibleServices } from "../world/visibility.ts";
 import { byName, encode } from "./encode.ts";
 
@@ -192,9 +192,7 @@ function endpointsOfCluster(
 ): EncodedResource | undefined {
   const parsed = parseOutboundCluster(cluster);
   const destination =
-      parsed === undefined
-        ? undefined
-        : read.ask(destinationByHost, { host: parsed.host, namespace: client.namespace });
+    parsed === undefined ? undefined : read.ask(destinationByHost, { host: parsed.host, namespace: client.namespace });
   if (parsed === undefined || destination === undefined) return undefined;
   const { host, port, subset } = parsed;
   const config = meshConfigOf(read);

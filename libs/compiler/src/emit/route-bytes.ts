@@ -30,7 +30,7 @@ export function sameHost(before: EncodedHost | undefined, after: EncodedHost | u
 /**
  * A route configuration put together from virtual hosts that are encoded already: of a table with a thousand hosts, a change of one
  * encodes one.
- * @param config may hold shells in place of `hosts`, as they are or with other domains.
+ * @param config may hold shells in place of `hosts`, with all their domains or with fewer.
  */
 export function routeBytes(config: RouteConfiguration, hosts: readonly EncodedHost[]): EncodedResource["any"] {
   const byName = new Map(hosts.map((host) => [host.shell.name, host]));
@@ -41,7 +41,7 @@ export function routeBytes(config: RouteConfiguration, hosts: readonly EncodedHo
     const bytes =
       encoded === undefined
         ? VirtualHost.encode(host).finish()
-        : encoded.shell === host
+        : host.domains.length === encoded.shell.domains.length
           ? encoded.bytes
           : VirtualHost.encode({ ...decodeHost(encoded), domains: host.domains }).finish();
     parts.push(fieldHead(bytes.length), bytes);

@@ -173,7 +173,10 @@ export class StreamCore<Response> {
   unchanged(): void {
     const source = this.#source;
     if (source === undefined || this.#closed) return;
-    if (this.#ordered.some((state) => state.uncertain)) return this.changed();
+    if (this.#ordered.some((state) => state.uncertain)) {
+      this.changed();
+      return;
+    }
     this.#revision = source.revision();
     this.#noteSettled();
   }
