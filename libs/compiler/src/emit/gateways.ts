@@ -6,7 +6,7 @@ import { annotations } from "../convert/names.ts";
 import { defineQuery, type Read } from "../engine/query-engine.ts";
 import { gatewayPort } from "../lower/gateway.ts";
 import type { PlacedServer } from "../lower/gateway-server.ts";
-import { certificateSecret, trustSecret } from "../lower/gateway-tls.ts";
+import { certificateSecrets, credentialNames, trustSecret } from "../lower/gateway-tls.ts";
 import { type EncodedResource, sameMap } from "../resource.ts";
 import { type NodeScope, scopeKey, type WorkloadScope } from "../scope.ts";
 import { gatewaysFor } from "../world/gateways.ts";
@@ -88,12 +88,15 @@ export const scopeSecrets = defineQuery<WorkloadScope, Resources>({
     for (const servers of read.ask(placedServers, scope).values()) {
       for (const { gateway, server } of servers) {
         const { tls } = server;
-        if (!tls?.credentialName) continue;
-        const { namespace, name } = placeOf(tls.credentialName, gateway, scope.namespace);
-        const pair = keyPair(read, namespace, name);
-        if (pair !== undefined) found.push(certificate(certificateSecret(tls), pair));
-        const roots = rootsOf(read, namespace, name);
-        if (roots !== undefined) found.push(trust(trustSecret(tls), roots));
+        if (tls === undefined) continue;
+        const secrets = certificateSecrets(tls);
+        for (const [index, credentialName] of credentialNames(tls).entries()) {
+          const { namespace, name } = placeOf(credentialName, gateway, scope.namespace);
+          const pair = keyPair(read, namespace, name);
+          if (pair !== undefined) found.push(certificate(secrets[index] ?? "", pair));
+          const roots = index === 0 ? rootsOf(read, namespace, name) : undefined;
+          if (roots !== undefined) found.push(trust(trustSecret(tls), roots));
+        }
       }
     }
     return byName(found.map((secret) => encode(read, Secret, secret.name, secret)));

@@ -2,6 +2,7 @@ import {
   type AuthorizationPolicy,
   type DestinationRule,
   type Diagnostic,
+  type Gateway,
   hostMatches,
   keyOf,
   type Resource,
@@ -9,6 +10,8 @@ import {
 } from "@lateen/mesh-model";
 import { defineQuery, type Query, type Read } from "../engine/query-engine.ts";
 import { undecidableKeys } from "../lower/authorization.ts";
+import { pinsCertificates } from "../lower/gateway.ts";
+import { certificateSecrets } from "../lower/gateway-tls.ts";
 import { isHttp2 } from "../lower/protocol.ts";
 import { sameJson } from "../resource.ts";
 import { cells } from "../world/mesh-snapshot.ts";
@@ -23,6 +26,7 @@ export const meshWarnings: Query<"", readonly Diagnostic[]> = defineQuery<"", re
     ...read.ask(allVirtualServices, "").flatMap((bound) => opaquePorts(read, bound)),
     ...keysOf(read, "VirtualService").flatMap((key) => missingDelegates(read, key)),
     ...keysOf(read, "DestinationRule").flatMap((key) => withheldPolicies(read, key)),
+    ...keysOf(read, "Gateway").flatMap((key) => withheldServers(read, key)),
   ],
   equal: sameJson,
 });
@@ -120,6 +124,37 @@ function withheldPolicies(read: Read, key: string): readonly Diagnostic[] {
           ),
         ]),
   ]);
+}
+
+/** Servers that gateways of this project do otherwise than asked. */
+function withheldServers(read: Read, key: string): readonly Diagnostic[] {
+  const gateway = read.input(cells.object(key)) as Gateway | undefined;
+  return (gateway?.spec.servers ?? []).flatMap((server, index) => {
+    if (gateway === undefined || server.tls === undefined) return [];
+    const path = `spec.servers[${index}].tls`;
+    return [
+      ...(pinsCertificates(server)
+        ? [
+            warning(
+              gateway,
+              "LTN3107",
+              path,
+              "only Envoy checks client certificates by digest: Lateen's gateways do not serve this server",
+            ),
+          ]
+        : []),
+      ...(certificateSecrets(server.tls).length > 1
+        ? [
+            warning(
+              gateway,
+              "LTN3108",
+              path,
+              "only Envoy has several certificates: Lateen's gateways present the first",
+            ),
+          ]
+        : []),
+    ];
+  });
 }
 
 function warning(object: Resource, code: string, path: string, message: string): Diagnostic {

@@ -19,7 +19,8 @@ type ServerClass = "http" | "https" | "passthrough" | "tcp" | "unsupported";
 /** What a server does with a connection. */
 export function serverClass(server: GatewayServer): ServerClass {
   const protocol = serverProtocol(server.port.protocol);
-  const mode = server.tls?.mode ?? "SIMPLE";
+  // What is not written is the first of the API's modes.
+  const mode = server.tls === undefined ? "SIMPLE" : (server.tls.mode ?? "PASSTHROUGH");
   switch (protocol) {
     case "HTTP":
     case "HTTP2":
@@ -46,7 +47,7 @@ export function serverClass(server: GatewayServer): ServerClass {
 export interface GatewayContext {
   readonly config: MeshConfig;
   readonly extensions: readonly string[];
-  readonly client: { readonly http2: boolean };
+  readonly client: { readonly http2: boolean; readonly lateen: boolean };
   readonly http: RbacRules;
   readonly tcp: RbacRules;
   /** Visible virtual services, oldest first. */

@@ -12,9 +12,18 @@ export function serverSocket({ server }: PlacedServer, http: boolean, context: G
   const options: ServerTls = {
     alpn,
     certificate: certificateSecret(tls),
+    // Our own proxy has one certificate for a server; Envoy picks the one that the client can use.
+    others: context.client.lateen ? [] : certificateSecrets(tls).slice(1),
     trust: mutual ? trustSecret(tls) : undefined,
     requireClient: tls.mode === "MUTUAL",
     names: [],
+    ...(mutual
+      ? {
+          altNames: tls.subjectAltNames ?? [],
+          spki: tls.verifyCertificateSpki ?? [],
+          hashes: tls.verifyCertificateHash ?? [],
+        }
+      : {}),
     minVersion: tls.minProtocolVersion ?? "TLSV1_2",
     maxVersion: tls.maxProtocolVersion ?? "TLS_AUTO",
     ciphers: tls.cipherSuites ?? [],
@@ -31,13 +40,28 @@ function stored(credentialName: string): string {
 
 /** SDS name of the server certificate: `kubernetes://<credentialName>` or `file-cert:<cert>~<key>`. */
 export function certificateSecret(tls: Tls): string {
-  if (tls.credentialName) return stored(tls.credentialName);
-  if (tls.serverCertificate) return `file-cert:${tls.serverCertificate}~${tls.privateKey ?? ""}`;
-  return WORKLOAD_SECRET;
+  return certificateSecrets(tls)[0] ?? WORKLOAD_SECRET;
+}
+
+/** Names of the credentials of a server, the first being the one that everybody gets. */
+export function credentialNames(tls: Tls): readonly string[] {
+  return tls.credentialName ? [tls.credentialName] : (tls.credentialNames ?? []);
+}
+
+/** SDS names of all certificates that a server may present. */
+export function certificateSecrets(tls: Tls): readonly string[] {
+  const named = credentialNames(tls).map(stored);
+  if (named.length > 0) return named;
+  const pairs = tls.serverCertificate
+    ? [{ serverCertificate: tls.serverCertificate, privateKey: tls.privateKey }]
+    : (tls.tlsCertificates ?? []);
+  return pairs.map(({ serverCertificate, privateKey }) => `file-cert:${serverCertificate ?? ""}~${privateKey ?? ""}`);
 }
 
 /** SDS name of the roots that client certificates must chain to. */
 export function trustSecret(tls: Tls): string {
-  if (tls.credentialName) return `${stored(tls.credentialName)}-cacert`;
-  return tls.caCertificates ? `file-root:${tls.caCertificates}` : ROOT_SECRET;
+  const [named] = credentialNames(tls);
+  if (named !== undefined) return `${stored(named)}-cacert`;
+  const file = tls.caCertificates || tls.tlsCertificates?.[0]?.caCertificates;
+  return file ? `file-root:${file}` : ROOT_SECRET;
 }

@@ -158,6 +158,47 @@ describe("TLS", () => {
     expect([own?.name, own?.sdsConfig?.configSourceSpecifier?.$case]).toEqual(["default", "apiConfigSource"]);
   });
 
+  const tlsOf = (settings: string, node: NodeOptions = NODE) => {
+    const yaml = gateway("edge", `[${TLS("HTTPS", "[a.com]", settings)}]`) + bind("r", "[a.com]", TO_WEB);
+    const proxy = viewOf(WEB + yaml, node);
+    if (!proxy.names("listener").includes("0.0.0.0_443")) return undefined;
+    return downstreamTlsOf(proxy.listener("0.0.0.0_443").filterChains[0]);
+  };
+
+  it("client certificates must have one of the names", () => {
+    const tls = tlsOf("{ mode: MUTUAL, credentialName: c, subjectAltNames: [b.example, 'spiffe://d/e'] }");
+    expect(acceptedNames(tls)).toEqual(["dns exact b.example", "uri exact spiffe://d/e"]);
+  });
+
+  it.each([
+    ["MUTUAL", true],
+    ["OPTIONAL_MUTUAL", false],
+  ])("%s: a client certificate is required: %s", (mode, required) => {
+    expect(tlsOf(`{ mode: ${mode}, credentialName: c }`)?.requireClientCertificate).toBe(required);
+  });
+
+  it.each([
+    ["{ mode: SIMPLE, credentialNames: [a, b] }", ["kubernetes://a", "kubernetes://b"]],
+    [
+      "{ mode: SIMPLE, tlsCertificates: [{ serverCertificate: /a, privateKey: /b }, { serverCertificate: /c, privateKey: /d }] }",
+      ["file-cert:/a~/b", "file-cert:/c~/d"],
+    ],
+  ])("%s: Envoy gets all certificates, our own proxy the first", (settings, expected) => {
+    const names = (node: NodeOptions) =>
+      tlsOf(settings, node)?.commonTlsContext?.tlsCertificateSdsSecretConfigs.map(({ name }) => name);
+    expect([names({ ...NODE, envoy: true }), names(NODE)]).toEqual([expected, expected.slice(0, 1)]);
+  });
+
+  it("digests of client certificates are checked by Envoy; our own proxy does not serve such a server", () => {
+    const settings = "{ mode: MUTUAL, credentialName: c, verifyCertificateSpki: [AAAA] }";
+    const validation = tlsOf(settings, { ...NODE, envoy: true })?.commonTlsContext?.validationContextType;
+    expect(
+      validation?.$case === "combinedValidationContext" &&
+        validation.value.defaultValidationContext?.verifyCertificateSpki,
+    ).toEqual(["AAAA"]);
+    expect(tlsOf(settings)).toBeUndefined();
+  });
+
   it("files may hold the certificate", () => {
     const files = "{ mode: SIMPLE, serverCertificate: /c.pem, privateKey: /k.pem }";
     const proxy = view(gateway("edge", `[${TLS("HTTPS", "[a.com]", files)}]`) + bind("r", "[a.com]", TO_WEB));
@@ -216,6 +257,12 @@ data: ${data}
     expect(proxy.names("secret")).toEqual(["kubernetes://a", "kubernetes://a-cacert"]);
     const { type } = proxy.secret("kubernetes://a");
     expect(type?.$case === "tlsCertificate" && type.value.privateKey?.specifier?.value?.toString()).toBe("KEY");
+  });
+
+  it("are given for each of several names", () => {
+    const edge = gateway("edge", `[${TLS("HTTPS", "[a.com]", "{ mode: MUTUAL, credentialNames: [a, b] }")}]`);
+    const names = view(edge + secret("a", DATA) + secret("b", DATA)).names("secret");
+    expect(names).toEqual(["kubernetes://a", "kubernetes://a-cacert", "kubernetes://b"]);
   });
 
   it.each([

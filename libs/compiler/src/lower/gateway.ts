@@ -90,6 +90,8 @@ function terminatedServer(
 ): { readonly chain: FilterChain; readonly routes?: RouteConfiguration } | undefined {
   const { server } = placed;
   const http = serverClass(server) === "https";
+  // A server whose clients cannot be checked as asked must not take them.
+  if (context.client.lateen && pinsCertificates(server)) return undefined;
   const target = http ? undefined : tcpTarget(placed, context);
   const serverNames = serverHosts(server).filter((host) => !taken.has(host));
   if (serverNames.length === 0 || (!http && target === undefined)) return undefined;
@@ -104,6 +106,12 @@ function terminatedServer(
     chain: filterChain({ name: "", match, socket, filters: [manager(name, context)] }),
     routes: routesFor(name, server.port.number, [placed], context),
   };
+}
+
+/** Whether client certificates are checked by digest, which our own proxy does not do. */
+export function pinsCertificates({ tls }: PlacedServer["server"]): boolean {
+  const mutual = tls?.mode === "MUTUAL" || tls?.mode === "OPTIONAL_MUTUAL";
+  return mutual && ((tls.verifyCertificateSpki ?? []).length > 0 || (tls.verifyCertificateHash ?? []).length > 0);
 }
 
 /** `https.<port>.<portName>.<gateway>.<namespace>` */

@@ -15,7 +15,7 @@ import {
   UpstreamTlsContext,
 } from "@lateen/proto/envoy/extensions/transport_sockets/tls/v3/tls";
 import type { StringMatcher } from "@lateen/proto/envoy/type/matcher/v3/string";
-import { adsSource, agentSource, startingWith } from "./proto.ts";
+import { adsSource, agentSource, exactly, startingWith } from "./proto.ts";
 
 /** SDS names under which every agent offers its workload's key and certificate, and the mesh's roots. */
 export const WORKLOAD_SECRET = "default";
@@ -181,8 +181,15 @@ export interface ServerTls {
   readonly certificate: string;
   readonly trust: string | undefined;
   readonly requireClient: boolean;
+  /** Further certificates, for clients that cannot use the first. */
+  readonly others?: readonly string[];
   /** URI SANs the client must have one of; empty: any. */
   readonly names: readonly StringMatcher[];
+  /** Names the client's certificate must have one of, URIs or DNS names; empty: any. */
+  readonly altNames?: readonly string[];
+  /** Digests of public keys and certificates, one of which the client's must have; empty: any. */
+  readonly spki?: readonly string[];
+  readonly hashes?: readonly string[];
   readonly minVersion: TlsVersionName;
   readonly maxVersion: TlsVersionName;
   readonly ciphers: readonly string[];
@@ -191,7 +198,12 @@ export interface ServerTls {
 /** Server side of TLS. Client certificates are verified when there is something to verify them by. */
 export function downstreamSocket(options: ServerTls): TransportSocket {
   const names = CertificateValidationContext.fromPartial({
-    matchTypedSubjectAltNames: altNames("uri", options.names),
+    matchTypedSubjectAltNames: [
+      ...altNames("uri", options.names),
+      ...(options.altNames ?? []).flatMap((name) => altNames(name.includes("://") ? "uri" : "dns", [exactly(name)])),
+    ],
+    verifyCertificateSpki: [...(options.spki ?? [])],
+    verifyCertificateHash: [...(options.hashes ?? [])],
   });
   const context = DownstreamTlsContext.fromPartial({
     requireClientCertificate: options.requireClient,
@@ -201,7 +213,7 @@ export function downstreamSocket(options: ServerTls): TransportSocket {
         tlsMaximumProtocolVersion: version(options.maxVersion),
         cipherSuites: [...options.ciphers],
       },
-      tlsCertificateSdsSecretConfigs: [secretRef(options.certificate)],
+      tlsCertificateSdsSecretConfigs: [options.certificate, ...(options.others ?? [])].map(secretRef),
       alpnProtocols: [...options.alpn],
       validationContextType: options.trust === undefined ? undefined : validation(options.trust, names),
     },

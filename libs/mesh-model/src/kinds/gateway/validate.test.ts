@@ -102,9 +102,19 @@ describe("a Gateway is refused, or warned about", () => {
       "error spec.servers[0].tls.mode: mode AUTO_PASSTHROUGH is not supported yet",
     ],
     [
-      "with names of clients, which nothing checks yet",
-      tls("{mode: MUTUAL, credentialName: c, subjectAltNames: [d]}"),
-      'error spec.servers[0].tls.subjectAltNames: "subjectAltNames" cannot be used',
+      "with names of clients that it does not ask for",
+      tls("{mode: SIMPLE, credentialName: c, subjectAltNames: [d]}"),
+      "warning spec.servers[0].tls.subjectAltNames: subjectAltNames has no effect: mode SIMPLE asks for no client certificate",
+    ],
+    [
+      "with one credential and several",
+      tls("{mode: SIMPLE, credentialName: c, credentialNames: [d]}"),
+      "error spec.servers[0].tls: credentialName and credentialNames exclude each other",
+    ],
+    [
+      "with a certificate without key",
+      tls("{mode: SIMPLE, tlsCertificates: [{serverCertificate: /c}]}"),
+      "error spec.servers[0].tls.tlsCertificates[0]: serverCertificate and privateKey are both required",
     ],
     [
       "with versions the wrong way round",

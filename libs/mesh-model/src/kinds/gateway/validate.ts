@@ -72,9 +72,38 @@ function checkTlsBlock(server: Server, protocol: string, check: Check): void {
   checkServerTls(tls, protocol, at);
 }
 
+/** Several certificates, of which clients get the kind they can use; and what is asked of client certificates. */
+function checkCertificateLists(tls: ServerTls, check: Check): void {
+  const ways = (["credentialName", "credentialNames", "serverCertificate", "tlsCertificates"] as const).filter(
+    (field) => tls[field]?.length,
+  );
+  const lists = ways.filter((way) => way === "credentialNames" || way === "tlsCertificates");
+  if (ways.length > 1 && lists.length > 0) {
+    check.error(`${ways.join(" and ")} exclude each other`, { code: codes.conflict });
+  }
+  for (const field of ["credentialNames", "tlsCertificates"] as const) {
+    if ((tls[field]?.length ?? 0) > 2) check.at(field).error("at most two certificates can be used");
+  }
+  for (const [index, pair] of (tls.tlsCertificates ?? []).entries()) {
+    if (!pair.serverCertificate || !pair.privateKey) {
+      check
+        .at("tlsCertificates", index)
+        .error("serverCertificate and privateKey are both required", { code: codes.missingField });
+    }
+  }
+  const verifies = tls.mode === "MUTUAL" || tls.mode === "OPTIONAL_MUTUAL";
+  for (const field of ["subjectAltNames", "verifyCertificateSpki", "verifyCertificateHash"] as const) {
+    if (tls[field]?.length && !verifies) {
+      check.at(field).warn(`${field} has no effect: mode ${tls.mode ?? "PASSTHROUGH"} asks for no client certificate`);
+    }
+  }
+}
+
 function checkServerTls(tls: ServerTls, protocol: string, check: Check): void {
   const mode = tls.mode ?? "PASSTHROUGH";
-  const files = Boolean(tls.serverCertificate) && Boolean(tls.privateKey);
+  const files = (Boolean(tls.serverCertificate) && Boolean(tls.privateKey)) || Boolean(tls.tlsCertificates?.length);
+  const named = Boolean(tls.credentialName) || Boolean(tls.credentialNames?.length);
+  checkCertificateLists(tls, check);
   if (tls.credentialName && (tls.serverCertificate || tls.privateKey)) {
     check.error("credentialName and serverCertificate/privateKey exclude each other", { code: codes.conflict });
   }
@@ -96,12 +125,12 @@ function checkServerTls(tls: ServerTls, protocol: string, check: Check): void {
       }
       break;
     default:
-      if (!files && !tls.credentialName) {
+      if (!files && !named) {
         check.error(`mode ${mode} needs credentialName, or serverCertificate and privateKey`, {
           code: codes.missingField,
         });
       }
-      if (mode !== "SIMPLE" && !tls.caCertificates && !tls.credentialName) {
+      if (mode !== "SIMPLE" && !tls.caCertificates && !named) {
         check.error(`mode ${mode} needs caCertificates or credentialName`, { code: codes.missingField });
       }
   }
