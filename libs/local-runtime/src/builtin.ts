@@ -5,6 +5,8 @@ export interface BuiltinOptions {
   /** `Kind/namespace/name` of every object that the user's own files define; those win. */
   readonly userKeys: ReadonlySet<string>;
   readonly egress: boolean;
+  /** Gateways that are deployed for Gateway API Gateways. */
+  readonly deployed?: readonly GatewayFlavor[];
   /** Where mixer's access-log service really listens. */
   readonly accessLogPort: number;
 }
@@ -18,6 +20,7 @@ export function builtinDocuments(options: BuiltinOptions): string {
     { apiVersion: "v1", kind: "Namespace", metadata: { name: ROOT_NAMESPACE } },
     ...gateway(ingressGateway),
     ...(options.egress ? gateway(egressGateway) : []),
+    ...(options.deployed ?? []).flatMap(gateway),
     ...mixer(options.accessLogPort),
   ];
   return objects
@@ -41,17 +44,21 @@ function keyOf(object: BuiltinObject): string {
   return `${object.kind}/${object.metadata.namespace ?? ""}/${object.metadata.name}`;
 }
 
-function meta(name: string, labels?: Readonly<Record<string, string>>): BuiltinObject["metadata"] {
-  return { name, namespace: ROOT_NAMESPACE, ...(labels === undefined ? {} : { labels }) };
+function meta(
+  name: string,
+  labels?: Readonly<Record<string, string>>,
+  namespace = ROOT_NAMESPACE,
+): BuiltinObject["metadata"] {
+  return { name, namespace, ...(labels === undefined ? {} : { labels }) };
 }
 
 function gateway(flavor: GatewayFlavor): BuiltinObject[] {
   return [
-    { apiVersion: "v1", kind: "ServiceAccount", metadata: meta(`${flavor.name}-service-account`) },
+    { apiVersion: "v1", kind: "ServiceAccount", metadata: meta(flavor.serviceAccount, undefined, flavor.namespace) },
     {
       apiVersion: "v1",
       kind: "Service",
-      metadata: meta(flavor.name, flavor.labels),
+      metadata: meta(flavor.name, flavor.labels, flavor.namespace),
       spec: { selector: flavor.labels, ports: flavor.ports.map((port) => ({ ...port, protocol: "TCP" })) },
     },
   ];

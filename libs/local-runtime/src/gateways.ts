@@ -7,7 +7,9 @@ export const ROOT_NAMESPACE = "istio-system";
 
 /** A gateway that the supervisor can run. */
 export interface GatewayFlavor {
-  readonly name: "istio-ingressgateway" | "istio-egressgateway";
+  readonly name: string;
+  readonly namespace: string;
+  readonly serviceAccount: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly ports: readonly { readonly name: string; readonly port: number; readonly targetPort: number }[];
 }
@@ -15,6 +17,8 @@ export interface GatewayFlavor {
 /** Always running; Gateway servers on 80 and 8080 share its listener 8080. */
 export const ingressGateway: GatewayFlavor = {
   name: "istio-ingressgateway",
+  namespace: ROOT_NAMESPACE,
+  serviceAccount: "istio-ingressgateway-service-account",
   labels: { app: "istio-ingressgateway", istio: "ingressgateway" },
   ports: [
     { name: "http2", port: 80, targetPort: 8080 },
@@ -26,6 +30,8 @@ export const ingressGateway: GatewayFlavor = {
 /** Running while some Gateway selects it. */
 export const egressGateway: GatewayFlavor = {
   name: "istio-egressgateway",
+  namespace: ROOT_NAMESPACE,
+  serviceAccount: "istio-egressgateway-service-account",
   labels: { app: "istio-egressgateway", istio: "egressgateway" },
   ports: [
     { name: "http2", port: 80, targetPort: 8080 },
@@ -42,10 +48,10 @@ export function selects(gateway: Gateway, flavor: GatewayFlavor): boolean {
 /** The one pod of a gateway. */
 export function gatewayBlueprint(flavor: GatewayFlavor, suffix: string): PodBlueprint {
   return {
-    namespace: ROOT_NAMESPACE,
+    namespace: flavor.namespace,
     name: `${flavor.name}-${suffix}`,
     workload: flavor.name,
-    serviceAccount: `${flavor.name}-service-account`,
+    serviceAccount: flavor.serviceAccount,
     labels: flavor.labels,
     annotations: {},
     spec: {

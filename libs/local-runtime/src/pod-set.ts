@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import type { Logger, Random } from "@lateen/kernel";
 import type { Deployment } from "@lateen/mesh-model";
 import { deploymentId, podBlueprint, randomSuffix, rolloutGoal } from "./deployments.ts";
+import { gatewayOwner } from "./gateway-api.ts";
 import { egressGateway, type GatewayFlavor, gatewayBlueprint, ingressGateway } from "./gateways.ts";
 import type { PodDependencies } from "./pod/dependencies.ts";
 import { type JoinedApp, Pod } from "./pod/pod.ts";
@@ -16,6 +17,13 @@ export interface PodSetOptions {
   readonly deregisterMs: number;
   /** What pods changed; the registry file and the front end follow. */
   readonly onChange: () => void;
+}
+
+/** Gateways besides the ingress gateway. */
+export interface WantedGateways {
+  readonly egress: boolean;
+  /** For Gateway API Gateways. */
+  readonly deployed: readonly GatewayFlavor[];
 }
 
 /** All pods of the mesh, driven towards what the configuration asks for. */
@@ -46,10 +54,15 @@ export class PodSet {
   }
 
   /** Takes one step of every rollout; called after every change of configuration or of a pod. */
-  reconcile(deployments: readonly Deployment[], gateways: { readonly egress: boolean }): void {
+  reconcile(deployments: readonly Deployment[], gateways: WantedGateways): void {
     if (this.#closed) return;
     this.#keepGateway(ingressGateway, true);
     this.#keepGateway(egressGateway, gateways.egress);
+    const deployed = new Set(gateways.deployed.map(gatewayOwner));
+    for (const flavor of gateways.deployed) this.#keepGateway(flavor, true, gatewayOwner(flavor));
+    for (const [owner, pods] of this.#byOwner) {
+      if (owner.startsWith("gateway:") && !deployed.has(owner)) for (const pod of pods) void this.remove(pod);
+    }
     const wanted = new Map(deployments.map((deployment) => [deploymentId(deployment), deployment]));
     for (const [owner, pods] of this.#byOwner) {
       if (owner.includes("/") && !wanted.has(owner)) for (const pod of pods) void this.remove(pod);
@@ -89,10 +102,9 @@ export class PodSet {
     );
   }
 
-  #keepGateway(flavor: GatewayFlavor, wanted: boolean): void {
-    const pods = [...(this.#byOwner.get(flavor.name) ?? [])].filter((pod) => !pod.terminating);
-    if (wanted && pods.length === 0)
-      this.#add(flavor.name, gatewayBlueprint(flavor, randomSuffix(this.#options.random)));
+  #keepGateway(flavor: GatewayFlavor, wanted: boolean, owner = flavor.name): void {
+    const pods = [...(this.#byOwner.get(owner) ?? [])].filter((pod) => !pod.terminating);
+    if (wanted && pods.length === 0) this.#add(owner, gatewayBlueprint(flavor, randomSuffix(this.#options.random)));
     if (!wanted) for (const pod of pods) void this.remove(pod);
   }
 

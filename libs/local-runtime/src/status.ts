@@ -54,6 +54,8 @@ export interface StatusInput {
   readonly controlPlane: StatusReport["controlPlane"];
   readonly pods: readonly PodView[];
   readonly gateways: readonly Gateway[];
+  /** Gateways that run for Gateway API Gateways. Default none. */
+  readonly deployed?: readonly GatewayFlavor[];
   readonly ingressPort: number;
   readonly rejected: readonly RejectedView[];
   readonly warnings: readonly string[];
@@ -96,11 +98,15 @@ function workloadStatus(pod: PodView, input: StatusInput): WorkloadStatus {
 }
 
 function gatewayStatus(pod: PodView, input: StatusInput): GatewayStatus {
+  const deployed = input.deployed?.find(({ namespace, name }) => namespace === pod.namespace && name === pod.workload);
   const flavor = pod.workload === ingressGateway.name ? ingressGateway : egressGateway;
   return {
     namespace: pod.namespace,
     name: pod.workload,
-    ports: gatewayPorts(pod, flavor, input),
+    ports:
+      deployed === undefined
+        ? gatewayPorts(pod, flavor, input)
+        : deployed.ports.map(({ port, targetPort }) => ({ port, listen: targetPort, host: pod.address })),
     pod: pod.name,
     address: pod.address,
     ready: pod.ready,

@@ -9,7 +9,8 @@ import { CANONICAL_PORTS, movedPorts } from "./control-plane-ports.ts";
 import { meshAlreadyRunning } from "./errors.ts";
 import type { RejectedView } from "./events.ts";
 import { replaceFile } from "./files.ts";
-import { egressGateway, ingressBindings, selects } from "./gateways.ts";
+import { deployedGateways } from "./gateway-api.ts";
+import { egressGateway, type GatewayFlavor, ingressBindings, selects } from "./gateways.ts";
 import { loadMeshIdentity, type MeshIdentity, TOKEN_TTL_SECONDS } from "./identity.ts";
 import { chooseIngressPort } from "./net/ingress-port.ts";
 import { type ClaimedBlock, claimAddressBlock, PrivatePorts, probePort } from "./net/loopback.ts";
@@ -194,6 +195,7 @@ class LocalMesh implements Supervisor {
       controlPlane: { ready: this.controlPlane.ready, ports: { ...this.controlPlane.ports } },
       pods: this.pods.views(),
       gateways: this.world.gateways(),
+      deployed: this.#deployedGateways,
       ingressPort: this.ingressPort,
       rejected: this.#rejected,
       warnings: parseWarnings(syncz),
@@ -311,7 +313,8 @@ class LocalMesh implements Supervisor {
     const runtimes =
       changed.some((o) => o.kind === "LocalRuntime") || removed.some((key) => key.startsWith("LocalRuntime/"));
     if (first || runtimes) void this.#loadRules();
-    if (changed.some((o) => o.kind === "Gateway") || removed.some((key) => key.startsWith("Gateway/"))) {
+    const kinds = [...changed.map((o) => o.kind as string), ...removed.map((key) => key.split("/", 1)[0] ?? "")];
+    if (kinds.some((kind) => kind === "Gateway" || kind === "KubernetesGateway" || kind === "GatewayClass")) {
       void this.#writeBuiltin();
     }
     if (!first && [...changed.map((o) => o.kind as string), ...removed].some((kind) => kind.startsWith("ConfigMap"))) {
@@ -338,10 +341,19 @@ class LocalMesh implements Supervisor {
     return this.world.gateways().some((gateway) => selects(gateway, egressGateway));
   }
 
+  get #deployedGateways(): readonly GatewayFlavor[] {
+    return deployedGateways(this.world.kubernetesGateways(), this.world.gatewayClasses());
+  }
+
   async #writeBuiltin(): Promise<void> {
     const { keys } = this.#facts;
     const accessLogPort = this.controlPlane.ports?.als ?? CANONICAL_PORTS.als;
-    const text = builtinDocuments({ userKeys: keys, egress: this.#egressWanted, accessLogPort });
+    const text = builtinDocuments({
+      userKeys: keys,
+      egress: this.#egressWanted,
+      deployed: this.#deployedGateways,
+      accessLogPort,
+    });
     if (text === this.#builtin) return;
     this.#builtin = text;
     await replaceFile(this.state.builtinFile, text);
@@ -408,7 +420,10 @@ class LocalMesh implements Supervisor {
 
   #settle(): void {
     if (this.world.loaded && this.#rulesLoaded) {
-      this.pods.reconcile(this.world.deployments(), { egress: this.#egressWanted });
+      this.pods.reconcile(this.world.deployments(), {
+        egress: this.#egressWanted,
+        deployed: this.#deployedGateways,
+      });
     } else {
       this.pods.reconcileGateways();
     }

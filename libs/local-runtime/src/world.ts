@@ -2,7 +2,9 @@ import {
   type ConfigMap,
   type Deployment,
   type Gateway,
+  type GatewayClass,
   type KindName,
+  type KubernetesGateway,
   keyOf,
   type LocalRuntime,
   parseResourceKey,
@@ -68,6 +70,12 @@ export class World {
   }
   gateways(): readonly Gateway[] {
     return this.#all("Gateway") as readonly Gateway[];
+  }
+  kubernetesGateways(): readonly KubernetesGateway[] {
+    return this.#all("KubernetesGateway") as readonly KubernetesGateway[];
+  }
+  gatewayClasses(): readonly GatewayClass[] {
+    return this.#all("GatewayClass") as readonly GatewayClass[];
   }
   virtualServices(): readonly VirtualService[] {
     return this.#all("VirtualService") as readonly VirtualService[];

@@ -1,0 +1,52 @@
+import type { GatewayClass, KubernetesGateway } from "@lateen/mesh-model";
+import type { GatewayFlavor } from "./gateways.ts";
+
+const CONTROLLER = "istio.io/gateway-controller";
+const DEFAULT_CLASS = "istio";
+/** A Service of these labels selects the gateway's pod, as in Istio. */
+const NAME_LABEL = "gateway.networking.k8s.io/gateway-name";
+const CLASS_LABEL = "gateway.networking.k8s.io/gateway-class-name";
+const NAME_OVERRIDE = "gateway.istio.io/name-override";
+
+/**
+ * The gateways to run for Gateway API Gateways: one each, named `<gateway>-<class>`, in its namespace. Those that name a host under
+ * `addresses` are served by what is there, those of other controllers by nobody here.
+ */
+export function deployedGateways(
+  gateways: readonly KubernetesGateway[],
+  classes: readonly GatewayClass[],
+): readonly GatewayFlavor[] {
+  return gateways
+    .filter(({ spec }) => isOurs(spec.gatewayClassName, classes) && (spec.addresses ?? []).every(({ value }) => !value))
+    .map(flavorOf);
+}
+
+function isOurs(className: string, classes: readonly GatewayClass[]): boolean {
+  const found = classes.find(({ metadata }) => metadata.name === className);
+  return found === undefined ? className === DEFAULT_CLASS : found.spec.controllerName === CONTROLLER;
+}
+
+function flavorOf(gateway: KubernetesGateway): GatewayFlavor {
+  const { name, namespace, annotations } = gateway.metadata;
+  const { listeners = [], infrastructure, gatewayClassName } = gateway.spec;
+  const deployed = annotations?.[NAME_OVERRIDE] ?? `${name}-${DEFAULT_CLASS}`;
+  const byPort = new Map(listeners.map((listener) => [listener.port, listener]));
+  return {
+    name: deployed,
+    namespace,
+    serviceAccount: deployed,
+    labels: { ...infrastructure?.labels, [NAME_LABEL]: name, [CLASS_LABEL]: gatewayClassName },
+    ports: [...byPort.values()]
+      .sort((a, b) => a.port - b.port)
+      .map(({ port, protocol }) => ({
+        name: `${protocol.toLowerCase()}-${port}`,
+        port,
+        targetPort: port < 1024 ? port + 10_000 : port,
+      })),
+  };
+}
+
+/** Who owns the pods of such a gateway, among all owners of pods. */
+export function gatewayOwner({ namespace, name }: GatewayFlavor): string {
+  return `gateway:${namespace}:${name}`;
+}
