@@ -21,7 +21,8 @@ it("are valid objects", () => {
 });
 
 it("have a Service and an account for each gateway that is deployed, where its Gateway is", () => {
-  const flavor = { name: "gw-istio", namespace: "shop", serviceAccount: "gw-istio", labels: { gw: "gw" }, ports: [] };
+  const ports = [{ name: "http-80", port: 80, targetPort: 10_080 }];
+  const flavor = { name: "gw-istio", namespace: "shop", serviceAccount: "gw-istio", labels: { gw: "gw" }, ports };
   const text = builtinDocuments({ ...options, deployed: [flavor] });
   const names = decodeText({ file: "builtin.yaml", text }).map((document) => document.ok && keyOf(document.object));
   expect(names).toEqual(expect.arrayContaining(["ServiceAccount/shop/gw-istio", "Service/shop/gw-istio"]));

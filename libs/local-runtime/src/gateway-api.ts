@@ -17,7 +17,10 @@ export function deployedGateways(
   classes: readonly GatewayClass[],
 ): readonly GatewayFlavor[] {
   return gateways
-    .filter(({ spec }) => isOurs(spec.gatewayClassName, classes) && (spec.addresses ?? []).every(({ value }) => !value))
+    .filter(
+      ({ spec: { gatewayClassName, addresses = [], listeners = [] } }) =>
+        isOurs(gatewayClassName, classes) && addresses.every(({ value }) => !value) && listeners.length > 0,
+    )
     .map(flavorOf);
 }
 
