@@ -15,6 +15,7 @@ import { routeCommand } from "./commands/route.ts";
 import { runCommand } from "./commands/run.ts";
 import { serveCommand } from "./commands/serve.ts";
 import { statusCommand } from "./commands/status.ts";
+import { translateCommand } from "./commands/translate.ts";
 import { upCommand } from "./commands/up.ts";
 import { validateCommand } from "./commands/validate.ts";
 import { versionCommand } from "./commands/version.ts";
@@ -40,7 +41,7 @@ export function createProgram(cli: Cli): Command {
   for (const make of [
     ...[upCommand, downCommand, statusCommand, logsCommand, runCommand],
     ...[applyCommand, getCommand, deleteCommand],
-    ...[validateCommand, analyzeCommand, xdsCommand, routeCommand, describeCommand],
+    ...[validateCommand, analyzeCommand, translateCommand, xdsCommand, routeCommand, describeCommand],
     ...[proxyStatusCommand, proxyConfigCommand],
     ...[serveCommand, versionCommand],
   ])

@@ -32,5 +32,6 @@ export function kindByName(name: string): KindFacts {
 export function objectLabel(kind: string, name: string): string {
   const definition = kind in kinds ? kinds[kind as KindName] : undefined;
   const group = definition === undefined || definition.group === "" ? "" : `.${definition.group}`;
-  return `${kind.toLowerCase()}${group}/${name}`;
+  const written = definition !== undefined && "writtenAs" in definition ? String(definition.writtenAs) : kind;
+  return `${written.toLowerCase()}${group}/${name}`;
 }
