@@ -31,7 +31,7 @@ import {
 import { inboundPorts } from "../world/inbound.ts";
 import { cells } from "../world/mesh-snapshot.ts";
 import { meshConfigOf, serviceFor, settingsOf, workloadMetadata } from "../world/services.ts";
-import { visibleServices } from "../world/visibility.ts";
+import { BUCKETS, servicesInBucket, visibleServices } from "../world/visibility.ts";
 import { byName, encode } from "./encode.ts";
 
 /** Endpoints of a destination's port that carry a subset's labels. */
@@ -240,17 +240,32 @@ export function endpointResource(
   return read.ask(endpointsOfService, key).find(({ name }) => name === cluster);
 }
 
+/** Endpoints of the EDS clusters of some of a client's services, so that a change of one does not go through all. */
+const endpointsInBucket = defineQuery<
+  { readonly scope: ProxyScope; readonly bucket: number },
+  readonly EncodedResource[]
+>({
+  name: "bucketEndpoints",
+  key: ({ scope, bucket }) => `${bucket} ${scope.id}`,
+  compute: (read, { scope, bucket }) => {
+    const client = policyClient(read, scope);
+    return read
+      .ask(servicesInBucket, { scope, bucket })
+      .flatMap(({ host }) => read.ask(endpointsOfService, serviceKey(read, scope, client, host)));
+  },
+  equal: sameList,
+});
+
 /** Endpoints of all of the proxy's EDS clusters. */
 export const scopeEndpoints = defineQuery<ProxyScope, ReadonlyMap<string, EncodedResource>>({
   name: "scopeEndpoints",
   key: scopeKey,
   compute: (read, scope) => {
-    const client = policyClient(read, scope);
-    return byName(
-      read
-        .ask(visibleServices, scope)
-        .flatMap(({ host }) => read.ask(endpointsOfService, serviceKey(read, scope, client, host))),
-    );
+    const all = new Map<string, EncodedResource>();
+    for (let bucket = 0; bucket < BUCKETS; bucket++) {
+      for (const resource of read.ask(endpointsInBucket, { scope, bucket })) all.set(resource.name, resource);
+    }
+    return all;
   },
   equal: sameMap,
 });

@@ -124,6 +124,32 @@ export const visibleService = defineQuery<
   compute: (read, { scope, host }) => read.ask(visibleByHost, scope).get(host),
 });
 
+/** Into how many parts hosts are divided where one change must not go through all of them. */
+export const BUCKETS = 64;
+
+function bucketOf(host: string): number {
+  let hash = 0;
+  for (let at = 0; at < host.length; at++) hash = (hash * 31 + host.charCodeAt(at)) | 0;
+  return hash & (BUCKETS - 1);
+}
+
+const servicesByBucket = defineQuery<ProxyScope, ReadonlyMap<number, readonly MeshService[]>>({
+  name: "servicesByBucket",
+  key: scopeKey,
+  compute: (read, scope) => Map.groupBy(read.ask(visibleServices, scope), ({ host }) => bucketOf(host)),
+});
+
+/** Visible services of one part, oldest first. */
+export const servicesInBucket = defineQuery<
+  { readonly scope: ProxyScope; readonly bucket: number },
+  readonly MeshService[]
+>({
+  name: "servicesInBucket",
+  key: ({ scope, bucket }) => `${bucket} ${scope.id}`,
+  compute: (read, { scope, bucket }) => read.ask(servicesByBucket, scope).get(bucket) ?? [],
+  equal: sameList,
+});
+
 /** Services of a scope by port number, each list oldest first. */
 const servicesByPort = defineQuery<ProxyScope, ReadonlyMap<number, readonly MeshService[]>>({
   name: "servicesByPort",
@@ -199,14 +225,6 @@ interface HttpRules {
   /** By exact host, in buckets, so that the change of one rule concerns few hosts. */
   readonly exact: ReadonlyMap<number, ReadonlyMap<string, BoundVirtualService>>;
   readonly wildcards: readonly { readonly pattern: string; readonly bound: BoundVirtualService }[];
-}
-
-const BUCKETS = 256;
-
-function bucketOf(host: string): number {
-  let hash = 0;
-  for (let at = 0; at < host.length; at++) hash = (hash * 31 + host.charCodeAt(at)) | 0;
-  return hash & (BUCKETS - 1);
 }
 
 const httpRules = defineQuery<ProxyScope, HttpRules>({
