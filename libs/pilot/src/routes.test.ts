@@ -18,6 +18,13 @@ type: kubernetes.io/tls
 data: { tls.crt: ${Buffer.from("CERT").toString("base64")}, tls.key: ${Buffer.from("TOP-SECRET").toString("base64")} }
 `);
 
+const route = objectsOf(`
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: { name: cart, namespace: shop }
+spec: { parentRefs: [{ name: nobody }], rules: [{ backendRefs: [{ name: cart, port: 80 }] }] }
+`);
+
 let scope: Scope;
 beforeEach(() => {
   scope = new Scope();
@@ -42,7 +49,7 @@ async function start({ ready = true } = {}) {
     },
     createCompiler({ meshConfig, clusterId: "local" }),
   );
-  if (ready) config.snapshot(4, service("cart", "shop", "10.96.0.3"), ...tls);
+  if (ready) config.snapshot(4, service("cart", "shop", "10.96.0.3"), ...tls, ...route);
   const started = pilot.start();
   await clock.advanceAsync(0);
   await started;
@@ -99,6 +106,13 @@ describe("pilotRoutes", () => {
     expect((await get("/debug/endpointz")).body).toMatchObject([
       { svc: "cart.shop.svc.cluster.local", endpoints: [{ address: "127.64.0.3", port: 8080, ready: true }] },
     ]);
+  });
+
+  it("tells how Gateway API objects were understood", async () => {
+    const { get } = await start();
+    expect((await get("/debug/statusz")).body).toMatchObject({
+      statuses: { "HTTPRoute/shop/cart": { parents: [{ conditions: [{ reason: "NoMatchingParent" }, {}] }] } },
+    });
   });
 
   it("waits for a revision", async () => {

@@ -17,7 +17,7 @@ const MAX_WAIT_MS = 600_000;
 
 /**
  * Pilot's HTTP face. Who may ask is the owner's business: all but `/ready` and `/version` shows configuration.
- * `GET /ready`, `/version`, `/debug/syncz`, `/debug/config_dump?proxyID=`, `/debug/endpointz`, `/debug/registryz`,
+ * `GET /ready`, `/version`, `/debug/syncz`, `/debug/config_dump?proxyID=`, `/debug/endpointz`, `/debug/registryz`, `/debug/statusz`,
  * `/debug/wait?revision=&timeoutMs=`. An error is `{error: {code, message, hint}}` with 400 or, for an unknown proxy, 404.
  */
 export function pilotRoutes(pilot: Pilot): FastifyPluginAsync {
@@ -37,6 +37,7 @@ export function pilotRoutes(pilot: Pilot): FastifyPluginAsync {
       return pilot.debug.configDump(query.proxyID);
     });
     app.get("/debug/endpointz", async () => pilot.debug.endpoints());
+    app.get("/debug/statusz", async () => ({ statuses: pilot.debug.statuses() }));
     app.get("/debug/registryz", async () => pilot.debug.services());
     app.get<{ Querystring: WaitQuery }>("/debug/wait", async ({ query }) => {
       const revision = wholeNumber("revision", query.revision, Number.MAX_SAFE_INTEGER);

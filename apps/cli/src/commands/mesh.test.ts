@@ -194,6 +194,36 @@ default     reviews   ["mesh"]   ["reviews"]         rule.yaml:3
     });
   });
 
+  it("tells the two kinds of Gateway apart, and shows what the control plane says of a Gateway API one", async () => {
+    const api = {
+      apiVersion: "gateway.networking.k8s.io/v1",
+      kind: "Gateway",
+      metadata: { name: "gw", namespace: "default" },
+      spec: { gatewayClassName: "istio" },
+    };
+    const istio = { ...api, apiVersion: "networking.istio.io/v1", spec: {} };
+    const entry = { file: "gw.yaml", line: 1, revision: 5 };
+    const programmed = { type: "Programmed", status: "False", reason: "AddressNotAssigned", message: "" };
+    const accepted = { type: "Accepted", status: "True", reason: "Accepted", message: "" };
+    await machine.mesh({
+      "/config/objects": { revision: 7, objects: [api, istio].map((object) => ({ object, ...entry })) },
+      "/config/rejected": { rejected: [] },
+      "/status": status,
+      "/debug/statusz": { statuses: { "KubernetesGateway/default/gw": { conditions: [accepted, programmed] } } },
+    });
+    const { out } = await machine.run(["get", "gtw", "gw", "-o", "json"]);
+    expect(JSON.parse(out)).toMatchObject({
+      ...api,
+      status: { conditions: [accepted, programmed, { type: "Reconciled" }] },
+    });
+    expect((await machine.run(["get", "gw", "gw", "-o", "json"])).out).toContain("networking.istio.io/v1");
+    expect((await machine.run(["get", "gateways.gateway.networking.k8s.io"])).out).toBe(
+      `NAMESPACE   NAME   CLASS   ADDRESS   PROGRAMMED   AGE   SOURCE
+default     gw     istio             False              gw.yaml:1
+`,
+    );
+  });
+
   it("exits 65 for an object that is not there", async () => {
     await machine.mesh({ "/config/objects": listed, "/config/rejected": { rejected: [] }, "/status": status });
     expect(await machine.run(["get", "vs", "nope"])).toMatchObject({ code: 65, out: "" });

@@ -16,6 +16,20 @@ export function columnsOf(kind: KindName): readonly Column[] {
       return [field("HOST", "host"), { header: "SUBSETS", cell: (spec) => names(spec.subsets) }];
     case "Gateway":
       return [{ header: "SERVERS", cell: (spec) => servers(spec.servers) }];
+    case "KubernetesGateway":
+      return [
+        field("CLASS", "gatewayClassName"),
+        { header: "ADDRESS", cell: (_spec, object) => firstValue(record(object.status).addresses) },
+        { header: "PROGRAMMED", cell: (_spec, object) => conditionOf(object, "Programmed") },
+      ];
+    case "HTTPRoute":
+    case "GRPCRoute":
+    case "TLSRoute":
+      return [list("HOSTNAMES", "hostnames")];
+    case "GatewayClass":
+      return [field("CONTROLLER", "controllerName")];
+    case "Ingress":
+      return [field("CLASS", "ingressClassName"), { header: "HOSTS", cell: (spec) => hosts(spec.rules) }];
     case "ServiceEntry":
       return [list("HOSTS", "hosts"), field("LOCATION", "location"), field("RESOLUTION", "resolution")];
     case "WorkloadEntry":
@@ -46,6 +60,20 @@ function field(header: string, name: string): Column {
 
 function list(header: string, name: string): Column {
   return { header, cell: (spec) => JSON.stringify(spec[name] ?? []) };
+}
+
+function firstValue(value: unknown): string {
+  return text(entries(value)[0]?.value);
+}
+
+function conditionOf(object: PlainObject, type: string): string {
+  return text(entries(record(object.status).conditions).find((condition) => condition.type === type)?.status);
+}
+
+function hosts(rules: unknown): string {
+  return entries(rules)
+    .map((rule) => text(rule.host) || "*")
+    .join(",");
 }
 
 function names(value: unknown): string {

@@ -1,5 +1,5 @@
 import type { KindName } from "@lateen/mesh-model";
-import { kinds } from "@lateen/mesh-model";
+import { kindNameOf, kinds } from "@lateen/mesh-model";
 import type { Cli } from "../cli.ts";
 import { notFound } from "../errors.ts";
 import { type MeshClient, shortPath } from "../mesh/client.ts";
@@ -7,7 +7,7 @@ import { kindByName, objectLabel } from "../mesh/kinds.ts";
 import { type OutputFormat, printResult } from "../output/format.ts";
 import { age, table } from "../output/table.ts";
 import { columnsOf } from "./columns.ts";
-import { type ListedObject, type RejectedEntry, withStatus } from "./object-status.ts";
+import { type ListedObject, type PlainObject, type RejectedEntry, withStatus } from "./object-status.ts";
 
 export interface GetRequest {
   readonly kinds: string;
@@ -26,17 +26,18 @@ export async function getObjects(cli: Cli, client: MeshClient, request: GetReque
   const namespace = request.allNamespaces
     ? undefined
     : (request.namespace ?? (name === undefined ? undefined : "default"));
-  const [{ objects, revision }, { rejected }, status] = await Promise.all([
+  const [{ objects, revision }, { rejected }, status, statuses] = await Promise.all([
     client.get<{ readonly revision: number; readonly objects: readonly ListedObject[] }>("/config/objects"),
     client.get<{ readonly rejected: readonly RejectedEntry[] }>("/config/rejected"),
     client.status(),
+    wanted.some((kind) => CONVERTED.has(kind)) ? statusesOf(client) : NO_STATUSES,
   ]);
   const laggards = [...status.workloads, ...status.gateways].filter(({ synced }) => !synced).map(({ pod }) => pod);
   const found = objects
-    .filter(({ object }) => wanted.includes(object.kind as KindName))
+    .filter(({ object }) => wanted.some((kind) => kind === kindOf(object)))
     .filter(({ object }) => name === undefined || object.metadata.name === name)
     .filter(({ object }) => namespace === undefined || (object.metadata.namespace ?? namespace) === namespace)
-    .map((entry) => withStatus(entry, { rejected, laggards, revision }));
+    .map((entry) => withStatus(entry, { rejected, laggards, revision, own: statuses[keyOf(entry.object)] }));
   if (name !== undefined && found.length === 0) throw missing(wanted, name, namespace);
   const value =
     name !== undefined && found.length === 1
@@ -50,12 +51,39 @@ export async function getObjects(cli: Cli, client: MeshClient, request: GetReque
   await printResult(cli, request.format, value, () => {
     if (found.length === 0) return "";
     return wanted
-      .map((kind) => found.filter(({ object }) => object.kind === kind))
+      .map((kind) => found.filter(({ object }) => kindOf(object) === kind))
       .filter((list) => list.length > 0)
       .map((list) => kindTable(cli, list, { withKind: wanted.length > 1 }))
       .join("\n");
   });
   if (found.length === 0) cli.err("no objects found\n");
+}
+
+/** Kinds whose status says how the control plane understood them. */
+const CONVERTED: ReadonlySet<KindName> = new Set<KindName>([
+  ...(["GatewayClass", "KubernetesGateway", "HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute"] as const),
+  ...(["BackendTLSPolicy", "Ingress"] as const),
+]);
+
+type Statuses = Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+const NO_STATUSES: Statuses = {};
+
+/** By `Kind/namespace/name`; empty while the control plane cannot say. */
+async function statusesOf(client: MeshClient): Promise<Statuses> {
+  return client.get<{ readonly statuses: Statuses }>("/debug/statusz").then(
+    ({ statuses }) => statuses,
+    () => NO_STATUSES,
+  );
+}
+
+/** The kind of an object as written: two groups have a Gateway. */
+function kindOf(object: PlainObject): KindName | undefined {
+  const slash = object.apiVersion.indexOf("/");
+  return kindNameOf(slash < 0 ? "" : object.apiVersion.slice(0, slash), object.kind);
+}
+
+function keyOf(object: PlainObject): string {
+  return `${kindOf(object)}/${object.metadata.namespace ?? ""}/${object.metadata.name}`;
 }
 
 function parseWanted(request: GetRequest): { readonly wanted: readonly KindName[]; readonly name: string | undefined } {
@@ -71,7 +99,7 @@ function parseWanted(request: GetRequest): { readonly wanted: readonly KindName[
 }
 
 function kindTable(cli: Cli, list: readonly ListedObject[], options: { readonly withKind: boolean }): string {
-  const kind = (list[0]?.object.kind ?? "Service") as KindName;
+  const kind = (list[0] && kindOf(list[0].object)) ?? "Service";
   const columns = columnsOf(kind);
   const now = Date.now();
   const headers = ["NAMESPACE", "NAME", ...columns.map(({ header }) => header), "AGE", "SOURCE"];

@@ -36,6 +36,8 @@ export interface StatusFacts {
   /** Proxies that have not acknowledged the newest configuration. */
   readonly laggards: readonly string[];
   readonly revision: number;
+  /** What the control plane says of it in its API's own words, for Gateway API objects and Ingress. */
+  readonly own?: Readonly<Record<string, unknown>> | undefined;
 }
 
 /**
@@ -65,10 +67,16 @@ export function withStatus(entry: ListedObject, facts: StatusFacts): ListedObjec
           reason: "Pending",
           message: `not acknowledged by ${facts.laggards.join(", ")}`,
         };
+  // A Gateway's own word on what is accepted says more than that it was read.
+  const own = Array.isArray(facts.own?.conditions)
+    ? (facts.own.conditions as readonly { readonly type?: unknown }[])
+    : [];
+  const read = refusal === undefined && own.some(({ type }) => type === "Accepted") ? [] : [accepted];
   const status = {
     ...(typeof entry.object.status === "object" ? entry.object.status : {}),
+    ...facts.own,
     observedRevision: entry.revision,
-    conditions: [accepted, reconciled],
+    conditions: [...read, ...own, reconciled],
   };
   return { ...entry, object: { ...entry.object, status } };
 }

@@ -1,5 +1,6 @@
 import {
   endpointsOf,
+  keyOf,
   type MeshService,
   type Resource,
   type ServiceEndpoint,
@@ -51,6 +52,17 @@ export class DebugView {
       else if (object.kind === "ServiceEntry") services.push(...servicesFromServiceEntry(object));
     }
     return services.sort((a, b) => (a.host < b.host ? -1 : 1));
+  }
+
+  /** `status` of Gateway API objects and Ingress, by `Kind/namespace/name`. */
+  statuses(): Readonly<Record<string, unknown>> {
+    const found: Record<string, unknown> = {};
+    for (const object of this.#world.objects()) {
+      const key = keyOf(object);
+      const status = this.#compiler.status?.(key);
+      if (status !== undefined) found[key] = status;
+    }
+    return found;
   }
 
   /** All services with their endpoints, ready or not. */
