@@ -3,7 +3,7 @@
  * it up) and every port is free; everything ends with the namespace. Without the means for that the command runs as it is, and the tests
  * that need capture say why they are skipped. Foreign programs are fetched before, because the namespace has no way out.
  */
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { ensureService } from "@lateen/services";
 
 const problems = ["envoy", "iptables", "python3-grpcio"].flatMap((name) => {
@@ -15,7 +15,8 @@ if (process.env.CI === "true" && problems.some(({ installable }) => installable)
 
 const SETUP = `
 ip link set lo up &&
-ip route add 10.96.0.0/12 dev lo && ip route add 240.240.0.0/16 dev lo && ip route add 203.0.113.0/24 dev lo &&
+ip route add 10.96.0.0/12 dev lo src 127.0.0.1 && ip route add 240.240.0.0/16 dev lo src 127.0.0.1 &&
+ip route add 203.0.113.0/24 dev lo src 127.0.0.1 &&
 iptables -t nat -A OUTPUT -s 127.0.0.6/32 -j RETURN &&
 iptables -A OUTPUT -d 10.96.0.0/12 -p tcp -j REJECT --reject-with tcp-reset &&
 iptables -A OUTPUT -d 203.0.113.0/24 -p tcp -j REJECT --reject-with tcp-reset`;
@@ -29,8 +30,15 @@ function canCapture(): string {
 
 const reason = canCapture();
 const argv = process.argv.slice(2);
-const env = { ...process.env, LATEEN_INTEROP_NO_CAPTURE: reason };
-const inside = ["-n", "sh", "-ec", `${SETUP}; exec "$@"`, "sh", ...argv];
+// A process namespace as well: whatever was started ends with the command.
+const inside = ["-n", "-p", "-f", "--kill-child", "--mount-proc", "sh", "-ec", `${SETUP}; exec "$@"`, "sh", ...argv];
 const [command = "", ...rest] = reason === "" ? ["unshare", ...inside] : argv;
-const { status } = spawnSync(command, rest, { stdio: "inherit", env });
-process.exitCode = status ?? 1;
+const child = spawn(command, rest, { stdio: "inherit", env: { ...process.env, LATEEN_INTEROP_NO_CAPTURE: reason } });
+for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => child.kill("SIGKILL"));
+child.on("error", (error) => {
+  process.stderr.write(`${command}: ${error.message}\n`);
+  process.exitCode = 1;
+});
+child.on("exit", (code) => {
+  process.exitCode = code ?? 1;
+});

@@ -144,6 +144,17 @@ export class ControlPlane {
     return JSON.parse(body) as T;
   }
 
+  /** Cluster address of a Service, which may have been assigned. */
+  async clusterAddress(namespace: string, name: string): Promise<string> {
+    interface Objects {
+      readonly objects: readonly { readonly object: { readonly spec: { readonly clusterIP?: string } } }[];
+    }
+    const found = await this.#get<Objects>(`/config/objects?kind=Service&namespace=${namespace}&name=${name}`);
+    const address = found.objects[0]?.object.spec.clusterIP;
+    if (address === undefined) throw new Error(`Service ${namespace}/${name} has no cluster address`);
+    return address;
+  }
+
   sync(): Promise<SyncStatus> {
     return this.#get("/debug/syncz");
   }
@@ -187,6 +198,12 @@ export class ControlPlane {
         ];
       }),
     );
+  }
+
+  /** @throws the error, with what proxies refused and what the control plane said last. */
+  async explain(error: Error): Promise<never> {
+    const refusals = await this.refusals().catch((reason: Error) => [reason.message]);
+    throw new Error(`${error.message}\nrefused: ${refusals.join("\n")}\n${this.log.slice(-2_000)}`, { cause: error });
   }
 
   get log(): string {

@@ -1,8 +1,8 @@
-import { spawnSync } from "node:child_process";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import http from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { capture } from "./capture.ts";
 import { ControlPlane, type Identity, type Pod } from "./control-plane.ts";
 import type { Answer, Ask, Via } from "./http.ts";
 import { ask } from "./http.ts";
@@ -123,7 +123,7 @@ export class InteropMesh {
       const plane = await ControlPlane.start(folder, baseConfig(), Object.values(pods));
       stops.push(() => plane.stop());
       const mesh = new InteropMesh(plane, stops);
-      await mesh.#startAll();
+      await mesh.#startAll().catch((error: Error) => plane.explain(error));
       return mesh;
     } catch (error) {
       for (const stop of stops.reverse()) await stop().catch(() => {});
@@ -241,23 +241,4 @@ export class InteropMesh {
 /** Envoy binds the port on every address, so ours takes another. */
 function ownGatewayPort(port: number): number {
   return port + 20_000;
-}
-
-/** What istio-iptables sets up in a pod: outbound of the pod's address to 15001, inbound to it to 15006. */
-function capture(address: string): void {
-  const rules = [
-    ["-d", address, "-p", "tcp", "-m", "multiport", "!", "--dports", "15000,15001,15006,15021,15090"],
-    ["-s", address, "!", "-d", address, "-p", "tcp"],
-  ].map((match, index) => [...match, "-j", "REDIRECT", "--to-ports", index === 0 ? "15006" : "15001"]);
-  for (const rule of rules) {
-    const exists = spawnSync("iptables", ["-t", "nat", "-C", "OUTPUT", ...rule]).status === 0;
-    if (exists) continue;
-    const added = spawnSync("iptables", ["-t", "nat", "-A", "OUTPUT", ...rule], { encoding: "utf8" });
-    if (added.status !== 0) throw new Error(`iptables ${rule.join(" ")}: ${added.stderr}`);
-  }
-}
-
-/** A file of the Bookinfo sample. */
-export function sample(name: string): Promise<string> {
-  return readFile(new URL(`../../../../samples/bookinfo/${name}`, import.meta.url), "utf8");
 }

@@ -8,6 +8,9 @@ import { eventually } from "./eventually.ts";
 import { read } from "./http.ts";
 import { app, Program } from "./programs.ts";
 
+/** A machine that does other things as well takes its time. */
+const STARTED_MS = 60_000;
+
 /** A running proxy. */
 export interface RunningProxy {
   readonly pod: Pod;
@@ -95,12 +98,16 @@ export async function startEnvoy(
     ...["-c", file, "--concurrency", "1", "--disable-hot-restart", "-l", "warning"],
   ]);
   const admin = async (path: string) => (await read({ host: pod.address, port: 15_000, path })).body;
-  await eventually(`Envoy of ${pod.name} is ready`, async () => {
-    process.alive();
-    const ready = await read({ host: pod.address, port: 15_021, path: "/healthz/ready" });
-    if (ready.status !== 200) throw new Error(`${ready.status} ${ready.body} ${process.output.slice(-2_000)}`);
-    return true;
-  });
+  await eventually(
+    `Envoy of ${pod.name} is ready`,
+    async () => {
+      process.alive();
+      const ready = await read({ host: pod.address, port: 15_021, path: "/healthz/ready" });
+      if (ready.status !== 200) throw new Error(`${ready.status} ${ready.body} ${process.output.slice(-2_000)}`);
+      return true;
+    },
+    STARTED_MS,
+  );
   return { pod, admin, log: () => process.output, stop: () => process.stop() };
 }
 
@@ -181,12 +188,16 @@ export async function startOwn(
     },
   );
   const admin = async (path: string) => (await read({ host: address, port: 15_000, path })).body;
-  await eventually(`the proxy of ${pod.name} is ready`, async () => {
-    process_.alive();
-    const ready = await read({ host: address, port: 15_021, path: "/healthz/ready" });
-    if (ready.status !== 200) throw new Error(`${ready.status} ${process_.output.slice(-2_000)}`);
-    return true;
-  });
+  await eventually(
+    `the proxy of ${pod.name} is ready`,
+    async () => {
+      process_.alive();
+      const ready = await read({ host: address, port: 15_021, path: "/healthz/ready" });
+      if (ready.status !== 200) throw new Error(`${ready.status} ${process_.output.slice(-2_000)}`);
+      return true;
+    },
+    STARTED_MS,
+  );
   return { pod, admin, log: () => process_.output, stop: () => process_.stop() };
 }
 

@@ -1,0 +1,105 @@
+import { readdirSync } from "node:fs";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { Bookinfo, bookinfoPods, sampleFile } from "./harness/bookinfo.ts";
+import { eventually } from "./harness/eventually.ts";
+import { ask } from "./harness/http.ts";
+import { noEnvoy } from "./harness/mesh.ts";
+
+const skip = noEnvoy();
+const rules = readdirSync(new URL("../../../samples/bookinfo/rules/", import.meta.url)).sort();
+const gateways = ["envoy", "own"] as const;
+
+describe.skipIf(skip !== undefined)(`Bookinfo with Envoy${skip === undefined ? "" : ` (skipped: ${skip})`}`, () => {
+  let bookinfo: Bookinfo;
+  beforeAll(async () => {
+    bookinfo = await Bookinfo.start();
+  });
+  afterAll(() => bookinfo?.stop());
+
+  const get = (flavor: (typeof gateways)[number], path: string, headers: Record<string, string> = {}) =>
+    ask({ path, headers: { host: "bookinfo.example", ...headers } }, bookinfo.gateway(flavor));
+  const version = async (flavor: (typeof gateways)[number], headers = {}) => {
+    const { status, body } = await get(flavor, "/api/v1/products/0/reviews", headers);
+    return status === 200 ? (JSON.parse(body) as { version?: string }).version : `status ${status}`;
+  };
+
+  it("refuses nothing of the sample", async () => {
+    expect(await bookinfo.plane.refusals()).toEqual([]);
+  });
+
+  it.each(gateways)("shows the page through the gateway: %s", async (flavor) => {
+    const { status, body } = await get(flavor, "/productpage");
+    expect(status).toBe(200);
+    expect(body).toMatch(/<html/i);
+    for (let i = 0; i < 20; i++) {
+      expect((await get(flavor, "/api/v1/products/0")).status).toBe(200);
+      expect((await get(flavor, "/api/v1/products/0/ratings")).status).toBe(200);
+    }
+  });
+
+  it("reaches all versions of reviews from behind Envoy", async () => {
+    const seen = new Set<string | undefined>();
+    for (let i = 0; i < 60; i++) seen.add(await version("envoy"));
+    expect([...seen].sort()).toEqual(["v1", "v2", "v3"]);
+  });
+
+  it.each(rules)("refuses nothing of %s", async (file) => {
+    await bookinfo.plane.apply(await sampleFile(`rules/${file}`));
+    expect(await bookinfo.plane.refusals()).toEqual([]);
+  });
+
+  it("lets nothing in without mTLS when it must not, in both directions between Envoy and our proxy", async () => {
+    await bookinfo.plane.apply(await sampleFile("rules/strict-mtls.yaml"));
+    for (const flavor of gateways) {
+      expect((await get(flavor, "/api/v1/products/0")).status).toBe(200);
+      expect((await get(flavor, "/api/v1/products/0/reviews")).status).toBe(200);
+    }
+    for (const { address } of [bookinfoPods.productpage, bookinfoPods.details]) {
+      const plain = await ask({ path: "/health", headers: { host: "x" } }, { host: address, port: 9080 });
+      expect(plain.status).toBe(0);
+    }
+    const handshakes = await bookinfo.stats(bookinfoPods.productpage, "details.*ssl.handshake");
+    expect(handshakes).toMatch(/ssl\.handshake: [1-9]/);
+  });
+
+  it("routes the tester's requests as the rule says, from behind Envoy", async () => {
+    await bookinfo.plane.apply(await sampleFile("rules/reviews-tester-v2.yaml"));
+    for (const flavor of gateways) {
+      for (let i = 0; i < 10; i++) {
+        expect(await version(flavor, { cookie: "user=tester" })).toBe("v2");
+        expect(await version(flavor)).toBe("v1");
+      }
+    }
+  });
+
+  it("splits by weight", async () => {
+    await bookinfo.plane.apply(await sampleFile("rules/reviews-90-10.yaml"));
+    const counts = new Map<string | undefined, number>();
+    const count = process.env.LATEEN_TEST_FULL === "1" ? 2_000 : 300;
+    for (let i = 0; i < count; i++) {
+      const one = await version("envoy");
+      counts.set(one, (counts.get(one) ?? 0) + 1);
+    }
+    expect([...counts.keys()].every((key) => key?.startsWith("v"))).toBe(true);
+    expect(Math.max(...counts.values()) / count).toBeGreaterThan(0.82);
+    expect(Math.max(...counts.values()) / count).toBeLessThan(0.97);
+  });
+
+  it("goes on when the control plane's configuration changes under load", async () => {
+    const failures: string[] = [];
+    let running = true;
+    const load = Array.from({ length: 4 }, async () => {
+      while (running) {
+        const { status, body } = await get("envoy", "/api/v1/products/0");
+        if (status !== 200) failures.push(`${status} ${body}`);
+      }
+    });
+    for (const name of ["rules/all-v1.yaml", "rules/strict-mtls.yaml", "rules/reviews-90-10.yaml"]) {
+      await bookinfo.plane.apply(await sampleFile(name));
+    }
+    await eventually("all answered", async () => ((await bookinfo.plane.refusals()).length === 0 ? true : undefined));
+    running = false;
+    await Promise.all(load);
+    expect(failures).toEqual([]);
+  });
+});

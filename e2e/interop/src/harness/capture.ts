@@ -1,0 +1,25 @@
+import { spawnSync } from "node:child_process";
+
+/** Ports of the proxy itself, which are never captured. */
+const PROXY_PORTS = "15000,15001,15006,15021,15090";
+
+/** Group of applications whose connections are captured whatever their address. */
+export const CAPTURED_GROUP = 1338;
+
+/**
+ * What Istio's init container sets up in a pod: connections from the pod's address go to 15001, those to it to 15006. With `group` so do
+ * connections of programs of {@link CAPTURED_GROUP}, which cannot choose their address.
+ * @throws Error with iptables' own message.
+ */
+export function capture(address: string, { group = false } = {}): void {
+  redirect(["-p", "tcp", "-d", address, "-m", "multiport", "!", "--dports", PROXY_PORTS], 15_006);
+  redirect(["-p", "tcp", "-s", address, "!", "-d", address], 15_001);
+  if (group) redirect(["-p", "tcp", "-m", "owner", "--gid-owner", String(CAPTURED_GROUP)], 15_001);
+}
+
+function redirect(match: readonly string[], port: number): void {
+  const rule = ["OUTPUT", ...match, "-j", "REDIRECT", "--to-ports", String(port)];
+  if (spawnSync("iptables", ["-t", "nat", "-C", ...rule]).status === 0) return;
+  const added = spawnSync("iptables", ["-t", "nat", "-A", ...rule], { encoding: "utf8" });
+  if (added.status !== 0) throw new Error(`iptables ${rule.join(" ")}: ${added.error?.message ?? added.stderr}`);
+}
