@@ -37,13 +37,17 @@ export const replies = {
     const { text, flag, name, status } = RESETS[reason];
     const prefix = "upstream connect error or disconnect/reset before headers. ";
     const again = retried ? "retried and the latest reset reason: " : "reset reason: ";
-    const details = `upstream_reset_before_response_started{${name}${detail === "" ? "" : `|${detail}`}}`;
+    // Once connected there is no failure of the transport to tell.
+    const transport = flag === "UF" ? detail : "";
+    const details = `upstream_reset_before_response_started{${name}${transport === "" ? "" : `|${transport}`}}`;
     const made = {
       ...reply(status, `${prefix}${again}${text}`, flag, details.replaceAll(" ", "_")),
-      ...(detail === "" ? {} : { transportFailure: detail }),
+      ...(transport === "" ? {} : { transportFailure: transport }),
     };
     return reason === "overflow" ? { ...made, headers: [["x-envoy-overloaded", "true"]] } : made;
   },
+  /** The upstream's response ends before its body does. The client has its status line already; this is for the log. */
+  upstreamCut: reply(502, "", "UPE", "upstream_reset_after_response_started{protocol_error}"),
 } as const;
 
 const RESETS: Readonly<

@@ -227,15 +227,20 @@ export class ServerConnection implements ConnectionHandler, BodySink {
     this.stream = undefined;
     stream?.onDownstreamReset("protocol");
     if (this.#responseStarted) this.connection.destroy();
-    else this.refuse(400, "http1.codec_error");
+    // The exchange has told it.
+    else this.#answerAndClose(400);
   }
 
   /** Answers a request that cannot be understood, and closes. Nothing of it was or will be forwarded. */
   refuse(status: number, details: string): void {
     if (this.#state === "closing") return;
+    this.owner.refused(this, status, details);
+    this.#answerAndClose(status);
+  }
+
+  #answerAndClose(status: number): void {
     this.#state = "closing";
     this.#timer.cancel();
-    this.owner.refused(this, status, details);
     const body = REFUSALS[status] ?? "Bad Request";
     writeStatusLine(this.connection, status);
     this.connection.writeText(

@@ -280,6 +280,8 @@ export class HttpExchange extends ExchangeState implements Exchange, ServerStrea
     // A tunnel ends with its connection; that is no fault.
     if (!this.#tunnel) this.addFlag(protocol ? "DPE" : "DC");
     if (!this.#responseStarted) this.responseDetails = protocol ? "http1.codec_error" : "downstream_remote_disconnect";
+    // The codec answers what cannot be parsed.
+    if (!this.#responseStarted && protocol) this.responseCode = 400;
     this.#finish();
   }
 

@@ -239,7 +239,7 @@ export class Forward implements AttemptOwner {
     this.#streaming = false;
     if (this.#over) return;
     if (this.#responded) {
-      this.#fail(failure(reason, detail, false));
+      this.#fail(reason === "perTryTimeout" ? replies.perTryTimeout : replies.upstreamCut);
       return;
     }
     if (this.#reconnects(attempt, reason)) {

@@ -189,6 +189,48 @@ describe("what the proxy answers itself", () => {
     expect(proxy.logText()).toMatch(/^503 UF upstream_reset_before_response_started\{remote_connection_failure\|/);
   });
 
+  it("503 UC when the upstream resets the connection, with nothing about the transport", async () => {
+    const backend = await origin();
+    const proxy = await through([backend.port], {}, { spec: { accessLogs: [FLAGS] } });
+    const peer = await client(proxy.port);
+    peer.send("POST / HTTP/1.1\r\nHost: shop\r\nContent-Length: 0\r\n\r\n");
+    const connection = await backend.connection(0);
+    await connection.message();
+    connection.socket.resetAndDestroy();
+    expect(await peer.message()).toMatch(/before headers\. reset reason: connection termination$/);
+    expect(proxy.logText()).toBe("503 UC upstream_reset_before_response_started{connection_termination}\n");
+  });
+
+  it("nothing any more when a response breaks off; the log has UPE", async () => {
+    const backend = await origin();
+    const proxy = await through([backend.port], {}, { spec: { accessLogs: [FLAGS] } });
+    const peer = await client(proxy.port);
+    peer.send(GET);
+    const connection = await backend.connection(0);
+    await connection.message();
+    connection.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nfive");
+    connection.close();
+    await peer.untilEnd();
+    expect(proxy.logText()).toBe("200 UPE upstream_reset_after_response_started{protocol_error}\n");
+  });
+
+  it("400 DPE when a request's body cannot be parsed", async () => {
+    const backend = await origin();
+    const proxy = await through([backend.port], {}, { spec: { accessLogs: [FLAGS] } });
+    expect(
+      await exchange(proxy.port, "POST / HTTP/1.1\r\nHost: shop\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"),
+    ).toMatch(/^HTTP\/1\.1 400 /);
+    expect(proxy.logText()).toBe("400 DPE http1.codec_error\n");
+  });
+
+  it("a gRPC status whose message is encoded no more than it must be", async () => {
+    const proxy = await through([await deadPort()], {});
+    const grpc = "POST /s/m HTTP/1.1\r\nHost: shop\r\nContent-Type: application/grpc\r\nContent-Length: 0\r\n\r\n";
+    expect(await exchange(proxy.port, grpc)).toContain(
+      "grpc-message: upstream connect error or disconnect/reset before headers. reset reason: remote connection failure\r\n",
+    );
+  });
+
   it("503 UH without endpoints, 503 NC without the cluster, 404 NR without a route", async () => {
     const proxy = await rig({
       hosts: [hostSpec(["shop"], [routeSpec("/empty", forwardTo("empty")), routeSpec("/gone", forwardTo("gone"))])],

@@ -39,7 +39,7 @@ export function localResponse(exchange: ExchangeState, reply: LocalReply): { sta
   return { status: 200, body: NO_BODY };
 }
 
-/** @see gRPC over HTTP/2, Responses: Status-Message */
+/** Everything but printable ASCII is encoded, and `%` itself. @see gRPC over HTTP/2, Responses: Status-Message */
 function percentEncoded(text: string): string {
-  return encodeURIComponent(text).replace(/%20/g, " ");
+  return text.replace(/[^ -$&-~]+/g, encodeURIComponent);
 }
