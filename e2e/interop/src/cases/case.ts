@@ -60,7 +60,7 @@ export function draw(domain: Domain, count: number): readonly Drawn[] {
     const headers = { host, ...pick(domain.headers ?? [{}], 2) };
     const body = method === "POST" || method === "PUT" ? "some text" : undefined;
     const path = pick(domain.paths, 1);
-    const as = pick(domain.as ?? ["plain"], 1);
+    const as = pick<Client>(domain.as ?? ["plain"], 1);
     return { service, port: Number(port), as, ask: { method, path, headers, ...(body === undefined ? {} : { body }) } };
   });
 }
