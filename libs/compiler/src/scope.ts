@@ -41,6 +41,7 @@ type SelectingKind = Parameters<typeof keysOf>[1];
 /** Kinds whose selectors decide what a client sees, and those that decide what a workload serves. */
 const CLIENT_KINDS: readonly SelectingKind[] = ["Sidecar", "VirtualService", "DestinationRule"];
 const WORKLOAD_KINDS: readonly SelectingKind[] = [
+  "Sidecar",
   "Service",
   "ServiceEntry",
   "Gateway",

@@ -11,7 +11,7 @@ type Modifier = NonNullable<HttpFilter["requestHeaderModifier"]>;
 
 /** What filters come to in a rule, and references among them that cannot be used. */
 export interface ConvertedFilters {
-  readonly fields: Pick<HttpRule, "headers" | "redirect" | "rewrite" | "mirrors">;
+  readonly fields: Pick<HttpRule, "headers" | "redirect" | "rewrite" | "mirrors" | "corsPolicy">;
   readonly problems: readonly Problem[];
 }
 
@@ -21,7 +21,8 @@ export function convertFilters(filters: readonly HttpFilter[], from: Referrer, w
   const mirrors: NonNullable<HttpRule["mirrors"]>[number][] = [];
   let fields: ConvertedFilters["fields"] = {};
   for (const filter of filters) {
-    const { requestRedirect, urlRewrite, requestMirror } = filter;
+    const { requestRedirect, urlRewrite, requestMirror, cors } = filter;
+    if (cors !== undefined) fields = { ...fields, corsPolicy: corsOf(cors) };
     if (requestRedirect !== undefined) fields = { ...fields, redirect: redirectOf(requestRedirect) };
     if (urlRewrite !== undefined) {
       const rewrite = rewriteOf(urlRewrite);
@@ -67,6 +68,24 @@ function operations(modifier: Modifier | undefined): Headers["request"] {
     ...(set.length === 0 ? {} : { set: map(set) }),
     ...(add.length === 0 ? {} : { add: map(add) }),
     ...(remove.length === 0 ? {} : { remove }),
+  };
+}
+
+/** Default age 5 s, as the Gateway API has it. */
+function corsOf(cors: NonNullable<HttpFilter["cors"]>): NonNullable<HttpRule["corsPolicy"]> {
+  const { allowOrigins = [], allowMethods, allowHeaders, exposeHeaders, allowCredentials, maxAge = 5 } = cors;
+  return {
+    allowOrigins: allowOrigins.map((origin) => {
+      if (!origin.includes("*")) return { exact: origin };
+      const pattern = origin === "*" ? ".*" : origin.replace(/[.+?^${}()|[\]\\]/g, "\\$&").replace("*", ".+");
+      return { regex: pattern };
+    }),
+    ...(allowMethods === undefined ? {} : { allowMethods }),
+    ...(allowHeaders === undefined ? {} : { allowHeaders }),
+    ...(exposeHeaders === undefined ? {} : { exposeHeaders }),
+    ...(allowCredentials === undefined ? {} : { allowCredentials }),
+    maxAge: `${maxAge}s`,
+    unmatchedPreflights: "IGNORE",
   };
 }
 

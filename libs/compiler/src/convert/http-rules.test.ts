@@ -1,3 +1,4 @@
+import { CorsPolicy } from "@lateen/proto/envoy/extensions/filters/http/cors/v3/cors";
 import { describe, expect, it } from "vitest";
 import { apiObject, ask, gatewayOf, gatewayView, httpRoute, SERVICES, to } from "../testing/gateway-api.ts";
 import { viewOf } from "../testing/mesh.ts";
@@ -180,6 +181,19 @@ describe("filters", () => {
       [1, 1],
       [3, 0],
     ]);
+  });
+
+  it("allow other origins", () => {
+    const cors =
+      "{ allowOrigins: ['https://a.com', 'https://*.b.com'], allowMethods: [GET, PUT], allowCredentials: true }";
+    const route = routeOf(`{ filters: [{ type: CORS, cors: ${cors} }], backendRefs: [{ name: a, port: 80 }] }`);
+    const packed = route.typedPerFilterConfig["envoy.filters.http.cors"];
+    const policy = CorsPolicy.decode(packed?.value ?? new Uint8Array());
+    expect(policy.allowOriginStringMatch.map(({ matchPattern }) => matchPattern)).toEqual([
+      { $case: "exact", value: "https://a.com" },
+      { $case: "safeRegex", value: expect.objectContaining({ regex: "https://.+\\.b\\.com" }) },
+    ]);
+    expect([policy.allowMethods, policy.maxAge, policy.allowCredentials]).toEqual(["GET,PUT", "5", true]);
   });
 
   it.each([

@@ -130,14 +130,19 @@ const ownClusters = defineQuery<WorkloadScope, readonly EncodedResource[]>({
     const { connectTimeoutMs } = meshConfigOf(read);
     const bindLoopback = !scope.lateen;
     const fixed = fixedClusters({ connectTimeoutMs, inbound: scope.kind === "sidecar", bindLoopback });
-    const inbound = read.ask(inboundPorts, scope).map(({ port, services }) =>
-      inboundServiceCluster({
+    const inbound = read.ask(inboundPorts, scope).flatMap(({ port, services, ingress, pool }) => {
+      // Our own proxies do not connect to Unix sockets.
+      if (scope.lateen && ingress?.endpoint?.kind === "unix") return [];
+      return inboundServiceCluster({
         port,
+        endpoint: ingress?.endpoint,
+        pool,
+        lateen: scope.lateen,
         services: services.map((entry) => entry.service),
         connectTimeoutMs,
         bindLoopback,
-      }),
-    );
+      });
+    });
     return [...fixed, ...inbound].map((cluster) => encode(read, Cluster, cluster.name, cluster));
   },
   equal: sameList,

@@ -3,6 +3,7 @@ import { defineQuery, type Read } from "../engine/query-engine.ts";
 import { authorizationRules } from "../lower/authorization.ts";
 import type { RbacRules } from "../lower/filters.ts";
 import type { ConsistentHash } from "../lower/load-balancing.ts";
+import { PASSTHROUGH_CLUSTER } from "../lower/names.ts";
 import type { RouteContext } from "../lower/route-context.ts";
 import { policyFor } from "../lower/traffic-policy.ts";
 import { sameJson } from "../resource.ts";
@@ -12,11 +13,14 @@ import { authorizationPoliciesFor } from "../world/policies.ts";
 import { meshConfigOf, serviceFor, settingsOf } from "../world/services.ts";
 import { visibility } from "../world/visibility.ts";
 
-/** Whether traffic to unknown hosts goes on. */
-export const allowsAny = defineQuery<ProxyScope, boolean>({
-  name: "allowsAny",
+/** The cluster that traffic to unknown hosts goes to; undefined: it is refused. */
+export const fallbackCluster = defineQuery<ProxyScope, string | undefined>({
+  name: "fallbackCluster",
   key: scopeKey,
-  compute: (read, scope) => read.ask(visibility, scope).allowAny,
+  compute: (read, scope) => {
+    const { allowAny, egressProxy } = read.ask(visibility, scope);
+    return allowAny ? (egressProxy ?? PASSTHROUGH_CLUSTER) : undefined;
+  },
 });
 
 /** What routes of a client may look up, except which place they are for. */

@@ -2,7 +2,8 @@ import type { MeshService, MeshServicePort } from "@lateen/mesh-model";
 import { Listener } from "@lateen/proto/envoy/config/listener/v3/listener";
 import { defineQuery, type Read } from "../engine/query-engine.ts";
 import type { TcpPolicy } from "../lower/filters.ts";
-import { virtualInbound } from "../lower/inbound-listener.ts";
+import { boundInbound, virtualInbound } from "../lower/inbound-listener.ts";
+import type { OutboundContext } from "../lower/outbound-context.ts";
 import { outboundListeners } from "../lower/outbound-listeners.ts";
 import { milliseconds, policyFor } from "../lower/traffic-policy.ts";
 import { virtualOutbound } from "../lower/virtual-outbound.ts";
@@ -13,8 +14,8 @@ import { destinationByHost, endpointsOnPort } from "../world/destinations.ts";
 import { inboundPorts } from "../world/inbound.ts";
 import { peerPolicy } from "../world/policies.ts";
 import { meshConfigOf, serviceFor, settingsOf } from "../world/services.ts";
-import { l4RulesOnPort, servicesOnPort, visiblePorts } from "../world/visibility.ts";
-import { accessRules, allowsAny } from "./context.ts";
+import { egressListeners, l4RulesOnPort, servicesOnPort, type Visibility, visiblePorts } from "../world/visibility.ts";
+import { accessRules, fallbackCluster } from "./context.ts";
 import { byName, encode } from "./encode.ts";
 import { gatewayResources } from "./gateways.ts";
 
@@ -31,7 +32,8 @@ const portListeners = defineQuery<{ readonly scope: ProxyScope; readonly port: n
       domain: settingsOf(read).domain,
       client: scope,
       extensions: scope.extensions,
-      allowAny: read.ask(allowsAny, scope),
+      fallback: read.ask(fallbackCluster, scope),
+      bind: bindOf(read.ask(egressListeners, scope)?.find((listener) => listener.port?.number === port)),
       service: (host) => serviceFor(read, host, scope.namespace),
       endpointAddresses: (service, servicePort) => readyAddresses(read, scope.namespace, service, servicePort),
       tcpPolicy: (host, servicePort, subset) => tcpPolicy(read, scope, { host, port: servicePort, subset }),
@@ -48,6 +50,15 @@ function readyAddresses(read: Read, namespace: string, service: MeshService, por
   const ready = endpointsOnPort(read, destination, port.number).filter((endpoint) => endpoint.ready);
   return [...new Set(ready.map((endpoint) => endpoint.address))];
 }
+
+/** Address of an egress listener; without one, and captured, it is where it always is. */
+function bindOf(listener: NonNullable<Visibility["egress"]>[number] | undefined): OutboundContext["bind"] {
+  if (listener === undefined) return undefined;
+  const toPort = listener.captureMode === "NONE";
+  if (!listener.bind && !toPort) return undefined;
+  return { address: listener.bind || LOOPBACK, toPort };
+}
+const LOOPBACK = "127.0.0.1";
 
 /** What a destination rule says of plain connections to a destination. */
 function tcpPolicy(
@@ -74,7 +85,7 @@ const outboundListenersOf = defineQuery<ProxyScope, readonly EncodedResource[]>(
   name: "outboundListeners",
   key: scopeKey,
   compute: (read, scope) => {
-    const catchAll = virtualOutbound(meshConfigOf(read), read.ask(allowsAny, scope));
+    const catchAll = virtualOutbound(meshConfigOf(read), read.ask(fallbackCluster, scope));
     return [
       ...read.ask(visiblePorts, scope).flatMap((port) => read.ask(portListeners, { scope, port })),
       encode(read, Listener, catchAll.name, catchAll),
@@ -83,21 +94,25 @@ const outboundListenersOf = defineQuery<ProxyScope, readonly EncodedResource[]>(
   equal: sameList,
 });
 
-const inboundListener = defineQuery<WorkloadScope, EncodedResource>({
-  name: "inboundListener",
+const inboundListeners = defineQuery<WorkloadScope, readonly EncodedResource[]>({
+  name: "inboundListeners",
   key: scopeKey,
   compute: (read, scope) => {
     const config = meshConfigOf(read);
     const policy = read.ask(peerPolicy, { namespace: scope.namespace, labels: scope.labels });
-    const listener = virtualInbound(read.ask(inboundPorts, scope), {
+    const ports = read.ask(inboundPorts, scope);
+    const context = {
       config,
       client: scope,
       extensions: scope.extensions,
       ...accessRules(read, scope, config),
       mode: policy.mode,
-    });
-    return encode(read, Listener, listener.name, listener);
+    };
+    return [...boundInbound(ports, context), virtualInbound(ports, context)].map((listener) =>
+      encode(read, Listener, listener.name, listener),
+    );
   },
+  equal: sameList,
 });
 
 /** All listeners of a proxy. */
@@ -107,6 +122,6 @@ export const scopeListeners = defineQuery<NodeScope, ReadonlyMap<string, Encoded
   compute: (read, scope) =>
     scope.workload.kind === "router"
       ? read.ask(gatewayResources, scope).listeners
-      : byName([...read.ask(outboundListenersOf, scope.client), read.ask(inboundListener, scope.workload)]),
+      : byName([...read.ask(outboundListenersOf, scope.client), ...read.ask(inboundListeners, scope.workload)]),
   equal: sameMap,
 });

@@ -12,7 +12,7 @@ import {
   visiblePorts,
   visibleService,
 } from "../world/visibility.ts";
-import { allowsAny, routeContext } from "./context.ts";
+import { fallbackCluster, routeContext } from "./context.ts";
 import { byName, encode, intern } from "./encode.ts";
 import { gatewayResources } from "./gateways.ts";
 import { decodeHost, type EncodedHost, encodeHost, routeBytes, sameHost } from "./route-bytes.ts";
@@ -70,7 +70,7 @@ function sharedRoutes(read: Read, scope: ProxyScope, port: number): EncodedResou
     hosts: hosts.map(({ shell }) => shell),
     knownHosts: routed.map(({ host }) => host),
     virtualServices: port === 80 ? read.ask(virtualServicesOnPort, { scope, port }) : [],
-    allowAny: read.ask(allowsAny, scope),
+    fallback: read.ask(fallbackCluster, scope),
   });
   return intern(read, config.name, routeBytes(config, hosts));
 }

@@ -6,6 +6,7 @@ import {
   hostMatches,
   keyOf,
   type Resource,
+  type Sidecar,
   type VirtualService,
 } from "@lateen/mesh-model";
 import { defineQuery, type Query, type Read } from "../engine/query-engine.ts";
@@ -26,6 +27,7 @@ export const meshWarnings: Query<"", readonly Diagnostic[]> = defineQuery<"", re
     ...read.ask(allVirtualServices, "").flatMap((bound) => opaquePorts(read, bound)),
     ...keysOf(read, "VirtualService").flatMap((key) => missingDelegates(read, key)),
     ...keysOf(read, "DestinationRule").flatMap((key) => withheldPolicies(read, key)),
+    ...keysOf(read, "Sidecar").flatMap((key) => unixApplications(read, key)),
     ...keysOf(read, "Gateway").flatMap((key) => withheldServers(read, key)),
   ],
   equal: sameJson,
@@ -154,6 +156,17 @@ function withheldServers(read: Read, key: string): readonly Diagnostic[] {
           ]
         : []),
     ];
+  });
+}
+
+/** Applications behind Unix sockets, which proxies of this project do not reach. */
+function unixApplications(read: Read, key: string): readonly Diagnostic[] {
+  const sidecar = read.input(cells.object(key)) as Sidecar | undefined;
+  return (sidecar?.spec.ingress ?? []).flatMap(({ defaultEndpoint }, index) => {
+    if (sidecar === undefined || !defaultEndpoint?.startsWith("unix://")) return [];
+    const path = `spec.ingress[${index}].defaultEndpoint`;
+    const message = "only Envoy connects to Unix sockets: Lateen's proxies answer 503 on this port";
+    return [warning(sidecar, "LTN3109", path, message)];
   });
 }
 

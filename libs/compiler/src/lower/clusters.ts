@@ -11,21 +11,16 @@ import type { Metadata, TransportSocket } from "@lateen/proto/envoy/config/core/
 import { HttpProtocolOptions } from "@lateen/proto/envoy/extensions/upstreams/http/v3/http_protocol_options";
 import type { ClusterContext } from "./cluster-context.ts";
 import { transportFields } from "./cluster-tls.ts";
+import { commonOptions, HTTP_OPTIONS, poolFields } from "./connection-pools.ts";
 import { balancer, localitySetting } from "./load-balancing.ts";
 import { configPath, outboundCluster } from "./names.ts";
 import { outlier } from "./outliers.ts";
-import { NO_LIMIT } from "./own-clusters.ts";
 import { adsSource } from "./proto.ts";
 import { isHttp2, portClass } from "./protocol.ts";
 import { behindProxyLine, rawSocket } from "./tls.ts";
 import { milliseconds, type PolicyBlocks, policyFor } from "./traffic-policy.ts";
 
 const DNS_REFRESH_MS = 60_000;
-/** Retry budget where it is not written: share of active requests, and what is always allowed. */
-const RETRY_PERCENT = 20;
-const MIN_RETRIES = 3;
-
-const HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 
 /** The clusters of a service port: one, and one for every subset. */
 export function serviceClusters(context: ClusterContext): readonly Cluster[] {
@@ -114,57 +109,10 @@ function connectTimeoutMs(context: ClusterContext, policy: PolicyBlocks): number
   return own === undefined ? context.config.connectTimeoutMs : milliseconds(own);
 }
 
-function poolFields(policy: PolicyBlocks): Parameters<typeof Cluster.fromPartial>[0] {
-  const { tcp, http } = policy.connectionPool ?? {};
-  const keepalive = tcp?.tcpKeepalive;
-  return {
-    circuitBreakers: {
-      thresholds: [
-        {
-          maxConnections: tcp?.maxConnections ?? NO_LIMIT,
-          maxPendingRequests: http?.http1MaxPendingRequests ?? NO_LIMIT,
-          maxRequests: http?.http2MaxRequests ?? NO_LIMIT,
-          maxRetries: http?.maxRetries ?? NO_LIMIT,
-          trackRemaining: true,
-          ...(policy.retryBudget === undefined
-            ? {}
-            : {
-                retryBudget: {
-                  budgetPercent: { value: policy.retryBudget.percent ?? RETRY_PERCENT },
-                  minRetryConcurrency: policy.retryBudget.minRetryConcurrency ?? MIN_RETRIES,
-                },
-              }),
-        },
-      ],
-    },
-    ...(keepalive === undefined
-      ? {}
-      : {
-          upstreamConnectionOptions: {
-            tcpKeepalive: {
-              keepaliveProbes: keepalive.probes,
-              keepaliveTime: seconds(keepalive.time),
-              keepaliveInterval: seconds(keepalive.interval),
-            },
-          },
-        }),
-  };
-}
-
-function seconds(duration: string | undefined): number | undefined {
-  return duration === undefined ? undefined : Math.round(milliseconds(duration) / 1000);
-}
-
 /** Upstream protocol and HTTP connection settings. Nothing for plain HTTP/1 and TCP without settings: Envoy's default. */
 function protocolOptions(context: ClusterContext, policy: PolicyBlocks): Cluster["typedExtensionProtocolOptions"] {
-  const { tcp, http } = policy.connectionPool ?? {};
-  const common = {
-    ...(http?.idleTimeout === undefined ? {} : { idleTimeout: durationFromMs(milliseconds(http.idleTimeout)) }),
-    ...(http?.maxRequestsPerConnection ? { maxRequestsPerConnection: http.maxRequestsPerConnection } : {}),
-    ...(tcp?.maxConnectionDuration === undefined
-      ? {}
-      : { maxConnectionDuration: durationFromMs(milliseconds(tcp.maxConnectionDuration)) }),
-  };
+  const http = policy.connectionPool?.http;
+  const common = commonOptions(policy.connectionPool);
   const upstream = upstreamProtocol(context, policy);
   if (upstream === "http1" && Object.keys(common).length === 0) return {};
   const streams = http?.maxConcurrentStreams;

@@ -1,4 +1,4 @@
-import type { MeshConfig, MeshService } from "@lateen/mesh-model";
+import type { MeshConfig, MeshService, Sidecar } from "@lateen/mesh-model";
 import { TrafficDirection } from "@lateen/proto/envoy/config/core/v3/base";
 import type { Listener } from "@lateen/proto/envoy/config/listener/v3/listener";
 import type { Filter, FilterChain } from "@lateen/proto/envoy/config/listener/v3/listener_components";
@@ -31,7 +31,25 @@ export interface InboundPort {
   readonly mode: MtlsMode;
   /** Services behind it, oldest first; none for a declared container port without a service. */
   readonly services: readonly { readonly service: MeshService; readonly servicePort: number }[];
+  /** What a Sidecar's ingress listener says of the port. */
+  readonly ingress?: IngressListener | undefined;
+  /** Limits of connections to the application. */
+  readonly pool?: ConnectionPool | undefined;
 }
+
+export type ConnectionPool = NonNullable<Sidecar["spec"]["inboundConnectionPool"]>;
+
+/** An ingress listener of a Sidecar. */
+export interface IngressListener {
+  /** Address of a listener of its own; undefined: captured connections to the pod. */
+  readonly bind: { readonly address: string; readonly toPort: boolean } | undefined;
+  /** Where the application is; undefined: where the connection was made to. */
+  readonly endpoint: InboundEndpoint | undefined;
+}
+
+export type InboundEndpoint =
+  | { readonly kind: "loopback" | "pod"; readonly port: number }
+  | { readonly kind: "unix"; readonly path: string };
 
 /** What the inbound listener depends on besides its ports. */
 export interface InboundContext {
@@ -93,8 +111,9 @@ export function chainRows(mode: MtlsMode, protocol: PortClass): readonly Row[] {
 }
 
 /** The listener on 15006 that all inbound connections arrive at. */
-export function virtualInbound(ports: readonly InboundPort[], context: InboundContext): Listener {
+export function virtualInbound(all: readonly InboundPort[], context: InboundContext): Listener {
   const { config } = context;
+  const ports = all.filter((port) => port.ingress?.bind === undefined);
   const logs = accessLogs(config);
   const blackhole = filterChain({
     name: "virtualInbound-blackhole",
@@ -117,11 +136,36 @@ export function virtualInbound(ports: readonly InboundPort[], context: InboundCo
   });
 }
 
+/** Listeners of ingress ports that have an address of their own. */
+export function boundInbound(ports: readonly InboundPort[], context: InboundContext): readonly Listener[] {
+  return ports.flatMap((port) => {
+    const bind = port.ingress?.bind;
+    if (bind === undefined) return [];
+    const inspects = port.mode !== "DISABLE" || !isOpaque(port.protocol);
+    return [
+      listener({
+        address: bind.address,
+        port: port.port,
+        direction: TrafficDirection.INBOUND,
+        bind: bind.toPort,
+        filters: [...(inspects ? [tlsInspector()] : []), ...(port.protocol === "auto" ? [httpInspector()] : [])],
+        // Its connections are all for this port: nothing is left to match it by.
+        chains: portChains(port, context, {}),
+        detectionTimeoutMs: context.config.protocolDetectionTimeoutMs,
+      }),
+    ];
+  });
+}
+
 function isOpaque(protocol: PortClass): boolean {
   return protocol === "tcp" || protocol === "tls";
 }
 
-function portChains(port: InboundPort, context: InboundContext): readonly FilterChain[] {
+function portChains(
+  port: InboundPort,
+  context: InboundContext,
+  at: ChainMatch = { port: port.port },
+): readonly FilterChain[] {
   const name = `0.0.0.0_${port.port}`;
   const cluster = inboundCluster(port.port);
   const [first] = port.services;
@@ -129,7 +173,7 @@ function portChains(port: InboundPort, context: InboundContext): readonly Filter
   return chainRows(port.mode, port.protocol).map((row) =>
     filterChain({
       name,
-      match: { port: port.port, ...row.match },
+      match: { ...at, ...row.match },
       socket: serverSocket(row, context),
       filters:
         row.kind === "http"

@@ -11,7 +11,10 @@ export interface OutboundContext {
   readonly domain: string;
   readonly client: { readonly http2: boolean; readonly lateen: boolean };
   readonly extensions: readonly string[];
-  readonly allowAny: boolean;
+  /** Cluster of unknown traffic; undefined: it is refused. */
+  readonly fallback: string | undefined;
+  /** Where the egress listener of the port is, when a Sidecar says so. */
+  readonly bind?: { readonly address: string; readonly toPort: boolean } | undefined;
   readonly service: (host: string) => MeshService | undefined;
   /** Addresses of a headless service's ready endpoints. */
   readonly endpointAddresses: (service: MeshService, port: MeshServicePort) => readonly string[];

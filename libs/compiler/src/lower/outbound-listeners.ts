@@ -51,7 +51,9 @@ class PortPlan {
   }
 
   add(service: MeshService, port: MeshServicePort): void {
-    const addresses = addressesOf(service);
+    // With a bind address the listener is the only one of its port, whatever the services' addresses.
+    const bound = this.#context.bind !== undefined;
+    const addresses = bound ? [] : addressesOf(service);
     switch (portClass(port.protocol, this.#context.client)) {
       case "http":
         this.#wildcardHttp = true;
@@ -68,7 +70,8 @@ class PortPlan {
         this.#addTls(service, port, addresses);
         return;
       case "tcp":
-        if (addresses.length === 0 || service.addresses.length > addresses.length) this.#addAddressless(service, port);
+        if (addresses.length === 0 || (!bound && service.addresses.length > addresses.length))
+          this.#addAddressless(service, port);
         for (const address of addresses) {
           this.#addOwn(address, () => this.#own(address, this.#tcpChains(service, port)));
         }
@@ -108,13 +111,13 @@ class PortPlan {
 
   /** TCP without a VIP: headless pods by their addresses, CIDRs by prefix match, anything else by the port alone. */
   #addAddressless(service: MeshService, port: MeshServicePort): void {
-    if (service.headless) {
+    if (service.headless && this.#context.bind === undefined) {
       for (const address of this.#context.endpointAddresses(service, port)) {
         this.#addOwn(address, () => this.#own(address, this.#tcpChains(service, port)));
       }
       return;
     }
-    const own = service.addresses.filter((address) => address.includes("/"));
+    const own = this.#context.bind === undefined ? service.addresses.filter((address) => address.includes("/")) : [];
     for (const { prefixes, filters } of this.#tcpTargets(service, port)) {
       const wanted = prefixes.length > 0 ? prefixes : own;
       const fresh = wanted.filter((prefix) => !this.#prefixes.has(prefix));
@@ -255,21 +258,21 @@ class PortPlan {
     const chains = [...this.#wildcardChains];
     const opaque = chains.length > 0 || this.#wildcardDefault !== undefined;
     if (!this.#wildcardHttp && !opaque) return undefined;
-    const { config, allowAny } = this.#context;
+    const { config, fallback: unknown, bind } = this.#context;
     if (this.#wildcardHttp) {
       const match: ChainMatch = opaque ? { transport: "raw_buffer", alpn: ALPN_HTTP } : {};
       chains.push(filterChain({ name: "", match, filters: [this.#http(String(this.#port))] }));
     }
     const fallback = opaque
       ? (this.#wildcardDefault ??
-        filterChain({ name: "PassthroughFilterChain", filters: [catchAllProxy(allowAny, this.#logs)] }))
+        filterChain({ name: "PassthroughFilterChain", filters: [catchAllProxy(unknown, this.#logs)] }))
       : undefined;
     const sniffs = chains.some((chain) => (chain.filterChainMatch?.serverNames.length ?? 0) > 0);
     return listener({
-      address: WILDCARD,
+      address: bind?.address ?? WILDCARD,
       port: this.#port,
       direction: TrafficDirection.OUTBOUND,
-      bind: false,
+      bind: bind?.toPort ?? false,
       filters: [
         ...(sniffs || (this.#wildcardHttp && opaque) ? [tlsInspector()] : []),
         ...(this.#wildcardHttp && opaque ? [httpInspector()] : []),

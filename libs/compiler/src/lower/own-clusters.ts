@@ -1,10 +1,10 @@
 import type { MeshService } from "@lateen/mesh-model";
 import { durationFromMs } from "@lateen/proto";
 import { Cluster, Cluster_DiscoveryType, Cluster_LbPolicy } from "@lateen/proto/envoy/config/cluster/v3/cluster";
+import type { Address } from "@lateen/proto/envoy/config/core/v3/address";
+import { http1Options, NO_LIMIT, poolFields } from "./connection-pools.ts";
+import type { ConnectionPool, InboundEndpoint } from "./inbound-listener.ts";
 import { BLACK_HOLE_CLUSTER, INBOUND_PASSTHROUGH_CLUSTER, inboundCluster, PASSTHROUGH_CLUSTER } from "./names.ts";
-
-/** Circuit breakers of Envoy cannot be off, only out of reach. */
-export const NO_LIMIT = 4_294_967_295;
 
 /** The cluster of one container port: connections go where they were sent to. */
 export function inboundServiceCluster(options: {
@@ -13,9 +13,17 @@ export function inboundServiceCluster(options: {
   readonly connectTimeoutMs: number;
   /** Stock Envoy binds a loopback address of its own, so that the kernel does not capture its connection again. */
   readonly bindLoopback: boolean;
+  /** Where the application is; undefined: where the connection was made to. */
+  readonly endpoint?: InboundEndpoint | undefined;
+  readonly pool?: ConnectionPool | undefined;
+  readonly lateen?: boolean;
 }): Cluster {
+  const cluster = originalDestination(inboundCluster(options.port), options.connectTimeoutMs, options.bindLoopback);
   return Cluster.fromPartial({
-    ...originalDestination(inboundCluster(options.port), options.connectTimeoutMs, options.bindLoopback),
+    ...cluster,
+    ...inboundEndpoint(options.endpoint, options.lateen ?? false, cluster.name),
+    ...(options.pool === undefined ? {} : poolFields({ connectionPool: options.pool })),
+    ...(options.pool === undefined ? {} : { typedExtensionProtocolOptions: http1Options(options.pool) }),
     metadata: {
       filterMetadata: {
         istio: {
@@ -24,6 +32,34 @@ export function inboundServiceCluster(options: {
       },
     },
   });
+}
+
+/**
+ * An application that a Sidecar says the place of. Our own proxies know by themselves where the application of a container port
+ * is, so for them it is the port alone.
+ */
+function inboundEndpoint(endpoint: InboundEndpoint | undefined, lateen: boolean, name: string): ClusterFields {
+  if (endpoint === undefined) return {};
+  if (endpoint.kind === "unix") return staticEndpoint(name, { $case: "pipe", value: { path: endpoint.path } });
+  if (lateen || endpoint.kind === "pod") {
+    return { lbConfig: { $case: "originalDstLbConfig", value: { upstreamPortOverride: endpoint.port } } };
+  }
+  const value = { address: "127.0.0.1", portSpecifier: { $case: "portValue", value: endpoint.port } } as const;
+  return staticEndpoint(name, { $case: "socketAddress", value });
+}
+
+type ClusterFields = Parameters<typeof Cluster.fromPartial>[0];
+type AddressFields = NonNullable<Parameters<typeof Address.fromPartial>[0]>["address"];
+
+function staticEndpoint(clusterName: string, address: AddressFields): ClusterFields {
+  return {
+    clusterDiscoveryType: { $case: "type", value: Cluster_DiscoveryType.STATIC },
+    lbPolicy: Cluster_LbPolicy.ROUND_ROBIN,
+    loadAssignment: {
+      clusterName,
+      endpoints: [{ lbEndpoints: [{ hostIdentifier: { $case: "endpoint", value: { address: { address } } } }] }],
+    },
+  };
 }
 
 /** The clusters that every proxy has whatever the mesh: black hole and pass-through, outbound and (sidecars) inbound. */

@@ -10,7 +10,7 @@ import {
 } from "@lateen/proto/envoy/config/route/v3/route_components";
 import type { BoundVirtualService } from "../world/virtual-services.ts";
 import { clusterHashing, httpRoutes } from "./http-routes.ts";
-import { outboundCluster, PASSTHROUGH_CLUSTER } from "./names.ts";
+import { outboundCluster } from "./names.ts";
 import { retryPolicy } from "./retries.ts";
 import type { RouteContext } from "./route-context.ts";
 
@@ -43,15 +43,16 @@ export function forwardAll(options: {
 }
 
 /** Where requests go whose host nobody knows: on to where they were headed, or a 502. */
-export function catchAllHost(allowAny: boolean): VirtualHost {
-  const name = allowAny ? "allow_any" : "block_all";
-  const route = allowAny
-    ? forwardAll({ name, cluster: PASSTHROUGH_CLUSTER })
-    : Route.fromPartial({
-        name,
-        match: { pathSpecifier: { $case: "prefix", value: "/" } },
-        action: { $case: "directResponse", value: { status: 502 } },
-      });
+export function catchAllHost(fallback: string | undefined): VirtualHost {
+  const name = fallback === undefined ? "block_all" : "allow_any";
+  const route =
+    fallback !== undefined
+      ? forwardAll({ name, cluster: fallback })
+      : Route.fromPartial({
+          name,
+          match: { pathSpecifier: { $case: "prefix", value: "/" } },
+          action: { $case: "directResponse", value: { status: 502 } },
+        });
   return VirtualHost.fromPartial({ name, domains: ["*"], routes: [route], includeRequestAttemptCount: true });
 }
 
@@ -97,7 +98,8 @@ export interface SidecarRouteInput extends RouteContext {
   readonly knownHosts: readonly string[];
   /** Virtual services that concern the port, oldest first. */
   readonly virtualServices: readonly BoundVirtualService[];
-  readonly allowAny: boolean;
+  /** Cluster of unknown hosts; undefined: they are refused. */
+  readonly fallback: string | undefined;
 }
 
 /** The outbound route configuration of a port, as sidecars use it. */
@@ -112,7 +114,7 @@ export function sidecarRouteConfig(name: string, input: SidecarRouteInput): Rout
   };
   for (const host of input.hosts) add(host);
   if (input.port === 80) for (const host of unknownHosts(input)) add(host);
-  hosts.push(catchAllHost(input.allowAny));
+  hosts.push(catchAllHost(input.fallback));
   return routeConfiguration(name, hosts);
 }
 

@@ -5,15 +5,15 @@ import type { Filter } from "@lateen/proto/envoy/config/listener/v3/listener_com
 import { type AccessLogs, accessLogs } from "./access-log.ts";
 import { tcpProxy } from "./filters.ts";
 import { filterChain, listener, originalDstFilter } from "./listener-parts.ts";
-import { BLACK_HOLE_CLUSTER, OUTBOUND_PORT, PASSTHROUGH_CLUSTER, VIRTUAL_OUTBOUND, WILDCARD } from "./names.ts";
+import { BLACK_HOLE_CLUSTER, OUTBOUND_PORT, VIRTUAL_OUTBOUND, WILDCARD } from "./names.ts";
 
 /** Where what nobody knows goes: on, or into the black hole. */
-export function catchAllProxy(allowAny: boolean, logs: AccessLogs): Filter {
-  return tcpProxy({ clusters: [{ name: allowAny ? PASSTHROUGH_CLUSTER : BLACK_HOLE_CLUSTER, weight: 1 }] }, logs.tcp);
+export function catchAllProxy(fallback: string | undefined, logs: AccessLogs): Filter {
+  return tcpProxy({ clusters: [{ name: fallback ?? BLACK_HOLE_CLUSTER, weight: 1 }] }, logs.tcp);
 }
 
 /** The listener that all outbound connections arrive at; what no other listener takes goes on, or into the black hole. */
-export function virtualOutbound(config: MeshConfig, allowAny: boolean): Listener {
+export function virtualOutbound(config: MeshConfig, fallback: string | undefined): Listener {
   const logs = accessLogs(config);
   return listener({
     name: VIRTUAL_OUTBOUND,
@@ -27,9 +27,9 @@ export function virtualOutbound(config: MeshConfig, allowAny: boolean): Listener
       filterChain({
         name: "virtualOutbound-blackhole",
         match: { port: OUTBOUND_PORT },
-        filters: [catchAllProxy(false, logs)],
+        filters: [catchAllProxy(undefined, logs)],
       }),
-      filterChain({ name: "virtualOutbound-catchall-tcp", filters: [catchAllProxy(allowAny, logs)] }),
+      filterChain({ name: "virtualOutbound-catchall-tcp", filters: [catchAllProxy(fallback, logs)] }),
     ],
     detectionTimeoutMs: 0,
   });

@@ -1,26 +1,20 @@
-import { hostMatches, type MeshConfig, type MeshService, needsAutoAddress, type Sidecar } from "@lateen/mesh-model";
-import { defineQuery, type Read } from "../engine/query-engine.ts";
+import {
+  hostMatches,
+  type MeshConfig,
+  type MeshService,
+  needsAutoAddress,
+  type Sidecar,
+  shortHostToFqdn,
+} from "@lateen/mesh-model";
+import { defineQuery, type Query, type Read } from "../engine/query-engine.ts";
 import { providerHost } from "../lower/access-log.ts";
-import { labelsMatch } from "../lower/proto.ts";
-import { sameList, sameMap } from "../resource.ts";
+import { outboundCluster } from "../lower/names.ts";
+import { sameJson, sameList, sameMap } from "../resource.ts";
 import { type ProxyScope, scopeKey, scopePortKey } from "../scope.ts";
 import { exportedTo } from "./export-to.ts";
-import { byAge } from "./objects.ts";
-import { addressedService, allServices, listOf, meshConfigOf, preferred, serviceByHost } from "./services.ts";
+import { addressedService, allServices, meshConfigOf, preferred, serviceByHost, settingsOf } from "./services.ts";
+import { sidecarFor } from "./sidecars.ts";
 import { allVirtualServices, type BoundVirtualService } from "./virtual-services.ts";
-
-/** The Sidecar that applies: one that selects the workload, else the namespace's, else the root namespace's. */
-function sidecarFor(read: Read, scope: ProxyScope): Sidecar | undefined {
-  if (scope.kind !== "sidecar") return undefined;
-  const own = byAge(listOf(read, "Sidecar", scope.namespace));
-  const selecting = own.find((sidecar) => {
-    const labels = sidecar.spec.workloadSelector?.labels;
-    return labels !== undefined && labelsMatch(labels, scope.labels);
-  });
-  if (selecting !== undefined) return selecting;
-  const plain = (sidecar: Sidecar) => sidecar.spec.workloadSelector?.labels === undefined;
-  return own.find(plain) ?? byAge(listOf(read, "Sidecar", meshConfigOf(read).rootNamespace)).find(plain);
-}
 
 /** What a proxy may see. */
 export interface Visibility {
@@ -28,6 +22,10 @@ export interface Visibility {
   readonly services: readonly MeshService[];
   readonly virtualServices: readonly BoundVirtualService[];
   readonly allowAny: boolean;
+  /** Cluster of the proxy that unknown traffic goes through; undefined: where it was headed. */
+  readonly egressProxy: string | undefined;
+  /** Egress listeners of the Sidecar; undefined: everything on every port. */
+  readonly egress: NonNullable<Sidecar["spec"]["egress"]> | undefined;
 }
 
 /**
@@ -49,7 +47,14 @@ export const visibility = defineQuery<ProxyScope, Visibility>({
           exportedTo(bound.spec.exportTo, config.defaultVirtualServiceExportTo, bound.namespace, scope.namespace) &&
           bound.hosts.some((host) => imported(bound.namespace, host)),
       );
-    const needed = new Set([...virtualServices.flatMap((bound) => bound.destinations), ...logServices(config)]);
+    const proxy = sidecar?.spec.outboundTrafficPolicy?.egressProxy;
+    const proxyHost =
+      proxy === undefined ? [] : [shortHostToFqdn(proxy.host, scope.namespace, settingsOf(read).domain)];
+    const needed = new Set([
+      ...proxyHost,
+      ...virtualServices.flatMap((bound) => bound.destinations),
+      ...logServices(config),
+    ]);
     const candidates = read
       .ask(allServices, "")
       .filter(
@@ -61,10 +66,21 @@ export const visibility = defineQuery<ProxyScope, Visibility>({
       scope.lateen && needsAutoAddress(service) ? read.ask(addressedService, service) : service,
     );
     const mode = sidecar?.spec.outboundTrafficPolicy?.mode ?? config.outboundTrafficPolicy.mode;
-    return { services, virtualServices, allowAny: mode === "ALLOW_ANY" };
+    return {
+      services,
+      virtualServices,
+      allowAny: mode === "ALLOW_ANY",
+      egressProxy:
+        proxyHost[0] === undefined ? undefined : outboundCluster(proxyHost[0], proxy?.port?.number ?? 0, proxy?.subset),
+      egress: sidecar?.spec.egress,
+    };
   },
   equal: (a, b) =>
-    a.allowAny === b.allowAny && sameList(a.services, b.services) && sameList(a.virtualServices, b.virtualServices),
+    a.allowAny === b.allowAny &&
+    a.egressProxy === b.egressProxy &&
+    sameJson(a.egress, b.egress) &&
+    sameList(a.services, b.services) &&
+    sameList(a.virtualServices, b.virtualServices),
 });
 
 /** One service for each host: of several, the one that clients of the namespace mean. */
@@ -150,14 +166,45 @@ export const servicesInBucket = defineQuery<
   equal: sameList,
 });
 
+/**
+ * Which services a port's listeners are for: an egress listener of that very port decides alone, others are decided by the one
+ * without port. Services that are imported because something else needs them are on every port.
+ */
+function portImports(read: Read, scope: ProxyScope): (port: number, service: MeshService) => boolean {
+  const egress = read.ask(egressListeners, scope);
+  if (egress === undefined || egress.every((listener) => listener.port === undefined)) return () => true;
+  const every = importFilter(
+    egress.flatMap((listener) => listener.hosts),
+    scope.namespace,
+  );
+  const filters = new Map(
+    egress.map((listener) => [listener.port?.number, importFilter(listener.hosts, scope.namespace)] as const),
+  );
+  return (port, { namespace, host }) => {
+    const own = filters.get(port) ?? filters.get(undefined);
+    if (own?.(namespace, host)) return true;
+    return !every(namespace, host) && !filters.has(port);
+  };
+}
+
+/** Egress listeners of the Sidecar that applies. */
+export const egressListeners: Query<ProxyScope, Visibility["egress"]> = defineQuery<ProxyScope, Visibility["egress"]>({
+  name: "egressListeners",
+  key: scopeKey,
+  compute: (read, scope) => read.ask(visibility, scope).egress,
+  equal: sameJson,
+});
+
 /** Services of a scope by port number, each list oldest first. */
 const servicesByPort = defineQuery<ProxyScope, ReadonlyMap<number, readonly MeshService[]>>({
   name: "servicesByPort",
   key: scopeKey,
   compute: (read, scope) => {
+    const imported = portImports(read, scope);
     const byPort = new Map<number, MeshService[]>();
     for (const service of read.ask(visibleServices, scope)) {
       for (const number of new Set(service.ports.map((port) => port.number))) {
+        if (!imported(number, service)) continue;
         const list = byPort.get(number) ?? [];
         byPort.set(number, list);
         list.push(service);

@@ -64,6 +64,8 @@ export interface ClusterSpec {
   /** Labels of the destination for the standard metrics, from the cluster's `istio` metadata. */
   readonly destinationService: { readonly host: string; readonly name: string; readonly namespace: string } | undefined;
   readonly direction: "inbound" | "outbound";
+  /** `originalDst`: the port to go to instead of the one that was asked for. */
+  readonly portOverride?: number;
   /** Which user object shaped it, for explain. */
   readonly origin: string | undefined;
 }

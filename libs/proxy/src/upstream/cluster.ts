@@ -167,7 +167,8 @@ export class Cluster {
   }
 
   /** The endpoint at an original destination; undefined when nothing may be dialled there. */
-  originalDestination(address: string, port: number): Endpoint | undefined {
+  originalDestination(address: string, asked: number): Endpoint | undefined {
+    const port = this.spec.portOverride ?? asked;
     const key = `${address}|${port}`;
     const known = this.#endpoints.get(key);
     if (known !== undefined) return known;

@@ -68,7 +68,8 @@ function checkBlocks(policy: Blocks, check: Check, unverified: "IST0128" | "IST0
   checkTls(policy.tls, check.at("tls"), unverified);
 }
 
-function checkConnectionPool(pool: Blocks["connectionPool"], check: Check): void {
+/** ConnectionPoolSettings. */
+export function checkConnectionPool(pool: Blocks["connectionPool"], check: Check): void {
   if (pool === undefined) return;
   if (pool.tcp === undefined && pool.http === undefined) check.error("a connection pool needs tcp or http settings");
   const { tcp, http } = pool;

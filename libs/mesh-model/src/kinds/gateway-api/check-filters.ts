@@ -9,6 +9,14 @@ import type { httpFilter, namedMatch } from "./filters.ts";
 export type HttpFilter = Infer<typeof httpFilter>;
 type Modifier = NonNullable<HttpFilter["requestHeaderModifier"]>;
 
+/** A character of a path, RFC 3986 §3.3. */
+const PATH = /^[-A-Za-z0-9/._~!$&'()*+,;=:@%]$/;
+
+/** Whether all characters are those of a path. */
+export function isPath(text: string): boolean {
+  return [...text].every((character) => PATH.test(character));
+}
+
 /** The field that carries a filter's settings, by type. */
 const FIELD = {
   RequestHeaderModifier: "requestHeaderModifier",
@@ -87,6 +95,23 @@ function checkFilter(filter: HttpFilter, check: Check): void {
     checkHostname(urlRewrite.hostname, check.at("urlRewrite", "hostname"));
     checkPathModifier(urlRewrite.path, check.at("urlRewrite", "path"));
   }
+  checkCors(filter.cors, check.at("cors"));
+}
+
+/** `*`, or `scheme://host[:port]`, whose host may begin with `*.`. */
+const ORIGIN = /^[a-z][a-z0-9+.-]*:\/\/(\*\.)?[^/?#*\s]+$/i;
+
+function checkCors(cors: HttpFilter["cors"], check: Check): void {
+  for (const [index, origin] of (cors?.allowOrigins ?? []).entries()) {
+    if (origin !== "*" && !ORIGIN.test(origin)) {
+      check.at("allowOrigins", index).error(`"${origin}" is not "*" or an origin such as https://*.example.com`);
+    }
+  }
+  for (const field of ["allowMethods", "allowHeaders", "exposeHeaders"] as const) {
+    for (const [index, name] of (cors?.[field] ?? []).entries()) {
+      if (!isHeaderName(name)) check.at(field, index).error(`"${name}" is not a name`);
+    }
+  }
 }
 
 function checkPathModifier(path: NonNullable<HttpFilter["urlRewrite"]>["path"], check: Check): void {
@@ -97,6 +122,10 @@ function checkPathModifier(path: NonNullable<HttpFilter["urlRewrite"]>["path"], 
       : (["replacePrefixMatch", "replaceFullPath"] as const);
   if (path[wanted] === undefined) {
     check.error(`type ${path.type} needs ${wanted}`, { code: codes.missingField });
+  }
+  const value = path[wanted] ?? "";
+  if (!isPath(value)) {
+    check.at(wanted).error(`"${value}" has a character that a path cannot have`);
   }
   if (path[other] !== undefined) {
     check.at(other).error(`${other} does not belong to type ${path.type}`, { code: codes.conflict, part: "key" });

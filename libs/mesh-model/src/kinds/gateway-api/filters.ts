@@ -40,7 +40,14 @@ export const httpFilter = s.object({
     statusCode: s.integer(),
   }),
   urlRewrite: s.object({ hostname: s.string(), path: pathModifier }),
-  cors: s.unsupported(s.any(), LATER),
+  cors: s.object({
+    allowOrigins: s.array(s.string()),
+    allowCredentials: s.boolean(),
+    allowMethods: s.array(s.string()),
+    allowHeaders: s.array(s.string()),
+    exposeHeaders: s.array(s.string()),
+    maxAge: s.integer({ min: 1, max: 2_147_483_647 }),
+  }),
   externalAuth: s.unsupported(s.any(), LATER),
   extensionRef: s.unsupported(s.any(), "no extension of it is known"),
 });

@@ -40,6 +40,10 @@ describe("a Gateway API object is accepted", () => {
       ),
     ],
     ["HTTPRoute", redirect("scheme: https, statusCode: 301")],
+    [
+      "HTTPRoute",
+      filter("{type: CORS, cors: {allowOrigins: ['*', 'https://*.a.com', 'http://a.com:8080'], maxAge: 60}}"),
+    ],
     ["GRPCRoute", rule("matches: [{method: {service: a.b.C, method: D}}], backendRefs: [{name: web, port: 80}]")],
     [
       "TLSRoute",
@@ -83,6 +87,8 @@ describe("a Gateway API object is refused", () => {
     ["HTTPRoute", path("Exact", "a"), 'a path begins with "/"'],
     ["HTTPRoute", path("PathPrefix", "/a//b"), 'a path must not contain "//"'],
     ["HTTPRoute", path("PathPrefix", "/a/.."), "a path must not end with a dot segment"],
+    ["HTTPRoute", path("PathPrefix", "/a?b"), "has a character that a path cannot have"],
+    ["HTTPRoute", filter("{type: CORS, cors: {allowOrigins: [example.com]}}"), 'is not "*" or an origin'],
     ["HTTPRoute", path("RegularExpression", "("), "not a regular expression"],
     ["HTTPRoute", rule("matches: [{headers: [{name: a, value: b}, {name: A, value: c}]}]"), '"A" is matched twice'],
     ["HTTPRoute", rule("matches: [{method: FETCH}]"), "FETCH"],
@@ -124,6 +130,11 @@ describe("a Gateway API object is refused", () => {
       "BackendTLSPolicy",
       "{targetRefs: [{group: '', kind: Service, name: web}], validation: {hostname: a.b}}",
       "exactly one of caCertificateRefs and wellKnownCACertificates is required",
+    ],
+    [
+      "Ingress",
+      "{rules: [{http: {paths: [{path: '/x?y', pathType: ImplementationSpecific, backend: {service: {name: web, port: {name: p}}}}]}}]}",
+      "has a character that a path cannot have",
     ],
     ["Ingress", "{}", "either defaultBackend or rules are required"],
     ["Ingress", "{defaultBackend: {service: {name: web}}}", "exactly one of port.name and port.number is required"],

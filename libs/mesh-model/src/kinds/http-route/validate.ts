@@ -3,7 +3,7 @@ import { codes } from "../../errors.ts";
 import type { Infer } from "../../schema/index.ts";
 import type { Check } from "../../validation/check.ts";
 import { checkDuration, checkRegex } from "../../validation/common.ts";
-import { checkBackendFilters, checkFilters, checkNamedMatches } from "../gateway-api/check-filters.ts";
+import { checkBackendFilters, checkFilters, checkNamedMatches, isPath } from "../gateway-api/check-filters.ts";
 import { checkBackend, checkHostname, checkParents } from "../gateway-api/check-refs.ts";
 import type { KindContext } from "../index.ts";
 import type { httpRouteBody } from "./schema.ts";
@@ -77,7 +77,8 @@ function checkPath(path: Match["path"], check: Check): void {
     return;
   }
   if (!value.startsWith("/")) at.error(`a path begins with "/", "${value}" does not`);
-  const bad = ["//", "/./", "/../", "%2f", "%2F", "#"].find((part) => value.includes(part));
+  if (!isPath(value)) at.error(`"${value}" has a character that a path cannot have`);
+  const bad = ["//", "/./", "/../", "%2f", "%2F"].find((part) => value.includes(part));
   if (bad !== undefined) at.error(`a path must not contain "${bad}"`);
   if (value.endsWith("/..") || value.endsWith("/.")) at.error("a path must not end with a dot segment");
 }

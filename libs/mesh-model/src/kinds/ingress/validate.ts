@@ -1,6 +1,7 @@
 import { codes } from "../../errors.ts";
 import type { Infer } from "../../schema/index.ts";
 import type { Check } from "../../validation/check.ts";
+import { isPath } from "../gateway-api/check-filters.ts";
 import { checkHostname } from "../gateway-api/check-refs.ts";
 import type { KindContext } from "../index.ts";
 import type { ingressBody } from "./schema.ts";
@@ -28,6 +29,7 @@ export function validateIngress(body: Infer<typeof ingressBody>, context: KindCo
       if (!absolute && (path.pathType !== "ImplementationSpecific" || text !== "")) {
         here.at("path").error(`a path begins with "/", "${text}" does not`);
       }
+      if (!isPath(text)) here.at("path").error(`"${text}" has a character that a path cannot have`);
       const bad = ["//", "/./", "/../", "%2f", "%2F"].find((part) => text.includes(part));
       if (bad !== undefined && path.pathType !== "ImplementationSpecific") {
         here.at("path").error(`a path must not contain "${bad}"`);

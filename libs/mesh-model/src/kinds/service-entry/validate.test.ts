@@ -165,7 +165,11 @@ describe("a Sidecar", () => {
       "{outboundTrafficPolicy: {mode: REGISTRY_ONLY}, workloadSelector: {labels: {app: a}}}",
       undefined,
     ],
-    ["must say something", "{}", "error spec: at least one of egress, outboundTrafficPolicy is required"],
+    [
+      "must say something",
+      "{}",
+      "error spec: at least one of ingress, egress, outboundTrafficPolicy, inboundConnectionPool is required",
+    ],
     [
       "needs hosts with namespace",
       "{egress: [{hosts: [reviews]}]}",
@@ -174,7 +178,7 @@ describe("a Sidecar", () => {
     [
       "has one listener without port",
       '{egress: [{hosts: ["./*"]}, {hosts: ["./*"]}]}',
-      "error spec.egress[1]: only one egress listener without port is possible",
+      "error spec.egress[0]: the egress listener without port must be the last, and the only one",
     ],
     [
       "is told of hosts that add nothing",
@@ -182,12 +186,37 @@ describe("a Sidecar", () => {
       'warning spec.egress[0].hosts: "*/*" makes the other hosts superfluous',
     ],
     [
-      "cannot have ingress listeners yet",
-      "{ingress: [{port: {number: 80}}], egress: [{hosts: ['./*']}]}",
-      'error spec.ingress: "ingress" cannot be used',
+      "may declare what is served",
+      "{workloadSelector: {labels: {app: a}}, ingress: [{port: {number: 80, protocol: HTTP, name: http}, defaultEndpoint: '127.0.0.1:8080', connectionPool: {tcp: {maxConnections: 1}}}], inboundConnectionPool: {http: {http2MaxRequests: 2}}}",
+      undefined,
     ],
     [
-      "cannot switch capture off yet",
+      "may have listeners of its own",
+      "{egress: [{port: {number: 9080, protocol: HTTP, name: http}, bind: 127.0.0.1, captureMode: NONE, hosts: ['*/*']}, {hosts: ['./*']}], outboundTrafficPolicy: {mode: ALLOW_ANY, egressProxy: {host: a, port: {number: 1}}}}",
+      undefined,
+    ],
+    [
+      "serves what is its own",
+      "{ingress: [{port: {number: 80, protocol: HTTP}}]}",
+      "error spec.ingress: ingress listeners need a workloadSelector",
+    ],
+    [
+      "has its application in the pod",
+      "{workloadSelector: {labels: {app: a}}, ingress: [{port: {number: 80, protocol: HTTP}, defaultEndpoint: '10.0.0.1:80'}]}",
+      'error spec.ingress[0].defaultEndpoint: "10.0.0.1:80" is not an endpoint of this pod',
+    ],
+    [
+      "is found without capture",
+      "{workloadSelector: {labels: {app: a}}, ingress: [{port: {number: 80, protocol: HTTP}, captureMode: NONE}]}",
+      "error spec.ingress[0].captureMode: captureMode NONE needs bind",
+    ],
+    [
+      "has one listener for a port",
+      "{egress: [{port: {number: 80, protocol: HTTP}, hosts: ['./*']}, {port: {number: 80, protocol: TCP}, hosts: ['./*']}]}",
+      "error spec.egress[1].port.number: port 80 has two listeners",
+    ],
+    [
+      "is captured without port",
       "{egress: [{hosts: ['./*'], captureMode: NONE}]}",
       "error spec.egress[0].captureMode: captureMode NONE needs a listener port",
     ],

@@ -1,26 +1,38 @@
 import { s } from "../../schema/index.ts";
+import { connectionPool } from "../destination-rule/schema.ts";
 import { serverPort } from "../gateway/schema.ts";
-import { LATER, workloadSelector } from "../shared.ts";
+import { destination, LATER, workloadSelector } from "../shared.ts";
+
+const captureMode = s.oneOf(["DEFAULT", "IPTABLES", "NONE"]);
 
 /** networking.istio.io Sidecar. */
 export const sidecarBody = s.object({
   spec: s.required(
     s.object({
       workloadSelector,
-      ingress: s.unsupported(s.array(s.any()), LATER),
+      ingress: s.array(
+        s.object({
+          port: s.required(serverPort),
+          bind: s.string(),
+          captureMode,
+          defaultEndpoint: s.string(),
+          tls: s.unsupported(s.any(), LATER),
+          connectionPool,
+        }),
+      ),
       egress: s.array(
         s.object({
-          port: s.unsupported(serverPort, LATER),
-          bind: s.unsupported(s.string(), LATER),
-          captureMode: s.oneOf(["DEFAULT", "IPTABLES", "NONE"]),
+          port: serverPort,
+          bind: s.string(),
+          captureMode,
           hosts: s.required(s.array(s.string())),
         }),
       ),
       outboundTrafficPolicy: s.object({
         mode: s.oneOf(["REGISTRY_ONLY", "ALLOW_ANY"]),
-        egressProxy: s.unsupported(s.any(), LATER),
+        egressProxy: destination,
       }),
-      inboundConnectionPool: s.unsupported(s.any(), LATER),
+      inboundConnectionPool: connectionPool,
     }),
   ),
 });

@@ -1,42 +1,123 @@
 import { codes } from "../../errors.ts";
 import type { Infer } from "../../schema/index.ts";
-import { checkSelector } from "../../validation/common.ts";
+import { parseProtocol } from "../../services/protocol.ts";
+import type { Check } from "../../validation/check.ts";
+import { checkDestination, checkSelector, checkUnique } from "../../validation/common.ts";
+import { isIp } from "../../validation/ip.ts";
 import { isDnsLabel, isWildcardHost } from "../../validation/names.ts";
+import { checkConnectionPool } from "../destination-rule/validate.ts";
 import type { KindContext } from "../index.ts";
 import type { sidecarBody } from "./schema.ts";
+
+type Spec = Infer<typeof sidecarBody>["spec"];
+type Port = NonNullable<Spec["ingress"]>[number]["port"];
 
 /** networking.istio.io Sidecar, as Istio's admission checks it. */
 export function validateSidecar(body: Infer<typeof sidecarBody>, context: KindContext): void {
   const { spec } = body;
   const check = context.check.at("spec");
   checkSelector(spec.workloadSelector, "labels", check.at("workloadSelector"));
-  if (spec.egress === undefined && spec.outboundTrafficPolicy === undefined) {
-    check.error("at least one of egress, outboundTrafficPolicy is required", { code: codes.missingField });
+  const parts = [spec.ingress, spec.egress, spec.outboundTrafficPolicy, spec.inboundConnectionPool];
+  if (parts.every((part) => part === undefined)) {
+    check.error("at least one of ingress, egress, outboundTrafficPolicy, inboundConnectionPool is required", {
+      code: codes.missingField,
+    });
   }
-  for (const [index, listener] of (spec.egress ?? []).entries()) {
-    const at = check.at("egress", index);
-    if (index > 0) at.error("only one egress listener without port is possible", { code: codes.duplicate });
-    if (listener.captureMode === "NONE") {
-      at.at("captureMode").error("captureMode NONE needs a listener port, which is not supported yet", {
-        code: codes.unsupported,
+  checkIngress(spec, check);
+  checkEgress(spec, check);
+  checkConnectionPool(spec.inboundConnectionPool, check.at("inboundConnectionPool"));
+  const { outboundTrafficPolicy: policy } = spec;
+  const proxy = policy?.egressProxy;
+  checkDestination(proxy, check.at("outboundTrafficPolicy", "egressProxy"));
+  if (proxy !== undefined && proxy.port?.number === undefined) {
+    check
+      .at("outboundTrafficPolicy", "egressProxy")
+      .error(`field "port.number" is required`, { code: codes.missingField });
+  }
+  if (proxy !== undefined && policy?.mode === "REGISTRY_ONLY") {
+    check
+      .at("outboundTrafficPolicy", "egressProxy")
+      .error("egressProxy needs mode ALLOW_ANY", { code: codes.conflict, part: "key" });
+  }
+}
+
+function checkIngress(spec: Spec, check: Check): void {
+  const listeners = spec.ingress ?? [];
+  // A mesh-wide or namespace-wide Sidecar cannot know what each workload serves.
+  if (listeners.length > 0 && Object.keys(spec.workloadSelector?.labels ?? {}).length === 0) {
+    check.at("ingress").error("ingress listeners need a workloadSelector", { code: codes.conflict, part: "key" });
+  }
+  for (const [index, listener] of listeners.entries()) {
+    const at = check.at("ingress", index);
+    checkPort(listener.port, at.at("port"));
+    if (listener.bind && !isIp(listener.bind)) at.at("bind").error(`"${listener.bind}" is not an IP address`);
+    if (listener.captureMode === "NONE" && !listener.bind) {
+      at.at("captureMode").error("captureMode NONE needs bind: nothing else leads to the listener", {
+        code: codes.conflict,
       });
     }
-    if (listener.hosts.length === 0) at.at("hosts").error("at least one host is required");
-    for (const [position, host] of listener.hosts.entries()) {
-      const slash = host.indexOf("/");
-      const namespace = host.slice(0, Math.max(slash, 0));
-      const legal =
-        slash > 0 &&
-        (["*", ".", "~"].includes(namespace) || isDnsLabel(namespace)) &&
-        isWildcardHost(host.slice(slash + 1));
-      if (!legal) {
-        at.at("hosts", position).error(`"${host}" is not of the form "namespace/host"`, {
-          hint: `for example "./*", "*/*" or "prod/reviews.prod.svc.cluster.local"`,
-        });
-      }
-    }
-    if (listener.hosts.includes("*/*") && listener.hosts.length > 1) {
-      at.at("hosts").warn(`"*/*" makes the other hosts superfluous`);
+    checkConnectionPool(listener.connectionPool, at.at("connectionPool"));
+    const endpoint = listener.defaultEndpoint;
+    if (endpoint && !/^(127\.0\.0\.1|0\.0\.0\.0|\[::1\]|\[::\]):\d{1,5}$|^unix:\/\/(\/|@)/.test(endpoint)) {
+      at.at("defaultEndpoint").error(`"${endpoint}" is not an endpoint of this pod`, {
+        hint: "use 127.0.0.1:port, 0.0.0.0:port or unix:///path",
+      });
     }
   }
+  checkUnique(
+    listeners.map(({ port }, index) => [String(port.number), check.at("ingress", index, "port", "number")]),
+    (port) => `port ${port} has two listeners`,
+  );
+}
+
+function checkPort(port: Port, check: Check): void {
+  if (parseProtocol(port.protocol) === undefined) {
+    check.at("protocol").error(`"${port.protocol}" is not a protocol`, {
+      hint: "use HTTP, HTTPS, HTTP2, GRPC, TLS or TCP",
+    });
+  }
+}
+
+function checkEgress(spec: Spec, check: Check): void {
+  const listeners = spec.egress ?? [];
+  for (const [index, listener] of listeners.entries()) {
+    const at = check.at("egress", index);
+    if (listener.port === undefined) {
+      if (index < listeners.length - 1) {
+        at.error("the egress listener without port must be the last, and the only one", { code: codes.conflict });
+      }
+      if (listener.bind) at.at("bind").error("bind needs a listener port", { code: codes.conflict, part: "key" });
+      if (listener.captureMode === "NONE") {
+        at.at("captureMode").error("captureMode NONE needs a listener port", { code: codes.conflict });
+      }
+    } else {
+      checkPort(listener.port, at.at("port"));
+      if (listener.bind && !isIp(listener.bind)) at.at("bind").error(`"${listener.bind}" is not an IP address`);
+    }
+    checkHosts(listener.hosts, at);
+  }
+  checkUnique(
+    listeners.flatMap(({ port }, index) =>
+      port === undefined ? [] : [[String(port.number), check.at("egress", index, "port", "number")] as const],
+    ),
+    (port) => `port ${port} has two listeners`,
+  );
+}
+
+function checkHosts(hosts: readonly string[], check: Check): void {
+  if (hosts.length === 0) check.at("hosts").error("at least one host is required");
+  for (const [position, host] of hosts.entries()) {
+    const slash = host.indexOf("/");
+    const namespace = host.slice(0, Math.max(slash, 0));
+    const legal =
+      slash > 0 &&
+      (["*", ".", "~"].includes(namespace) || isDnsLabel(namespace)) &&
+      isWildcardHost(host.slice(slash + 1));
+    if (!legal) {
+      check.at("hosts", position).error(`"${host}" is not of the form "namespace/host"`, {
+        hint: `for example "./*", "*/*" or "prod/reviews.prod.svc.cluster.local"`,
+      });
+    }
+  }
+  if (hosts.includes("*/*") && hosts.length > 1) check.at("hosts").warn(`"*/*" makes the other hosts superfluous`);
 }

@@ -14,7 +14,7 @@ import type { ClusterSpec, OutlierSpec } from "../plan.ts";
 import { unpack } from "./any.ts";
 import type { DecodeRun } from "./context.ts";
 import { localities } from "./endpoints.ts";
-import { join, millis, onlyFields, optionalMs, refuse } from "./fields.ts";
+import { join, millis, onlyFields, optionalMs, portNumber, refuse } from "./fields.ts";
 import { filterMetadata, originOf, stringEntries } from "./metadata.ts";
 import { upstreamTransport } from "./transport.ts";
 
@@ -117,9 +117,11 @@ function discoveryOf(cluster: Cluster): ClusterSpec["discovery"] {
   }
 }
 
-function balanceOf(cluster: Cluster): Pick<ClusterSpec, "balance" | "choices" | "hash" | "slowStart"> {
+function balanceOf(cluster: Cluster): Pick<ClusterSpec, "balance" | "choices" | "hash" | "slowStart" | "portOverride"> {
   const config = cluster.lbConfig;
-  if (config?.$case === "originalDstLbConfig") onlyFields(config.value, "original_dst_lb_config", []);
+  if (config?.$case === "originalDstLbConfig") {
+    onlyFields(config.value, "original_dst_lb_config", ["upstreamPortOverride"]);
+  }
   switch (cluster.lbPolicy) {
     case LbPolicy.ROUND_ROBIN:
       return {
@@ -136,7 +138,18 @@ function balanceOf(cluster: Cluster): Pick<ClusterSpec, "balance" | "choices" | 
     case LbPolicy.RANDOM:
       return { balance: "random", choices: 2 };
     case LbPolicy.CLUSTER_PROVIDED:
-      return { balance: "clusterProvided", choices: 2 };
+      return {
+        balance: "clusterProvided",
+        choices: 2,
+        ...(config?.$case === "originalDstLbConfig" && config.value.upstreamPortOverride
+          ? {
+              portOverride: portNumber(
+                config.value.upstreamPortOverride,
+                "original_dst_lb_config.upstream_port_override",
+              ),
+            }
+          : {}),
+      };
     case LbPolicy.RING_HASH:
       return { balance: "hash", choices: 2, hash: ringHash(config?.$case === "ringHashLbConfig" ? config.value : {}) };
     case LbPolicy.MAGLEV:

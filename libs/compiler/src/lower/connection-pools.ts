@@ -1,0 +1,81 @@
+import { durationFromMs, packAny } from "@lateen/proto";
+import type { Cluster } from "@lateen/proto/envoy/config/cluster/v3/cluster";
+import { HttpProtocolOptions } from "@lateen/proto/envoy/extensions/upstreams/http/v3/http_protocol_options";
+import { milliseconds, type PolicyBlocks } from "./traffic-policy.ts";
+
+export const HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+/** Circuit breakers of Envoy cannot be off, only out of reach. */
+export const NO_LIMIT = 4_294_967_295;
+/** Retry budget where it is not written: share of active requests, and what is always allowed. */
+const RETRY_PERCENT = 20;
+const MIN_RETRIES = 3;
+
+/** Limits and keep-alive of a cluster's connections. */
+export function poolFields(policy: PolicyBlocks): Parameters<typeof Cluster.fromPartial>[0] {
+  const { tcp, http } = policy.connectionPool ?? {};
+  const keepalive = tcp?.tcpKeepalive;
+  return {
+    circuitBreakers: {
+      thresholds: [
+        {
+          maxConnections: tcp?.maxConnections ?? NO_LIMIT,
+          maxPendingRequests: http?.http1MaxPendingRequests ?? NO_LIMIT,
+          maxRequests: http?.http2MaxRequests ?? NO_LIMIT,
+          maxRetries: http?.maxRetries ?? NO_LIMIT,
+          trackRemaining: true,
+          ...(policy.retryBudget === undefined
+            ? {}
+            : {
+                retryBudget: {
+                  budgetPercent: { value: policy.retryBudget.percent ?? RETRY_PERCENT },
+                  minRetryConcurrency: policy.retryBudget.minRetryConcurrency ?? MIN_RETRIES,
+                },
+              }),
+        },
+      ],
+    },
+    ...(keepalive === undefined
+      ? {}
+      : {
+          upstreamConnectionOptions: {
+            tcpKeepalive: {
+              keepaliveProbes: keepalive.probes,
+              keepaliveTime: seconds(keepalive.time),
+              keepaliveInterval: seconds(keepalive.interval),
+            },
+          },
+        }),
+  };
+}
+
+function seconds(duration: string | undefined): number | undefined {
+  return duration === undefined ? undefined : Math.round(milliseconds(duration) / 1000);
+}
+
+/** What HTTP connections of any version have in common; empty without settings. */
+export function commonOptions(pool: PolicyBlocks["connectionPool"]) {
+  const { tcp, http } = pool ?? {};
+  return {
+    ...(http?.idleTimeout === undefined ? {} : { idleTimeout: durationFromMs(milliseconds(http.idleTimeout)) }),
+    ...(http?.maxRequestsPerConnection ? { maxRequestsPerConnection: http.maxRequestsPerConnection } : {}),
+    ...(tcp?.maxConnectionDuration === undefined
+      ? {}
+      : { maxConnectionDuration: durationFromMs(milliseconds(tcp.maxConnectionDuration)) }),
+  };
+}
+
+/** Settings of HTTP connections where nothing decides on their version. */
+export function http1Options(
+  pool: NonNullable<PolicyBlocks["connectionPool"]>,
+): Cluster["typedExtensionProtocolOptions"] {
+  const common = commonOptions(pool);
+  if (Object.keys(common).length === 0) return {};
+  const options = HttpProtocolOptions.fromPartial({
+    commonHttpProtocolOptions: common,
+    upstreamProtocolOptions: {
+      $case: "useDownstreamProtocolConfig",
+      value: { httpProtocolOptions: {}, http2ProtocolOptions: {} },
+    },
+  });
+  return { [HTTP_OPTIONS]: packAny(HttpProtocolOptions, options) };
+}
