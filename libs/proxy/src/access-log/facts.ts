@@ -31,9 +31,12 @@ export interface ConnectionLogFacts {
   readonly request?: RequestLogFacts;
 }
 
+/** As access logs spell it. */
+export type HttpProtocol = "HTTP/1.0" | "HTTP/1.1" | "HTTP/2";
+
 /** What a finished request has beyond its connection. Header texts are latin1: one character a byte. */
 export interface RequestLogFacts {
-  readonly protocol: "HTTP/1.0" | "HTTP/1.1";
+  readonly protocol: HttpProtocol;
   readonly status: number;
   readonly details: string;
   readonly routeName: string;

@@ -2,6 +2,8 @@ import { addressText } from "../listener/connection-info.ts";
 import type { AccessRecord } from "../worker/protocol.ts";
 import type { ConnectionLogFacts } from "./facts.ts";
 
+const PROTOCOLS = { "HTTP/1.0": "http/1.0", "HTTP/1.1": "http/1.1", "HTTP/2": "http/2" } as const;
+
 /** The record an access-log service gets. @param localPrincipal URI SAN of this workload, told only for TLS connections. */
 export function recordOf(facts: ConnectionLogFacts, localPrincipal: string): AccessRecord {
   const { request, info } = facts;
@@ -9,7 +11,7 @@ export function recordOf(facts: ConnectionLogFacts, localPrincipal: string): Acc
   return {
     startTimeMs: facts.startTimeMs,
     durationMs: facts.durationMs,
-    protocol: request === undefined ? "tcp" : request.protocol === "HTTP/1.0" ? "http/1.0" : "http/1.1",
+    protocol: request === undefined ? "tcp" : PROTOCOLS[request.protocol],
     method: request?.requestHeader(":method") ?? "",
     path: request?.requestHeader(":path") ?? "",
     authority: request?.requestHeader(":authority") ?? "",

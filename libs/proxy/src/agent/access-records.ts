@@ -89,7 +89,7 @@ export class RecordSender {
   }
 }
 
-const VERSIONS = { "http/1.0": 1, "http/1.1": 2, tcp: 0 } as const;
+const VERSIONS = { "http/1.0": 1, "http/1.1": 2, "http/2": 3, tcp: 0 } as const;
 const METHODS = ["", "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
 
 function httpEntry(record: AccessRecord): DeepPartial<HTTPAccessLogEntry> {

@@ -1,4 +1,4 @@
-import type { ResetReason } from "../http1/client-connection.ts";
+import type { ResetReason } from "../http/streams.ts";
 import type { LocalReply } from "./spi.ts";
 
 /**
@@ -58,6 +58,13 @@ const RESETS: Readonly<
   connectTimeout: { text: "connection timeout", flag: "UF", name: "connection_timeout", status: 503 },
   connectionTermination: { text: "connection termination", flag: "UC", name: "connection_termination", status: 503 },
   protocolError: { text: "protocol error", flag: "UPE", name: "protocol_error", status: 502 },
+  remoteReset: { text: "remote reset", flag: "UR", name: "remote_reset", status: 503 },
+  remoteRefused: {
+    text: "remote refused stream reset",
+    flag: "UR",
+    name: "remote_refused_stream_reset",
+    status: 503,
+  },
   overflow: { text: "overflow", flag: "UO", name: "overflow", status: 503 },
 };
 

@@ -66,6 +66,9 @@ export interface ClusterSpec {
   readonly direction: "inbound" | "outbound";
   /** `originalDst`: the port to go to instead of the one that was asked for. */
   readonly portOverride?: number;
+  /** What is spoken to its endpoints; `downstream`: what the client speaks. Default `http1`. */
+  readonly protocol?: "http1" | "http2" | "downstream";
+  readonly http2?: { readonly maxConcurrentStreams: number | undefined };
   /** Which user object shaped it, for explain. */
   readonly origin: string | undefined;
 }
@@ -236,6 +239,10 @@ export interface HttpConnectionManagerSpec {
   readonly mergeSlashes: boolean;
   readonly escapedSlashes: "keep" | "reject" | "unescapeRedirect" | "unescapeForward";
   readonly acceptHttp10: boolean;
+  /** What is spoken to clients; `auto` tells by their first bytes. Default `auto`. */
+  readonly codec?: "auto" | "http1" | "http2";
+  /** Streams that one HTTP/2 connection may have open at a time. */
+  readonly maxConcurrentStreams?: number;
   readonly generateRequestId: boolean;
   readonly preserveExternalRequestId: boolean;
   readonly alwaysSetRequestIdInResponse: boolean;

@@ -7,9 +7,10 @@ export interface BodySink {
 
 const MAX_SIZE_DIGITS = 12;
 const MAX_EXTENSION_BYTES = 1024;
-const MAX_TRAILER_BYTES = 8 * 1024;
+/** Most bytes of trailers that are kept. */
+export const MAX_TRAILER_BYTES = 8 * 1024;
 /** Fields that may not come as trailers because they would change framing or routing (RFC 9110 §6.5.1). */
-const FORBIDDEN_TRAILERS =
+export const FORBIDDEN_TRAILERS =
   /^(transfer-encoding|content-length|host|connection|keep-alive|te|trailer|upgrade|content-(encoding|type|range)|authorization|set-cookie|cookie|expect)$/;
 
 const SIZE = 0;

@@ -1,30 +1,9 @@
+import type { BodyLength, ClientStream, ResetReason, Upstream, UpstreamRequest } from "../http/streams.ts";
 import type { Connection, ConnectionHandler } from "../io/connection.ts";
 import { type BodySink, ChunkedDecoder } from "./chunked.ts";
 import { type HeadPool, type Http1Head, MAX_HEAD_BYTES } from "./head.ts";
 import { INCOMPLETE, parseResponseHead } from "./parse-head.ts";
-
-/** Why an upstream connection could not bring a whole response. */
-export type ResetReason =
-  | "connectFailure"
-  | "connectTimeout"
-  | "connectionTermination"
-  | "protocolError"
-  | "overflow"
-  | "tlsFailure";
-
-/** One request as the client codec sees it. */
-export interface ClientStream {
-  /** A 1xx other than 101. */
-  onInterim(head: Http1Head): void;
-  /** Answers whether the stream keeps the head; then it gives it back to the pool of heads itself. */
-  onResponseHead(head: Http1Head, bodyLength: number | "unknown" | "none"): boolean;
-  onResponseBody(bytes: Buffer, start: number, end: number): void;
-  onResponseEnd(trailers: string): void;
-  onUpstreamDrain(): void;
-  /** FIN of the upstream while this is a tunnel. */
-  onUpstreamTunnelEnd(): void;
-  onUpstreamReset(reason: ResetReason, detail: string): void;
-}
+import { writeChunk, writeLastChunk, writeRequestHead } from "./write-head.ts";
 
 /** The pool a connection belongs to. */
 export interface ClientOwner {
@@ -40,7 +19,7 @@ type Framing = "none" | "length" | "chunked" | "untilClose" | "tunnel";
  * The client side of one HTTP/1 connection. Strict: a response that is not well framed, bytes without a request, or a second
  * response end the connection. `ResetReason` tells the caller what a retry may assume.
  */
-export class ClientConnection implements ConnectionHandler, BodySink {
+export class ClientConnection implements Upstream, ConnectionHandler, BodySink {
   readonly connection: Connection;
   readonly owner: ClientOwner;
   stream: ClientStream | undefined = undefined;
@@ -48,8 +27,10 @@ export class ClientConnection implements ConnectionHandler, BodySink {
   requests = 0;
   /** A byte of the current response has arrived. */
   sawBytes = false;
-  /** Set by the stream once the whole request is written: only then may the connection be used again. */
-  requestDone = false;
+  /** The whole request is written: only then may the connection be used again. */
+  #requestDone = false;
+  /** The request's body goes out in chunks. */
+  #chunkedOut = false;
   #inHead = true;
   #keepAlive = true;
   #isHead = false;
@@ -70,11 +51,47 @@ export class ClientConnection implements ConnectionHandler, BodySink {
     this.stream = stream;
     this.requests++;
     this.sawBytes = false;
-    this.requestDone = false;
+    this.#requestDone = false;
     this.#inHead = true;
     this.#keepAlive = true;
     this.#isHead = isHead;
     this.#upgradeAllowed = upgradeAllowed;
+  }
+
+  get congested(): boolean {
+    return this.connection.congested;
+  }
+
+  get queuedBytes(): number {
+    return this.connection.socket.writableLength;
+  }
+
+  sendHead(request: UpstreamRequest): void {
+    this.#chunkedOut = request.head.chunked;
+    writeRequestHead(this.connection, request);
+  }
+
+  sendBody(bytes: Buffer, start: number, end: number): void {
+    if (this.#chunkedOut) writeChunk(this.connection, bytes, start, end);
+    else this.connection.write(bytes, start, end);
+  }
+
+  sendEnd(trailers: string): void {
+    if (this.#chunkedOut) writeLastChunk(this.connection, trailers);
+    this.#requestDone = true;
+  }
+
+  becomeTunnel(): void {
+    this.#chunkedOut = false;
+  }
+
+  finishTunnel(): void {
+    this.connection.finish();
+  }
+
+  throttle(on: boolean): void {
+    if (on) this.connection.pause();
+    else this.connection.resume();
   }
 
   onBytes(bytes: Buffer, start: number, end: number): void {
@@ -149,7 +166,7 @@ export class ClientConnection implements ConnectionHandler, BodySink {
     return true;
   }
 
-  #frame(head: Http1Head, status: number): number | "unknown" | "none" {
+  #frame(head: Http1Head, status: number): BodyLength {
     if (status === 204 || status === 304) {
       this.#framing = "none";
       return "none";
@@ -205,7 +222,7 @@ export class ClientConnection implements ConnectionHandler, BodySink {
     const stream = this.stream;
     if (stream === undefined) return;
     this.stream = undefined;
-    if (this.#keepAlive && this.requestDone && !surplus && !this.connection.ended) {
+    if (this.#keepAlive && this.#requestDone && !surplus && !this.connection.ended) {
       this.connection.resume();
       this.owner.idle(this);
     } else this.connection.destroy();

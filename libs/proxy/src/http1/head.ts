@@ -20,6 +20,8 @@ export class Http1Head extends HeadView {
   readonly drop = new Uint8Array(MAX_HEADERS);
   /** Length of the whole head with its final empty line. */
   length = 0;
+  /** 2 for a head that came over HTTP/2. */
+  major = 1;
   /** Minor version: HTTP/1.`minor`. */
   minor = 1;
   /** -1 when there is no Content-Length. */
@@ -32,6 +34,10 @@ export class Http1Head extends HeadView {
   form: "origin" | "absolute" | "authority" | "asterisk" = "origin";
   /** Absolute form said https. */
   secureTarget = false;
+  /** HTTP/2: the sender takes trailers (`te: trailers`), which the next hop may be told. */
+  teTrailers = false;
+  /** HTTP/2: the sender wants fields of this head in no compression table. */
+  neverIndex = false;
   /** Why the parser refused, for RESPONSE_CODE_DETAILS. */
   error = "";
   #memory: Buffer = Buffer.allocUnsafeSlow(2048);
@@ -49,6 +55,7 @@ export class Http1Head extends HeadView {
     this.count = 0;
     this.known.fill(-1);
     this.length = 0;
+    this.major = 1;
     this.minor = 1;
     this.contentLength = -1;
     this.chunked = false;
@@ -56,6 +63,8 @@ export class Http1Head extends HeadView {
     this.connectionUpgrade = false;
     this.form = "origin";
     this.secureTarget = false;
+    this.teTrailers = false;
+    this.neverIndex = false;
     this.error = "";
   }
 
@@ -75,6 +84,7 @@ export class Http1Head extends HeadView {
     this.drop.set(other.drop.subarray(0, other.count));
     this.known.set(other.known);
     this.length = other.length;
+    this.major = other.major;
     this.minor = other.minor;
     this.contentLength = other.contentLength;
     this.chunked = other.chunked;
@@ -82,6 +92,8 @@ export class Http1Head extends HeadView {
     this.connectionUpgrade = other.connectionUpgrade;
     this.form = other.form;
     this.secureTarget = other.secureTarget;
+    this.teTrailers = other.teTrailers;
+    this.neverIndex = other.neverIndex;
     this.error = other.error;
     const used = other.#used;
     if (this.#memory.length < used) this.#memory = Buffer.allocUnsafeSlow(used + EXTRA_BYTES);
@@ -98,6 +110,45 @@ export class Http1Head extends HeadView {
     this.#memory.set(bytes.subarray(start, start + this.length), 0);
     this.#used = this.length;
     this.bytes = this.#memory;
+  }
+
+  /** Starts a head that is put together field by field (HTTP/2); its lines are the ones HTTP/1 would have. */
+  startFields(): void {
+    this.reset();
+    this.#used = 0;
+    this.bytes = this.#memory;
+  }
+
+  /** Copies bytes behind what is there; answers where they start. */
+  putBytes(bytes: Uint8Array, start: number, end: number): number {
+    const length = end - start;
+    this.#reserve(length);
+    const to = this.#used;
+    if (length < 48) for (let i = 0; i < length; i++) this.#memory[to + i] = bytes[start + i] as number;
+    else this.#memory.set(bytes.subarray(start, end), to);
+    this.#used += length;
+    return to;
+  }
+
+  /** Adds a whole line, `name: value` with its CRLF, of which the offsets are given. Answers its index; the caller keeps to MAX_HEADERS. */
+  addLine(line: Uint8Array, nameEnd: number, end: number, hash: number): number {
+    const at = this.putBytes(line, 0, end + 2);
+    const index = this.count++;
+    const p = index * 4;
+    this.offsets[p] = at;
+    this.offsets[p + 1] = at + nameEnd;
+    this.offsets[p + 2] = at + nameEnd + 2;
+    this.offsets[p + 3] = at + end;
+    this.nameHashes[index] = hash;
+    this.drop[index] = 0;
+    return index;
+  }
+
+  /** Ends what {@link startFields} began. */
+  finishFields(): void {
+    this.length = this.#used + 2;
+    this.#reserve(2);
+    this.#used = this.length;
   }
 
   has(known: number): boolean {
@@ -228,13 +279,16 @@ export class Http1Head extends HeadView {
     return this.has(K.expect);
   }
 
+  #reserve(bytes: number): void {
+    if (this.#used + bytes <= this.#memory.length) return;
+    const larger = Buffer.allocUnsafeSlow(Math.max(this.#memory.length * 2, this.#used + bytes + EXTRA_BYTES));
+    larger.set(this.#memory.subarray(0, this.#used), 0);
+    this.#memory = larger;
+    this.bytes = larger;
+  }
+
   #put(text: string): number {
-    if (this.#used + text.length > this.#memory.length) {
-      const larger = Buffer.allocUnsafeSlow(this.#used + text.length + EXTRA_BYTES);
-      larger.set(this.#memory.subarray(0, this.#used), 0);
-      this.#memory = larger;
-      this.bytes = larger;
-    }
+    this.#reserve(text.length);
     const start = this.#used;
     this.#used += this.#memory.write(text, start, "latin1");
     return start;

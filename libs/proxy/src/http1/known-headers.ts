@@ -40,6 +40,8 @@ export const KNOWN_NAMES = [
   "x-envoy-ip-tags",
   "x-envoy-force-trace",
   "trailer",
+  "cookie",
+  "grpc-timeout",
 ] as const;
 
 export type KnownName = (typeof KNOWN_NAMES)[number];

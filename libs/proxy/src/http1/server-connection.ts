@@ -1,3 +1,4 @@
+import type { BodyLength, Downstream, ServerStream } from "../http/streams.ts";
 import type { Connection, ConnectionHandler } from "../io/connection.ts";
 import type { WheelTimer } from "../io/timer-wheel.ts";
 import { type BodySink, ChunkedDecoder } from "./chunked.ts";
@@ -6,17 +7,6 @@ import { type HeadPool, type Http1Head, MAX_HEAD_BYTES } from "./head.ts";
 import { K } from "./known-headers.ts";
 import { BAD_VERSION, INCOMPLETE, MALFORMED, parseRequestHead, TOO_LARGE } from "./parse-head.ts";
 import { writeChunk, writeHeaders, writeLastChunk, writeStatusLine } from "./write-head.ts";
-
-/** One exchange as the server codec sees it. */
-export interface ServerStream {
-  onRequestBody(bytes: Buffer, start: number, end: number): void;
-  onRequestEnd(trailers: string): void;
-  onDownstreamDrain(): void;
-  /** The client is gone, or broke its framing (`protocol`) or was too slow (`timeout`). Final. */
-  onDownstreamReset(reason: "disconnect" | "protocol" | "timeout"): void;
-  /** FIN of the client while the exchange is a tunnel. */
-  onTunnelEnd(): void;
-}
 
 /** Who makes exchanges: a connection manager, or the explicit proxy that picks one per request. */
 export interface ServerOwner {
@@ -33,20 +23,24 @@ export interface ServerOwner {
   closed(server: ServerConnection): void;
   /** Headers every response of ours carries: `date`, `server`. */
   localHeaders(): string;
+  /** The client speaks HTTP/2 from its first byte on; whoever can, takes the connection over. Absent: it is refused. */
+  readonly becomeHttp2?: ((server: ServerConnection) => void) | undefined;
 }
+
+/** What an HTTP/2 client sends first, as far as it looks like a request. @see RFC 9113 §3.4 */
+const HTTP2_REQUEST_LINE = "PRI * HTTP/2.0\r\n";
 
 /** How long a started head, or the rest of a refused request, may take. */
 const HEAD_TIMEOUT_MS = 60_000;
 
 type State = "head" | "body" | "wait" | "tunnel" | "closing";
-export type BodyLength = number | "unknown" | "none";
 
 /**
  * The server side of one HTTP/1 connection: requests in, responses out, one at a time.
  * ## head → (body) → wait → head …; wait/body → tunnel after an upgrade; any → closing on error or `connection: close`
  * Pipelined bytes wait in one bounded buffer while the socket is paused.
  */
-export class ServerConnection implements ConnectionHandler, BodySink {
+export class ServerConnection implements Downstream, ConnectionHandler, BodySink {
   readonly connection: Connection;
   readonly owner: ServerOwner;
   stream: ServerStream | undefined = undefined;
@@ -78,8 +72,12 @@ export class ServerConnection implements ConnectionHandler, BodySink {
     this.#armIdle();
   }
 
-  get responseStarted(): boolean {
-    return this.#responseStarted;
+  get congested(): boolean {
+    return this.connection.congested;
+  }
+
+  finishTunnel(): void {
+    this.connection.finish();
   }
 
   onBytes(bytes: Buffer, start: number, end: number): void {
@@ -154,11 +152,26 @@ export class ServerConnection implements ConnectionHandler, BodySink {
         this.refuse(431, head.error === "" ? "http1.headers_too_large" : head.error);
         break;
       case BAD_VERSION:
+        if (this.#switchToHttp2(bytes, at, end)) break;
+        this.refuse(400, head.error);
+        break;
       case MALFORMED:
         this.refuse(400, head.error);
         break;
     }
     return end;
+  }
+
+  /** The first bytes of the connection are HTTP/2's: it goes on as that, with these bytes. */
+  #switchToHttp2(bytes: Buffer, at: number, end: number): boolean {
+    const { becomeHttp2 } = this.owner;
+    const length = Math.min(HTTP2_REQUEST_LINE.length, end - at);
+    if (becomeHttp2 === undefined || this.requests > 0) return false;
+    if (bytes.toString("latin1", at, at + length) !== HTTP2_REQUEST_LINE.slice(0, length)) return false;
+    this.release();
+    becomeHttp2.call(this.owner, this);
+    this.connection.handler.onBytes(bytes, at, end);
+    return true;
   }
 
   #begin(head: Http1Head): void {

@@ -1,4 +1,5 @@
 import { STATUS_CODES } from "node:http";
+import type { UpstreamRequest } from "../http/streams.ts";
 import type { Connection } from "../io/connection.ts";
 import type { Http1Head } from "./head.ts";
 import { K } from "./known-headers.ts";
@@ -54,6 +55,23 @@ export function writeRequestStart(connection: Connection, head: Http1Head): void
   connection.writeText(" HTTP/1.1\r\nhost: ");
   copyTo(connection, bytes, head.authorityStart, head.authorityEnd);
   connection.writeText("\r\n");
+}
+
+/**
+ * Writes a request head. Framing is the parser's finding, never what arrived: `content-length` was verified and goes as it is,
+ * `transfer-encoding` is written anew. As Envoy, a request without content says so unless its method never has any.
+ */
+export function writeRequestHead(connection: Connection, request: UpstreamRequest): void {
+  const { head } = request;
+  writeRequestStart(connection, head);
+  writeHeaders(connection, head);
+  let text = request.requestEdits.lines() + request.lines;
+  if (head.chunked) text += "transfer-encoding: chunked\r\n";
+  else if (head.contentLength < 0 && request.upgrade === undefined && !head.isBodilessMethod) {
+    text += "content-length: 0\r\n";
+  }
+  if (request.upgrade !== undefined) text += `connection: upgrade\r\nupgrade: ${request.upgrade}\r\n`;
+  connection.writeText(`${text}\r\n`);
 }
 
 function copyTo(connection: Connection, bytes: Uint8Array, start: number, end: number): void {

@@ -1,4 +1,5 @@
-import type { ServerConnection, ServerStream } from "../http1/server-connection.ts";
+import type { ServerStream } from "../http/streams.ts";
+import type { ServerConnection } from "../http1/server-connection.ts";
 
 /** Stands in for the exchange of a request whose destination is still being looked up: keeps what comes, and slows it down. */
 export class HeldRequest implements ServerStream {

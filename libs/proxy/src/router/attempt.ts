@@ -1,16 +1,16 @@
-import type { ClientConnection, ClientStream, ResetReason } from "../http1/client-connection.ts";
+import type { BodyLength, ClientStream, ResetReason, Upstream } from "../http/streams.ts";
 import type { Http1Head } from "../http1/head.ts";
 import type { WheelTimer } from "../io/timer-wheel.ts";
 import type { Endpoint } from "../upstream/endpoint.ts";
-import type { PoolUser } from "../upstream/pool.ts";
+import type { PoolUser, RequestPool } from "../upstream/request-pool.ts";
 
 /** Whoever made the attempt: an exchange, or a mirror. After `attemptEnd` or `attemptFailed` nothing more is called. */
 export interface AttemptOwner {
-  /** The connection is there: write the request to `attempt.client`. */
-  attemptReady(attempt: Attempt, client: ClientConnection): void;
+  /** What carries the request is there: write it. */
+  attemptReady(attempt: Attempt, client: Upstream): void;
   attemptInterim(head: Http1Head): void;
   /** Answers whether the head is kept. */
-  attemptResponse(attempt: Attempt, head: Http1Head, length: number | "unknown" | "none"): boolean;
+  attemptResponse(attempt: Attempt, head: Http1Head, length: BodyLength): boolean;
   attemptBody(bytes: Buffer, start: number, end: number): void;
   attemptEnd(trailers: string): void;
   attemptDrain(): void;
@@ -21,6 +21,8 @@ export interface AttemptOwner {
 export interface AttemptOptions {
   readonly isHead: boolean;
   readonly upgrade: boolean;
+  /** The client speaks HTTP/2, for clusters that follow it. */
+  readonly http2: boolean;
   /** Milliseconds from the connection on; 0 = none. */
   readonly perTryTimeoutMs: number;
   /** Not over a connection that was used before. */
@@ -35,7 +37,7 @@ export class Attempt implements ClientStream, PoolUser {
   readonly endpoint: Endpoint;
   readonly #owner: AttemptOwner;
   readonly #options: AttemptOptions;
-  client: ClientConnection | undefined = undefined;
+  client: Upstream | undefined = undefined;
   /** The connection had carried requests before. */
   reused = false;
   /** A byte of a response has arrived. */
@@ -54,15 +56,19 @@ export class Attempt implements ClientStream, PoolUser {
   /** May call the owner before it returns. */
   start(): void {
     this.endpoint.active++;
-    const client = this.endpoint.pool.acquire(this, this.#options.fresh);
+    const client = this.#pool.acquire(this, this.#options.fresh);
     if (client !== undefined) this.onPoolReady(client);
+  }
+
+  get #pool(): RequestPool {
+    return this.endpoint.poolFor(this.#options.http2, this.#options.upgrade);
   }
 
   get over(): boolean {
     return this.#over;
   }
 
-  onPoolReady(client: ClientConnection): void {
+  onPoolReady(client: Upstream): void {
     const { cluster } = this.endpoint;
     this.client = client;
     this.reused = client.requests > 0;
@@ -88,7 +94,7 @@ export class Attempt implements ClientStream, PoolUser {
     this.#owner.attemptInterim(head);
   }
 
-  onResponseHead(head: Http1Head, length: number | "unknown" | "none"): boolean {
+  onResponseHead(head: Http1Head, length: BodyLength): boolean {
     this.responded = true;
     this.#timer?.cancel();
     const { cluster } = this.endpoint;
@@ -121,24 +127,16 @@ export class Attempt implements ClientStream, PoolUser {
     this.#owner.attemptFailed(this, reason, detail);
   }
 
-  /** The request is written to its end. */
-  requestDone(): void {
-    if (this.client !== undefined) this.client.requestDone = true;
-  }
-
   /** Stops or resumes reading the response because the client is slow. */
   throttle(on: boolean): void {
-    const connection = this.client?.connection;
-    if (this.#over || connection === undefined) return;
-    if (on) connection.pause();
-    else connection.resume();
+    if (!this.#over) this.client?.throttle(on);
   }
 
   /** Gives up without telling the owner. The connection is lost unless it was not there yet. */
   cancel(): void {
     if (this.#over) return;
     this.#release();
-    if (this.client === undefined) this.endpoint.pool.cancel(this);
+    if (this.client === undefined) this.#pool.cancel(this);
     else this.client.cancel();
   }
 

@@ -5,8 +5,10 @@ import type { AccessLog } from "../access-log/sinks.ts";
 import { unknownFilter } from "../chain/errors.ts";
 import type { HttpFilter } from "../chain/spi.ts";
 import type { HttpConnectionManagerSpec } from "../config/plan.ts";
+import type { Downstream } from "../http/streams.ts";
 import type { HeadPool, Http1Head } from "../http1/head.ts";
 import { ServerConnection, type ServerOwner } from "../http1/server-connection.ts";
+import { type Http2ServerOwner, Http2ServerSession } from "../http2/server-session.ts";
 import type { Connection } from "../io/connection.ts";
 import type { ConnectionInfo } from "../listener/connection-info.ts";
 import type { ChainFacts, HttpTerminal, WorkerContext } from "../worker/state.ts";
@@ -28,7 +30,7 @@ export class HttpConnectionManager implements HttpTerminal, ExchangeHost {
   readonly log: AccessLog;
   readonly serverLine: string;
   readonly routes: () => RouteTable | undefined;
-  readonly #connections = new Set<ServerConnection>();
+  readonly #connections = new Set<ServerConnection | Http2ServerSession>();
   readonly #operators = new Map<FormatOperator, OperatorValue>();
   readonly #counters: ManagerCounters;
   #exchanges = 0;
@@ -69,12 +71,19 @@ export class HttpConnectionManager implements HttpTerminal, ExchangeHost {
   }
 
   serve(connection: Connection, info: ConnectionInfo): void {
-    const server = new ServerConnection(connection, new ManagedOwner(this, info));
-    this.#connections.add(server);
+    const owner = new ManagedOwner(this, info);
+    const http2 = this.spec.codec === "http2";
+    this.#connections.add(http2 ? new Http2ServerSession(connection, owner) : new ServerConnection(connection, owner));
     this.#counters.connection();
   }
 
-  begin(server: ServerConnection, head: Http1Head, info: ConnectionInfo): void {
+  /** A connection of ours turned out to speak HTTP/2. */
+  becomeHttp2(server: ServerConnection, owner: ManagedOwner): void {
+    this.#connections.delete(server);
+    this.#connections.add(new Http2ServerSession(server.connection, owner));
+  }
+
+  begin(server: Downstream, head: Http1Head, info: ConnectionInfo): void {
     this.#exchanges++;
     this.#counters.request();
     const exchange = new HttpExchange(this, server, head, info);
@@ -91,7 +100,7 @@ export class HttpConnectionManager implements HttpTerminal, ExchangeHost {
     for (const server of [...this.#connections]) server.connection.destroy();
   }
 
-  closed(server: ServerConnection): void {
+  closed(server: ServerConnection | Http2ServerSession): void {
     if (this.#connections.delete(server)) this.#counters.connectionGone();
   }
 
@@ -101,10 +110,10 @@ export class HttpConnectionManager implements HttpTerminal, ExchangeHost {
   }
 
   /** A request of `info`'s connection that never became an exchange. */
-  refused(info: ConnectionInfo, status: number, details: string): void {
+  refused(info: ConnectionInfo, outcome: ConstructorParameters<typeof RefusedLog>[3]): void {
     this.#counters.malformed();
     if (this.log.empty) return;
-    this.log.write(new RefusedLog(info, this.chain.direction, this.context.clock.now(), { status, details }));
+    this.log.write(new RefusedLog(info, this.chain.direction, this.context.clock.now(), outcome));
   }
 
   dateLine(): string {
@@ -128,12 +137,13 @@ export class HttpConnectionManager implements HttpTerminal, ExchangeHost {
 }
 
 /** What the codec of one connection asks of the manager. */
-class ManagedOwner implements ServerOwner {
+class ManagedOwner implements ServerOwner, Http2ServerOwner {
   readonly #manager: HttpConnectionManager;
   readonly #info: ConnectionInfo;
   readonly heads: HeadPool;
   readonly acceptHttp10: boolean;
   readonly idleTimeoutMs: number;
+  readonly maxConcurrentStreams: number;
 
   constructor(manager: HttpConnectionManager, info: ConnectionInfo) {
     this.#manager = manager;
@@ -141,27 +151,41 @@ class ManagedOwner implements ServerOwner {
     this.heads = manager.context.heads;
     this.acceptHttp10 = manager.spec.acceptHttp10;
     this.idleTimeoutMs = manager.spec.idleTimeoutMs;
+    this.maxConcurrentStreams = maxStreams(manager.spec);
   }
 
   get draining(): boolean {
     return this.#manager.draining;
   }
 
-  begin(server: ServerConnection, head: Http1Head): void {
+  begin(server: Downstream, head: Http1Head): void {
     this.#manager.begin(server, head, this.#info);
   }
 
-  refused(_: ServerConnection, status: number, details: string): void {
-    this.#manager.refused(this.#info, status, details);
+  refused(server: ServerConnection | undefined, status: number, details: string): void {
+    this.#manager.refused(this.#info, { status, details, protocol: server === undefined ? "HTTP/2" : "HTTP/1.1" });
   }
 
-  closed(server: ServerConnection): void {
+  get becomeHttp2(): ((server: ServerConnection) => void) | undefined {
+    const manager = this.#manager;
+    return manager.spec.codec === "http1" ? undefined : (server) => manager.becomeHttp2(server, this);
+  }
+
+  closed(server: ServerConnection | Http2ServerSession): void {
     this.#manager.closed(server);
   }
 
   localHeaders(): string {
     return this.#manager.dateLine() + this.#manager.serverLine;
   }
+}
+
+/** Envoy's advice for an edge; inside the mesh clients keep long streams open and are known. */
+const EDGE_STREAMS = 100;
+const MESH_STREAMS = 1024;
+
+function maxStreams(spec: HttpConnectionManagerSpec): number {
+  return spec.maxConcurrentStreams ?? (spec.useRemoteAddress ? EDGE_STREAMS : MESH_STREAMS);
 }
 
 function makeFilters(

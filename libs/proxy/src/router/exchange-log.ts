@@ -1,4 +1,4 @@
-import type { ConnectionLogFacts, RequestLogFacts } from "../access-log/facts.ts";
+import type { ConnectionLogFacts, HttpProtocol, RequestLogFacts } from "../access-log/facts.ts";
 import type { WorkloadFacts } from "../config/plan.ts";
 import { addressText, type ConnectionInfo } from "../listener/connection-info.ts";
 import type { ExchangeState } from "./exchange-state.ts";
@@ -67,7 +67,8 @@ export class ExchangeLog implements ConnectionLogFacts, RequestLogFacts {
     return this.#exchange.cluster?.destinationService?.host ?? "";
   }
 
-  get protocol(): "HTTP/1.0" | "HTTP/1.1" {
+  get protocol(): HttpProtocol {
+    if (this.#exchange.head.major === 2) return "HTTP/2";
     return this.#exchange.head.minor === 0 ? "HTTP/1.0" : "HTTP/1.1";
   }
   get status(): number {
@@ -96,7 +97,7 @@ export class ExchangeLog implements ConnectionLogFacts, RequestLogFacts {
   }
 
   requestHeader(name: string): string | undefined {
-    const { head, requestEdits, info } = this.#exchange;
+    const { head, requestEdits } = this.#exchange;
     switch (name) {
       case ":method":
         return head.methodText;
@@ -106,7 +107,7 @@ export class ExchangeLog implements ConnectionLogFacts, RequestLogFacts {
       case "host":
         return head.authorityText;
       case ":scheme":
-        return info.secure ? "https" : "http";
+        return this.#exchange.secure ? "https" : "http";
       default:
         return requestEdits.textOf(name);
     }
@@ -127,7 +128,7 @@ export class ExchangeLog implements ConnectionLogFacts, RequestLogFacts {
 
 /** A request that was refused before it could become an exchange: what can be said of it without its head. */
 export class RefusedLog implements ConnectionLogFacts, RequestLogFacts {
-  readonly protocol = "HTTP/1.1";
+  readonly protocol: HttpProtocol;
   readonly durationMs = 0;
   readonly bytesReceived = 0;
   readonly bytesSent = 0;
@@ -155,11 +156,12 @@ export class RefusedLog implements ConnectionLogFacts, RequestLogFacts {
     info: ConnectionInfo,
     direction: "inbound" | "outbound" | "unspecified",
     startTimeMs: number,
-    outcome: { readonly status: number; readonly details: string },
+    outcome: { readonly status: number; readonly details: string; readonly protocol: HttpProtocol },
   ) {
     this.info = info;
     this.direction = direction;
     this.startTimeMs = startTimeMs;
+    this.protocol = outcome.protocol;
     this.status = outcome.status;
     this.details = outcome.details;
   }

@@ -1,10 +1,10 @@
 import type { CompiledWeightedCluster, FormatOperator, PeerFacts, RouteMatch } from "@lateen/traffic";
 import type { ExchangeSummary } from "../chain/spi.ts";
 import type { ClusterSpec, EndpointSpec, WorkloadFacts } from "../config/plan.ts";
+import type { Downstream } from "../http/streams.ts";
 import { EditList } from "../http1/edit-list.ts";
 import type { Http1Head } from "../http1/head.ts";
 import { K } from "../http1/known-headers.ts";
-import type { ServerConnection } from "../http1/server-connection.ts";
 import type { WheelTimer } from "../io/timer-wheel.ts";
 import type { ConnectionInfo } from "../listener/connection-info.ts";
 import type { Cluster } from "../upstream/cluster.ts";
@@ -18,7 +18,7 @@ import type { Forward } from "./forward.ts";
  */
 export class ExchangeState implements ExchangeSummary {
   readonly host: ExchangeHost;
-  readonly server: ServerConnection;
+  readonly server: Downstream;
   readonly head: Http1Head;
   readonly info: ConnectionInfo;
   readonly requestEdits: EditList;
@@ -51,7 +51,7 @@ export class ExchangeState implements ExchangeSummary {
   #timers: WheelTimer[] | undefined = undefined;
   #log: ExchangeLog | undefined = undefined;
 
-  constructor(host: ExchangeHost, server: ServerConnection, head: Http1Head, info: ConnectionInfo) {
+  constructor(host: ExchangeHost, server: Downstream, head: Http1Head, info: ConnectionInfo) {
     const { wheel } = host.context.io;
     this.host = host;
     this.server = server;
@@ -134,6 +134,11 @@ export class ExchangeState implements ExchangeSummary {
 
   // ------------------------------------------------------------------ figures
 
+  /** What the client asked for by scheme: the connection's, and over HTTP/2 what it says itself. */
+  get secure(): boolean {
+    return this.info.secure || this.head.secureTarget;
+  }
+
   get isGrpc(): boolean {
     return this.head.knownText(K["content-type"])?.startsWith("application/grpc") ?? false;
   }
@@ -169,6 +174,6 @@ export class ExchangeState implements ExchangeSummary {
   }
 
   get upstreamPrincipal(): string | undefined {
-    return this.forward?.endpoint?.pool.peerPrincipal;
+    return this.forward?.endpoint?.peerPrincipal;
   }
 }

@@ -1,9 +1,9 @@
 import { type ForwardSpec, redirectLocation } from "@lateen/traffic";
 import { replies } from "../chain/replies.ts";
 import type { Exchange, LocalReply } from "../chain/spi.ts";
+import type { BodyLength, ServerStream } from "../http/streams.ts";
 import type { Http1Head } from "../http1/head.ts";
 import { K } from "../http1/known-headers.ts";
-import type { BodyLength, ServerStream } from "../http1/server-connection.ts";
 import type { WheelTimer } from "../io/timer-wheel.ts";
 import { ExchangeState } from "./exchange-state.ts";
 import { Forward, type ForwardOwner } from "./forward.ts";
@@ -207,6 +207,8 @@ export class HttpExchange extends ExchangeState implements Exchange, ServerStrea
       forwarding,
       isHead: head.isHead,
       upgrade: this.#upgrade,
+      http2: head.major === 2,
+      secure: this.secure,
       attemptCount: this.match?.virtualHost.spec.includeAttemptCount ?? false,
     });
     this.forward = forward;
@@ -334,7 +336,7 @@ export class HttpExchange extends ExchangeState implements Exchange, ServerStrea
     this.bytesSent += end - start;
     this.#touch();
     this.server.sendBody(bytes, start, end);
-    if (this.server.connection.congested) this.forward?.throttle(true);
+    if (this.server.congested) this.forward?.throttle(true);
   }
 
   forwardEnd(trailers: string): void {
@@ -344,7 +346,7 @@ export class HttpExchange extends ExchangeState implements Exchange, ServerStrea
   }
 
   forwardTunnelEnd(): void {
-    this.server.connection.finish();
+    this.server.finishTunnel();
   }
 
   forwardFailed(reply: LocalReply): void {

@@ -1,11 +1,10 @@
 import { type AttemptOutcome, backoffMs, type RetrySpec, retryDecision } from "@lateen/traffic";
 import { replies } from "../chain/replies.ts";
 import type { LocalReply } from "../chain/spi.ts";
-import type { ClientConnection, ResetReason } from "../http1/client-connection.ts";
+import type { BodyLength, ResetReason, Upstream } from "../http/streams.ts";
 import type { EditList } from "../http1/edit-list.ts";
 import type { Http1Head } from "../http1/head.ts";
 import { K } from "../http1/known-headers.ts";
-import { writeChunk, writeLastChunk } from "../http1/write-head.ts";
 import type { WheelTimer } from "../io/timer-wheel.ts";
 import type { Cluster } from "../upstream/cluster.ts";
 import type { Endpoint } from "../upstream/endpoint.ts";
@@ -13,7 +12,6 @@ import { Attempt, type AttemptOwner } from "./attempt.ts";
 import type { Mirror } from "./mirror.ts";
 import { RequestBody } from "./request-body.ts";
 import { EXPECTED_TIMEOUT, expectedTimeoutMs, type Forwarding } from "./steering.ts";
-import { writeRequestHead } from "./write-request.ts";
 
 /** The exchange that is forwarded. Exactly one of `forwardEnd` and `forwardFailed` ends it. */
 export interface ForwardOwner {
@@ -21,7 +19,7 @@ export interface ForwardOwner {
   beforeAttempt(): void;
   forwardInterim(head: Http1Head): void;
   /** The head is the owner's now. `serviceMs` is the time the upstream took. */
-  forwardResponse(head: Http1Head, length: number | "unknown" | "none", serviceMs: number): void;
+  forwardResponse(head: Http1Head, length: BodyLength, serviceMs: number): void;
   forwardBody(bytes: Buffer, start: number, end: number): void;
   forwardEnd(trailers: string): void;
   forwardTunnelEnd(): void;
@@ -42,6 +40,10 @@ export interface ForwardOptions {
   readonly forwarding: Forwarding;
   readonly isHead: boolean;
   readonly upgrade: string | undefined;
+  /** The client speaks HTTP/2, for clusters that follow it. */
+  readonly http2: boolean;
+  /** The client asked for `https`. */
+  readonly secure: boolean;
   /** Tell the upstream which attempt this is. */
   readonly attemptCount: boolean;
 }
@@ -57,8 +59,8 @@ export class Forward implements AttemptOwner {
   /** Attempts made so far. */
   attempts = 0;
   endpoint: Endpoint | undefined = undefined;
-  /** The connection of the latest attempt. */
-  client: ClientConnection | undefined = undefined;
+  /** What carries the latest attempt. */
+  client: Upstream | undefined = undefined;
   mirrors: readonly Mirror[] = [];
   #body: RequestBody | undefined = undefined;
   #requestComplete = false;
@@ -102,7 +104,7 @@ export class Forward implements AttemptOwner {
 
   /** The client may go on sending, unless nobody takes the body yet. */
   askForMore(): void {
-    if (this.#streaming) this.#owner.throttleClient(this.client?.connection.congested ?? false);
+    if (this.#streaming) this.#owner.throttleClient(this.client?.congested ?? false);
   }
 
   onRequestEnd(trailers: string): void {
@@ -120,33 +122,28 @@ export class Forward implements AttemptOwner {
   }
 
   writeBody(bytes: Buffer, start: number, end: number): void {
-    const connection = this.client?.connection;
-    if (connection === undefined) return;
-    if (this.#options.head.chunked && !this.#tunnel) writeChunk(connection, bytes, start, end);
-    else connection.write(bytes, start, end);
-    if (connection.congested) this.#owner.throttleClient(true);
+    const { client } = this;
+    if (client === undefined) return;
+    client.sendBody(bytes, start, end);
+    if (client.congested) this.#owner.throttleClient(true);
   }
 
   writeBodyEnd(trailers: string): void {
-    const connection = this.client?.connection;
-    if (connection !== undefined && this.#options.head.chunked) writeLastChunk(connection, trailers);
-    this.#attempt?.requestDone();
+    this.client?.sendEnd(trailers);
   }
 
   // ------------------------------------------------------------------ tunnel
 
-  #tunnel = false;
-
   /** The upstream agreed to an upgrade: from now on the body is a byte stream without framing. */
   becomeTunnel(): void {
-    this.#tunnel = true;
+    this.client?.becomeTunnel();
     // A tunnel lives as long as something moves in it: only idle timeouts count.
     this.#routeTimer?.cancel();
   }
 
   /** FIN of the client of a tunnel. */
   finishTunnel(): void {
-    this.client?.connection.finish();
+    this.client?.finishTunnel();
   }
 
   // ------------------------------------------------------------------ attempts
@@ -167,24 +164,25 @@ export class Forward implements AttemptOwner {
     this.#attempt = new Attempt(endpoint, this, {
       isHead: this.#options.isHead,
       upgrade: this.#options.upgrade !== undefined,
+      http2: this.#options.http2,
       perTryTimeoutMs: forwarding.retry?.perTryTimeoutMs ?? 0,
       fresh,
     });
     this.#attempt.start();
   }
 
-  attemptReady(_: Attempt, client: ClientConnection): void {
-    const { head, requestEdits, upgrade, attemptCount } = this.#options;
+  attemptReady(_: Attempt, client: Upstream): void {
+    const { head, requestEdits, upgrade, attemptCount, secure } = this.#options;
     this.client = client;
     this.#owner.beforeAttempt();
     if (this.attempts > 1) this.#tellTimeLeft();
     if (attemptCount) head.dropKnown(K["x-envoy-attempt-count"]);
     const lines = attemptCount ? `x-envoy-attempt-count: ${this.attempts}\r\n` : "";
-    writeRequestHead(client.connection, { head, requestEdits, lines, upgrade });
+    client.sendHead({ head, requestEdits, lines, upgrade, secure });
     this.#streaming = true;
     this.#body?.replay((chunk) => this.writeBody(chunk, 0, chunk.length));
     if (this.#requestComplete) this.writeBodyEnd(this.#trailers);
-    else this.#owner.throttleClient(client.connection.congested);
+    else this.#owner.throttleClient(client.congested);
   }
 
   #tellTimeLeft(): void {
@@ -198,7 +196,7 @@ export class Forward implements AttemptOwner {
     this.#owner.forwardInterim(head);
   }
 
-  attemptResponse(attempt: Attempt, head: Http1Head, length: number | "unknown" | "none"): boolean {
+  attemptResponse(attempt: Attempt, head: Http1Head, length: BodyLength): boolean {
     this.#endRetry();
     const { retry } = this.#options.forwarding;
     if (retry !== undefined) {
@@ -262,11 +260,11 @@ export class Forward implements AttemptOwner {
    */
   #reconnects(attempt: Attempt, reason: ResetReason | "perTryTimeout"): boolean {
     return (
-      reason === "connectionTermination" &&
+      // What the upstream says it did not begin is harmless to repeat, whatever the method.
+      (reason === "remoteRefused" || (reason === "connectionTermination" && this.#options.head.isIdempotent)) &&
       attempt.reused &&
       attempt.client?.sawBytes !== true &&
       !this.#reconnected &&
-      this.#options.head.isIdempotent &&
       (this.#body?.replayable ?? true)
     );
   }
@@ -346,7 +344,10 @@ function outcomeOf(reason: Exclude<ResetReason, "overflow"> | "perTryTimeout"): 
       return { kind: "connectFailure" };
     case "perTryTimeout":
       return { kind: "timeout" };
+    case "remoteRefused":
+      return { kind: "refused" };
     case "connectionTermination":
+    case "remoteReset":
     case "protocolError":
       return { kind: "reset" };
   }

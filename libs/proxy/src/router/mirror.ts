@@ -1,12 +1,10 @@
-import type { ClientConnection } from "../http1/client-connection.ts";
+import type { Upstream } from "../http/streams.ts";
 import { EditList } from "../http1/edit-list.ts";
 import type { Http1Head } from "../http1/head.ts";
-import { writeChunk, writeLastChunk } from "../http1/write-head.ts";
 import type { WheelTimer } from "../io/timer-wheel.ts";
 import type { Cluster } from "../upstream/cluster.ts";
 import type { Endpoint } from "../upstream/endpoint.ts";
 import { Attempt, type AttemptOwner } from "./attempt.ts";
-import { writeRequestHead } from "./write-request.ts";
 
 /** Body bytes that may wait for the mirror; a larger backlog ends it, the original never waits. */
 const MAX_BACKLOG_BYTES = 256 * 1024;
@@ -18,6 +16,8 @@ export interface MirrorOptions {
   readonly endpoint: Endpoint;
   /** Header lines added to the original. */
   readonly lines: string;
+  /** The client asked for `https`. */
+  readonly secure: boolean;
   /** 0 = the default. */
   readonly timeoutMs: number;
 }
@@ -32,7 +32,7 @@ export class Mirror implements AttemptOwner {
   readonly #options: MirrorOptions;
   readonly #attempt: Attempt;
   readonly #timer: WheelTimer;
-  #client: ClientConnection | undefined = undefined;
+  #client: Upstream | undefined = undefined;
   #held: Buffer[] = [];
   #heldBytes = 0;
   /** Trailers, once the request is complete. */
@@ -49,6 +49,7 @@ export class Mirror implements AttemptOwner {
     this.#attempt = new Attempt(endpoint, this, {
       isHead: head.isHead,
       upgrade: false,
+      http2: head.major === 2,
       perTryTimeoutMs: 0,
       fresh: false,
     });
@@ -62,27 +63,20 @@ export class Mirror implements AttemptOwner {
 
   writeBody(bytes: Buffer, start: number, end: number): void {
     if (this.#over) return;
-    const connection = this.#client?.connection;
-    if (connection === undefined) {
+    const client = this.#client;
+    if (client === undefined) {
       this.#heldBytes += end - start;
       if (this.#heldBytes > MAX_BACKLOG_BYTES) this.#stop();
       else this.#held.push(Buffer.from(bytes.subarray(start, end)));
       return;
     }
-    if (connection.congested && connection.socket.writableLength > MAX_BACKLOG_BYTES) {
-      this.#stop();
-      return;
-    }
-    if (this.#head.chunked) writeChunk(connection, bytes, start, end);
-    else connection.write(bytes, start, end);
+    if (client.congested && client.queuedBytes > MAX_BACKLOG_BYTES) this.#stop();
+    else client.sendBody(bytes, start, end);
   }
 
   writeBodyEnd(trailers: string): void {
     this.#end = trailers;
-    const connection = this.#client?.connection;
-    if (this.#over || connection === undefined) return;
-    if (this.#head.chunked) writeLastChunk(connection, trailers);
-    this.#attempt.requestDone();
+    if (!this.#over) this.#client?.sendEnd(trailers);
   }
 
   /** The original ended. Without its whole body the copy cannot be completed. */
@@ -90,10 +84,11 @@ export class Mirror implements AttemptOwner {
     if (!complete) this.#stop();
   }
 
-  attemptReady(_: Attempt, client: ClientConnection): void {
+  attemptReady(_: Attempt, client: Upstream): void {
     this.#client = client;
     const { lines } = this.#options;
-    writeRequestHead(client.connection, { head: this.#head, requestEdits: new EditList(), lines, upgrade: undefined });
+    const { secure } = this.#options;
+    client.sendHead({ head: this.#head, requestEdits: new EditList(), lines, upgrade: undefined, secure });
     for (const chunk of this.#held) this.writeBody(chunk, 0, chunk.length);
     this.#held = [];
     if (this.#end !== undefined) this.writeBodyEnd(this.#end);

@@ -1,13 +1,13 @@
 import type { TLSSocket } from "node:tls";
 import { xxHash64 } from "@lateen/traffic";
-import type { ResetReason } from "../http1/client-connection.ts";
+import type { ResetReason } from "../http/streams.ts";
 import type { Connection, ConnectionHandler } from "../io/connection.ts";
 import type { WheelTimer } from "../io/timer-wheel.ts";
 import { addressText, type ConnectionInfo } from "../listener/connection-info.ts";
 import { parseSubjectAltName } from "../tls/names.ts";
 import type { Cluster } from "../upstream/cluster.ts";
+import { connectEndpoint } from "../upstream/connect.ts";
 import type { Endpoint } from "../upstream/endpoint.ts";
-import { connectEndpoint } from "../upstream/pool.ts";
 import { type TcpParties, type TcpSeries, workloadOfPrincipal } from "./tcp-metrics.ts";
 import type { TcpChain } from "./tcp-proxy.ts";
 import { Tunnel, type TunnelEnd } from "./tunnel.ts";
@@ -104,10 +104,15 @@ export class TcpSession implements ConnectionHandler {
     this.#endpoint = endpoint;
     cluster.connectionOpened();
     const { host, port } = endpoint.dialAddress;
-    this.#upstream = connectEndpoint(endpoint, host, port, undefined, {
-      ready: (upstream) => this.#connected(cluster, endpoint, upstream),
-      failed: (reason, detail) => this.#attemptFailed(cluster, endpoint, reason, detail),
-    });
+    this.#upstream = connectEndpoint(
+      endpoint,
+      { host, port },
+      { speaks: "any" },
+      {
+        ready: (upstream) => this.#connected(cluster, endpoint, upstream),
+        failed: (reason, detail) => this.#attemptFailed(cluster, endpoint, reason, detail),
+      },
+    );
   }
 
   #pick(cluster: Cluster): Endpoint | undefined {

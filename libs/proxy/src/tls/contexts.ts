@@ -9,6 +9,14 @@ export interface ClientTls {
   readonly options: ConnectionOptions;
 }
 
+/** What a connection is made for. */
+export type Spoken = "http1" | "http2" | "any";
+
+interface ClientContext {
+  readonly version: number;
+  readonly made: Result<ClientTls, string>;
+}
+
 /** Ready parts of a TLS server. */
 export interface ServerTls {
   readonly context: SecureContext;
@@ -27,7 +35,11 @@ export interface ServerTls {
  */
 export class TlsContexts {
   readonly #secrets = new Map<string, SecretSpec>();
-  readonly #client = new WeakMap<UpstreamTlsSpec, { version: number; made: Result<ClientTls, string> }>();
+  readonly #client: Readonly<Record<Spoken, WeakMap<UpstreamTlsSpec, ClientContext>>> = {
+    http1: new WeakMap(),
+    http2: new WeakMap(),
+    any: new WeakMap(),
+  };
   readonly #server = new WeakMap<DownstreamTlsSpec, { version: number; made: Result<ServerTls, string> }>();
   #version = 0;
 
@@ -43,11 +55,12 @@ export class TlsContexts {
     return failures;
   }
 
-  client(spec: UpstreamTlsSpec): Result<ClientTls, string> {
-    const known = this.#client.get(spec);
+  /** @param speaks what will be spoken: the server may choose nothing else. */
+  client(spec: UpstreamTlsSpec, speaks: Spoken = "any"): Result<ClientTls, string> {
+    const known = this.#client[speaks].get(spec);
     if (known?.version === this.#version) return known.made;
-    const made = this.#makeClient(spec);
-    this.#client.set(spec, { version: this.#version, made });
+    const made = this.#makeClient(spec, speaks);
+    this.#client[speaks].set(spec, { version: this.#version, made });
     return made;
   }
 
@@ -59,7 +72,7 @@ export class TlsContexts {
     return made;
   }
 
-  #makeClient(spec: UpstreamTlsSpec): Result<ClientTls, string> {
+  #makeClient(spec: UpstreamTlsSpec, speaks: Spoken): Result<ClientTls, string> {
     const ca = this.#trust(spec.validation);
     if (!ca.ok) return ca;
     const pair = spec.certificateSecret === undefined ? ok(undefined) : this.#certificate(spec.certificateSecret);
@@ -71,8 +84,7 @@ export class TlsContexts {
         ...(ca.value === undefined ? {} : { ca: ca.value }),
         ...(pair.value === undefined ? {} : { cert: pair.value.certChainPem, key: pair.value.privateKeyPem }),
       });
-      // HTTP/2 is not spoken upstream: offering it would let the server choose it.
-      const alpn = spec.alpn.filter((protocol) => protocol !== "h2" && protocol !== "istio-h2");
+      const alpn = offeredBy(spec.alpn, speaks);
       const options: ConnectionOptions = {
         secureContext,
         ...(spec.sni === undefined ? {} : { servername: spec.sni }),
@@ -130,6 +142,24 @@ export class TlsContexts {
     return secret?.kind === "trust" ? ok(secret.bundlePem) : err(`no trust bundle named "${trust.secret}" has arrived`);
   }
 }
+
+/** What is offered by ALPN: only what the connection is for, or the server might choose something else. */
+function offeredBy(alpn: readonly string[], speaks: Spoken): readonly string[] {
+  switch (speaks) {
+    case "any":
+      return alpn;
+    case "http1":
+      return alpn.filter((protocol) => !HTTP2_PROTOCOLS.includes(protocol));
+    case "http2": {
+      const left = alpn.filter((protocol) => !HTTP1_PROTOCOLS.includes(protocol));
+      // HTTP/2 over TLS is always negotiated (RFC 9113 §3.3).
+      return left.length === 0 ? ["h2"] : left;
+    }
+  }
+}
+
+const HTTP2_PROTOCOLS: readonly string[] = ["h2", "istio-h2"];
+const HTTP1_PROTOCOLS: readonly string[] = ["http/1.1", "http/1.0", "istio-http/1.1", "istio-http/1.0"];
 
 /** Why no certificate could make these settings work (unknown cipher, contradictory versions, bad SAN expression). */
 export function checkTls(spec: UpstreamTlsSpec | DownstreamTlsSpec): string | undefined {

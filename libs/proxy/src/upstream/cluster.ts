@@ -108,7 +108,7 @@ export class Cluster {
     }
     for (const gone of previous.values()) {
       if (gone.ejected) this.#ejected--;
-      gone.pool.retire();
+      gone.retire();
     }
     this.#rebalance();
   }
@@ -177,7 +177,7 @@ export class Cluster {
     if (this.#endpoints.size >= MAX_ORIGINAL_DESTINATIONS) {
       const oldest = this.#endpoints.keys().next().value;
       if (oldest !== undefined) {
-        this.#endpoints.get(oldest)?.pool.retire();
+        this.#endpoints.get(oldest)?.retire();
         this.#endpoints.delete(oldest);
       }
     }
@@ -338,12 +338,12 @@ export class Cluster {
     this.#retired = true;
     this.#dnsTimer?.cancel();
     this.#warmTimer?.cancel();
-    for (const endpoint of this.#endpoints.values()) endpoint.pool.retire();
+    for (const endpoint of this.#endpoints.values()) endpoint.retire();
   }
 
   destroy(): void {
     this.retire();
-    for (const endpoint of this.#endpoints.values()) endpoint.pool.destroy();
+    for (const endpoint of this.#endpoints.values()) endpoint.destroy();
   }
 }
 

@@ -1,6 +1,8 @@
 import type { EndpointSpec, UpstreamTransportSpec } from "../config/plan.ts";
 import type { Cluster } from "./cluster.ts";
+import { Http2Pool } from "./http2-pool.ts";
 import { EndpointPool } from "./pool.ts";
+import type { RequestPool } from "./request-pool.ts";
 
 /** One upstream address of one cluster with its connections, its load and its record of failures. */
 export class Endpoint {
@@ -9,7 +11,8 @@ export class Endpoint {
   /** `address:port` as access logs show it. */
   readonly text: string;
   readonly transport: UpstreamTransportSpec;
-  readonly pool: EndpointPool;
+  readonly #http1: EndpointPool;
+  #http2: Http2Pool | undefined = undefined;
   /** Where connections are really made to. */
   readonly dialAddress: { readonly host: string; readonly port: number };
   /** Requests under way, for least-request. */
@@ -34,7 +37,45 @@ export class Endpoint {
     this.dialAddress = dialAddress;
     this.createdMs = cluster.context.io.wheel.now();
     this.transport = transportFor(cluster, spec);
-    this.pool = new EndpointPool(this, dialAddress);
+    this.#http1 = new EndpointPool(this);
+  }
+
+  /** The pool for a request: by what the cluster speaks, where that follows the client by what the client speaks. */
+  poolFor(clientSpeaksHttp2: boolean, upgrade: boolean): RequestPool {
+    const { protocol = "http1" } = this.cluster.spec;
+    switch (protocol) {
+      case "http1":
+        return this.#http1;
+      case "downstream":
+        return clientSpeaksHttp2 && !upgrade ? this.http2 : this.#http1;
+      case "http2":
+        return this.http2;
+    }
+  }
+
+  get http2(): Http2Pool {
+    this.#http2 ??= new Http2Pool(this);
+    return this.#http2;
+  }
+
+  /** URI SAN of the peer on the latest TLS connection. */
+  get peerPrincipal(): string | undefined {
+    return this.#http2?.peerPrincipal ?? this.#http1.peerPrincipal;
+  }
+
+  get connectionCount(): number {
+    return this.#http1.connectionCount + (this.#http2?.connectionCount ?? 0);
+  }
+
+  /** Closes idle connections and lets others finish. */
+  retire(): void {
+    this.#http1.retire();
+    this.#http2?.retire();
+  }
+
+  destroy(): void {
+    this.#http1.destroy();
+    this.#http2?.destroy();
   }
 
   /** A certificate of ours is presented on its connections. */

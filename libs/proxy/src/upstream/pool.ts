@@ -1,27 +1,18 @@
-import type { TLSSocket } from "node:tls";
-import { ClientConnection, type ClientOwner, type ResetReason } from "../http1/client-connection.ts";
+import { ClientConnection, type ClientOwner } from "../http1/client-connection.ts";
 import type { HeadPool } from "../http1/head.ts";
-import type { Connection, ConnectionHandler } from "../io/connection.ts";
-import { dial } from "../io/sockets.ts";
 import type { WheelTimer } from "../io/timer-wheel.ts";
-import { parseSubjectAltName } from "../tls/names.ts";
+import { connectEndpoint, peerPrincipalOf } from "./connect.ts";
 import type { Endpoint } from "./endpoint.ts";
-
-/** Whoever waits for a connection. Exactly one of the two is called, unless it cancels first. */
-export interface PoolUser {
-  onPoolReady(client: ClientConnection): void;
-  onPoolFailure(reason: ResetReason, detail: string): void;
-}
+import type { PoolUser, RequestPool } from "./request-pool.ts";
+import { TlsSessions } from "./tls-sessions.ts";
 
 /**
  * HTTP/1 connections to one endpoint. Idle ones are used last in, first out; a request without one waits (bounded by the
  * cluster's circuit breakers) for a new connection or for one that becomes free, whichever is first.
  */
-export class EndpointPool implements ClientOwner {
+export class EndpointPool implements RequestPool, ClientOwner {
   readonly heads: HeadPool;
   readonly #endpoint: Endpoint;
-  readonly #host: string;
-  readonly #port: number;
   readonly #idle: ClientConnection[] = [];
   readonly #idleSince: number[] = [];
   /** With the moment each was made. */
@@ -31,14 +22,11 @@ export class EndpointPool implements ClientOwner {
   /** URI SAN of the peer on the latest TLS connection. */
   peerPrincipal: string | undefined = undefined;
   #connecting = 0;
-  #session: Buffer | undefined = undefined;
-  #sessionOwner: unknown = undefined;
+  readonly #tls = new TlsSessions();
   #retired = false;
 
-  constructor(endpoint: Endpoint, address: { readonly host: string; readonly port: number }) {
+  constructor(endpoint: Endpoint) {
     this.#endpoint = endpoint;
-    this.#host = address.host;
-    this.#port = address.port;
     this.heads = endpoint.cluster.context.heads;
     this.#sweep = endpoint.cluster.context.io.wheel.timer(() => this.#closeStale());
   }
@@ -154,32 +142,27 @@ export class EndpointPool implements ClientOwner {
   #connect(): void {
     this.#connecting++;
     this.#endpoint.cluster.connectionOpened();
-    connectEndpoint(this.#endpoint, this.#host, this.#port, this, {
-      ready: (connection) => {
-        this.#connecting--;
-        if (connection.secure) this.peerPrincipal = peerPrincipalOf(connection);
-        const client = new ClientConnection(connection, this);
-        this.#all.set(client, this.#endpoint.cluster.context.io.wheel.now());
-        this.idle(client);
+    connectEndpoint(
+      this.#endpoint,
+      this.#endpoint.dialAddress,
+      { sessions: this.#tls, speaks: "http1" },
+      {
+        ready: (connection) => {
+          this.#connecting--;
+          if (connection.secure) this.peerPrincipal = peerPrincipalOf(connection);
+          const client = new ClientConnection(connection, this);
+          this.#all.set(client, this.#endpoint.cluster.context.io.wheel.now());
+          this.idle(client);
+        },
+        failed: (reason, detail) => {
+          this.#connecting--;
+          this.#endpoint.cluster.connectionClosed();
+          this.#endpoint.cluster.counters.connectFail();
+          this.#takeWaiting()?.onPoolFailure(reason, detail);
+          this.#connectIfNeeded();
+        },
       },
-      failed: (reason, detail) => {
-        this.#connecting--;
-        this.#endpoint.cluster.connectionClosed();
-        this.#endpoint.cluster.counters.connectFail();
-        this.#takeWaiting()?.onPoolFailure(reason, detail);
-        this.#connectIfNeeded();
-      },
-    });
-  }
-
-  /** TLS session to resume, valid only for the context it was made with. */
-  sessionFor(context: unknown): Buffer | undefined {
-    return this.#sessionOwner === context ? this.#session : undefined;
-  }
-
-  keepSession(context: unknown, session: Buffer): void {
-    this.#sessionOwner = context;
-    this.#session = session;
+    );
   }
 
   #closeStale(): void {
@@ -192,77 +175,4 @@ export class EndpointPool implements ClientOwner {
     const oldest = this.#idleSince[0];
     if (oldest !== undefined) this.#sweep.arm(Math.max(10, limit - (now - oldest)));
   }
-}
-
-export interface ConnectOutcome {
-  ready(connection: Connection): void;
-  failed(reason: ResetReason, detail: string): void;
-}
-
-interface SessionStore {
-  sessionFor(context: unknown): Buffer | undefined;
-  keepSession(context: unknown, session: Buffer): void;
-}
-
-/** Connects to an endpoint with its transport and the cluster's connect timeout. One of the outcomes is called, later. */
-export function connectEndpoint(
-  endpoint: Endpoint,
-  host: string,
-  port: number,
-  sessions: SessionStore | undefined,
-  outcome: ConnectOutcome,
-): Connection | undefined {
-  const { cluster, transport } = endpoint;
-  const { io, tls } = cluster.context;
-  const secure = transport.kind === "tls" ? tls.client(transport) : undefined;
-  if (secure !== undefined && !secure.ok) {
-    queueMicrotask(() => outcome.failed("tlsFailure", `TLS_error: ${secure.error}`));
-    return undefined;
-  }
-  const session = secure === undefined ? undefined : sessions?.sessionFor(secure.value);
-  const options =
-    secure === undefined ? undefined : { ...secure.value.options, ...(session === undefined ? {} : { session }) };
-  const timer = io.wheel.timer(() => {
-    connection.handler = { ...NOTHING };
-    connection.destroy();
-    outcome.failed("connectTimeout", "");
-  });
-  const connection = dial(io, { host, port, keepAliveMs: cluster.spec.tcpKeepaliveMs, tls: options }, (ready) => {
-    timer.cancel();
-    outcome.ready(ready);
-  });
-  if (secure !== undefined) {
-    connection.socket.on("session", (fresh: Buffer) => sessions?.keepSession(secure.value, fresh));
-  }
-  connection.handler = {
-    ...NOTHING,
-    onClose(error) {
-      timer.cancel();
-      outcome.failed(secure === undefined ? "connectFailure" : "tlsFailure", failureText(connection, error));
-    },
-  };
-  timer.arm(cluster.spec.connectTimeoutMs);
-  return connection;
-}
-
-function peerPrincipalOf(connection: Connection): string | undefined {
-  const { uris } = parseSubjectAltName((connection.socket as TLSSocket).getPeerX509Certificate()?.subjectAltName);
-  return uris.length === 1 ? uris[0] : undefined;
-}
-
-const NOTHING: ConnectionHandler = { onBytes() {}, onEnd() {}, onDrain() {}, onClose() {} };
-
-const SYSTEM_ERRORS: Readonly<Record<string, string>> = {
-  ECONNREFUSED: "delayed connect error: Connection refused",
-  ECONNRESET: "delayed connect error: Connection reset by peer",
-  EHOSTUNREACH: "delayed connect error: No route to host",
-  ENETUNREACH: "delayed connect error: Network is unreachable",
-  ETIMEDOUT: "delayed connect error: Connection timed out",
-};
-
-function failureText(connection: Connection, error: string | undefined): string {
-  if (error === undefined) return "";
-  const known = SYSTEM_ERRORS[error];
-  if (known !== undefined) return known;
-  return connection.secure ? `TLS_error: ${connection.failure}` : `delayed connect error: ${error}`;
 }

@@ -109,7 +109,7 @@ export interface BoundAddress {
 export interface AccessRecord {
   readonly startTimeMs: number;
   readonly durationMs: number;
-  readonly protocol: "http/1.0" | "http/1.1" | "tcp";
+  readonly protocol: "http/1.0" | "http/1.1" | "http/2" | "tcp";
   readonly method: string;
   readonly path: string;
   readonly authority: string;

@@ -13,7 +13,7 @@ export function reportClusters(clusters: Iterable<Cluster>): unknown {
       port: endpoint.spec.port,
       healthy: endpoint.healthy,
       ejected: endpoint.ejected,
-      counters: { rq_active: endpoint.active, cx_active: endpoint.pool.connectionCount },
+      counters: { rq_active: endpoint.active, cx_active: endpoint.connectionCount },
     })),
   }));
 }

@@ -3,8 +3,8 @@ import type { RouteTable } from "@lateen/traffic";
 import type { LogSinks } from "../access-log/sinks.ts";
 import type { HttpFilterRuntime, NetworkFilterRuntime } from "../chain/spi.ts";
 import type { HttpConnectionManagerSpec } from "../config/plan.ts";
+import type { Downstream } from "../http/streams.ts";
 import type { HeadPool, Http1Head } from "../http1/head.ts";
-import type { ServerConnection } from "../http1/server-connection.ts";
 import type { Connection } from "../io/connection.ts";
 import type { IoLoop } from "../io/io-loop.ts";
 import type { ConnectionInfo } from "../listener/connection-info.ts";
@@ -65,5 +65,5 @@ export interface Terminal {
 export interface HttpTerminal extends Terminal {
   readonly spec: HttpConnectionManagerSpec;
   /** One request of a connection that someone else owns. The head is the terminal's until the exchange ends. */
-  begin(server: ServerConnection, head: Http1Head, info: ConnectionInfo): void;
+  begin(server: Downstream, head: Http1Head, info: ConnectionInfo): void;
 }

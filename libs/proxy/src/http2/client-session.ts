@@ -1,0 +1,166 @@
+import type { HeadPool } from "../http1/head.ts";
+import { MAX_HEAD_BYTES } from "../http1/head.ts";
+import type { Connection } from "../io/connection.ts";
+import { Http2ClientStream } from "./client-stream.ts";
+import type { Payload } from "./frame-reader.ts";
+import {
+  CANCEL,
+  ConnectionFault,
+  NO_ERROR,
+  PREFACE,
+  PROTOCOL_ERROR,
+  SETTING_ENABLE_PUSH,
+  SETTING_INITIAL_WINDOW_SIZE,
+  SETTING_MAX_HEADER_LIST_SIZE,
+} from "./frames.ts";
+import { type BlockFlags, Http2Session, STREAM_WINDOW_BYTES } from "./session.ts";
+import type { Http2Stream } from "./stream.ts";
+
+/** The pool a session belongs to. */
+export interface Http2ClientOwner {
+  readonly heads: HeadPool;
+  /** The session has fewer streams, or may have more. */
+  roomFor(session: Http2ClientSession): void;
+  /** It takes no new streams. */
+  drained(session: Http2ClientSession): void;
+  gone(session: Http2ClientSession): void;
+}
+
+/** Streams a server is taken to allow until it has said. */
+const ASSUMED_STREAMS = 100;
+const MAX_STREAM_ID = 0x4000_0000;
+
+/** The client side of one HTTP/2 connection. */
+export class Http2ClientSession extends Http2Session {
+  readonly owner: Http2ClientOwner;
+  readonly #maxStreams: number;
+  #nextId = 1;
+  #settled = false;
+  /** No new streams: GOAWAY of either side, or worn out. */
+  draining = false;
+  /** Streams opened so far. */
+  requests = 0;
+  /** Monotonic milliseconds since when no stream is open. */
+  idleSince: number;
+
+  /** @param maxStreams the most that are open at a time, whatever the server allows. */
+  constructor(connection: Connection, owner: Http2ClientOwner, maxStreams: number) {
+    super(connection);
+    this.owner = owner;
+    this.#maxStreams = maxStreams;
+    this.idleSince = connection.io.wheel.now();
+    this.writer.bytes(PREFACE);
+    this.sendSettings([
+      [SETTING_ENABLE_PUSH, 0],
+      [SETTING_INITIAL_WINDOW_SIZE, STREAM_WINDOW_BYTES],
+      [SETTING_MAX_HEADER_LIST_SIZE, MAX_HEAD_BYTES],
+    ]);
+  }
+
+  get active(): number {
+    return this.streams.size;
+  }
+
+  get hasRoom(): boolean {
+    if (this.draining || this.over || this.connection.closed) return false;
+    const allowed = this.#settled ? this.peerMaxStreams : ASSUMED_STREAMS;
+    return this.streams.size < Math.min(allowed, this.#maxStreams);
+  }
+
+  /** A stream for one request; its number is used up even if no head is sent. */
+  open(): Http2ClientStream {
+    const id = this.#nextId;
+    this.#nextId += 2;
+    const stream = new Http2ClientStream(this, id, this.requests++, {
+      send: this.initialSendWindow,
+      receive: STREAM_WINDOW_BYTES,
+    });
+    this.streams.set(id, stream);
+    this.lastStream = id;
+    if (this.#nextId > MAX_STREAM_ID) this.retire();
+    return stream;
+  }
+
+  protected override isIdle(id: number): boolean {
+    return (id & 1) === 0 || id >= this.#nextId;
+  }
+
+  protected override onSettings(): void {
+    this.#settled = true;
+    this.owner.roomFor(this);
+  }
+
+  protected override onBlock(id: number, block: Payload, { endStream }: BlockFlags): void {
+    const stream = this.streams.get(id) as Http2ClientStream | undefined;
+    if (stream === undefined) {
+      if (this.isIdle(id)) throw new ConnectionFault(PROTOCOL_ERROR, "HEADERS on an idle stream");
+      this.decodeLate(id, block);
+      return;
+    }
+    if (stream.sawBytes) {
+      this.onTrailers(stream, block, endStream);
+      return;
+    }
+    const { heads } = this.owner;
+    const head = heads.take();
+    this.builder.startHead(head, "response");
+    const verdict = this.decode(block, endStream);
+    const sound = verdict === "ok" && !(endStream && head.status < 200) && stream.accepts(head, endStream);
+    if (!sound) {
+      heads.give(head);
+      this.resetStream(stream, PROTOCOL_ERROR, "violation");
+      return;
+    }
+    if (!stream.onHead(head, endStream)) heads.give(head);
+    if (endStream && !stream.closed) this.remoteEnd(stream, "");
+  }
+
+  protected override remoteEnd(stream: Http2Stream, trailers: string): void {
+    super.remoteEnd(stream, trailers);
+    // The response is whole: what the request still had to say is not wanted.
+    if (!stream.closed) this.abandon(stream, CANCEL);
+  }
+
+  protected override onStreamClosed(): void {
+    if (this.over) return;
+    if (this.streams.size > 0) {
+      this.owner.roomFor(this);
+      return;
+    }
+    this.idleSince = this.connection.io.wheel.now();
+    if (this.draining) this.#close();
+    else this.owner.roomFor(this);
+  }
+
+  protected override onGoaway(lastStream: number): void {
+    for (const stream of [...this.streams.values()]) {
+      if (stream.id > lastStream) this.forget(stream, "refused");
+    }
+    this.retire();
+  }
+
+  /** No new streams; the connection ends with its last one. */
+  retire(): void {
+    if (this.over) return;
+    const before = this.draining;
+    this.draining = true;
+    if (!before) this.owner.drained(this);
+    if (this.streams.size === 0) this.#close();
+  }
+
+  #close(): void {
+    if (this.over) return;
+    this.sendGoaway(NO_ERROR, "", 0);
+    this.end(NO_ERROR);
+    this.connection.closeGracefully();
+  }
+
+  override onEnd(): void {
+    this.end(NO_ERROR);
+    this.connection.destroy();
+  }
+
+  protected override onGone(): void {
+    this.owner.gone(this);
+  }
+}
