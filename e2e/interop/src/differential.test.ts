@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Case, type Drawn, draw } from "./cases/case.ts";
+import { gatewayApiCases } from "./cases/gateway-api-cases.ts";
 import { gatewayCases } from "./cases/gateway-cases.ts";
 import { inboundCases } from "./cases/inbound-cases.ts";
 import { sidecarCases } from "./cases/sidecar-cases.ts";
@@ -49,4 +50,5 @@ describe.skipIf(skip !== undefined)(title, () => {
   it.each(sidecarCases)("as a client's proxy: $name", compare);
   it.each(inboundCases)("as a server's proxy: $name", compare);
   it.each(gatewayCases)("as a gateway: $name", compare);
+  it.each(gatewayApiCases)("Gateway API and Ingress: $name", compare);
 });
