@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { DEFAULT_DOMAIN, type Diagnostic, type MeshConfig, type Resource, type ResourceKey } from "@lateen/mesh-model";
 import { endpointResource, scopeClusters, scopeEndpoints } from "./emit/clusters.ts";
 import { INTERNER_CELL } from "./emit/encode.ts";
+import { grpcResource } from "./emit/grpc.ts";
 import { scopeListeners } from "./emit/listeners.ts";
 import { scopeNames } from "./emit/names.ts";
 import { routeResource, scopeRoutes } from "./emit/routes.ts";
@@ -63,6 +64,7 @@ export interface Compiler {
 const KEEP_REVISIONS = 64;
 
 const NOTHING: ResourceMap = new Map();
+const NO_NAMES: ReadonlySet<string> = new Set();
 
 /** A token that is replaced when anything a proxy may get changes. */
 const scopeContent = defineQuery<NodeScope, object>({
@@ -130,6 +132,9 @@ class IncrementalCompiler implements Compiler {
 
   resources(node: XdsNode, typeUrl: string, names?: ReadonlySet<string>): ResourceMap {
     const scope = this.#scopeOf(node);
+    if (node.generator === "grpc") {
+      return this.#named(names ?? NO_NAMES, (name) => this.#engine.ask(grpcResource, { scope, typeUrl, name }));
+    }
     if (names === undefined) return this.#all(scope, typeUrl);
     switch (typeUrl) {
       case typeUrls.endpoint:

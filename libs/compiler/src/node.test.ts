@@ -25,6 +25,7 @@ describe("an xDS node", () => {
         pod: "web-1",
         namespace: "prod",
         domain: "prod.svc.cluster.local",
+        generator: "proxy",
         labels: { a: "1", b: "2" },
         serviceAccount: "web",
         clusterId: "east",

@@ -24,6 +24,8 @@ export interface XdsNode {
   readonly clusterId: string;
   readonly containerPorts: readonly { readonly name: string; readonly port: number }[];
   readonly capabilities: NodeCapabilities;
+  /** What the node is: Envoy or a proxy like it, or a gRPC library without a proxy. */
+  readonly generator: "proxy" | "grpc";
   /** `region/zone/subzone` as far as it is known; empty: not at all. */
   readonly locality: string;
 }
@@ -58,6 +60,7 @@ export function nodeFromProto(node: Node): Result<XdsNode, string> {
     clusterId: text(metadata.CLUSTER_ID),
     containerPorts: podPorts(metadata.POD_PORTS),
     capabilities: capabilities(metadata),
+    generator: metadata.GENERATOR === "grpc" ? "grpc" : "proxy",
     locality: localityText(node.locality),
   });
 }
