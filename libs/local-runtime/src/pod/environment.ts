@@ -1,5 +1,6 @@
 import { err, ok, type Result } from "@lateen/kernel";
 import type { World } from "../world.ts";
+import { type Machine, resourceValue } from "./resources.ts";
 import { expandReferences } from "./substitute.ts";
 import type { Container } from "./types.ts";
 
@@ -12,6 +13,7 @@ export interface PodFacts {
   readonly serviceAccount: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly annotations: Readonly<Record<string, string>>;
+  readonly machine: Machine;
 }
 
 /** Variables of the supervisor's own environment that every local process needs; nothing else is inherited. */
@@ -83,7 +85,10 @@ export function addContainerEnvironment(
     else for (const [key, value] of Object.entries(data.value)) values.set(`${source.prefix ?? ""}${key}`, value);
   }
   for (const variable of container.env ?? []) {
-    const value = variableValue(variable, facts, world, values);
+    const value =
+      variable.valueFrom?.resourceFieldRef === undefined
+        ? variableValue(variable, facts, world, values)
+        : resourceValue(variable.valueFrom.resourceFieldRef, container.resources, facts.machine);
     if (!value.ok) problems.push(`env ${variable.name}: ${value.error}`);
     else if (value.value !== undefined) values.set(variable.name, value.value);
   }
@@ -142,7 +147,7 @@ function variableValue(
     if (value !== undefined) return ok(value);
     return optional ? ok(undefined) : err(`Secret ${facts.namespace}/${name} has no key "${key}"`);
   }
-  return err("resourceFieldRef is not available on a local machine, where containers have no resource limits");
+  return err("valueFrom names no source");
 }
 
 /** A downward-API field path such as `metadata.labels['app']`. */

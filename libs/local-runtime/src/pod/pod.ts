@@ -1,4 +1,5 @@
 import { rm } from "node:fs/promises";
+import { availableParallelism, totalmem } from "node:os";
 import { join } from "node:path";
 import { messageOf } from "@lateen/kernel";
 import { PodContainer } from "./container.ts";
@@ -326,7 +327,8 @@ export class Pod {
 
   #facts(): PodFacts {
     const { name, namespace, serviceAccount, labels, annotations } = this.blueprint;
-    return { name, namespace, uid: this.#uid, ip: this.address, serviceAccount, labels, annotations };
+    const machine = { cpus: availableParallelism(), memoryBytes: totalmem() };
+    return { name, namespace, uid: this.#uid, ip: this.address, serviceAccount, labels, annotations, machine };
   }
 
   #proxyChanged(): void {
