@@ -103,7 +103,7 @@ function selectorsOf(object: Resource): readonly (Labels | undefined)[] {
         policy?.loadBalancer,
         ...(policy?.portLevelSettings ?? []).map((port) => port.loadBalancer),
       ]);
-      return [workloadSelector?.labels, ...balancers.map((one) => failoverLabels(one?.localityLbSetting))];
+      return [workloadSelector?.matchLabels, ...balancers.map((one) => failoverLabels(one?.localityLbSetting))];
     }
     case "VirtualService": {
       const { http = [], tcp = [], tls = [] } = object.spec;

@@ -147,7 +147,7 @@ describe("rules for some clients", () => {
 apiVersion: networking.istio.io/v1
 kind: DestinationRule
 metadata: { name: special }
-spec: { host: web, workloadSelector: { labels: { app: client } }, trafficPolicy: { connectionPool: { tcp: { maxConnections: 2 } } } }
+spec: { host: web, workloadSelector: { matchLabels: { app: client } }, trafficPolicy: { connectionPool: { tcp: { maxConnections: 2 } } } }
 ---`;
   it.each([
     [{ labels: { app: "client" } }, 2],

@@ -80,7 +80,7 @@ const selectingRules = defineQuery<string, readonly DestinationRule[]>({
 });
 
 function selects(rule: DestinationRule): boolean {
-  return Object.keys(rule.spec.workloadSelector?.labels ?? {}).length > 0;
+  return Object.keys(rule.spec.workloadSelector?.matchLabels ?? {}).length > 0;
 }
 
 /** The scope as destination rules see it. A selector reaches workloads of its own namespace only. */
@@ -88,7 +88,7 @@ export function policyClient(read: Pick<Read, "ask">, scope: Pick<ProxyScope, "n
   const { namespace, labels } = scope;
   const selected = read
     .ask(selectingRules, namespace)
-    .filter((rule) => labelsMatch(rule.spec.workloadSelector?.labels ?? {}, labels))
+    .filter((rule) => labelsMatch(rule.spec.workloadSelector?.matchLabels ?? {}, labels))
     .map((rule) => rule.metadata.name)
     .sort();
   return { namespace, selected: selected.join(",") };

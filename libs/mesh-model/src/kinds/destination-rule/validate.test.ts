@@ -55,7 +55,7 @@ describe("a DestinationRule is accepted", () => {
         "{tunnel: {protocol: POST, targetHost: a, targetPort: 1}, proxyProtocol: {version: V2}, retryBudget: {percent: 10}}",
       ),
     ],
-    ["for some clients", "{host: a, workloadSelector: {labels: {app: b}}, trafficPolicy: {tls: {mode: DISABLE}}}"],
+    ["for some clients", "{host: a, workloadSelector: {matchLabels: {app: b}}, trafficPolicy: {tls: {mode: DISABLE}}}"],
     ["for a wildcard host", "{host: '*.example.com', trafficPolicy: {tls: {mode: DISABLE}}, exportTo: ['.']}"],
   ])("%s", (_, spec) => {
     expect(findingsOf(documentOf("DestinationRule", spec))).toEqual([]);

@@ -20,7 +20,7 @@ export function validateDestinationRule(body: Infer<typeof destinationRuleBody>,
   const check = context.check.at("spec");
   if (!isWildcardHost(spec.host)) check.at("host").error(`"${spec.host}" is not a host name`);
   checkExportTo(spec.exportTo, check);
-  checkSelector(spec.workloadSelector, "labels", check.at("workloadSelector"));
+  checkSelector(spec.workloadSelector, "matchLabels", check.at("workloadSelector"));
   checkPolicy(spec.trafficPolicy, check.at("trafficPolicy"));
   const subsets = spec.subsets ?? [];
   for (const [index, subset] of subsets.entries()) {
