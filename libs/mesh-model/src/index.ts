@@ -41,7 +41,7 @@ export {
 } from "./schema/index.ts";
 export { AUTO_ADDRESS_CIDR, autoAddresses, autoAddressKey, needsAutoAddress } from "./services/auto-address.ts";
 export { assignClusterIp, SERVICE_CIDR } from "./services/cluster-ip.ts";
-export { type EndpointWorld, endpointsOf, labelsMatch } from "./services/endpoints.ts";
+export { type EndpointWorld, endpointsOf, labelsMatch, localityOf } from "./services/endpoints.ts";
 export { DEFAULT_DOMAIN, hostMatches, hostsIntersect, kubernetesHost, shortHostToFqdn } from "./services/hosts.ts";
 export { createdAt, serviceFromKubernetes } from "./services/kubernetes.ts";
 export { mergeServices } from "./services/merge.ts";
@@ -56,3 +56,4 @@ export type {
   Workload,
 } from "./services/types.ts";
 export { containerPortsOf, type PodStatus, podStatusOf, workloadFromPod, workloadNameOf } from "./services/workload.ts";
+export { AUTO_REGISTRATION_GROUP, type RegisteringWorkload, workloadEntryOf } from "./services/workload-group.ts";

@@ -6,7 +6,7 @@ import type { ClientTraits } from "../lower/cluster-context.ts";
 import { CONFIG_MAP_ROOTS } from "../lower/cluster-tls.ts";
 import { discoveryOf, serviceClusters } from "../lower/clusters.ts";
 import { loadAssignment, type PlacedEndpoint, selectEndpoints } from "../lower/endpoints.ts";
-import { localitySetting } from "../lower/load-balancing.ts";
+import { failsOver, localitySetting } from "../lower/load-balancing.ts";
 import type { ClientPlace, LocalityPreference } from "../lower/localities.ts";
 import { parseOutboundCluster } from "../lower/names.ts";
 import { fixedClusters, inboundServiceCluster } from "../lower/own-clusters.ts";
@@ -94,7 +94,12 @@ const clustersOfPort = defineQuery<ServicePortKey, readonly EncodedResource[]>({
         loadAssignment(
           cluster,
           placed(read, destination, number, rule, subset),
-          preferenceOf(config, policyFor(rule, number, subset, config.defaultTrafficPolicy), place),
+          preferenceOf(
+            config,
+            policyFor(rule, number, subset, config.defaultTrafficPolicy),
+            destination.backend,
+            place,
+          ),
         ),
     }).map((cluster) => encode(read, Cluster, cluster.name, cluster));
   },
@@ -205,7 +210,7 @@ function endpointsOfCluster(
   const policy = policyFor(rule, port, subset, config.defaultTrafficPolicy);
   if (discoveryOf(destination.service, policy, router) !== "clientSide") return undefined;
   const endpoints = placed(read, destination, port, rule, subset);
-  const assignment = loadAssignment(cluster, endpoints, preferenceOf(config, policy, place));
+  const assignment = loadAssignment(cluster, endpoints, preferenceOf(config, policy, destination.backend, place));
   return encode(read, ClusterLoadAssignment, cluster, assignment);
 }
 
@@ -225,8 +230,13 @@ function placeOf(scope: ProxyScope): ClientPlace {
 
 const placeKey = ({ locality, labels }: ClientPlace): string => `${locality} ${JSON.stringify(labels)}`;
 
-function preferenceOf(config: MeshConfig, policy: PolicyBlocks, client: ClientPlace): LocalityPreference {
-  return { client, setting: localitySetting(policy, config), failover: policy.outlierDetection !== undefined };
+function preferenceOf(
+  config: MeshConfig,
+  policy: PolicyBlocks,
+  service: MeshService,
+  client: ClientPlace,
+): LocalityPreference {
+  return { client, setting: localitySetting(policy, config, service), failover: failsOver(policy, service) };
 }
 
 function carriesEndpoints(resolution: MeshService["resolution"]): boolean {

@@ -45,7 +45,7 @@ function serviceCluster(context: ClusterContext, subset: string, policy: PolicyB
     typedExtensionProtocolOptions: protocolOptions(context, policy),
     ...transportSockets(context, policy, subset, discovery),
   });
-  const weighs = discovery !== "passthrough" && localitySetting(policy, context.config) !== undefined;
+  const weighs = discovery !== "passthrough" && localitySetting(policy, context.config, service) !== undefined;
   if (weighs) {
     cluster.commonLbConfig = Cluster_CommonLbConfig.fromPartial({
       localityConfigSpecifier: { $case: "localityWeightedLbConfig", value: {} },

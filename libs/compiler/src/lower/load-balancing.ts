@@ -1,4 +1,4 @@
-import type { LocalityLbSetting, MeshConfig } from "@lateen/mesh-model";
+import type { LocalityLbSetting, MeshConfig, MeshService } from "@lateen/mesh-model";
 import { durationFromMs } from "@lateen/proto";
 import { type Cluster, Cluster_LbPolicy } from "@lateen/proto/envoy/config/cluster/v3/cluster";
 import { RouteAction_HashPolicy } from "@lateen/proto/envoy/config/route/v3/route_components";
@@ -92,7 +92,38 @@ export function hashPolicies(hash: ConsistentHash): readonly RouteAction_HashPol
 }
 
 /** How clients prefer near endpoints: as the rule says, else the mesh; undefined: localities do not matter. */
-export function localitySetting(policy: PolicyBlocks, config: MeshConfig): LocalityLbSetting | undefined {
-  const setting = policy.loadBalancer?.localityLbSetting ?? config.localityLbSetting ?? {};
+export function localitySetting(
+  policy: PolicyBlocks,
+  config: MeshConfig,
+  service: Pick<MeshService, "trafficDistribution">,
+): LocalityLbSetting | undefined {
+  const setting =
+    policy.loadBalancer?.localityLbSetting ?? distributionSetting(service) ?? config.localityLbSetting ?? {};
   return setting.enabled === false ? undefined : setting;
 }
+
+/**
+ * Whether far endpoints are used only when near ones fail. A service that asks for near ones gets that by itself; otherwise it
+ * takes outlier detection, or nothing would tell that near ones fail.
+ */
+export function failsOver(policy: PolicyBlocks, service: Pick<MeshService, "trafficDistribution">): boolean {
+  const own = policy.loadBalancer?.localityLbSetting === undefined && distributionSetting(service) !== undefined;
+  return own || policy.outlierDetection !== undefined;
+}
+
+const NEAR = [
+  "topology.istio.io/network",
+  "topology.kubernetes.io/region",
+  "topology.kubernetes.io/zone",
+  "topology.istio.io/subzone",
+];
+
+function distributionSetting({
+  trafficDistribution,
+}: Pick<MeshService, "trafficDistribution">): LocalityLbSetting | undefined {
+  if (trafficDistribution === undefined) return undefined;
+  const failoverPriority = trafficDistribution === "PreferSameNode" ? [...NEAR, HOST_LABEL] : NEAR;
+  return { failoverPriority };
+}
+/** Label of pods with the name of their machine. */
+const HOST_LABEL = "kubernetes.io/hostname";

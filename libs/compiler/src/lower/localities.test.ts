@@ -1,5 +1,10 @@
 import type { LocalityLbSetting, ServiceEndpoint } from "@lateen/mesh-model";
+import { Node } from "@lateen/proto/envoy/config/core/v3/base";
+import { ClusterLoadAssignment } from "@lateen/proto/envoy/config/endpoint/v3/endpoint";
 import { describe, expect, it } from "vitest";
+import { nodeFromProto } from "../node.ts";
+import { typeUrls } from "../resource.ts";
+import { compilerFor, objectsFrom, pod, service } from "../testing/mesh.ts";
 import { localityGroups } from "./localities.ts";
 
 const endpoint = (address: string, locality: string, labels: Readonly<Record<string, string>> = {}, weight = 1) => ({
@@ -78,5 +83,65 @@ describe("localities", () => {
 
   it("distribution is for clients of its place", () => {
     expect(groups({ distribute: [{ from: "r9/*", to: { r3: 100 } }] })).toHaveLength(5);
+  });
+});
+
+describe("a client with a locality", () => {
+  const CLUSTER = "outbound|80||web.default.svc.cluster.local";
+  const MACHINE = (name: string, zone: string) => `
+apiVersion: v1
+kind: Node
+metadata: { name: ${name}, labels: { topology.kubernetes.io/region: r1, topology.kubernetes.io/zone: ${zone} } }
+---`;
+  const on = (yaml: string, machine: string) => yaml.replace("spec: {", `spec: { nodeName: ${machine},`);
+  const MESH = [
+    service("web", "10.0.0.1", ["http:80"]),
+    on(pod("web-1", "10.1.0.1", { app: "web" }), "m1"),
+    on(pod("web-2", "10.1.0.2", { app: "web" }), "m2"),
+    MACHINE("m1", "z1"),
+    MACHINE("m2", "z2"),
+  ].join("");
+  const RULE = `
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: { name: web }
+spec: { host: web, trafficPolicy: { outlierDetection: {} } }
+---`;
+
+  /** `priority locality address` of every endpoint. */
+  function endpoints(yaml: string, zone: string): readonly string[] {
+    const id = "sidecar~10.1.0.9~client.default~default.svc.cluster.local";
+    const node = nodeFromProto(Node.fromPartial({ id, locality: { region: "r1", zone, subZone: "" } }));
+    if (!node.ok) throw new Error(node.error);
+    const found = compilerFor(objectsFrom(yaml)).resources(node.value, typeUrls.endpoint).get(CLUSTER);
+    return ClusterLoadAssignment.decode(found?.any.value ?? new Uint8Array()).endpoints.map(
+      ({ priority, locality, lbEndpoints }) => {
+        const host = lbEndpoints[0]?.hostIdentifier;
+        const address = host?.$case === "endpoint" ? host.value.address?.address : undefined;
+        return `${priority} ${locality?.region}/${locality?.zone} ${address?.$case === "socketAddress" ? address.value.address : ""}`;
+      },
+    );
+  }
+
+  it("knows where pods are by their machines", () => {
+    expect(endpoints(MESH, "z1")).toEqual(["0 r1/z1 10.1.0.1", "0 r1/z2 10.1.0.2"]);
+  });
+
+  it.each([
+    ["z1", ["0 r1/z1 10.1.0.1", "1 r1/z2 10.1.0.2"]],
+    ["z2", ["0 r1/z2 10.1.0.2", "1 r1/z1 10.1.0.1"]],
+  ])("prefers its zone once failures are noticed: %s", (zone, expected) => {
+    expect(endpoints(MESH + RULE, zone)).toEqual(expected);
+  });
+
+  it("prefers near endpoints of services that ask for it", () => {
+    const near = MESH.replace("spec: { clusterIP", "spec: { trafficDistribution: PreferClose, clusterIP");
+    expect(endpoints(near, "z2")).toEqual(["0 r1/z2 10.1.0.2", "1 r1/z1 10.1.0.1"]);
+  });
+
+  it("a rule decides before the service", () => {
+    const near = MESH.replace("spec: { clusterIP", "spec: { trafficDistribution: PreferClose, clusterIP");
+    const off = RULE.replace("outlierDetection: {}", "loadBalancer: { localityLbSetting: { enabled: false } }");
+    expect(endpoints(near + off, "z2")).toEqual(["0 r1/z1 10.1.0.1", "0 r1/z2 10.1.0.2"]);
   });
 });

@@ -30,6 +30,7 @@ const KEPT: ReadonlySet<KindName> = new Set<KindName>([
   "Endpoints",
   "EndpointSlice",
   "Pod",
+  "Node",
   "Secret",
   "VirtualService",
   "DestinationRule",

@@ -5,6 +5,7 @@ import {
   canonicalServiceOf,
   type EndpointWorld,
   endpointsOf,
+  localityOf,
   type MeshConfig,
   type MeshService,
   mergeServices,
@@ -205,6 +206,15 @@ export const endpointsOfService = defineQuery<ServiceKey, readonly ServiceEndpoi
   equal: sameJson,
 });
 
+/** Where a machine is. */
+const nodeLocality = defineQuery<string, string>({
+  name: "nodeLocality",
+  compute: (read, name) => {
+    const node = read.input(cells.object(resourceKey("Node", "", name))) as Resource<"Node"> | undefined;
+    return localityOf(node?.metadata.labels ?? {});
+  },
+});
+
 function worldOf(read: Read, service: MeshService): EndpointWorld {
   const { namespace, name } = service;
   const selectors = (service.parts ?? [service]).flatMap(({ selector }) => (selector === undefined ? [] : [selector]));
@@ -213,6 +223,7 @@ function worldOf(read: Read, service: MeshService): EndpointWorld {
     pods: uniquePods(selectors.map((selector) => candidatePods(read, namespace, selector))),
     workloadEntries: selectors.length === 0 ? [] : listOf(read, "WorkloadEntry", namespace),
     ...(endpoints === undefined ? {} : { endpoints: [endpoints as Resource<"Endpoints">] }),
+    nodeLocality: (node) => read.ask(nodeLocality, node),
     slices: (read.input(cells.slices(namespace, name)) as readonly Resource<"EndpointSlice">[] | undefined) ?? [],
   };
 }

@@ -28,6 +28,7 @@ import { validateKubernetesGateway } from "./kubernetes-gateway/validate.ts";
 import { localRuntimeBody } from "./local-runtime/schema.ts";
 import { validateLocalRuntime } from "./local-runtime/validate.ts";
 import { namespaceBody } from "./namespace/schema.ts";
+import { nodeBody } from "./node/schema.ts";
 import { peerAuthenticationBody } from "./peer-authentication/schema.ts";
 import { validatePeerAuthentication } from "./peer-authentication/validate.ts";
 import { podBody } from "./pod/schema.ts";
@@ -50,6 +51,8 @@ import { virtualServiceBody } from "./virtual-service/schema.ts";
 import { validateVirtualService } from "./virtual-service/validate.ts";
 import { workloadEntryBody } from "./workload-entry/schema.ts";
 import { validateWorkloadEntry } from "./workload-entry/validate.ts";
+import { workloadGroupBody } from "./workload-group/schema.ts";
+import { validateWorkloadGroup } from "./workload-group/validate.ts";
 
 /** What is true of a kind besides its fields. `body` holds the fields beside apiVersion, kind and metadata. */
 export interface KindDefinition<B> {
@@ -108,6 +111,7 @@ export const kinds = {
     validate: validateDeployment,
   }),
   ServiceAccount: kind(core("serviceaccounts", "sa"), serviceAccountBody),
+  Node: kind(core("nodes", "no"), nodeBody, { scope: "Cluster" }),
   Namespace: kind(core("namespaces", "ns"), namespaceBody, { scope: "Cluster" }),
   ConfigMap: kind(core("configmaps", "cm"), configMapBody, { validate: validateConfigMap }),
   Secret: kind(core("secrets"), secretBody, { validate: validateSecret, normalize: normalizeSecret }),
@@ -118,6 +122,7 @@ export const kinds = {
   Gateway: kind(networking("gateways", "gw"), gatewayBody, { validate: validateGateway }),
   ServiceEntry: kind(networking("serviceentries", "se"), serviceEntryBody, { validate: validateServiceEntry }),
   WorkloadEntry: kind(networking("workloadentries", "we"), workloadEntryBody, { validate: validateWorkloadEntry }),
+  WorkloadGroup: kind(networking("workloadgroups", "wg"), workloadGroupBody, { validate: validateWorkloadGroup }),
   Sidecar: kind(networking("sidecars"), sidecarBody, { validate: validateSidecar }),
   PeerAuthentication: kind(security("peerauthentications", "pa"), peerAuthenticationBody, {
     validate: validatePeerAuthentication,
@@ -194,6 +199,7 @@ export type Deployment = Resource<"Deployment">;
 export type Gateway = Resource<"Gateway">;
 export type ServiceEntry = Resource<"ServiceEntry">;
 export type WorkloadEntry = Resource<"WorkloadEntry">;
+export type WorkloadGroup = Resource<"WorkloadGroup">;
 export type Sidecar = Resource<"Sidecar">;
 export type PeerAuthentication = Resource<"PeerAuthentication">;
 export type AuthorizationPolicy = Resource<"AuthorizationPolicy">;

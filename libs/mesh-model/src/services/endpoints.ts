@@ -14,6 +14,8 @@ export interface EndpointWorld {
   readonly workloadEntries?: Iterable<Resource<"WorkloadEntry">>;
   readonly endpoints?: Iterable<Resource<"Endpoints">>;
   readonly slices?: Iterable<Resource<"EndpointSlice">>;
+  /** `region/zone/subzone` of a machine; empty: unknown. */
+  readonly nodeLocality?: (node: string) => string;
 }
 
 const SERVICE_NAME_LABEL = "kubernetes.io/service-name";
@@ -60,9 +62,16 @@ function workloadsByAddress(service: MeshService, world: EndpointWorld): Readonl
   for (const pod of world.pods ?? []) {
     if (pod.metadata.namespace !== service.namespace) continue;
     const workload = workloadFromPod(pod);
-    if (workload !== undefined) found.set(workload.address, workload);
+    if (workload !== undefined) found.set(workload.address, placed(workload, world));
   }
   return found;
+}
+
+/** Where a machine is counts unless the workload says where it is itself. */
+function placed(workload: Workload, world: EndpointWorld): Workload {
+  if (!workload.node || localityOf(workload.labels) !== "") return workload;
+  const locality = world.nodeLocality?.(workload.node) ?? "";
+  return locality === "" ? workload : { ...workload, locality };
 }
 
 function podEndpoints(service: MeshService, workloads: readonly Workload[]): readonly ServiceEndpoint[] {
@@ -228,7 +237,7 @@ function ofWorkload(workload: Workload, portName: string, port: number, ready: b
     serviceAccount: workload.serviceAccount,
     namespace: workload.namespace,
     workload: workload.name,
-    locality: localityOf(workload.labels),
+    locality: workload.locality ?? localityOf(workload.labels),
     network: workload.labels["topology.istio.io/network"] ?? "",
     weight: 1,
     tlsMode: tlsModeOf(workload.labels),
@@ -263,7 +272,7 @@ function tlsModeOf(labels: Labels): ServiceEndpoint["tlsMode"] {
 }
 
 /** `region/zone/subzone` from the labels Istio and Kubernetes use; `istio-locality` writes `.` for `/`. */
-function localityOf(labels: Labels): string {
+export function localityOf(labels: Labels): string {
   const written = labels["istio-locality"];
   if (written) return written.includes("/") ? written : written.replaceAll(".", "/");
   const parts = [

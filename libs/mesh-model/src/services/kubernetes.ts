@@ -25,12 +25,23 @@ export function serviceFromKubernetes(service: Resource<"Service">, domain: stri
       alias || spec.selector === undefined || Object.keys(spec.selector).length === 0 ? undefined : spec.selector,
     exportTo: splitList(metadata.annotations?.[EXPORT_TO]),
     subjectAltNames: [],
+    ...distributionOf(service),
     publishNotReadyAddresses: spec.publishNotReadyAddresses ?? false,
     headless,
     labels: metadata.labels ?? {},
     createdAt: createdAt(metadata.creationTimestamp),
     source: keyOf(service),
   };
+}
+
+const DISTRIBUTION = "networking.istio.io/traffic-distribution";
+const DISTRIBUTIONS = ["PreferClose", "PreferSameZone", "PreferSameNode"] as const;
+
+/** The annotation wins over the field; unknown values mean any endpoint. */
+function distributionOf({ metadata, spec }: Resource<"Service">): Pick<MeshService, "trafficDistribution"> {
+  const written = metadata.annotations?.[DISTRIBUTION] ?? spec.trafficDistribution;
+  const known = DISTRIBUTIONS.find((name) => name === written);
+  return known === undefined ? {} : { trafficDistribution: known };
 }
 
 function servicePorts(service: Resource<"Service">): readonly MeshServicePort[] {

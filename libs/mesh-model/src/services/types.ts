@@ -58,6 +58,8 @@ export interface MeshService {
   readonly source: string;
   /** Endpoints written inside a ServiceEntry; absent or empty otherwise. */
   readonly inlineEndpoints?: readonly Infer<typeof workloadEntrySpec>[];
+  /** Which endpoints clients are to prefer where no rule says so; absent: any. */
+  readonly trafficDistribution?: "PreferClose" | "PreferSameZone" | "PreferSameNode";
   /** Services of one host and namespace that were declared apart and count as this one; absent: it is only itself. */
   readonly parts?: readonly MeshService[];
 }
@@ -91,4 +93,8 @@ export interface Workload {
   readonly serviceAccount: string;
   readonly ready: boolean;
   readonly containerPorts: readonly { readonly name: string; readonly port: number }[];
+  /** Name of the machine it runs on; empty: unknown. */
+  readonly node?: string;
+  /** Of its machine, when its labels say nothing. */
+  readonly locality?: string;
 }

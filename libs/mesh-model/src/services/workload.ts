@@ -39,6 +39,7 @@ export function workloadFromPod(pod: Pod): Workload | undefined {
     serviceAccount: pod.spec.serviceAccountName || pod.spec.serviceAccount || "default",
     ready: status.ready,
     containerPorts: containerPortsOf(pod),
+    node: pod.spec.nodeName ?? "",
   };
 }
 
