@@ -1,6 +1,6 @@
-import type { GatewayClass, KubernetesGateway } from "@lateen/mesh-model";
+import type { GatewayClass, Ingress, KubernetesGateway } from "@lateen/mesh-model";
 import { describe, expect, it } from "vitest";
-import { deployedGateways } from "./gateway-api.ts";
+import { deployedGateways, ingressPorts } from "./gateway-api.ts";
 
 const gateway = (spec: Partial<KubernetesGateway["spec"]> = {}, annotations = {}): KubernetesGateway => ({
   apiVersion: "gateway.networking.k8s.io/v1",
@@ -61,6 +61,22 @@ describe("a Gateway API Gateway", () => {
     ],
   ])("%s: %i", (_title, object, classes, count) => {
     expect(deployedGateways([object], classes)).toHaveLength(count);
+  });
+
+  it("that names the ingress gateway's Service is served there, as Ingress is", () => {
+    const named = gateway({
+      addresses: [{ type: "Hostname", value: "istio-ingressgateway.istio-system.svc.cluster.local" }],
+    });
+    const other = gateway({ addresses: [{ type: "Hostname", value: "istio-ingressgateway.shop" }] });
+    const ingress = (tls: boolean): Ingress => ({
+      apiVersion: "networking.k8s.io/v1",
+      kind: "Ingress",
+      metadata: { name: "i", namespace: "shop" },
+      spec: tls ? { tls: [{ secretName: "cert" }] } : {},
+    });
+    expect(ingressPorts([named, other], [])).toEqual([80, 8443]);
+    expect(ingressPorts([other], [ingress(false)])).toEqual([80]);
+    expect(ingressPorts([], [ingress(false), ingress(true)])).toEqual([80, 443]);
   });
 
   it("may have another name", () => {

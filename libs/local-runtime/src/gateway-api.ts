@@ -1,5 +1,5 @@
-import type { GatewayClass, KubernetesGateway } from "@lateen/mesh-model";
-import type { GatewayFlavor } from "./gateways.ts";
+import type { GatewayClass, Ingress, KubernetesGateway } from "@lateen/mesh-model";
+import { type GatewayFlavor, ingressGateway } from "./gateways.ts";
 
 const CONTROLLER = "istio.io/gateway-controller";
 const DEFAULT_CLASS = "istio";
@@ -47,6 +47,17 @@ function flavorOf(gateway: KubernetesGateway): GatewayFlavor {
         targetPort: port < 1024 ? port + 10_000 : port,
       })),
   };
+}
+
+/** Ports that the ingress gateway serves for Gateway API Gateways that name its Service, and for Ingress. */
+export function ingressPorts(gateways: readonly KubernetesGateway[], ingresses: readonly Ingress[]): readonly number[] {
+  const host = `${ingressGateway.name}.${ingressGateway.namespace}`;
+  const named = gateways.filter(({ spec }) =>
+    (spec.addresses ?? []).some(({ value = "" }) => value === host || value.startsWith(`${host}.`)),
+  );
+  const ports = named.flatMap(({ spec }) => (spec.listeners ?? []).map(({ port }) => port));
+  const secure = ingresses.some(({ spec }) => (spec?.tls ?? []).length > 0);
+  return [...new Set([...ports, ...(ingresses.length > 0 ? [80] : []), ...(secure ? [443] : [])])];
 }
 
 /** Who owns the pods of such a gateway, among all owners of pods. */

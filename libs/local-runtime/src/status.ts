@@ -56,6 +56,8 @@ export interface StatusInput {
   readonly gateways: readonly Gateway[];
   /** Gateways that run for Gateway API Gateways. Default none. */
   readonly deployed?: readonly GatewayFlavor[];
+  /** Ports of the ingress gateway that Gateway API objects and Ingress ask for. Default none. */
+  readonly ingressPorts?: readonly number[];
   readonly ingressPort: number;
   readonly rejected: readonly RejectedView[];
   readonly warnings: readonly string[];
@@ -116,7 +118,7 @@ function gatewayStatus(pod: PodView, input: StatusInput): GatewayStatus {
 }
 
 function gatewayPorts(pod: PodView, flavor: GatewayFlavor, input: StatusInput): GatewayStatus["ports"] {
-  const numbers = new Set<number>();
+  const numbers = new Set<number>(flavor === ingressGateway ? (input.ingressPorts ?? []) : []);
   for (const gateway of input.gateways) {
     if (!selects(gateway, flavor)) continue;
     for (const server of gateway.spec.servers ?? []) numbers.add(server.port.number);

@@ -9,7 +9,7 @@ import { CANONICAL_PORTS, movedPorts } from "./control-plane-ports.ts";
 import { meshAlreadyRunning } from "./errors.ts";
 import type { RejectedView } from "./events.ts";
 import { replaceFile } from "./files.ts";
-import { deployedGateways } from "./gateway-api.ts";
+import { deployedGateways, ingressPorts } from "./gateway-api.ts";
 import { egressGateway, type GatewayFlavor, ingressBindings, selects } from "./gateways.ts";
 import { loadMeshIdentity, type MeshIdentity, TOKEN_TTL_SECONDS } from "./identity.ts";
 import { chooseIngressPort } from "./net/ingress-port.ts";
@@ -196,6 +196,7 @@ class LocalMesh implements Supervisor {
       pods: this.pods.views(),
       gateways: this.world.gateways(),
       deployed: this.#deployedGateways,
+      ingressPorts: ingressPorts(this.world.kubernetesGateways(), this.world.ingresses()),
       ingressPort: this.ingressPort,
       rejected: this.#rejected,
       warnings: parseWarnings(syncz),

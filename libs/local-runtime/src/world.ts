@@ -3,6 +3,7 @@ import {
   type Deployment,
   type Gateway,
   type GatewayClass,
+  type Ingress,
   type KindName,
   type KubernetesGateway,
   keyOf,
@@ -73,6 +74,9 @@ export class World {
   }
   kubernetesGateways(): readonly KubernetesGateway[] {
     return this.#all("KubernetesGateway") as readonly KubernetesGateway[];
+  }
+  ingresses(): readonly Ingress[] {
+    return this.#all("Ingress") as readonly Ingress[];
   }
   gatewayClasses(): readonly GatewayClass[] {
     return this.#all("GatewayClass") as readonly GatewayClass[];
