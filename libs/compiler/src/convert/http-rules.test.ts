@@ -1,7 +1,7 @@
 import { CorsPolicy } from "@lateen/proto/envoy/extensions/filters/http/cors/v3/cors";
 import { describe, expect, it } from "vitest";
 import { apiObject, ask, gatewayOf, gatewayView, httpRoute, SERVICES, to } from "../testing/gateway-api.ts";
-import { viewOf } from "../testing/mesh.ts";
+import { compilerFor, objectsFrom, service, viewOf } from "../testing/mesh.ts";
 
 const only = (rules: string, more = "") => gatewayView(gatewayOf() + httpRoute("r", rules, more));
 const path = (value: string, type = "PathPrefix") => `{ path: { type: ${type}, value: '${value}' } }`;
@@ -312,4 +312,20 @@ describe("a GRPCRoute", () => {
   ])("%s %s: %s", (match, target, expected) => {
     expect(ask(grpc(match), `POST x.com${target}`)).toBe(expected ? "→ a" : "404 no route");
   });
+});
+
+it("what proxies without HTTP/2 cannot do is told of the route", () => {
+  const grpc = service("g", "10.0.0.20", ["grpc:90"]);
+  const spec = "rules: [{ backendRefs: [{ name: g, port: 90 }] }]";
+  const yaml =
+    SERVICES +
+    grpc +
+    gatewayOf() +
+    apiObject("GRPCRoute", "edge", `{ parentRefs: [{ name: gw }], ${spec} }`) +
+    apiObject("HTTPRoute", "mesh", `{ parentRefs: [{ group: '', kind: Service, name: g }], ${spec} }`);
+  const warnings = compilerFor(objectsFrom(yaml)).warnings();
+  expect(warnings.map(({ code, message }) => `${code} ${message.split(":")[0]}`).sort()).toEqual([
+    "LTN3103 HTTPRoute/default/mesh",
+    "LTN3110 GRPCRoute/default/edge",
+  ]);
 });

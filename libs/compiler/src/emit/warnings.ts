@@ -15,6 +15,7 @@ import { pinsCertificates } from "../lower/gateway.ts";
 import { certificateSecrets } from "../lower/gateway-tls.ts";
 import { isHttp2 } from "../lower/protocol.ts";
 import { sameJson } from "../resource.ts";
+import { convertedRoute } from "../world/converted.ts";
 import { cells } from "../world/mesh-snapshot.ts";
 import { allServices, keysOf } from "../world/services.ts";
 import { allVirtualServices, type BoundVirtualService } from "../world/virtual-services.ts";
@@ -25,6 +26,7 @@ export const meshWarnings: Query<"", readonly Diagnostic[]> = defineQuery<"", re
   compute: (read) => [
     ...keysOf(read, "AuthorizationPolicy").flatMap((key) => policyWarnings(read, key)),
     ...read.ask(allVirtualServices, "").flatMap((bound) => opaquePorts(read, bound)),
+    ...keysOf(read, "GRPCRoute").flatMap((key) => grpcAtGateways(read, key)),
     ...keysOf(read, "VirtualService").flatMap((key) => missingDelegates(read, key)),
     ...keysOf(read, "DestinationRule").flatMap((key) => withheldPolicies(read, key)),
     ...keysOf(read, "Sidecar").flatMap((key) => unixApplications(read, key)),
@@ -61,7 +63,9 @@ function opaquePorts(read: Read, bound: BoundVirtualService): readonly Diagnosti
   const object = read.input(cells.object(`VirtualService/${bound.namespace}/${bound.name}`)) as
     | VirtualService
     | undefined;
-  if (object === undefined) return [];
+  // What was made of a route is told of the route.
+  const name = object === undefined ? bound.origins[0]?.split(" ", 2).join("/") : keyOf(object);
+  if (name === undefined) return [];
   return read
     .ask(allServices, "")
     .filter((service) => bound.hosts.some((host) => hostMatches(host, service.host)))
@@ -69,8 +73,8 @@ function opaquePorts(read: Read, bound: BoundVirtualService): readonly Diagnosti
       service.ports
         .filter((port) => isHttp2(port.protocol))
         .map((port) =>
-          warning(
-            object,
+          warningAbout(
+            name,
             "LTN3103",
             "spec.http",
             `port ${port.number} of ${service.host} is ${port.protocol}: proxies without HTTP/2 forward it as TCP, and these rules do not apply there`,
@@ -170,11 +174,22 @@ function unixApplications(read: Read, key: string): readonly Diagnostic[] {
   });
 }
 
+/** A gRPC client speaks HTTP/2 to the gateway. */
+function grpcAtGateways(read: Read, key: string): readonly Diagnostic[] {
+  const attached = read.ask(convertedRoute, key)?.parents.some(({ listeners }) => listeners.length > 0) ?? false;
+  const message = "gateways without HTTP/2 cannot serve gRPC clients";
+  return attached ? [warningAbout(key, "LTN3110", "spec.parentRefs", message)] : [];
+}
+
 function warning(object: Resource, code: string, path: string, message: string): Diagnostic {
+  return warningAbout(keyOf(object), code, path, message);
+}
+
+function warningAbout(name: string, code: string, path: string, message: string): Diagnostic {
   return {
     level: "warning",
     code,
-    message: `${keyOf(object)}: ${message}`,
+    message: `${name}: ${message}`,
     path,
     origin: { file: "", line: 1, column: 1 },
   };
