@@ -67,8 +67,8 @@ ${transport}
     ["ADS without TLS", xdsCluster(1, ""), "ADS without TLS is not supported"],
     [
       "a cluster that is refused",
-      "static_resources: { clusters: [{ name: a, lb_policy: MAGLEV }] }",
-      "a: lb_policy: MAGLEV",
+      "static_resources: { clusters: [{ name: a, lb_policy: LOAD_BALANCING_POLICY_CONFIG }] }",
+      "a: lb_policy",
     ],
     ["a file that is no YAML", "a: [", "cannot use"],
   ])("with %s ends the start", async (_title, text, reason) => {

@@ -60,7 +60,7 @@ describe("with a control plane", () => {
   });
 
   it.each([
-    ["that does not decode", edsCluster("bad", { lbPolicy: 2 }), "bad: lb_policy: RING_HASH is not supported"],
+    ["that does not decode", edsCluster("bad", { lbPolicy: 7 }), "bad: lb_policy: 7 is not supported"],
     ["the worker cannot apply", tcpListener("refused", "reviews"), "refused: address in use"],
   ])("refuses one resource %s, with its reason, and keeps the others", async (_title, resource, reason) => {
     const plane = await controlPlane();
@@ -82,7 +82,7 @@ describe("with a control plane", () => {
     await provision(plane);
     const { agent, admin } = await start(configOf(plane.address));
     await until(() => agent.notReady() === undefined);
-    plane.set([edsCluster("reviews", { lbPolicy: 5 })]);
+    plane.set([edsCluster("reviews", { lbPolicy: 7 })]);
     await until(() => plane.nacks.length > 0);
     const clusters = (await admin("/clusters")).body;
     expect(clusters).toContain(

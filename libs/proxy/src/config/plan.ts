@@ -66,8 +66,8 @@ export interface ClusterSpec {
   readonly direction: "inbound" | "outbound";
   /** `originalDst`: the port to go to instead of the one that was asked for. */
   readonly portOverride?: number;
-  /** What is spoken to its endpoints; `downstream`: what the client speaks. Default `http1`. */
-  readonly protocol?: "http1" | "http2" | "downstream";
+  /** What is spoken to its endpoints; `downstream`: what the client speaks; `auto`: what ALPN finds. Default `http1`. */
+  readonly protocol?: "http1" | "http2" | "downstream" | "auto";
   readonly http2?: { readonly maxConcurrentStreams: number | undefined };
   /** Which user object shaped it, for explain. */
   readonly origin: string | undefined;

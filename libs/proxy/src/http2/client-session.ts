@@ -40,6 +40,8 @@ export class Http2ClientSession extends Http2Session {
   draining = false;
   /** Streams opened so far. */
   requests = 0;
+  /** Monotonic milliseconds. */
+  readonly bornMs: number;
   /** Monotonic milliseconds since when no stream is open. */
   idleSince: number;
 
@@ -48,7 +50,8 @@ export class Http2ClientSession extends Http2Session {
     super(connection);
     this.owner = owner;
     this.#maxStreams = maxStreams;
-    this.idleSince = connection.io.wheel.now();
+    this.bornMs = connection.io.wheel.now();
+    this.idleSince = this.bornMs;
     this.writer.bytes(PREFACE);
     this.sendSettings([
       [SETTING_ENABLE_PUSH, 0],

@@ -147,7 +147,7 @@ export class Listener {
     }
     // Clients must not be talked into a protocol that the chain cannot serve.
     const spoken =
-      chain.terminal.kind === "http"
+      chain.terminal.kind === "http" && chain.terminal.server.spec.codec === "http1"
         ? tls.value.alpn.filter((protocol) => protocol !== "h2" && protocol !== "istio-h2")
         : tls.value.alpn;
     const options = { tls: tls.value, offered: hello.applicationProtocols, spoken, bytes: hello.bytes };

@@ -9,8 +9,8 @@ export interface ClientTls {
   readonly options: ConnectionOptions;
 }
 
-/** What a connection is made for. */
-export type Spoken = "http1" | "http2" | "any";
+/** What a connection is made for; `auto`: HTTP of either version, `any`: bytes. */
+export type Spoken = "http1" | "http2" | "auto" | "any";
 
 interface ClientContext {
   readonly version: number;
@@ -38,6 +38,7 @@ export class TlsContexts {
   readonly #client: Readonly<Record<Spoken, WeakMap<UpstreamTlsSpec, ClientContext>>> = {
     http1: new WeakMap(),
     http2: new WeakMap(),
+    auto: new WeakMap(),
     any: new WeakMap(),
   };
   readonly #server = new WeakMap<DownstreamTlsSpec, { version: number; made: Result<ServerTls, string> }>();
@@ -148,6 +149,8 @@ function offeredBy(alpn: readonly string[], speaks: Spoken): readonly string[] {
   switch (speaks) {
     case "any":
       return alpn;
+    case "auto":
+      return alpn.length === 0 ? ["h2", "http/1.1"] : alpn;
     case "http1":
       return alpn.filter((protocol) => !HTTP2_PROTOCOLS.includes(protocol));
     case "http2": {

@@ -1,4 +1,5 @@
 import type { EndpointSpec, UpstreamTransportSpec } from "../config/plan.ts";
+import { AutoPool } from "./auto-pool.ts";
 import type { Cluster } from "./cluster.ts";
 import { Http2Pool } from "./http2-pool.ts";
 import { EndpointPool } from "./pool.ts";
@@ -13,6 +14,7 @@ export class Endpoint {
   readonly transport: UpstreamTransportSpec;
   readonly #http1: EndpointPool;
   #http2: Http2Pool | undefined = undefined;
+  #auto: AutoPool | undefined = undefined;
   /** Where connections are really made to. */
   readonly dialAddress: { readonly host: string; readonly port: number };
   /** Requests under way, for least-request. */
@@ -50,6 +52,9 @@ export class Endpoint {
         return clientSpeaksHttp2 && !upgrade ? this.http2 : this.#http1;
       case "http2":
         return this.http2;
+      case "auto":
+        this.#auto ??= new AutoPool(this, this.#http1, () => this.http2);
+        return upgrade ? this.#http1 : this.#auto;
     }
   }
 
@@ -76,6 +81,7 @@ export class Endpoint {
   destroy(): void {
     this.#http1.destroy();
     this.#http2?.destroy();
+    this.#auto?.destroy();
   }
 
   /** A certificate of ours is presented on its connections. */

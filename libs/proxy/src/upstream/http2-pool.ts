@@ -5,7 +5,7 @@ import type { Connection } from "../io/connection.ts";
 import type { WheelTimer } from "../io/timer-wheel.ts";
 import { connectEndpoint, peerPrincipalOf } from "./connect.ts";
 import type { Endpoint } from "./endpoint.ts";
-import type { PoolUser, RequestPool } from "./request-pool.ts";
+import type { AdoptingPool, PoolUser } from "./request-pool.ts";
 import { TlsSessions } from "./tls-sessions.ts";
 
 /** What a connection that is still being made is taken to have room for. */
@@ -15,7 +15,7 @@ const EXPECTED_STREAMS = 100;
  * HTTP/2 connections to one endpoint, each with many streams. The first with room takes a request; another one is made when none has.
  * A connection whose server says GOAWAY, or that carried its share of requests, takes no more and ends with its last stream.
  */
-export class Http2Pool implements RequestPool, Http2ClientOwner {
+export class Http2Pool implements AdoptingPool, Http2ClientOwner {
   readonly heads: HeadPool;
   readonly #endpoint: Endpoint;
   /** Those that take new streams. */
@@ -81,8 +81,15 @@ export class Http2Pool implements RequestPool, Http2ClientOwner {
   // ------------------------------------------------------------------ sessions
 
   #withRoom(): Http2ClientSession | undefined {
+    for (const session of [...this.#sessions]) if (this.#isWorn(session)) session.retire();
     for (const session of this.#sessions) if (session.hasRoom) return session;
     return undefined;
+  }
+
+  #isWorn(session: Http2ClientSession): boolean {
+    const { spec, context } = this.#endpoint.cluster;
+    if (spec.maxConnectionDurationMs === undefined) return false;
+    return context.io.wheel.now() - session.bornMs >= spec.maxConnectionDurationMs;
   }
 
   #open(session: Http2ClientSession): Upstream {
@@ -165,6 +172,11 @@ export class Http2Pool implements RequestPool, Http2ClientOwner {
         },
       },
     );
+  }
+
+  /** A connection that was made, and is accounted for, by somebody else. */
+  adopt(connection: Connection): void {
+    this.#welcome(connection);
   }
 
   #welcome(connection: Connection): void {

@@ -1,16 +1,17 @@
 import { ClientConnection, type ClientOwner } from "../http1/client-connection.ts";
 import type { HeadPool } from "../http1/head.ts";
+import type { Connection } from "../io/connection.ts";
 import type { WheelTimer } from "../io/timer-wheel.ts";
 import { connectEndpoint, peerPrincipalOf } from "./connect.ts";
 import type { Endpoint } from "./endpoint.ts";
-import type { PoolUser, RequestPool } from "./request-pool.ts";
+import type { AdoptingPool, PoolUser } from "./request-pool.ts";
 import { TlsSessions } from "./tls-sessions.ts";
 
 /**
  * HTTP/1 connections to one endpoint. Idle ones are used last in, first out; a request without one waits (bounded by the
  * cluster's circuit breakers) for a new connection or for one that becomes free, whichever is first.
  */
-export class EndpointPool implements RequestPool, ClientOwner {
+export class EndpointPool implements AdoptingPool, ClientOwner {
   readonly heads: HeadPool;
   readonly #endpoint: Endpoint;
   readonly #idle: ClientConnection[] = [];
@@ -139,6 +140,14 @@ export class EndpointPool implements RequestPool, ClientOwner {
     }
   }
 
+  /** A connection that is made and accounted for. */
+  adopt(connection: Connection): void {
+    if (connection.secure) this.peerPrincipal = peerPrincipalOf(connection);
+    const client = new ClientConnection(connection, this);
+    this.#all.set(client, this.#endpoint.cluster.context.io.wheel.now());
+    this.idle(client);
+  }
+
   #connect(): void {
     this.#connecting++;
     this.#endpoint.cluster.connectionOpened();
@@ -149,10 +158,7 @@ export class EndpointPool implements RequestPool, ClientOwner {
       {
         ready: (connection) => {
           this.#connecting--;
-          if (connection.secure) this.peerPrincipal = peerPrincipalOf(connection);
-          const client = new ClientConnection(connection, this);
-          this.#all.set(client, this.#endpoint.cluster.context.io.wheel.now());
-          this.idle(client);
+          this.adopt(connection);
         },
         failed: (reason, detail) => {
           this.#connecting--;

@@ -1,4 +1,5 @@
 import type { ResetReason, Upstream } from "../http/streams.ts";
+import type { Connection } from "../io/connection.ts";
 
 /** Whoever waits for something that carries its request. Exactly one of the two is called, unless it cancels first. */
 export interface PoolUser {
@@ -21,4 +22,9 @@ export interface RequestPool {
   retire(): void;
   /** Breaks everything, for shutdown. */
   destroy(): void;
+}
+
+/** A pool that can be given a connection somebody else made. */
+export interface AdoptingPool extends RequestPool {
+  adopt(connection: Connection): void;
 }

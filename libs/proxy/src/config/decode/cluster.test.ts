@@ -178,15 +178,46 @@ describe("clusters", () => {
             HttpProtocolOptions.fromPartial({
               upstreamProtocolOptions: {
                 $case: "explicitHttpConfig",
-                value: { protocolConfig: { $case: "http2ProtocolOptions", value: {} } },
+                value: { protocolConfig: { $case: "http3ProtocolOptions", value: {} } },
               },
             }),
           ),
         },
       },
-      "explicit_http_config: only HTTP/1.1 upstreams are supported",
+      "explicit_http_config: only HTTP/1.1 and HTTP/2 are supported",
     ],
   ])("refuses %o", (fields, reason) => expect(() => cluster(fields)).toThrow(reason));
+
+  it.each<[string, Parameters<typeof HttpProtocolOptions.fromPartial>[0]["upstreamProtocolOptions"], object]>([
+    ["none", undefined, {}],
+    [
+      "explicit HTTP/1",
+      { $case: "explicitHttpConfig", value: { protocolConfig: { $case: "httpProtocolOptions", value: {} } } },
+      {},
+    ],
+    [
+      "explicit HTTP/2",
+      {
+        $case: "explicitHttpConfig",
+        value: { protocolConfig: { $case: "http2ProtocolOptions", value: { maxConcurrentStreams: 7 } } },
+      },
+      { protocol: "http2", http2: { maxConcurrentStreams: 7 } },
+    ],
+    [
+      "the client's",
+      { $case: "useDownstreamProtocolConfig", value: { httpProtocolOptions: {}, http2ProtocolOptions: {} } },
+      { protocol: "downstream", http2: { maxConcurrentStreams: undefined } },
+    ],
+    ["ALPN's", { $case: "autoConfig", value: {} }, { protocol: "auto", http2: { maxConcurrentStreams: undefined } }],
+  ])("reads which protocol is spoken: %s", (_title, upstreamProtocolOptions, expected) => {
+    const options = HttpProtocolOptions.fromPartial({ upstreamProtocolOptions });
+    const { protocol, http2 } = cluster({
+      typedExtensionProtocolOptions: {
+        "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": packAny(HttpProtocolOptions, options),
+      },
+    }).spec;
+    expect({ protocol, http2 }).toEqual({ protocol: undefined, http2: undefined, ...expected });
+  });
 
   it("reads files named by SDS names and inline certificates beside the cluster", () => {
     const decoding = run();

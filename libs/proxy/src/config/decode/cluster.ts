@@ -8,15 +8,14 @@ import {
   Cluster_LbPolicy as LbPolicy,
 } from "@lateen/proto/envoy/config/cluster/v3/cluster";
 import type { OutlierDetection } from "@lateen/proto/envoy/config/cluster/v3/outlier_detection";
-import { HttpProtocolOptions } from "@lateen/proto/envoy/extensions/upstreams/http/v3/http_protocol_options";
 import type { HashAlgorithm } from "@lateen/traffic";
 import type { ClusterSpec, OutlierSpec } from "../plan.ts";
-import { unpack } from "./any.ts";
 import type { DecodeRun } from "./context.ts";
 import { localities } from "./endpoints.ts";
-import { join, millis, onlyFields, optionalMs, portNumber, refuse } from "./fields.ts";
+import { millis, onlyFields, portNumber, refuse } from "./fields.ts";
 import { filterMetadata, originOf, stringEntries } from "./metadata.ts";
 import { upstreamTransport } from "./transport.ts";
+import { upstreamProtocol } from "./upstream-protocol.ts";
 
 /** A cluster and, for EDS, the name its endpoints come under. */
 export interface DecodedCluster {
@@ -24,15 +23,12 @@ export interface DecodedCluster {
   readonly edsName: string | undefined;
 }
 
-const HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
-const HOUR_MS = 3_600_000;
-
 /** @see envoy.config.cluster.v3.Cluster */
 export function clusterSpec(cluster: Cluster, run: DecodeRun): DecodedCluster {
   onlyFields(cluster, "", KNOWN);
   if (cluster.name === "") refuse("name", "required");
   const discovery = discoveryOf(cluster);
-  const http = httpOptions(cluster);
+  const http = upstreamProtocol(cluster);
   const assignment = cluster.loadAssignment;
   if (discovery === "eds" && assignment !== undefined) refuse("load_assignment", "not allowed on an EDS cluster");
   const spec: ClusterSpec = {
@@ -76,6 +72,8 @@ const KNOWN: readonly (keyof Cluster & string)[] = [
   "circuitBreakers",
   "commonHttpProtocolOptions",
   "httpProtocolOptions",
+  "http2ProtocolOptions",
+  "protocolSelection",
   "typedExtensionProtocolOptions",
   "dnsRefreshRate",
   "dnsFailureRefreshRate",
@@ -255,40 +253,6 @@ function outlier(settings: OutlierDetection): OutlierSpec {
     intervalMs: millis(settings.interval, 10_000, "outlier_detection.interval"),
     baseEjectionMs: millis(settings.baseEjectionTime, 30_000, "outlier_detection.base_ejection_time"),
     maxEjectionPercent: settings.maxEjectionPercent ?? 10,
-  };
-}
-
-function httpOptions(
-  cluster: Cluster,
-): Pick<ClusterSpec, "idleTimeoutMs" | "maxRequestsPerConnection" | "maxConnectionDurationMs"> {
-  for (const name of Object.keys(cluster.typedExtensionProtocolOptions)) {
-    if (name !== HTTP_OPTIONS) refuse(`typed_extension_protocol_options[${name}]`, "not supported by this proxy");
-  }
-  const any = cluster.typedExtensionProtocolOptions[HTTP_OPTIONS];
-  const at = `typed_extension_protocol_options[${HTTP_OPTIONS}]`;
-  const options = any === undefined ? undefined : unpack(any, HttpProtocolOptions, at);
-  const protocol = options?.upstreamProtocolOptions;
-  if (options !== undefined) {
-    onlyFields(options, at, ["commonHttpProtocolOptions", "upstreamHttpProtocolOptions", "upstreamProtocolOptions"]);
-  }
-  if (protocol?.$case === "explicitHttpConfig" && protocol.value.protocolConfig?.$case !== "httpProtocolOptions") {
-    refuse(join(at, "explicit_http_config"), "only HTTP/1.1 upstreams are supported by this proxy");
-  }
-  const common = options?.commonHttpProtocolOptions ?? cluster.commonHttpProtocolOptions;
-  if (common !== undefined) {
-    onlyFields(common, join(at, "common_http_protocol_options"), [
-      "idleTimeout",
-      "maxRequestsPerConnection",
-      "maxHeadersCount",
-      "maxConnectionDuration",
-    ]);
-  }
-  return {
-    ...(common?.maxConnectionDuration === undefined
-      ? {}
-      : { maxConnectionDurationMs: millis(common.maxConnectionDuration, 0, join(at, "max_connection_duration")) }),
-    idleTimeoutMs: optionalMs(common?.idleTimeout, join(at, "idle_timeout")) ?? HOUR_MS,
-    maxRequestsPerConnection: common?.maxRequestsPerConnection ?? cluster.maxRequestsPerConnection ?? 0,
   };
 }
 

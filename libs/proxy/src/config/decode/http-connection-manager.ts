@@ -53,6 +53,11 @@ const KNOWN: readonly (keyof HttpConnectionManager & string)[] = [
   "proxyStatusConfig",
 ];
 
+const CODEC = new Map([
+  [Codec.AUTO, "auto"],
+  [Codec.HTTP1, "http1"],
+  [Codec.HTTP2, "http2"],
+] as const);
 const SERVER_HEADER = new Map([
   [ServerHeader.OVERWRITE, "overwrite"],
   [ServerHeader.APPEND_IF_ABSENT, "appendIfAbsent"],
@@ -80,9 +85,6 @@ function named<T>(map: ReadonlyMap<number, T>, value: number, at: string): T {
 /** @see envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager */
 export function connectionManager(hcm: HttpConnectionManager, run: DecodeRun, at: string): HttpConnectionManagerSpec {
   onlyFields(hcm, at, KNOWN);
-  if (hcm.codecType !== Codec.AUTO && hcm.codecType !== Codec.HTTP1) {
-    refuse(join(at, "codec_type"), "only AUTO and HTTP1 are supported by this proxy");
-  }
   const common = hcm.commonHttpProtocolOptions;
   const details = hcm.setCurrentClientCertDetails;
   return {
@@ -108,6 +110,10 @@ export function connectionManager(hcm: HttpConnectionManager, run: DecodeRun, at
     normalizePath: hcm.normalizePath ?? false,
     mergeSlashes: hcm.mergeSlashes,
     escapedSlashes: named(ESCAPED, hcm.pathWithEscapedSlashesAction, join(at, "path_with_escaped_slashes_action")),
+    codec: named(CODEC, hcm.codecType, join(at, "codec_type")),
+    ...(hcm.http2ProtocolOptions?.maxConcurrentStreams === undefined
+      ? {}
+      : { maxConcurrentStreams: hcm.http2ProtocolOptions.maxConcurrentStreams }),
     acceptHttp10: hcm.httpProtocolOptions?.acceptHttp10 ?? false,
     generateRequestId: hcm.generateRequestId ?? true,
     preserveExternalRequestId: hcm.preserveExternalRequestId,

@@ -155,7 +155,7 @@ describe("listeners", () => {
       { filterChains: [{ filters: [http({ httpFilters: [{ name: "lua", configType: typed(unknown) }, router] })] }] },
       "http_filters[lua]: filter type.googleapis.com/lua",
     ],
-    [{ filterChains: [{ filters: [http({ codecType: 2 })] }] }, "codec_type: only AUTO and HTTP1"],
+    [{ filterChains: [{ filters: [http({ codecType: 3 })] }] }, "codec_type: 3 is not known"],
     [
       { filterChains: [{ filters: [http({ routeSpecifier: { $case: "scopedRoutes", value: {} } })] }] },
       "scoped_routes: not supported",
