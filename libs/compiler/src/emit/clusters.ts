@@ -32,6 +32,7 @@ import { inboundPorts } from "../world/inbound.ts";
 import { cells } from "../world/mesh-snapshot.ts";
 import { meshConfigOf, serviceFor, settingsOf, workloadMetadata } from "../world/services.ts";
 import { BUCKETS, servicesInBucket, visibleServices } from "../world/visibility.ts";
+import { sniClusters } from "./auto-passthrough.ts";
 import { byName, encode } from "./encode.ts";
 
 /** Endpoints of a destination's port that carry a subset's labels. */
@@ -158,7 +159,11 @@ export const scopeClusters = defineQuery<NodeScope, ReadonlyMap<string, EncodedR
   name: "scopeClusters",
   key: scopeKey,
   compute: (read, scope) =>
-    new LayeredMap([read.ask(outboundClusters, scope.client), byName(read.ask(ownClusters, scope.workload))]),
+    new LayeredMap([
+      read.ask(outboundClusters, scope.client),
+      byName(read.ask(ownClusters, scope.workload)),
+      ...(scope.workload.kind === "router" ? [read.ask(sniClusters, scope)] : []),
+    ]),
   equal: sameLayers,
 });
 

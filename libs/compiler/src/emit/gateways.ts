@@ -14,6 +14,7 @@ import { servedPorts } from "../world/inbound.ts";
 import { cells } from "../world/mesh-snapshot.ts";
 import { meshConfigOf, serviceFor } from "../world/services.ts";
 import { visibility } from "../world/visibility.ts";
+import { sniTargets } from "./auto-passthrough.ts";
 import { accessRules, routeContext } from "./context.ts";
 import { byName, encode } from "./encode.ts";
 
@@ -61,6 +62,7 @@ export const gatewayResources = defineQuery<NodeScope, GatewayResources>({
       virtualServices: read.ask(visibility, client).virtualServices,
       service: (host: string) => serviceFor(read, host, client.namespace),
       route: routeContext(read, client),
+      sniTargets: read.ask(sniTargets, scope),
     };
     const ports = [...read.ask(placedServers, workload)].flatMap(([port, servers]) => {
       const made = gatewayPort(port, servers, context);

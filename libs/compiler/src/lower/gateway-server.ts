@@ -1,5 +1,6 @@
 import type { Gateway, MeshConfig, MeshService } from "@lateen/mesh-model";
 import type { BoundVirtualService } from "../world/virtual-services.ts";
+import type { SniTarget } from "./auto-passthrough.ts";
 import type { RbacRules } from "./filters.ts";
 import { serverProtocol } from "./protocol.ts";
 import type { RouteContext } from "./route-context.ts";
@@ -14,7 +15,7 @@ export interface PlacedServer {
   readonly listenPort: number;
 }
 
-type ServerClass = "http" | "https" | "passthrough" | "tcp" | "unsupported";
+type ServerClass = "http" | "https" | "passthrough" | "autoPassthrough" | "tcp" | "unsupported";
 
 /** What a server does with a connection. */
 export function serverClass(server: GatewayServer): ServerClass {
@@ -29,10 +30,10 @@ export function serverClass(server: GatewayServer): ServerClass {
       return "http";
     case "HTTPS":
       if (mode === "PASSTHROUGH") return "passthrough";
-      return mode === "AUTO_PASSTHROUGH" ? "unsupported" : "https";
+      return mode === "AUTO_PASSTHROUGH" ? "autoPassthrough" : "https";
     case "TLS":
       if (mode === "PASSTHROUGH") return "passthrough";
-      return mode === "AUTO_PASSTHROUGH" ? "unsupported" : "tcp";
+      return mode === "AUTO_PASSTHROUGH" ? "autoPassthrough" : "tcp";
     case "TCP":
     case "Mongo":
     case "Redis":
@@ -53,6 +54,8 @@ export interface GatewayContext {
   /** Visible virtual services, oldest first. */
   readonly virtualServices: readonly BoundVirtualService[];
   readonly service: (host: string) => MeshService | undefined;
+  /** Destinations of servers of mode AUTO_PASSTHROUGH. */
+  readonly sniTargets: readonly SniTarget[];
   /** For routes; what depends on the server is set per server. */
   readonly route: Omit<RouteContext, "gateway" | "port" | "secure">;
 }

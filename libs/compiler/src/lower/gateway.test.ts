@@ -206,6 +206,38 @@ describe("TLS", () => {
     expect(tls.commonTlsContext?.tlsCertificateSdsSecretConfigs[0]?.name).toBe("file-cert:/c.pem~/k.pem");
   });
 
+  it("AUTO_PASSTHROUGH takes mesh mTLS on to what its SNI names", () => {
+    const rule = `
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: { name: web }
+spec: { host: web, subsets: [{ name: v1, labels: { version: v1 } }] }
+---`;
+    const outside = `
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: { name: outside }
+spec: { hosts: [x.local], resolution: STATIC, ports: [{ number: 80, name: http, protocol: HTTP }], endpoints: [{ address: 1.2.3.4 }] }
+---`;
+    const edge = gateway("edge", `[${TLS("TLS", "['*.local']", "{ mode: AUTO_PASSTHROUGH }")}]`);
+    const proxy = view(edge + rule + outside);
+    const names = (subset: string) => `outbound_.80_.${subset}_.web.default.svc.cluster.local`;
+    const alpn = "istio-http/1.0,istio-http/1.1,istio-h2,istio-peer-exchange,istio";
+    expect(chainsOf(proxy.listener("0.0.0.0_443"))).toEqual([
+      `outbound_.3306_._.db.default.svc.cluster.local ${alpn} → tcp outbound_.3306_._.db.default.svc.cluster.local`,
+      `${names("")} ${alpn} → tcp ${names("")}`,
+      `${names("v1")} ${alpn} → tcp ${names("v1")}`,
+    ]);
+    const cluster = proxy.cluster(names("v1"));
+    expect(cluster.edsClusterConfig?.serviceName).toBe("outbound|80|v1|web.default.svc.cluster.local");
+    expect([cluster.transportSocket, cluster.transportSocketMatches]).toEqual([undefined, []]);
+    expect(
+      view("")
+        .names("cluster")
+        .filter((name) => name.startsWith("outbound_")),
+    ).toEqual([]);
+  });
+
   it("PASSTHROUGH routes by SNI; names of an earlier server are taken", () => {
     const tls =
       "tls: [{ match: [{ sniHosts: [a.com] }], route: [{ destination: { host: web, port: { number: 80 } } }] }]";

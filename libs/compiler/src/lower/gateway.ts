@@ -4,6 +4,7 @@ import type { FilterChain } from "@lateen/proto/envoy/config/listener/v3/listene
 import type { RouteConfiguration } from "@lateen/proto/envoy/config/route/v3/route";
 import { absoluteGateway, type BoundVirtualService } from "../world/virtual-services.ts";
 import { accessLogs } from "./access-log.ts";
+import { sniOf, targetsOf } from "./auto-passthrough.ts";
 import { httpConnectionManager, networkRbac, type TcpTarget, tcpProxy } from "./filters.ts";
 import { admits, boundTo, nameOf, routesFor, serverHosts } from "./gateway-routes.ts";
 import { type GatewayContext, type PlacedServer, serverClass } from "./gateway-server.ts";
@@ -11,6 +12,7 @@ import { serverSocket } from "./gateway-tls.ts";
 import { l4Clusters } from "./l4-routes.ts";
 import { filterChain, listener, tlsInspector } from "./listener-parts.ts";
 import { clientMatches } from "./route-match.ts";
+import { ALPN_MESH_HTTP, ALPN_MESH_TCP } from "./tls.ts";
 
 /** Everything one listening port of a gateway needs. */
 export interface GatewayPort {
@@ -73,6 +75,10 @@ function tlsPort(port: number, servers: readonly PlacedServer[], context: Gatewa
   for (const placed of servers) {
     if (serverClass(placed.server) === "passthrough") {
       chains.push(...passthroughChains(placed, taken, context));
+      continue;
+    }
+    if (serverClass(placed.server) === "autoPassthrough") {
+      chains.push(...autoPassthroughChains(placed, taken, context));
       continue;
     }
     const made = terminatedServer(placed, taken, context);
@@ -181,6 +187,23 @@ function passthroughChains(placed: PlacedServer, taken: Set<string>, context: Ga
     }
   }
   return chains;
+}
+
+/** Mesh mTLS goes on to the destination its SNI names; no virtual service has a say. */
+function autoPassthroughChains(
+  placed: PlacedServer,
+  taken: Set<string>,
+  context: GatewayContext,
+): readonly FilterChain[] {
+  return targetsOf(placed, context.sniTargets).flatMap((target) => {
+    const name = sniOf(target);
+    if (taken.has(name)) return [];
+    taken.add(name);
+    const filters = tcpFilters({ clusters: [{ name, weight: 1 }] }, context);
+    return [
+      filterChain({ name: "", match: { serverNames: [name], alpn: [...ALPN_MESH_HTTP, ...ALPN_MESH_TCP] }, filters }),
+    ];
+  });
 }
 
 function tcpTarget(placed: PlacedServer, context: GatewayContext): TcpTarget | undefined {

@@ -97,9 +97,9 @@ describe("a Gateway is refused, or warned about", () => {
       "error spec.servers[0].tls.credentialName: credentialName cannot be set with mode ISTIO_MUTUAL",
     ],
     [
-      "with automatic pass-through",
-      tls("{mode: AUTO_PASSTHROUGH}"),
-      "error spec.servers[0].tls.mode: mode AUTO_PASSTHROUGH is not supported yet",
+      "with automatic pass-through and a certificate",
+      tls("{mode: AUTO_PASSTHROUGH, credentialName: c}"),
+      "warning spec.servers[0].tls: certificates have no effect with mode AUTO_PASSTHROUGH",
     ],
     [
       "with names of clients that it does not ask for",

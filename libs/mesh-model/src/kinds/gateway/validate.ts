@@ -109,7 +109,8 @@ function checkServerTls(tls: ServerTls, protocol: string, check: Check): void {
   }
   switch (mode) {
     case "AUTO_PASSTHROUGH":
-      check.at("mode").error("mode AUTO_PASSTHROUGH is not supported yet", { code: codes.unsupported });
+      if (CERTIFICATE_FIELDS.some((field) => tls[field]))
+        check.warn("certificates have no effect with mode AUTO_PASSTHROUGH");
       break;
     case "PASSTHROUGH":
       if (protocol === "HTTPS" && tls.mode === undefined) {
