@@ -1,5 +1,5 @@
 import type { LocalityLbSetting, Resource } from "@lateen/mesh-model";
-import { INGRESS_SELECTOR } from "./convert/ingress.ts";
+import { INGRESS_LABEL } from "./convert/ingress.ts";
 import { defineQuery, type Query, type Read } from "./engine/query-engine.ts";
 import type { Labels } from "./lower/proto.ts";
 import type { XdsNode } from "./node.ts";
@@ -89,7 +89,7 @@ function selectorsOf(object: Resource): readonly (Labels | undefined)[] {
     case "Gateway":
       return [object.spec.selector];
     case "Ingress":
-      return [INGRESS_SELECTOR];
+      return [{ [INGRESS_LABEL]: "" }];
     case "Sidecar":
     case "ServiceEntry":
       return [object.spec.workloadSelector?.labels];

@@ -4,11 +4,13 @@ export type { AnalysisFinding, AnalyzeOptions } from "./analysis/types.ts";
 export { meshConfigFromConfigMap, meshConfigFromText } from "./config/from-config-map.ts";
 export {
   type DefaultTrafficPolicy,
+  defaultIngressSettings,
   defaultMeshConfig,
   type ExtensionProvider,
   type FileAccessLogProvider,
   type HttpAlsProvider,
   type HttpRetryPolicy,
+  type IngressSettings,
   type LocalityLbSetting,
   type MeshConfig,
   type ProxyDefaults,

@@ -1,3 +1,4 @@
+import { defaultIngressSettings } from "@lateen/mesh-model";
 import { describe, expect, it } from "vitest";
 import { ask } from "../testing/gateway-api.ts";
 import { compilerFor, type NodeOptions, objectsFrom, service, viewOf } from "../testing/mesh.ts";
@@ -144,6 +145,23 @@ spec: { controller: ${controller} }
     ],
   ])("%s: %s", (_title, yaml, served) => {
     expect(viewOf(SERVICES + yaml, NODE).names("listener")).toEqual(served ? ["0.0.0.0_8080"] : []);
+  });
+});
+
+describe("the mesh configuration", () => {
+  const all = rules(path("Prefix", "/", "a"));
+  const none = ingress("i", all, { ingressClass: "" });
+  const other = ingress("i", all, { ingressClass: "ingressClassName: edge," });
+
+  it.each([
+    ["STRICT leaves those of no class alone", none, {}, false],
+    ["DEFAULT takes those of no class", none, { controllerMode: "DEFAULT" as const }, true],
+    ["OFF takes none", ingress("i", all), { controllerMode: "OFF" as const }, false],
+    ["names the class", other, { ingressClass: "edge" }, true],
+    ["names the gateway's pods", ingress("i", all), { selector: "other" }, false],
+  ])("%s", (_title, yaml, settings, served) => {
+    const view = viewOf(SERVICES + yaml, NODE, { ingress: { ...defaultIngressSettings, ...settings } });
+    expect(view.names("listener")).toEqual(served ? ["0.0.0.0_8080"] : []);
   });
 });
 

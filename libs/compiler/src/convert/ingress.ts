@@ -3,13 +3,11 @@ import type { HttpRule, Precedence, RankedRule, RouteFragment } from "./fragment
 import { annotations, createdMs, INGRESS_MARK, parentName } from "./names.ts";
 import type { ConvertWorld } from "./world.ts";
 
-/** The IngressClass controller that means this mesh, and the class that is there without an object. */
+/** The IngressClass controller that means this mesh. */
 const INGRESS_CONTROLLER = "istio.io/ingress-controller";
-const INGRESS_CLASS = "istio";
 const CLASS_ANNOTATION = "kubernetes.io/ingress.class";
-/** Labels of the gateway that serves Ingress (`ingressSelector`), and its service (`ingressService`). */
-export const INGRESS_SELECTOR = { istio: "ingressgateway" } as const;
-const INGRESS_SERVICE = "istio-ingressgateway";
+/** The label that tells the gateway which serves Ingress. */
+export const INGRESS_LABEL = "istio";
 
 type Spec = NonNullable<Ingress["spec"]>;
 type IngressBackend = NonNullable<Spec["defaultBackend"]>;
@@ -23,14 +21,16 @@ export interface ConvertedIngress {
   readonly addresses: readonly string[];
 }
 
-/** Whether an Ingress is this mesh's: by its class, or by the older annotation, which wins. */
+/** Whether an Ingress is this mesh's: by its class, or by the older annotation, which wins, or as one of no class. */
 export function isOurIngress(ingress: Ingress, world: ConvertWorld): boolean {
+  const { controllerMode, ingressClass } = world.ingress;
+  if (controllerMode === "OFF") return false;
   const annotation = ingress.metadata.annotations?.[CLASS_ANNOTATION];
-  if (annotation !== undefined) return annotation === INGRESS_CLASS;
+  if (annotation !== undefined) return annotation === ingressClass;
   const name = ingress.spec?.ingressClassName;
-  if (name === undefined) return false;
+  if (name === undefined) return controllerMode === "DEFAULT";
   const known = world.ingressClass(name);
-  return known === undefined ? name === INGRESS_CLASS : known.spec?.controller === INGRESS_CONTROLLER;
+  return known === undefined ? name === ingressClass : known.spec?.controller === INGRESS_CONTROLLER;
 }
 
 /** Converts an Ingress; undefined when it is another controller's. */
@@ -38,7 +38,7 @@ export function convertIngress(ingress: Ingress, world: ConvertWorld): Converted
   if (!isOurIngress(ingress, world)) return undefined;
   const gateway = ingressGateway(ingress, world);
   const name = `${world.rootNamespace}/${gateway.metadata.name}`;
-  const service = world.service(kubernetesHost(INGRESS_SERVICE, world.rootNamespace, world.domain));
+  const service = world.service(kubernetesHost(world.ingress.service, world.rootNamespace, world.domain));
   return {
     gateway,
     fragments: [...rulesByHost(ingress, world)].map(([host, http], index) => ({
@@ -86,7 +86,7 @@ function ingressGateway(ingress: Ingress, world: ConvertWorld): Gateway {
       annotations: { [annotations.parents]: parentName(ingress), [annotations.semantics]: "ingress" },
     },
     spec: {
-      selector: INGRESS_SELECTOR,
+      selector: { [INGRESS_LABEL]: world.ingress.selector },
       servers: [...secure, { port: { number: 80, protocol: "HTTP", name: `http-80-${suffix}` }, hosts: ["*"] }],
     },
   };

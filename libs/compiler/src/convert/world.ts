@@ -2,6 +2,7 @@ import type {
   ConfigMap,
   GatewayClass,
   IngressClass,
+  IngressSettings,
   KubernetesGateway,
   MeshService,
   ReferenceGrant,
@@ -14,6 +15,7 @@ export interface ConvertWorld {
   /** DNS domain of Kubernetes services. */
   readonly domain: string;
   readonly rootNamespace: string;
+  readonly ingress: IngressSettings;
   gatewayClass(name: string): GatewayClass | undefined;
   ingressClass(name: string): IngressClass | undefined;
   gateway(namespace: string, name: string): KubernetesGateway | undefined;

@@ -1,14 +1,15 @@
-import type {
-  BackendTLSPolicy,
-  ConfigMap,
-  DestinationRule,
-  Gateway,
-  GatewayClass,
-  Ingress,
-  IngressClass,
-  KubernetesGateway,
-  Resource,
-  VirtualService,
+import {
+  type BackendTLSPolicy,
+  type ConfigMap,
+  type DestinationRule,
+  defaultIngressSettings,
+  type Gateway,
+  type GatewayClass,
+  type Ingress,
+  type IngressClass,
+  type KubernetesGateway,
+  type Resource,
+  type VirtualService,
 } from "@lateen/mesh-model";
 import { type ConvertedBackendTls, convertBackendTls } from "../convert/backend-tls.ts";
 import { condition } from "../convert/conditions.ts";
@@ -44,6 +45,7 @@ export function convertWorld(read: Read): ConvertWorld {
   return {
     domain: settingsOf(read).domain,
     rootNamespace: meshConfigOf(read).rootNamespace,
+    ingress: meshConfigOf(read).ingress ?? defaultIngressSettings,
     gatewayClass: (name) => objectAt<GatewayClass>(read, "GatewayClass", "", name),
     ingressClass: (name) => objectAt<IngressClass>(read, "IngressClass", "", name),
     gateway: (namespace, name) => objectAt<KubernetesGateway>(read, "KubernetesGateway", namespace, name),

@@ -21,6 +21,10 @@ describe("mesh configuration", () => {
 trustDomain: example.org
 trustDomainAliases: [old.example.org]
 outboundTrafficPolicy: {mode: REGISTRY_ONLY}
+ingressControllerMode: DEFAULT
+ingressClass: edge
+ingressService: edge-gateway
+ingressSelector: edge
 accessLogFile: /dev/stdout
 accessLogEncoding: JSON
 enableAutoMtls: false
@@ -36,6 +40,7 @@ pathNormalization: {normalization: MERGE_SLASHES}
       trustDomainAliases: ["old.example.org"],
       rootNamespace: "istio-system",
       outboundTrafficPolicy: { mode: "REGISTRY_ONLY" },
+      ingress: { controllerMode: "DEFAULT", ingressClass: "edge", service: "edge-gateway", selector: "edge" },
       accessLogFile: "/dev/stdout",
       accessLogEncoding: "JSON",
       enableAutoMtls: false,

@@ -9,7 +9,14 @@ import type { Diagnostic, Origin } from "../origin.ts";
 import type { Infer, ObjectNode } from "../schema/index.ts";
 import { Check } from "../validation/check.ts";
 import { checkMeshConfig } from "./check.ts";
-import { defaultMeshConfig, type ExtensionProvider, type HttpRetryPolicy, type MeshConfig } from "./mesh-config.ts";
+import {
+  defaultIngressSettings,
+  defaultMeshConfig,
+  type ExtensionProvider,
+  type HttpRetryPolicy,
+  type IngressSettings,
+  type MeshConfig,
+} from "./mesh-config.ts";
 import { meshConfigSchema } from "./schema.ts";
 
 type Written = Infer<typeof meshConfigSchema>;
@@ -63,6 +70,7 @@ function complete(written: Written, defaults: MeshConfig): MeshConfig {
     trustDomain: written.trustDomain || defaults.trustDomain,
     trustDomainAliases: written.trustDomainAliases ?? defaults.trustDomainAliases,
     rootNamespace: written.rootNamespace || defaults.rootNamespace,
+    ingress: ingressSettings(written, defaults.ingress ?? defaultIngressSettings),
     outboundTrafficPolicy: { mode: written.outboundTrafficPolicy?.mode ?? defaults.outboundTrafficPolicy.mode },
     accessLogFile: written.accessLogFile ?? defaults.accessLogFile,
     accessLogFormat: written.accessLogFormat ?? defaults.accessLogFormat,
@@ -96,6 +104,16 @@ function complete(written: Written, defaults: MeshConfig): MeshConfig {
     pathNormalization: normalization === "DEFAULT" ? "BASE" : normalization,
     localityLbSetting: written.localityLbSetting ?? defaults.localityLbSetting,
     defaultTrafficPolicy: written.defaultTrafficPolicy ?? defaults.defaultTrafficPolicy,
+  };
+}
+
+function ingressSettings(written: Written, defaults: IngressSettings): IngressSettings {
+  const mode = written.ingressControllerMode;
+  return {
+    controllerMode: mode === undefined || mode === "UNSPECIFIED" ? defaults.controllerMode : mode,
+    ingressClass: written.ingressClass || defaults.ingressClass,
+    service: written.ingressService || defaults.service,
+    selector: written.ingressSelector || defaults.selector,
   };
 }
 

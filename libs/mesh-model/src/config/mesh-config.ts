@@ -10,6 +10,7 @@ export interface MeshConfig {
   /** Namespace whose policies hold for the mesh. Default `istio-system`. */
   readonly rootNamespace: string;
   /** What becomes of traffic to unknown destinations. Default `ALLOW_ANY`. */
+  readonly ingress?: IngressSettings;
   readonly outboundTrafficPolicy: { readonly mode: "ALLOW_ANY" | "REGISTRY_ONLY" };
   /** Path of the access log such as `/dev/stdout`; empty (the default) = off. */
   readonly accessLogFile: string;
@@ -45,6 +46,26 @@ export interface DefaultTrafficPolicy {
   readonly connectionPool?: Infer<typeof connectionPool>;
   readonly outlierDetection?: Infer<typeof outlierDetection>;
 }
+
+/** How Kubernetes Ingress is served. */
+export interface IngressSettings {
+  /** `STRICT`: only Ingress of the class; `DEFAULT`: also those of no class; `OFF`: none. Default `STRICT`. */
+  readonly controllerMode: "OFF" | "DEFAULT" | "STRICT";
+  /** Default `istio`. */
+  readonly ingressClass: string;
+  /** Service of the gateway, in the root namespace. Default `istio-ingressgateway`. */
+  readonly service: string;
+  /** Value of label `istio` of the gateway's pods. Default `ingressgateway`. */
+  readonly selector: string;
+}
+
+/** What holds for Ingress unless the mesh configuration says otherwise. */
+export const defaultIngressSettings: IngressSettings = {
+  controllerMode: "STRICT",
+  ingressClass: "istio",
+  service: "istio-ingressgateway",
+  selector: "ingressgateway",
+};
 
 /** `defaultConfig`: what every proxy starts with. */
 export interface ProxyDefaults {
@@ -98,6 +119,7 @@ export function defaultMeshConfig(overrides: Partial<MeshConfig> = {}): MeshConf
     trustDomain: "cluster.local",
     trustDomainAliases: [],
     rootNamespace: "istio-system",
+    ingress: defaultIngressSettings,
     outboundTrafficPolicy: { mode: "ALLOW_ANY" },
     accessLogFile: "",
     accessLogFormat: "",

@@ -108,7 +108,7 @@ export const meshConfigSchema = s.object({
   }),
   meshId: s.string(),
   configSources: s.any(),
-  ingressControllerMode: s.string(),
+  ingressControllerMode: s.oneOf(["UNSPECIFIED", "OFF", "DEFAULT", "STRICT"]),
   ingressClass: s.string(),
   ingressService: s.string(),
   ingressSelector: s.string(),

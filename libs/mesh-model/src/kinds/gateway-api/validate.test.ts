@@ -56,7 +56,7 @@ describe("a Gateway API object is accepted", () => {
     ],
     [
       "Ingress",
-      "{rules: [{host: '*.a.com', http: {paths: [{path: /x, pathType: Prefix, backend: {service: {name: web, port: {number: 80}}}}]}}]}",
+      "{ingressClassName: istio, rules: [{host: '*.a.com', http: {paths: [{path: /x, pathType: Prefix, backend: {service: {name: web, port: {number: 80}}}}]}}]}",
     ],
   ])("%s %s", (kind, spec) => {
     expect(findingsOf(documentOf(kind, spec))).toEqual([]);
@@ -153,6 +153,13 @@ describe("a Gateway API object is refused", () => {
     expect(found.join("\n")).toContain(message);
     expect(found.some((finding) => finding.startsWith("error"))).toBe(true);
   });
+});
+
+it("an Ingress of no class is warned about", () => {
+  const spec = "{defaultBackend: {service: {name: web, port: {number: 80}}}}";
+  expect(findingsOf(documentOf("Ingress", spec))).toEqual([
+    "warning spec: without ingressClassName it is served only where the mesh's ingressControllerMode is DEFAULT",
+  ]);
 });
 
 it("the two Gateways are two kinds, each written as Gateway", () => {

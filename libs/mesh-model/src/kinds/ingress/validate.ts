@@ -15,6 +15,12 @@ export function validateIngress(body: Infer<typeof ingressBody>, context: KindCo
   if (spec.defaultBackend === undefined && (spec.rules ?? []).length === 0) {
     check.error("either defaultBackend or rules are required", { code: codes.missingField });
   }
+  const annotation = context.metadata.annotations?.["kubernetes.io/ingress.class"];
+  if (spec.ingressClassName === undefined && annotation === undefined) {
+    check.warn("without ingressClassName it is served only where the mesh's ingressControllerMode is DEFAULT", {
+      hint: "set ingressClassName: istio",
+    });
+  }
   checkBackend(spec.defaultBackend, check.at("defaultBackend"));
   for (const [index, tls] of (spec.tls ?? []).entries()) {
     for (const [at, host] of (tls.hosts ?? []).entries()) checkHostname(host, check.at("tls", index, "hosts", at));
