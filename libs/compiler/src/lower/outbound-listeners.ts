@@ -88,13 +88,16 @@ class PortPlan {
   }
 
   #own(address: string, chains: readonly FilterChain[], sniff: "none" | "tls" | "http" = "none"): Listener {
+    // Matching keeps to the most specific criterion met and does not turn back: what is for the rest must be the default chain.
+    const rest = chains.length > 1 ? chains.find((chain) => chain.filterChainMatch === undefined) : undefined;
     return listener({
       address,
       port: this.#port,
       direction: TrafficDirection.OUTBOUND,
       bind: false,
       filters: sniff === "none" ? [] : sniff === "tls" ? [tlsInspector()] : [tlsInspector(), httpInspector()],
-      chains,
+      chains: chains.filter((chain) => chain !== rest),
+      ...(rest === undefined ? {} : { fallback: rest }),
       detectionTimeoutMs: this.#context.config.protocolDetectionTimeoutMs,
     });
   }

@@ -1,0 +1,99 @@
+import { readFileSync } from "node:fs";
+import { typeUrls } from "@lateen/compiler";
+import { defaultMeshConfig, type MeshConfig, type Resource } from "@lateen/mesh-model";
+import { Cluster } from "@lateen/proto/envoy/config/cluster/v3/cluster";
+import { ClusterLoadAssignment } from "@lateen/proto/envoy/config/endpoint/v3/endpoint";
+import { Listener } from "@lateen/proto/envoy/config/listener/v3/listener";
+import { RouteConfiguration } from "@lateen/proto/envoy/config/route/v3/route";
+import { golden, goldenCases } from "@lateen/test-support";
+import { describe, expect, it } from "vitest";
+import { parse } from "yaml";
+import { SimulatedMesh } from "./mesh.ts";
+import { asRunning } from "./offline-world.ts";
+import { resourceJson } from "./testing/resource-json.ts";
+import { objectsOf, traceOf } from "./testing/world.ts";
+import { verdictLine } from "./text.ts";
+
+const ROOT = new URL("../../compiler/goldens/", import.meta.url).pathname;
+
+/** A call and what must become of it; written by hand, never rewritten. */
+interface GoldenCall {
+  readonly from: string;
+  readonly request: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** The verdict in one line. */
+  readonly goes: string;
+  /** The object of the route that was taken. */
+  readonly because?: string;
+  /** A part of the caller's trace. */
+  readonly client?: object;
+  /** A part of the trace of the first server. */
+  readonly server?: object;
+}
+
+interface GoldenCalls {
+  readonly row: string;
+  /** The world beside the case's own objects: `shop` unless said otherwise. */
+  readonly world?: string;
+  readonly mesh?: Partial<MeshConfig>;
+  /** Resources to keep beside the calls, by workload and type. */
+  readonly resources?: Readonly<Record<string, Readonly<Partial<Record<keyof typeof TYPES, readonly string[]>>>>>;
+  readonly calls: readonly GoldenCall[];
+}
+
+const TYPES = {
+  listener: [typeUrls.listener, Listener],
+  route: [typeUrls.route, RouteConfiguration],
+  cluster: [typeUrls.cluster, Cluster],
+  endpoint: [typeUrls.endpoint, ClusterLoadAssignment],
+} as const;
+
+const cases = goldenCases(ROOT, "calls.yaml").map(({ name, path }) => {
+  const calls = parse(readFileSync(path("calls.yaml"), "utf8")) as GoldenCalls;
+  const world = readFileSync(`${ROOT}${calls.world ?? "shop"}.yaml`, "utf8");
+  return { name, path, calls, objects: objectsOf(`${world}\n---\n${readFileSync(path("input.yaml"), "utf8")}`) };
+});
+
+function meshOf(objects: readonly Resource[], calls: GoldenCalls): SimulatedMesh {
+  return new SimulatedMesh({
+    objects: asRunning(objects),
+    meshConfig: defaultMeshConfig(calls.mesh ?? {}),
+    clusterId: "golden",
+  });
+}
+
+/** The resources a case keeps, by workload, type and name. */
+function kept(mesh: SimulatedMesh, { resources = {} }: GoldenCalls): string {
+  const found = Object.entries(resources).map(([workload, byType]) => {
+    const participant = mesh.find(workload);
+    if (participant === undefined) throw new Error(`no workload ${workload}`);
+    const types = Object.entries(byType).map(([type, names]) => {
+      const [typeUrl, message] = TYPES[type as keyof typeof TYPES];
+      const all = mesh.resources(participant, typeUrl);
+      const listed = names.map((name) => {
+        const one = all.get(name);
+        return [name, one === undefined ? null : resourceJson(message as never, one.any.value)] as const;
+      });
+      return [type, Object.fromEntries(listed)] as const;
+    });
+    return [workload, Object.fromEntries(types)] as const;
+  });
+  return `${JSON.stringify(Object.fromEntries(found), null, 2)}\n`;
+}
+
+describe.each(cases)("$name", ({ path, calls, objects }) => {
+  const mesh = meshOf(objects, calls);
+
+  it.each(calls.calls)("$from: $request goes to $goes", ({ from, request, headers = {}, ...expected }) => {
+    const trace = traceOf(mesh, from, request, Object.entries(headers));
+    expect(verdictLine(trace)).toBe(expected.goes);
+    if (expected.because !== undefined) expect(trace.client.route?.object).toBe(expected.because);
+    if (expected.client !== undefined) expect(trace.client).toMatchObject(expected.client);
+    if (expected.server !== undefined) expect(trace.servers[0]?.trace).toMatchObject(expected.server);
+  });
+
+  it("has the resources it had", () => {
+    const actual = kept(mesh, calls);
+    expect(actual).toBe(golden(path("resources.json"), actual));
+  });
+});
