@@ -4,6 +4,7 @@ import { gatewayApiCases } from "./cases/gateway-api-cases.ts";
 import { gatewayCases } from "./cases/gateway-cases.ts";
 import { inboundCases } from "./cases/inbound-cases.ts";
 import { sidecarCases } from "./cases/sidecar-cases.ts";
+import { trafficCases } from "./cases/traffic-cases.ts";
 import type { Via } from "./harness/http.ts";
 import { InteropMesh, noEnvoy } from "./harness/mesh.ts";
 import { verdict } from "./harness/verdict.ts";
@@ -48,6 +49,7 @@ describe.skipIf(skip !== undefined)(title, () => {
   }
 
   it.each(sidecarCases)("as a client's proxy: $name", compare);
+  it.each(trafficCases)("as a client's proxy: $name", compare);
   it.each(inboundCases)("as a server's proxy: $name", compare);
   it.each(gatewayCases)("as a gateway: $name", compare);
   it.each(gatewayApiCases)("Gateway API and Ingress: $name", compare);

@@ -33,11 +33,19 @@ describe("envoyBootstrap", () => {
     expect(envoyBootstrap(options).node).toEqual({
       id: "sidecar~10.0.0.1~web-1.shop~shop.svc.cluster.local",
       cluster: "web.shop",
+      locality: {},
       metadata: expect.objectContaining({
         NAMESPACE: "shop",
         LABELS: { app: "web" },
         POD_PORTS: '[{"name":"http","containerPort":80,"protocol":"TCP"}]',
       }),
+    });
+  });
+
+  it("says where the node runs", () => {
+    const placed = { ...node, locality: { region: "north", subZone: "rack-1" } };
+    expect(envoyBootstrap({ ...options, node: placed }).node).toMatchObject({
+      locality: { region: "north", sub_zone: "rack-1" },
     });
   });
 

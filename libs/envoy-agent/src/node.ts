@@ -9,6 +9,8 @@ export interface StockNode {
   readonly labels: Readonly<Record<string, string>>;
   /** Ports that the pod's containers declare. */
   readonly ports: readonly { readonly name?: string; readonly containerPort: number }[];
+  /** Where it runs, as far as that is known. */
+  readonly locality?: { readonly region?: string; readonly zone?: string; readonly subZone?: string };
   readonly clusterId: string;
   readonly trustDomain: string;
   /** DNS domain of Kubernetes services, e.g. `cluster.local`. */
@@ -24,6 +26,8 @@ export function nodeDocument(node: StockNode, metadata: Readonly<Record<string, 
   return {
     id: `${kind}~${address}~${pod}.${namespace}~${namespace}.svc.${domain}`,
     cluster: `${labels.app ?? node.workload}.${namespace}`,
+    // Some gRPC libraries refuse a node without one.
+    locality: localityDocument(node.locality ?? {}),
     metadata: {
       NAME: pod,
       NAMESPACE: namespace,
@@ -38,5 +42,13 @@ export function nodeDocument(node: StockNode, metadata: Readonly<Record<string, 
       ISTIO_VERSION,
       ...metadata,
     },
+  };
+}
+
+function localityDocument({ region, zone, subZone }: NonNullable<StockNode["locality"]>) {
+  return {
+    ...(region === undefined ? {} : { region }),
+    ...(zone === undefined ? {} : { zone }),
+    ...(subZone === undefined ? {} : { sub_zone: subZone }),
   };
 }
