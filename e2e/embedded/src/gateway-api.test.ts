@@ -74,7 +74,7 @@ describe("Gateway API and Ingress on live traffic", () => {
 
   it("a Gateway without address gets a gateway of its own", async () => {
     const own = (await mesh.status()).gateways.find(({ name }) => name === "own-istio");
-    const [port] = (own?.ports ?? []) as readonly { readonly listen: number; readonly host: string }[];
+    const [port] = own?.ports ?? [];
     expect(own?.namespace).toBe("default");
     expect(await status(`http://${port?.host}:${port?.listen}/v1/reviews/0`)).toBe(200);
     const gateway = JSON.parse(await mesh.ok("get", "gtw", "own", "-o", "json")) as {

@@ -25,7 +25,7 @@ export interface MeshStatus {
   readonly gateways: readonly {
     readonly namespace: string;
     readonly name: string;
-    readonly ports: readonly { readonly port: number; readonly listen: number }[];
+    readonly ports: readonly { readonly port: number; readonly listen: number; readonly host: string }[];
   }[];
   readonly rejected: readonly {
     readonly kind: string;
