@@ -3,7 +3,11 @@ import { type Case, object, SUBSETS, to, virtualService } from "./case.ts";
 const paths = ["/", "/a", "/a/b?user=ann", "/a?user=bob", "/b?x=1&user=carl", "/c"];
 const users = ["ann", "bob", "carl", "dora", "emil", "fred"].map((name) => ({ "x-user": name }));
 const hashed = (settings: string) =>
-  object("DestinationRule", "web", `  host: web\n  trafficPolicy: { loadBalancer: { consistentHash: { ${settings} } } }`);
+  object(
+    "DestinationRule",
+    "web",
+    `  host: web\n  trafficPolicy: { loadBalancer: { consistentHash: { ${settings} } } }`,
+  );
 const PREFLIGHT = { "access-control-request-method": "PUT" };
 
 /** Parts of the traffic API beyond matching and routing. */
