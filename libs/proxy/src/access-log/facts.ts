@@ -41,6 +41,8 @@ export interface RequestLogFacts {
   readonly details: string;
   readonly routeName: string;
   readonly requestId: string;
+  /** `grpc-status` of the response; -1 or absent: there is none. */
+  readonly grpcStatus?: number;
   /** Client address after X-Forwarded-For trust. */
   readonly remoteAddress: string;
   readonly attempts: number;

@@ -124,12 +124,40 @@ const PLAIN: Readonly<Record<string, OperatorValue>> = {
   DOWNSTREAM_LOCAL_PORT: ({ info }) => info.destinationPort,
   REQUESTED_SERVER_NAME: ({ info }) => orUnset(latin1(info.serverName)),
   ROUTE_NAME: ({ request }) => orUnset(latin1(request?.routeName ?? "")),
+  GRPC_STATUS: ({ request }) => grpcStatusName(request?.grpcStatus ?? -1),
+  GRPC_STATUS_NUMBER: ({ request }) => ((request?.grpcStatus ?? -1) < 0 ? undefined : request?.grpcStatus),
   STREAM_ID: ({ request }) => orUnset(request?.requestId),
   DOWNSTREAM_PEER_URI_SAN: (facts) => orUnset(latin1(peerOf(facts)?.uris.join(",") ?? "")),
   DOWNSTREAM_PEER_DNS_SAN: (facts) => orUnset(latin1(peerOf(facts)?.dns.join(",") ?? "")),
   DOWNSTREAM_PEER_SUBJECT: (facts) => orUnset(latin1(peerOf(facts)?.subject ?? "")),
   DOWNSTREAM_PEER_FINGERPRINT_256: (facts) => orUnset(peerOf(facts)?.hash),
 };
+
+/** @see https://grpc.github.io/grpc/core/md_doc_statuscodes.html */
+const GRPC_STATUSES: readonly string[] = [
+  "OK",
+  "Canceled",
+  "Unknown",
+  "InvalidArgument",
+  "DeadlineExceeded",
+  "NotFound",
+  "AlreadyExists",
+  "PermissionDenied",
+  "ResourceExhausted",
+  "FailedPrecondition",
+  "Aborted",
+  "OutOfRange",
+  "Unimplemented",
+  "Internal",
+  "Unavailable",
+  "DataLoss",
+  "Unauthenticated",
+];
+
+/** As Envoy spells it; numbers without a name stay numbers. */
+function grpcStatusName(status: number): string | undefined {
+  return status < 0 ? undefined : (GRPC_STATUSES[status] ?? String(status));
+}
 
 /** The client as seen through X-Forwarded-For; then its port is not known and Envoy writes 0. */
 function remoteAddress({ request, info }: ConnectionLogFacts): string {

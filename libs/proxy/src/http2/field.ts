@@ -71,7 +71,9 @@ export class Field {
 
   /** A copy in memory of its own, for a table. */
   keep(): Field {
-    const kept = new Field(this.line.slice(0, this.end + 2));
+    // Not slice(): a Buffer's is a view of memory that is used again.
+    const kept = new Field(new Uint8Array(this.end + 2));
+    kept.line.set(this.line.subarray(0, this.end + 2));
     kept.nameEnd = this.nameEnd;
     kept.end = this.end;
     kept.hash = this.hash;

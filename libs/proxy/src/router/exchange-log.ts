@@ -77,6 +77,9 @@ export class ExchangeLog implements ConnectionLogFacts, RequestLogFacts {
   get details(): string {
     return this.#exchange.responseDetails;
   }
+  get grpcStatus(): number {
+    return this.#exchange.grpcStatus;
+  }
   get routeName(): string {
     return this.#exchange.match?.route.spec.name ?? "";
   }

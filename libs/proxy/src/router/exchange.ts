@@ -9,7 +9,7 @@ import { ExchangeState } from "./exchange-state.ts";
 import { Forward, type ForwardOwner } from "./forward.ts";
 import { applyPathRules, type PreparedRequest, prepareRequest } from "./request-head.ts";
 import { localResponse, upstreamLines } from "./response-lines.ts";
-import { EXPECTED_TIMEOUT, expectedTimeoutMs, steer } from "./steering.ts";
+import { EXPECTED_TIMEOUT, expectedTimeoutMs, grpcTimeoutText, steer } from "./steering.ts";
 import { rewriteRequest, startMirrors } from "./upstream-request.ts";
 
 /**
@@ -191,6 +191,10 @@ export class HttpExchange extends ExchangeState implements Exchange, ServerStrea
     const forwarding = steer(head, action);
     const expected = expectedTimeoutMs(forwarding, 0);
     if (expected > 0) requestEdits.set(EXPECTED_TIMEOUT, String(expected));
+    // What is left of a gRPC client's time, as it counts here.
+    if (action.grpcTimeout !== undefined && head.has(K["grpc-timeout"]) && forwarding.timeoutMs > 0) {
+      requestEdits.set("grpc-timeout", grpcTimeoutText(forwarding.timeoutMs));
+    }
     rewriteRequest(this, weighted);
     const original = target.spec.discovery === "originalDst";
     const choices = forwarding.retry?.avoidPreviousHosts ? forwarding.retry.hostSelectionMaxAttempts : 1;

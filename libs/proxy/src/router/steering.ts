@@ -49,11 +49,44 @@ const NO_RETRY: RetrySpec = {
 export function steer(head: Http1Head, action: ForwardSpec): Forwarding {
   let steered = false;
   for (const known of HEADERS) if (head.has(known)) steered = true;
-  if (!steered) return action;
-  const timeoutMs = integer(head, "x-envoy-upstream-rq-timeout-ms") ?? action.timeoutMs;
+  const routeTimeoutMs = action.grpcTimeout === undefined ? action.timeoutMs : grpcTimeoutMs(head, action);
+  if (!steered)
+    return routeTimeoutMs === action.timeoutMs ? action : { timeoutMs: routeTimeoutMs, retry: action.retry };
+  const timeoutMs = integer(head, "x-envoy-upstream-rq-timeout-ms") ?? routeTimeoutMs;
   const retry = steerRetry(head, action.retry);
   for (const known of HEADERS) head.dropKnown(known);
   return { timeoutMs, retry };
+}
+
+/** Milliseconds of the units of a gRPC timeout. */
+const GRPC_UNITS: Readonly<Record<string, number>> = { H: 3_600_000, M: 60_000, S: 1000, m: 1, u: 1e-3, n: 1e-6 };
+/** Longer than any call; what a larger number is taken for. */
+const LONGEST_MS = 0x7fff_ffff;
+
+/**
+ * The deadline of a request: a gRPC client's own where the route lets it count.
+ * @see gRPC over HTTP/2, Timeout; envoy FilterUtility::finalTimeout
+ */
+function grpcTimeoutMs(head: Http1Head, { grpcTimeout, timeoutMs }: ForwardSpec): number {
+  const isGrpc = head.knownText(K["content-type"])?.startsWith("application/grpc") ?? false;
+  if (grpcTimeout === undefined || !isGrpc) return timeoutMs;
+  const { maxMs, offsetMs } = grpcTimeout;
+  let own = parseGrpcTimeout(head.knownText(K["grpc-timeout"]));
+  if (offsetMs > 0 && own > offsetMs) own -= offsetMs;
+  return maxMs > 0 && (own === 0 || own > maxMs) ? maxMs : own;
+}
+
+/** Milliseconds, at least one; 0 when there is no sound timeout. */
+export function parseGrpcTimeout(text: string | undefined): number {
+  const match = /^([0-9]{1,8})([HMSmun])$/.exec(text ?? "");
+  if (match === null) return 0;
+  const ms = Number(match[1]) * (GRPC_UNITS[match[2] ?? ""] ?? 0);
+  return Math.min(LONGEST_MS, Math.max(1, Math.ceil(ms)));
+}
+
+/** At most eight digits and a unit. */
+export function grpcTimeoutText(ms: number): string {
+  return ms < 100_000_000 ? `${Math.ceil(ms)}m` : `${Math.ceil(ms / 1000)}S`;
 }
 
 function steerRetry(head: Http1Head, configured: RetrySpec | undefined): RetrySpec | undefined {

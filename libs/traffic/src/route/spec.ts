@@ -93,6 +93,11 @@ export interface ForwardSpec {
   readonly clusters: readonly WeightedClusterSpec[];
   /** Milliseconds; 0 = none. */
   readonly timeoutMs: number;
+  /**
+   * gRPC requests are bounded by their own `grpc-timeout` instead of `timeoutMs`: less `offsetMs`, at most `maxMs` (0 = any).
+   * @see envoy.config.route.v3.RouteAction.max_grpc_timeout
+   */
+  readonly grpcTimeout?: { readonly maxMs: number; readonly offsetMs: number };
   /** Milliseconds; 0 = none; undefined = the connection manager's. */
   readonly idleTimeoutMs: number | undefined;
   readonly retry: RetrySpec | undefined;

@@ -101,7 +101,6 @@ function forward(action: RouteAction, host: VirtualHost, at: string): ForwardSpe
   ]);
   if (action.priority !== 0) refuse(join(at, "priority"), "HIGH is not supported by this proxy");
   if (action.maxStreamDuration !== undefined) {
-    // Limits taken from the grpc-timeout header concern gRPC only, which this data path carries as opaque TCP.
     onlyFields(action.maxStreamDuration, join(at, "max_stream_duration"), [
       "grpcTimeoutHeaderMax",
       "grpcTimeoutHeaderOffset",
@@ -112,6 +111,7 @@ function forward(action: RouteAction, host: VirtualHost, at: string): ForwardSpe
   return {
     clusters: clusters(action, at),
     timeoutMs: millis(action.timeout, ROUTE_TIMEOUT_MS, join(at, "timeout")),
+    ...grpcTimeout(action, at),
     idleTimeoutMs: optionalMs(action.idleTimeout, join(at, "idle_timeout")),
     retry: retry === undefined ? undefined : retrySpec(retry, join(at, "retry_policy")),
     rewrite: rewriteSpec(action, at),
@@ -126,6 +126,15 @@ function forward(action: RouteAction, host: VirtualHost, at: string): ForwardSpe
           hashPolicies: action.hashPolicy.map((policy, index) => hashPolicy(policy, join(at, `hash_policy[${index}]`))),
         }),
   };
+}
+
+/** The newer fields win over the older ones, as in Envoy. */
+function grpcTimeout(action: RouteAction, at: string): Pick<ForwardSpec, "grpcTimeout"> {
+  const stream = action.maxStreamDuration;
+  const max = optionalMs(stream?.grpcTimeoutHeaderMax ?? action.maxGrpcTimeout, join(at, "max_grpc_timeout"));
+  const offset = stream?.grpcTimeoutHeaderOffset ?? action.grpcTimeoutOffset;
+  if (max === undefined) return {};
+  return { grpcTimeout: { maxMs: max, offsetMs: millis(offset, 0, join(at, "grpc_timeout_offset")) } };
 }
 
 function notFoundStatus(code: NotFoundCode): number {
