@@ -1,3 +1,5 @@
+import https from "node:https";
+import { createTestCa } from "@lateen/test-support";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { eventually } from "./harness/eventually.ts";
 import { call } from "./harness/http.ts";
@@ -11,7 +13,13 @@ metadata: { name: edge }
 spec:
   gatewayClassName: istio
   addresses: [{ type: Hostname, value: istio-ingressgateway.istio-system.svc.cluster.local }]
-  listeners: [{ name: http, port: 80, protocol: HTTP, hostname: "*.api.example.com" }]
+  listeners:
+    - { name: http, port: 80, protocol: HTTP, hostname: "*.api.example.com" }
+    - name: https
+      port: 443
+      protocol: HTTPS
+      hostname: "*.api.example.com"
+      tls: { certificateRefs: [{ name: api }] }
 ---
 apiVersion: gateway.networking.k8s.io/v1
 kind: Gateway
@@ -46,13 +54,24 @@ spec:
     - host: details.example.com
       http: { paths: [{ path: /details, pathType: Prefix, backend: { service: { name: details, port: { name: http } } } }] }
 `;
+const ca = createTestCa("api");
+const pair = ca.issue({ dns: ["*.api.example.com"] });
+const base64 = (text: string) => Buffer.from(text).toString("base64");
+/** In the Gateway's namespace, which is not that of the ingress gateway's pod. */
+const SECRET = `
+apiVersion: v1
+kind: Secret
+metadata: { name: api }
+type: kubernetes.io/tls
+data: { tls.crt: ${base64(pair.certPem)}, tls.key: ${base64(pair.keyPem)} }
+`;
 const host = (name: string) => ({ headers: { host: name } });
 const REVIEWS = host("reviews.api.example.com");
 
 describe("Gateway API and Ingress on live traffic", () => {
   let mesh: Mesh;
   beforeAll(async () => {
-    mesh = await startMesh({ "routes.yaml": OBJECTS, "ingress.yaml": INGRESS });
+    mesh = await startMesh({ "routes.yaml": OBJECTS, "ingress.yaml": INGRESS, "secret.yaml": SECRET });
     await mesh.synced();
   });
   afterAll(() => mesh?.down());
@@ -70,6 +89,18 @@ describe("Gateway API and Ingress on live traffic", () => {
     expect(await status(mesh.url("/v1/reviews/0"), host("other.api.example.com"))).toBe(404);
     const moved = await call(mesh.url("/old/reviews/0"), REVIEWS);
     expect([moved.status, moved.headers.location]).toEqual([302, "http://reviews.api.example.com/v1/reviews/0"]);
+  });
+
+  it("a listener ends TLS with a Secret beside its Gateway", async () => {
+    const port = (await mesh.status()).gateways.flatMap(({ ports }) => ports).find((one) => one.port === 443)?.listen;
+    const status = await new Promise<number | undefined>((resolve, reject) => {
+      const name = "reviews.api.example.com";
+      const options = { host: "127.0.0.1", port, path: "/v1/reviews/0", servername: name, headers: { host: name } };
+      https
+        .get({ ...options, ca: ca.rootPem, agent: false }, (response) => resolve(response.resume().statusCode))
+        .on("error", reject);
+    });
+    expect(status).toBe(200);
   });
 
   it("a Gateway without address gets a gateway of its own", async () => {
