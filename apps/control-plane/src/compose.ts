@@ -9,6 +9,7 @@ import {
   type GrpcService,
   healthService,
   serveGrpc,
+  typeServices,
 } from "@lateen/adapter-grpc";
 import {
   fileConfigSource,
@@ -92,7 +93,11 @@ export async function composeControlPlane(config: ControlPlaneConfig, { scope, l
     return server;
   };
   const [xds, caOnly, distribution, accessLogs] = await Promise.all([
-    listen(config.xdsPort, [adsService(pilot.ads, authenticator, logger), ca]),
+    listen(config.xdsPort, [
+      adsService(pilot.ads, authenticator, logger),
+      ...typeServices(pilot.ads, authenticator, logger),
+      ca,
+    ]),
     listen(config.caPort, [ca]),
     listen(config.configPort, [
       configDistributionService({ topic: bus.state<AcceptedObject>(CONFIG_TOPIC), authenticator, logger }),

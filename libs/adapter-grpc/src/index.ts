@@ -19,3 +19,4 @@ export {
   serveGrpc,
 } from "./server/serve.ts";
 export type { Authenticator, GrpcService } from "./server/service.ts";
+export { typeServices } from "./server/type-services.ts";

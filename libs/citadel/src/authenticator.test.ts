@@ -34,10 +34,10 @@ describe("certificates", () => {
 });
 
 describe("tokens", () => {
-  it("speak for their service account", async () => {
+  it("speak for their service account and pod", async () => {
     expect(await authenticator.authenticate([], token())).toEqual({
       ok: true,
-      value: { namespace: "shop", serviceAccount: "reviews", via: "token" },
+      value: { namespace: "shop", serviceAccount: "reviews", via: "token", pod: "reviews-1" },
     });
   });
 

@@ -34,8 +34,8 @@ export function createAuthenticator(options: AuthenticatorOptions): Authenticato
         return err("neither a client certificate nor a bearer token was given");
       const reviewed = await options.tokenReviewer.review(bearer, audience);
       if (!reviewed.ok) return reviewed;
-      const { namespace, serviceAccount } = reviewed.value;
-      return ok({ namespace, serviceAccount, via: "token" });
+      const { namespace, serviceAccount, pod } = reviewed.value;
+      return ok({ namespace, serviceAccount, via: "token", ...(pod === undefined ? {} : { pod }) });
     },
   };
 }

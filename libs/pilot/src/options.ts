@@ -18,6 +18,8 @@ export interface DebounceOptions {
 export interface ConnectedLimits {
   /** Open ADS streams; further ones are refused with RESOURCE_EXHAUSTED. Default 10000. */
   readonly streams: number;
+  /** The same of one identity, so that no workload takes the place of all others. Default 2000. */
+  readonly streamsPerIdentity: number;
   /** Bounds within one stream. */
   readonly perStream: Partial<StreamLimits>;
 }
@@ -51,7 +53,7 @@ export function withDefaults(options: PilotOptions): {
   readonly firstSnapshotsMs: number;
 } {
   const debounce = { quietMs: 15, maxMs: 300, intervalMs: 120, ...options.debounce };
-  const limits = { streams: 10_000, perStream: {}, ...options.connectedLimits };
+  const limits = { streams: 10_000, streamsPerIdentity: 2000, perStream: {}, ...options.connectedLimits };
   const firstSnapshotsMs = options.firstSnapshotsMs ?? 5000;
   const atLeast = (name: string, value: number, least: number) => {
     if (!(value >= least)) throw badPilotOption(name, value, `a number of at least ${least}`);
@@ -60,6 +62,7 @@ export function withDefaults(options: PilotOptions): {
   atLeast("debounce.maxMs", debounce.maxMs, debounce.quietMs);
   atLeast("debounce.intervalMs", debounce.intervalMs, 0);
   atLeast("connectedLimits.streams", limits.streams, 1);
+  atLeast("connectedLimits.streamsPerIdentity", limits.streamsPerIdentity, 1);
   atLeast("firstSnapshotsMs", firstSnapshotsMs, 0);
   return { debounce, limits, firstSnapshotsMs };
 }

@@ -1,5 +1,7 @@
 import { Scope } from "@lateen/kernel";
 import { defaultMeshConfig, type Resource } from "@lateen/mesh-model";
+import { Node } from "@lateen/proto/envoy/config/core/v3/base";
+import { DeltaDiscoveryRequest, type DeltaDiscoveryResponse } from "@lateen/proto/envoy/service/discovery/v3/discovery";
 import { manualClock, recordingLogger } from "@lateen/test-support";
 import { xdsTypes } from "@lateen/xds";
 import { afterEach, describe, expect, it } from "vitest";
@@ -277,6 +279,15 @@ describe("when something fails", () => {
     expect(new AutoProxy(pilot.ads, "cart").closed).toBeUndefined();
   });
 
+  it("refuses an identity more streams than its share", async () => {
+    const { pilot } = await started({ connectedLimits: { streamsPerIdentity: 1 } });
+    const first = new AutoProxy(pilot.ads, "web");
+    expect(new AutoProxy(pilot.ads, "web").closed?.code).toBe(8);
+    expect(new AutoProxy(pilot.ads, "cart").closed).toBeUndefined();
+    first.disconnect();
+    expect(new AutoProxy(pilot.ads, "web").closed).toBeUndefined();
+  });
+
   it("ends every stream and leaves no timer when its scope closes", async () => {
     const { scope, clock, pilot, config } = await started();
     const proxy = new AutoProxy(pilot.ads);
@@ -311,6 +322,7 @@ describe("options", () => {
     [{ debounce: { quietMs: -1 } }],
     [{ debounce: { quietMs: 100, maxMs: 50 } }],
     [{ connectedLimits: { streams: 0 } }],
+    [{ connectedLimits: { streamsPerIdentity: 0 } }],
     [{ firstSnapshotsMs: Number.NaN }],
   ])("%j are refused", (options) => {
     expect(() => prepare(options)).toThrow(expect.objectContaining({ code: "LTN3501" }));
@@ -337,5 +349,77 @@ describe("metrics", () => {
       expect(text).toContain(`${line}\n`);
     }
     expect(text).toMatch(/pilot_proxy_convergence_time_count [1-9]/);
+  });
+});
+
+describe("a stream of one type", () => {
+  const caller = { namespace: "shop", serviceAccount: "web", via: "token" } as const;
+  const node = Node.fromPartial({ id: "sidecar~127.64.0.9~web-1.shop~shop.svc.cluster.local" });
+
+  async function open(only: string) {
+    const parts = await started();
+    const got: DeltaDiscoveryResponse[] = [];
+    let closed: number | undefined;
+    const session = parts.pilot.ads.openDelta(
+      caller,
+      {
+        send: (response) => got.push(response) > 0,
+        close: (code) => {
+          closed = code;
+        },
+      },
+      only,
+    );
+    const send = (fields: Partial<DeltaDiscoveryRequest>) =>
+      session.receive(DeltaDiscoveryRequest.fromPartial({ node, ...fields }));
+    return { ...parts, got, send, code: () => closed };
+  }
+
+  it("takes requests without a type for its own, follows changes, and is no proxy that anybody waits for", async () => {
+    const { got, send, config, advance, pilot } = await open(endpoint);
+    send({ resourceNamesSubscribe: ["Service/shop/a"] });
+    expect(got.map(({ typeUrl, resources }) => [typeUrl, resources.map(({ name }) => name)])).toEqual([
+      [endpoint, ["Service/shop/a"]],
+    ]);
+    send({ responseNonce: got[0]?.nonce ?? "" });
+    config.upsert(2, at("a", "2"), at("b", "2"));
+    await advance(50);
+    expect(got.slice(1).map(({ resources }) => resources.map(({ name, version }) => `${name}@${version}`))).toEqual([
+      ["Service/shop/a@2"],
+    ]);
+    expect(pilot.status().proxies).toEqual([]);
+  });
+
+  it("carries listeners without the clusters that they refer to", async () => {
+    const { got, send } = await open(listener);
+    send({});
+    expect(got.map(({ resources }) => resources.map(({ name }) => name))).toEqual([["pilot"]]);
+  });
+
+  it("changes from everything to names and back", async () => {
+    const { got, send } = await open(cluster);
+    const held = new Set<string>();
+    const step = (fields: Partial<DeltaDiscoveryRequest>) => {
+      send(fields);
+      for (const { resources, removedResources, nonce } of got.splice(0)) {
+        for (const { name } of resources) held.add(name);
+        for (const name of removedResources) held.delete(name);
+        send({ responseNonce: nonce });
+      }
+      return [...held].sort();
+    };
+    expect(step({})).toEqual(["Service/shop/a", "Service/shop/b"]);
+    expect(step({ resourceNamesSubscribe: ["Service/shop/a"] })).toContain("Service/shop/a");
+    // What only the wildcard brought is the client's to forget.
+    step({ resourceNamesUnsubscribe: ["*"] });
+    held.delete("Service/shop/b");
+    expect(step({ resourceNamesSubscribe: ["Service/shop/a"] })).toEqual(["Service/shop/a"]);
+    expect(step({ resourceNamesSubscribe: ["*"] })).toEqual(["Service/shop/a", "Service/shop/b"]);
+  });
+
+  it("carries no other", async () => {
+    const { send, code } = await open(cluster);
+    send({ typeUrl: listener });
+    expect(code()).toBe(3);
   });
 });

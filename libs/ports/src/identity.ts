@@ -18,6 +18,8 @@ export interface Caller {
   readonly namespace: string;
   readonly serviceAccount: string;
   readonly via: "certificate" | "token";
+  /** Pod that the token is bound to; certificates and unbound tokens speak for every pod of the account. */
+  readonly pod?: string;
 }
 
 /** PEM files of one CA, as Istio's `cacerts` secret holds them. */

@@ -30,12 +30,20 @@ export interface AdsSession<Request> {
   closed(): void;
 }
 
-/** The server side of ADS. Implemented by pilot on libs/xds, served by adapter-grpc. `caller` is undefined on plaintext 15010. */
+/**
+ * The server side of ADS. Implemented by pilot on libs/xds, served by adapter-grpc. `caller` is undefined on plaintext 15010. With `only`,
+ * a type URL, the stream is one of that type's own service: requests may leave the type out, and no other is served.
+ */
 export interface AdsServer {
-  openSotw(caller: Caller | undefined, transport: AdsTransport<DiscoveryResponse>): AdsSession<DiscoveryRequest>;
+  openSotw(
+    caller: Caller | undefined,
+    transport: AdsTransport<DiscoveryResponse>,
+    only?: string,
+  ): AdsSession<DiscoveryRequest>;
   openDelta(
     caller: Caller | undefined,
     transport: AdsTransport<DeltaDiscoveryResponse>,
+    only?: string,
   ): AdsSession<DeltaDiscoveryRequest>;
 }
 

@@ -1,11 +1,16 @@
 import type { ServerDuplexStream } from "@grpc/grpc-js";
 import { type Logger, systemClock } from "@lateen/kernel";
 import type { AdsServer, AdsSession, AdsTransport, Caller } from "@lateen/ports";
-import type { DeltaDiscoveryResponse, DiscoveryResponse } from "@lateen/proto/envoy/service/discovery/v3/discovery";
+import type {
+  DeltaDiscoveryRequest,
+  DeltaDiscoveryResponse,
+  DiscoveryRequest,
+  DiscoveryResponse,
+} from "@lateen/proto/envoy/service/discovery/v3/discovery";
 import { adsDefinition, DeltaEncoder } from "./delta-encoding.ts";
 import { identify, statusError, UNAUTHENTICATED } from "./peer.ts";
+import { type BudgetedStream, SendBudget } from "./send-budget.ts";
 import type { Authenticator, GrpcService } from "./service.ts";
-import { type BudgetedStream, WriteBudget } from "./write-budget.ts";
 
 /** Messages of one stream that may wait for the network before `send` answers false. */
 const MAX_UNWRITTEN = 2;
@@ -13,21 +18,21 @@ const UNAVAILABLE = 14;
 
 /**
  * Serves both ADS variants from an {@link AdsServer}. Callers that cannot be identified are refused.
- * @param budget bounds what waits for the network over all streams.
+ * @param budget bounds what is on its way to all clients together.
  */
 export function adsService(
   ads: AdsServer,
   authenticator: Authenticator,
   logger: Logger,
-  budget: WriteBudget = new WriteBudget(systemClock()),
+  budget: SendBudget = new SendBudget(systemClock()),
 ): GrpcService {
   const open = new Set<(code: number, message: string) => void>();
   const handler =
-    <Request, Response extends AnyResponse>(
+    <Request extends AnyRequest, Response extends AnyResponse>(
       openSession: (caller: Caller, transport: AdsTransport<Response>) => AdsSession<Request>,
     ) =>
     (call: ServerDuplexStream<Request, Response>): void => {
-      void run(call, openSession, { authenticator, logger, open, budget });
+      void runStream(call, openSession, { authenticator, logger, open, budget });
     };
   return {
     name: "envoy.service.discovery.v3.AggregatedDiscoveryService",
@@ -42,19 +47,22 @@ export function adsService(
   };
 }
 
+type AnyRequest = DiscoveryRequest | DeltaDiscoveryRequest;
 type AnyResponse = DiscoveryResponse | DeltaDiscoveryResponse;
 
-interface Context {
-  readonly budget: WriteBudget;
+/** What all streams of a service share. */
+export interface StreamContext {
+  readonly budget: SendBudget;
   readonly authenticator: Authenticator;
   readonly logger: Logger;
   readonly open: Set<(code: number, message: string) => void>;
 }
 
-async function run<Request, Response extends AnyResponse>(
+/** Serves one stream from its first message to its end. */
+export async function runStream<Request extends AnyRequest, Response extends AnyResponse>(
   call: ServerDuplexStream<Request, Response>,
   openSession: (caller: Caller, transport: AdsTransport<Response>) => AdsSession<Request>,
-  context: Context,
+  context: StreamContext,
 ): Promise<void> {
   let ended = false;
   let session: AdsSession<Request> | undefined;
@@ -87,7 +95,9 @@ async function run<Request, Response extends AnyResponse>(
     createTransport(call, end, share, () => session?.drained()),
   );
   call.on("data", (request: Request) => {
-    if (!ended) session?.receive(request);
+    if (ended) return;
+    session?.receive(request);
+    share.answered(request.responseNonce);
   });
   call.on("end", () => {
     if (!ended) call.end();
@@ -108,11 +118,9 @@ function createTransport<Request, Response extends AnyResponse>(
     send(response) {
       unwritten++;
       full ||= unwritten >= MAX_UNWRITTEN;
-      const bytes = sizeOf(response);
-      share.wrote(bytes);
+      share.sent(response.nonce, sizeOf(response));
       call.write(response, () => {
         unwritten--;
-        share.flushed(bytes);
         if (!full || unwritten > 0) return;
         full = false;
         drained();

@@ -6,13 +6,18 @@ import type { Any } from "@lateen/proto/google/protobuf/any";
 /** Tag of `DeltaDiscoveryResponse.resources`: field 2, length-delimited. */
 const RESOURCES_TAG = 0x12;
 
+/** Bytes from which on responses are encoded in the same block again and again. */
+const SCRATCH_FROM = 65_536;
+
 /**
  * Encodes responses in which the same resources travel to many streams: each resource is encoded once, for as long as it lives, and
  * a response is put together from such pieces. The bytes are those of `DeltaDiscoveryResponse.encode`, except that resources come first.
  */
 export class DeltaEncoder {
   readonly #pieces = new WeakMap<Any, Piece>();
+  #scratch = Buffer.alloc(0);
 
+  /** The bytes are valid until the next call: grpc-js copies them into its frame at once. */
   encode(response: DeltaDiscoveryResponse): Buffer {
     const { resources, ...rest } = response;
     const tail = DeltaDiscoveryResponse.encode({ ...rest, resources: [] }).finish();
@@ -23,7 +28,7 @@ export class DeltaEncoder {
       length += piece.length;
       return piece;
     });
-    const whole = Buffer.allocUnsafe(length);
+    const whole = this.#space(length);
     let at = 0;
     for (const piece of pieces) {
       whole.set(piece, at);
@@ -31,6 +36,13 @@ export class DeltaEncoder {
     }
     whole.set(tail, at);
     return whole;
+  }
+
+  #space(length: number): Buffer {
+    if (length < SCRATCH_FROM) return Buffer.allocUnsafe(length);
+    // Large blocks that live for a moment make the garbage collector run far too often.
+    if (this.#scratch.length < length) this.#scratch = Buffer.allocUnsafe(Math.max(length, 2 * this.#scratch.length));
+    return this.#scratch.subarray(0, length);
   }
 
   /** The field `resources` of a response that holds this one. */

@@ -1,28 +1,34 @@
 import type { CancelTimer, Clock } from "@lateen/kernel";
 
-/** How much may wait for the network at a time. */
-export interface WriteBudgetOptions {
-  /** Bytes of all streams together, beyond which no stream makes another response. Default 24 MiB. */
+/** How much may be on its way to clients at a time. */
+export interface SendBudgetOptions {
+  /** Bytes of all streams together, from which on no stream makes another response. Default 24 MiB. */
   readonly bytes: number;
-  /** Milliseconds after which what a stream does not take counts no more: a stuck client must not hold up the others. Default 2000. */
+  /** Milliseconds after which what a client does not answer counts no more: a stuck one must not hold up the others. Default 5000. */
   readonly patienceMs: number;
 }
 
-const DEFAULTS: WriteBudgetOptions = { bytes: 24 * 1024 * 1024, patienceMs: 2000 };
+const DEFAULTS: SendBudgetOptions = { bytes: 24 * 1024 * 1024, patienceMs: 5000 };
+
+/** A timer that fires so much late says that this process was busy, not that clients are slow. */
+const LATE_MS = 250;
 
 /** A stream that writes within the budget. */
 export interface BudgetedStream {
   /** Whether it should make another response now; if not, it is resumed once it should. */
   ready(): boolean;
-  wrote(bytes: number): void;
-  flushed(bytes: number): void;
-  /** It is over: nothing of it waits any more. */
+  sent(nonce: string, bytes: number): void;
+  /** The client answered the response of this nonce; other nonces do not matter. */
+  answered(nonce: string): void;
+  /** It is over: nothing of it is on its way any more. */
   close(): void;
 }
 
 interface Entry {
   readonly resume: () => void;
-  unflushed: number;
+  /** Bytes by nonce. */
+  readonly onTheWay: Map<string, number>;
+  bytes: number;
   /** Monotonic time of the last progress. */
   since: number;
   /** It made no progress for too long: its bytes are not counted. */
@@ -30,45 +36,50 @@ interface Entry {
 }
 
 /**
- * Bounds the memory of responses on their way to many streams at once, as after a mass reconnect. Streams that have to wait are resumed in
- * the order in which they began to. What a stuck client does not take is bounded by its own transport and not counted here.
+ * Bounds the memory of responses on their way to many clients at once, as after a mass reconnect. A response counts until it is answered:
+ * that it was written says little, since TLS and HTTP/2 buffer as much as the client's windows allow. Streams that have to wait are
+ * resumed in the order in which they began to. What a stuck client does not take is bounded by its own stream and not counted.
  */
-export class WriteBudget {
+export class SendBudget {
   readonly #clock: Clock;
-  readonly #options: WriteBudgetOptions;
-  readonly #writing = new Set<Entry>();
+  readonly #options: SendBudgetOptions;
+  readonly #sending = new Set<Entry>();
   readonly #waiting = new Set<Entry>();
   #counted = 0;
   #resuming = false;
   #cancel: CancelTimer | undefined;
 
-  constructor(clock: Clock, options: Partial<WriteBudgetOptions> = {}) {
+  constructor(clock: Clock, options: Partial<SendBudgetOptions> = {}) {
     this.#clock = clock;
     this.#options = { ...DEFAULTS, ...options };
   }
 
-  /** Bytes that wait for the network, without those of stuck streams. */
+  /** Bytes on their way, without those of stuck streams. */
   get counted(): number {
     return this.#counted;
   }
 
   open(resume: () => void): BudgetedStream {
-    const entry: Entry = { resume, unflushed: 0, since: 0, stuck: false };
+    const entry: Entry = { resume, onTheWay: new Map(), bytes: 0, since: 0, stuck: false };
     return {
       ready: () => this.#ready(entry),
-      wrote: (bytes) => {
-        if (entry.unflushed === 0) entry.since = this.#clock.monotonic();
-        entry.unflushed += bytes;
+      sent: (nonce, bytes) => {
+        if (entry.bytes === 0) entry.since = this.#clock.monotonic();
+        entry.onTheWay.set(nonce, bytes);
+        entry.bytes += bytes;
         if (!entry.stuck) this.#counted += bytes;
-        this.#writing.add(entry);
+        this.#sending.add(entry);
       },
-      flushed: (bytes) => {
+      answered: (nonce) => {
+        const bytes = entry.onTheWay.get(nonce);
+        if (bytes === undefined) return;
+        entry.onTheWay.delete(nonce);
         this.#progress(entry, bytes);
         this.#resume();
       },
       close: () => {
         this.#waiting.delete(entry);
-        this.#progress(entry, entry.unflushed);
+        this.#progress(entry, entry.bytes);
         this.#resume();
       },
     };
@@ -77,7 +88,7 @@ export class WriteBudget {
   #ready(entry: Entry): boolean {
     if (this.#counted < this.#options.bytes) return true;
     this.#waiting.add(entry);
-    this.#cancel ??= this.#clock.after(this.#options.patienceMs, () => this.#expire());
+    this.#watch();
     return false;
   }
 
@@ -85,25 +96,33 @@ export class WriteBudget {
     if (entry.stuck) {
       // It moves again: what is left of it counts.
       entry.stuck = false;
-      this.#counted += entry.unflushed;
+      this.#counted += entry.bytes;
     }
-    entry.unflushed -= bytes;
+    entry.bytes -= bytes;
     this.#counted -= bytes;
     entry.since = this.#clock.monotonic();
-    if (entry.unflushed === 0) this.#writing.delete(entry);
+    if (entry.bytes === 0) this.#sending.delete(entry);
+  }
+
+  #watch(): void {
+    const due = this.#clock.monotonic() + this.#options.patienceMs;
+    this.#cancel ??= this.#clock.after(this.#options.patienceMs, () => {
+      this.#cancel = undefined;
+      // After a long piece of work there may be answers that were not looked at yet.
+      if (this.#clock.monotonic() - due < LATE_MS) this.#expire();
+      this.#resume();
+      if (this.#waiting.size > 0) this.#watch();
+    });
   }
 
   /** Streams that made no progress since a while stop to count. */
   #expire(): void {
-    this.#cancel = undefined;
     const limit = this.#clock.monotonic() - this.#options.patienceMs;
-    for (const entry of this.#writing) {
+    for (const entry of this.#sending) {
       if (entry.stuck || entry.since > limit) continue;
       entry.stuck = true;
-      this.#counted -= entry.unflushed;
+      this.#counted -= entry.bytes;
     }
-    this.#resume();
-    if (this.#waiting.size > 0) this.#cancel ??= this.#clock.after(this.#options.patienceMs, () => this.#expire());
   }
 
   #resume(): void {

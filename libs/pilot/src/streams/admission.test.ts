@@ -10,6 +10,8 @@ describe("admitNode", () => {
   const cases: readonly [string, Caller | undefined, Parameters<typeof Node.fromPartial>[0], number | undefined][] = [
     ["a node of the caller's", caller, { id, metadata: { NAMESPACE: "shop", SERVICE_ACCOUNT: "web" } }, undefined],
     ["a node that names no account", caller, { id }, undefined],
+    ["the pod that the token is bound to", { ...caller, via: "token", pod: "web-1" }, { id }, undefined],
+    ["another pod of the account", { ...caller, via: "token", pod: "web-2" }, { id }, 7],
     ["nobody", undefined, { id }, 16],
     ["another namespace in the id", caller, { id: id.replace("web-1.shop", "web-1.prod") }, 7],
     ["another namespace in the metadata", caller, { id, metadata: { NAMESPACE: "prod" } }, 3],

@@ -19,6 +19,9 @@ export function admitNode(caller: Caller | undefined, node: Node): Result<XdsNod
       `identity ${namespace}/${serviceAccount} may not act for a node of namespace ${parsed.value.namespace}`,
     );
   }
+  if (caller.pod !== undefined && parsed.value.pod !== caller.pod) {
+    return refuse(grpcStatus.permissionDenied, `a token of pod ${caller.pod} may not act for pod ${parsed.value.pod}`);
+  }
   const claimed = node.metadata?.SERVICE_ACCOUNT;
   if (typeof claimed === "string" && claimed !== "" && claimed !== serviceAccount) {
     return refuse(

@@ -41,6 +41,8 @@ export class AdsFront implements AdsServer {
   readonly #options: AdsFrontOptions;
   readonly #open = new Set<Connection>();
   readonly #work = new SharedWork();
+  /** Open streams by identity. */
+  readonly #ofIdentity = new Map<string, number>();
   #lastId = 0;
 
   constructor(options: AdsFrontOptions) {
@@ -51,28 +53,32 @@ export class AdsFront implements AdsServer {
     return this.#open;
   }
 
-  /** The newest stream of each proxy: an older one is a connection whose end was not noticed yet. */
+  /**
+   * The newest ADS stream of each proxy: an older one is a connection whose end was not noticed yet. Streams of single types belong to
+   * clients that are no whole proxies, and nobody waits for them.
+   */
   proxies(): readonly Connection[] {
     const newest = new Map<string, Connection>();
     for (const connection of this.#open) {
-      if (connection.proxy !== undefined) newest.set(connection.proxy.node.id, connection);
+      if (connection.proxy !== undefined && connection.only === undefined)
+        newest.set(connection.proxy.node.id, connection);
     }
     return [...newest.values()];
   }
 
-  openDelta: AdsServer["openDelta"] = (caller, transport) =>
-    this.#start("delta", caller, transport, createDeltaSession);
+  openDelta: AdsServer["openDelta"] = (caller, transport, only) =>
+    this.#start({ protocol: "delta", caller, only }, transport, createDeltaSession);
 
-  openSotw: AdsServer["openSotw"] = (caller, transport) => this.#start("sotw", caller, transport, createSotwSession);
+  openSotw: AdsServer["openSotw"] = (caller, transport, only) =>
+    this.#start({ protocol: "sotw", caller, only }, transport, createSotwSession);
 
   /** Ends every stream. */
   endAll(code: number, message: string): void {
     for (const connection of [...this.#open]) connection.end(code, message);
   }
 
-  #start<Request, Response>(
-    protocol: Connection["protocol"],
-    caller: Caller | undefined,
+  #start<Request extends { readonly typeUrl: string }, Response>(
+    kind: Pick<Connection, "protocol" | "caller" | "only">,
     transport: AdsTransport<Response>,
     create: (options: ServerStreamOptions<Response>) => ServerStream<Request>,
   ): AdsSession<Request> {
@@ -81,6 +87,10 @@ export class AdsFront implements AdsServer {
     if (reason !== undefined) return refused(transport, grpcStatus.unavailable, reason);
     if (this.#open.size >= limits.streams) {
       return refused(transport, grpcStatus.resourceExhausted, `there are ${limits.streams} streams already`);
+    }
+    if ((this.#ofIdentity.get(identityOf(kind.caller)) ?? 0) >= limits.streamsPerIdentity) {
+      const text = `this identity has ${limits.streamsPerIdentity} streams already`;
+      return refused(transport, grpcStatus.resourceExhausted, text);
     }
     const close = (code: number, message: string) => {
       this.#close(connection);
@@ -101,8 +111,7 @@ export class AdsFront implements AdsServer {
     });
     const connection: Connection = {
       id: ++this.#lastId,
-      protocol,
-      caller,
+      ...kind,
       connectedAt: this.#options.clock.now(),
       proxy: undefined,
       changedSince: undefined,
@@ -113,9 +122,14 @@ export class AdsFront implements AdsServer {
       end: close,
     };
     this.#open.add(connection);
+    this.#count(kind.caller, 1);
     const cancel = this.#options.clock.after(INTRODUCTION_MS, () => this.#guard(connection, () => stream.introduced()));
     return {
-      receive: (request) => this.#guard(connection, () => stream.receive(request)),
+      receive: (request) => {
+        const typed = ofType(request, kind.only);
+        if (typed === undefined) return close(grpcStatus.invalidArgument, `this service carries ${kind.only} only`);
+        this.#guard(connection, () => stream.receive(typed));
+      },
       drained: () => this.#guard(connection, () => stream.drained()),
       closed: () => {
         cancel();
@@ -136,6 +150,13 @@ export class AdsFront implements AdsServer {
       return true;
     }
     return connection.content === undefined || connection.content !== before;
+  }
+
+  #count(caller: Caller | undefined, change: 1 | -1): void {
+    const key = identityOf(caller);
+    const count = (this.#ofIdentity.get(key) ?? 0) + change;
+    if (count > 0) this.#ofIdentity.set(key, count);
+    else this.#ofIdentity.delete(key);
   }
 
   #admit(connection: Connection, node: Node) {
@@ -171,6 +192,7 @@ export class AdsFront implements AdsServer {
 
   #close(connection: Connection): void {
     if (!this.#open.delete(connection)) return;
+    this.#count(connection.caller, -1);
     const { proxy } = connection;
     if (proxy !== undefined) {
       this.#options.metrics.connected(proxy.version, -1);
@@ -231,6 +253,19 @@ export class AdsFront implements AdsServer {
       connection.end(grpcStatus.internal, "internal error; come again");
     }
   }
+}
+
+function identityOf(caller: Caller | undefined): string {
+  return caller === undefined ? "" : `${caller.namespace}/${caller.serviceAccount}`;
+}
+
+/** The request with its type, which may be left out on a stream of one type; undefined when it asks for another. */
+function ofType<Request extends { readonly typeUrl: string }>(
+  request: Request,
+  only: string | undefined,
+): Request | undefined {
+  if (only === undefined || request.typeUrl === only) return request;
+  return request.typeUrl === "" ? { ...request, typeUrl: only } : undefined;
 }
 
 function refused<Request, Response>(

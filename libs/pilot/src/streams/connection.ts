@@ -17,6 +17,8 @@ export interface Connection {
   readonly id: number;
   readonly protocol: "delta" | "sotw";
   readonly caller: Caller | undefined;
+  /** The one type that a stream of its own service carries; undefined for ADS. */
+  readonly only: string | undefined;
   /** Milliseconds since the epoch. */
   readonly connectedAt: number;
   proxy: AdmittedProxy | undefined;
