@@ -66,7 +66,51 @@ const VARIANTS: readonly (readonly Resource[])[] = [
       "{ selector: { matchLabels: { app: a } }, rules: [{ to: [{ operation: { methods: [GET] } }] }] }",
     ),
   ],
+  // The gateway's pod is behind service `front`, which only the first variant names.
+  [
+    api(
+      "Gateway",
+      "edge",
+      "{ gatewayClassName: istio, addresses: [{ type: Hostname, value: front.default.svc.cluster.local }], listeners: [{ name: h, port: 80, protocol: HTTP, allowedRoutes: { namespaces: { from: All } } }] }",
+    ),
+    api(
+      "Gateway",
+      "edge",
+      "{ gatewayClassName: istio, listeners: [{ name: h, port: 80, protocol: HTTP, hostname: a.com }] }",
+    ),
+  ],
+  [service("front", "10.0.0.9", ["http:80"], { selector: { istio: "gw" } })],
+  [
+    api("HTTPRoute", "r", "{ parentRefs: [{ name: edge }], rules: [{ backendRefs: [{ name: a, port: 80 }] }] }"),
+    api(
+      "HTTPRoute",
+      "r",
+      "{ parentRefs: [{ name: edge }, { group: '', kind: Service, name: a }], hostnames: [a.com], rules: [{ matches: [{ path: { value: /x } }], backendRefs: [{ name: b, port: 80 }] }] }",
+    ),
+  ],
+  [
+    api(
+      "HTTPRoute",
+      "s",
+      "{ parentRefs: [{ name: edge, namespace: default }, { group: '', kind: Service, name: a, namespace: default }], rules: [{ matches: [{ method: POST }], backendRefs: [{ namespace: default, name: a, port: 80 }] }] }",
+      "other",
+    ),
+  ],
+  [
+    api(
+      "ReferenceGrant",
+      "g",
+      "{ from: [{ group: gateway.networking.k8s.io, kind: HTTPRoute, namespace: other }], to: [{ group: '', kind: Service }] }",
+    ),
+  ],
+  [
+    `\napiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: { name: i }\nspec: { ingressClassName: istio, defaultBackend: { service: { name: a, port: { name: http } } } }\n`,
+  ],
 ].map((texts) => texts.flatMap((text) => objectsFrom(text)));
+
+function api(kind: string, name: string, spec: string, namespace = "default"): string {
+  return `\napiVersion: gateway.networking.k8s.io/v1\nkind: ${kind}\nmetadata: { name: ${name}, namespace: ${namespace} }\nspec: ${spec}\n`;
+}
 
 function rule(kind: string, name: string, spec: string): string {
   return `\napiVersion: networking.istio.io/v1\nkind: ${kind}\nmetadata: { name: ${name} }\nspec: ${spec}\n`;
@@ -80,6 +124,7 @@ const NODES: readonly XdsNode[] = [
   nodeOf({ labels: { app: "b" }, ports: [{ containerPort: 9090 }], envoy: true }),
   nodeOf({ namespace: "other", labels: { app: "c" } }),
   nodeOf({ kind: "router", labels: { istio: "gw" } }),
+  nodeOf({ kind: "router", namespace: "istio-system", labels: { istio: "ingressgateway" } }),
 ];
 const CONFIGS = [
   defaultMeshConfig(),
