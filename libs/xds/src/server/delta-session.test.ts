@@ -294,6 +294,17 @@ describe("refusals", () => {
     peer.answer("E");
     expect(peer.settled.at(-1)).toBe(source.revision());
   });
+
+  it("tells again when it settles after the client had asked for more, at the same revision", () => {
+    const source = smallWorld();
+    source.set({ [endpoint]: { a: "1", b: "1", later: "1" } });
+    const peer = synced(source);
+    const known = peer.settled.length;
+    peer.subscribe("E", ["later"]);
+    expect(peer.settled).toHaveLength(known);
+    expect(peer.drain()).toEqual(["E +later@1"]);
+    expect(peer.settled.slice(known)).toEqual([source.revision()]);
+  });
 });
 
 describe("a source that cannot answer", () => {

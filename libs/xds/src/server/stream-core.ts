@@ -72,6 +72,7 @@ export class StreamCore<Response> {
   #responses = 0;
   #revision = 0;
   #settled: number | undefined;
+  #wasClean = false;
   /** The client may not have asked for all its types yet. */
   #introducing = true;
 
@@ -305,9 +306,12 @@ export class StreamCore<Response> {
     for (const { name } of upserted) if (other.names.has(name) && other.held.has(name)) other.owe(name);
   }
 
+  /** Tells of a revision that was reached, and of one that is reached again after the client had asked for more. */
   #noteSettled(): void {
-    if (this.#closed || !this.#clean) return;
-    if (this.#settled !== undefined && this.#settled >= this.#revision) return;
+    const wasClean = this.#wasClean;
+    this.#wasClean = this.#clean;
+    if (this.#closed || !this.#wasClean) return;
+    if (wasClean && this.#settled !== undefined && this.#settled >= this.#revision) return;
     this.#settled = this.#revision;
     this.#options.observer?.settled?.(this.#revision);
   }
