@@ -103,7 +103,11 @@ export class PodSet {
   }
 
   #keepGateway(flavor: GatewayFlavor, wanted: boolean, owner = flavor.name): void {
-    const pods = [...(this.#byOwner.get(owner) ?? [])].filter((pod) => !pod.terminating);
+    const alive = [...(this.#byOwner.get(owner) ?? [])].filter((pod) => !pod.terminating);
+    // A pod keeps its labels for life: one with others is replaced.
+    const labels = JSON.stringify(flavor.labels);
+    const pods = alive.filter((pod) => JSON.stringify(pod.blueprint.labels) === labels);
+    for (const pod of alive) if (!pods.includes(pod)) void this.remove(pod);
     if (wanted && pods.length === 0) this.#add(owner, gatewayBlueprint(flavor, randomSuffix(this.#options.random)));
     if (!wanted) for (const pod of pods) void this.remove(pod);
   }
