@@ -30,6 +30,7 @@ const UNAVAILABLE = new Set([
   "LTN7005",
   "LTN7006",
   "LTN7012",
+  "LTN7013",
   "LTN7502",
   "LTN7503",
 ]);

@@ -87,3 +87,14 @@ export function unknownPod(name: string, known: readonly string[]): LateenError 
 export function badRunRequest(message: string, hint?: string): LateenError {
   return new LateenError({ code: "LTN7009", fault: "user", message, ...(hint === undefined ? {} : { hint }) });
 }
+
+/** LTN7013: the mesh's state directory cannot be made or written. */
+export function stateNotWritable(directory: string, cause: unknown): LateenError {
+  return new LateenError({
+    code: "LTN7013",
+    fault: "user",
+    message: `the state directory ${directory} cannot be written: ${cause instanceof Error ? cause.message : String(cause)}`,
+    hint: "point LATEEN_HOME at a directory that this user may write",
+    cause,
+  });
+}

@@ -8,6 +8,6 @@ export type { PodPort, PodView } from "./pod/types.ts";
 export { reapLeftovers } from "./process/ledger.ts";
 export { parseRejected } from "./rejected.ts";
 export { openSocketRequest, type SocketRequest, type SocketResponse, socketRequest } from "./socket-client.ts";
-export { meshPid, type StateDir, stateDir, stateRootOf } from "./state-dir.ts";
+export { createStateDir, meshPid, type StateDir, stateDir, stateRootOf } from "./state-dir.ts";
 export type { GatewayStatus, StatusReport, WorkloadStatus } from "./status.ts";
 export { createSupervisor, type Supervisor } from "./supervisor.ts";

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { ensureDirectory } from "@lateen/runtime";
-import { socketPathTooLong } from "./errors.ts";
+import { socketPathTooLong, stateNotWritable } from "./errors.ts";
 import { lockHolder } from "./process/supervisor-lock.ts";
 
 /** Where everything of one mesh lives. All directories are 0700, all files 0600. */
@@ -63,13 +63,17 @@ export function stateRootOf(mesh: string, env: Readonly<Record<string, string | 
 
 /**
  * Makes the directories.
- * @throws LTN7007 when the socket's path would be too long.
+ * @throws LTN7007 when the socket's path would be too long, LTN7013 when they cannot be made.
  */
 export async function createStateDir(root: string): Promise<StateDir> {
   const layout = stateDir(root);
   if (Buffer.byteLength(layout.controlSocket) > MAX_SOCKET_PATH) throw socketPathTooLong(layout.controlSocket);
   for (const directory of [root, layout.ca, layout.config, layout.registry, layout.logs, layout.pods, layout.volumes]) {
-    await ensureDirectory(directory, 0o700);
+    try {
+      await ensureDirectory(directory, 0o700);
+    } catch (error) {
+      throw stateNotWritable(directory, error);
+    }
   }
   return layout;
 }

@@ -1,6 +1,7 @@
 import { spawn } from "node:child_process";
-import { closeSync, mkdirSync, openSync, readFileSync } from "node:fs";
+import { closeSync, openSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { createStateDir } from "@lateen/local-runtime";
 import { type Cli, stateOf } from "../cli.ts";
 import type { UpOptions } from "../commands/up.ts";
 import { Exit, exitCodes } from "../exit.ts";
@@ -16,8 +17,7 @@ export async function runDetached(
     timeoutMs,
   }: { readonly options: UpOptions; readonly paths: readonly string[]; readonly timeoutMs: number },
 ): Promise<void> {
-  const state = stateOf(cli, options.mesh);
-  mkdirSync(state.logs, { recursive: true, mode: 0o700 });
+  const state = await createStateDir(stateOf(cli, options.mesh).root);
   const output = join(state.logs, "up.log");
   const fd = openSync(output, "w", 0o600);
   const child = spawn(process.execPath, [...process.execArgv, process.argv[1] ?? "", ...upArguments(options, paths)], {
