@@ -21,7 +21,12 @@ it.each([
     { namespace: "team", labels: { app: "a" } },
     NAMES,
   ],
-  ["no other sidecar", "workloadSelector: { matchLabels: { app: a } },", { namespace: "team", labels: { app: "b" } }, []],
+  [
+    "no other sidecar",
+    "workloadSelector: { matchLabels: { app: a } },",
+    { namespace: "team", labels: { app: "b" } },
+    [],
+  ],
   ["no sidecar without a selector", "", { namespace: "team", labels: { app: "a" } }, []],
   ["nobody of another namespace", "", { kind: "router", namespace: "other" }, []],
 ] as const)("a credential of a destination rule is for %s", (_title, selector, node, expected) => {

@@ -40,7 +40,7 @@ function serviceCluster(context: ClusterContext, subset: string, policy: PolicyB
     name,
     ...discoveryFields(context, discovery, policy, { name, subset }),
     connectTimeout: durationFromMs(connectTimeoutMs(context, policy)),
-    ...poolFields(policy),
+    ...poolFields(policy, context.config.tcpKeepalive),
     metadata: clusterMetadata(context, subset),
     typedExtensionProtocolOptions: protocolOptions(context, policy),
     ...transportSockets(context, policy, subset, discovery),
@@ -145,7 +145,9 @@ function upstreamProtocol(context: ClusterContext, policy: PolicyBlocks): "http1
   if (kind === "auto") return "follow";
   if (kind !== "http") return "http1";
   if (http?.useClientProtocol) return "follow";
-  return http?.h2UpgradePolicy === "UPGRADE" ? "http2" : "http1";
+  const wanted = http?.h2UpgradePolicy ?? "DEFAULT";
+  const upgrades = wanted === "UPGRADE" || (wanted === "DEFAULT" && context.config.upgradeToHttp2 === true);
+  return upgrades ? "http2" : "http1";
 }
 
 /** How connections are secured, behind a PROXY line when that is asked for. */

@@ -11,9 +11,12 @@ const RETRY_PERCENT = 20;
 const MIN_RETRIES = 3;
 
 /** Limits and keep-alive of a cluster's connections. */
-export function poolFields(policy: PolicyBlocks): Parameters<typeof Cluster.fromPartial>[0] {
+export function poolFields(
+  policy: PolicyBlocks,
+  mesh?: NonNullable<NonNullable<PolicyBlocks["connectionPool"]>["tcp"]>["tcpKeepalive"],
+): Parameters<typeof Cluster.fromPartial>[0] {
   const { tcp, http } = policy.connectionPool ?? {};
-  const keepalive = tcp?.tcpKeepalive;
+  const keepalive = tcp?.tcpKeepalive ?? mesh;
   return {
     circuitBreakers: {
       thresholds: [

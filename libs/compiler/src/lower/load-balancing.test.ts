@@ -1,4 +1,5 @@
 import { Cluster_LbPolicy } from "@lateen/proto/envoy/config/cluster/v3/cluster";
+import { HttpProtocolOptions } from "@lateen/proto/envoy/extensions/upstreams/http/v3/http_protocol_options";
 import { clusterSpec } from "@lateen/proxy";
 import { describe, expect, it } from "vitest";
 import { compilerFor, ms, type NodeOptions, objectsFrom, pod, service, tcpProxyOf, viewOf } from "../testing/mesh.ts";
@@ -131,6 +132,30 @@ describe("connections", () => {
     const policy = "{ connectionPool: { tcp: { maxConnectionDuration: 1h } } }";
     const proxy = tcpProxyOf(view(policy).listener("10.0.0.1_3306").filterChains[0]?.filters.at(-1));
     expect(ms(proxy.maxDownstreamConnectionDuration)).toBe(3_600_000);
+  });
+
+  it.each([
+    ["{ http: { h2UpgradePolicy: UPGRADE } }", false, "http2ProtocolOptions"],
+    ["{ http: { h2UpgradePolicy: DO_NOT_UPGRADE, maxRetries: 1 } }", true, undefined],
+    ["{ http: { maxRetries: 1 } }", true, "http2ProtocolOptions"],
+    ["{ http: { maxRetries: 1 } }", false, undefined],
+  ])("speak HTTP/2 as rule and mesh want it: %s, %s", (pool, upgradeToHttp2, expected) => {
+    const yaml = WEB + rule(`{ connectionPool: ${pool} }`);
+    const cluster = viewOf(yaml, { envoy: true }, { upgradeToHttp2 }).cluster(`outbound|80||${HOST}`);
+    const [packed] = Object.values(cluster.typedExtensionProtocolOptions);
+    const protocol = HttpProtocolOptions.decode(packed?.value ?? new Uint8Array()).upstreamProtocolOptions;
+    const config = protocol?.$case === "explicitHttpConfig" ? protocol.value.protocolConfig?.$case : undefined;
+    expect(config).toBe(expected);
+  });
+
+  it("are kept alive as the mesh says, unless a rule does", () => {
+    const mesh = { tcpKeepalive: { probes: 3, time: "60s" } };
+    const of = (yaml: string) =>
+      viewOf(WEB + yaml, {}, mesh).cluster(`outbound|80||${HOST}`).upstreamConnectionOptions?.tcpKeepalive;
+    expect(of("")).toMatchObject({ keepaliveProbes: 3, keepaliveTime: 60 });
+    expect(of(rule("{ connectionPool: { tcp: { tcpKeepalive: { probes: 9 } } } }"))).toMatchObject({
+      keepaliveProbes: 9,
+    });
   });
 
   it("have a retry budget", () => {

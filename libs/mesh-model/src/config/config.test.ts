@@ -34,6 +34,10 @@ defaultConfig: {concurrency: 2, terminationDrainDuration: 1s, holdApplicationUnt
 defaultHttpRetryPolicy: {attempts: 0}
 defaultServiceExportTo: ["."]
 pathNormalization: {normalization: MERGE_SLASHES}
+localityLbSetting: {failoverPriority: [zone]}
+defaultTrafficPolicy: {outlierDetection: {consecutive5xxErrors: 3}}
+tcpKeepalive: {time: 60s}
+h2UpgradePolicy: UPGRADE
 `);
     expect(config).toMatchObject({
       trustDomain: "example.org",
@@ -53,6 +57,10 @@ pathNormalization: {normalization: MERGE_SLASHES}
         holdApplicationUntilProxyStarts: false,
       },
       defaultHttpRetryPolicy: { attempts: 0 },
+      localityLbSetting: { failoverPriority: ["zone"] },
+      defaultTrafficPolicy: { outlierDetection: { consecutive5xxErrors: 3 } },
+      tcpKeepalive: { time: "60s" },
+      upgradeToHttp2: true,
       defaultServiceExportTo: ["."],
       pathNormalization: "MERGE_SLASHES",
     });

@@ -103,6 +103,9 @@ function complete(written: Written, defaults: MeshConfig): MeshConfig {
     },
     pathNormalization: normalization === "DEFAULT" ? "BASE" : normalization,
     localityLbSetting: written.localityLbSetting ?? defaults.localityLbSetting,
+    tcpKeepalive: written.tcpKeepalive ?? defaults.tcpKeepalive,
+    upgradeToHttp2:
+      written.h2UpgradePolicy === undefined ? defaults.upgradeToHttp2 : written.h2UpgradePolicy === "UPGRADE",
     defaultTrafficPolicy: written.defaultTrafficPolicy ?? defaults.defaultTrafficPolicy,
   };
 }

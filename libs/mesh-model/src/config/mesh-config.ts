@@ -1,4 +1,9 @@
-import type { connectionPool, localityLbSetting, outlierDetection } from "../kinds/destination-rule/schema.ts";
+import type {
+  connectionPool,
+  localityLbSetting,
+  outlierDetection,
+  tcpKeepalive,
+} from "../kinds/destination-rule/schema.ts";
 import type { Infer } from "../schema/index.ts";
 
 /** Settings of the whole mesh (istio.mesh.v1alpha1.MeshConfig), defaults filled in. Field names are Istio's; durations are milliseconds. */
@@ -35,6 +40,10 @@ export interface MeshConfig {
   readonly pathNormalization: "NONE" | "BASE" | "MERGE_SLASHES" | "DECODE_AND_MERGE_SLASHES";
   /** Where clients go first by locality, unless a destination rule says otherwise. Default: near before far. */
   readonly localityLbSetting?: LocalityLbSetting | undefined;
+  /** Keep-alive of upstream connections where no rule says so. Default: the machine's. */
+  readonly tcpKeepalive?: Infer<typeof tcpKeepalive> | undefined;
+  /** Speak HTTP/2 to ports declared HTTP where no rule says otherwise. Default false. */
+  readonly upgradeToHttp2?: boolean | undefined;
   /** Blocks that destination rules leave open. Default none. */
   readonly defaultTrafficPolicy?: DefaultTrafficPolicy | undefined;
 }

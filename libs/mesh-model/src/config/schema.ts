@@ -1,4 +1,4 @@
-import { connectionPool, localityLbSetting, outlierDetection } from "../kinds/destination-rule/schema.ts";
+import { connectionPool, localityLbSetting, outlierDetection, tcpKeepalive } from "../kinds/destination-rule/schema.ts";
 import { LATER } from "../kinds/shared.ts";
 import { s } from "../schema/index.ts";
 
@@ -91,7 +91,7 @@ export const meshConfigSchema = s.object({
   enableTracing: s.boolean(),
   connectTimeout: s.duration(),
   protocolDetectionTimeout: s.duration(),
-  tcpKeepalive: s.unsupported(s.object({}), LATER),
+  tcpKeepalive,
   defaultConfig: proxyConfig,
   defaultHttpRetryPolicy: retryPolicy,
   defaultServiceExportTo: names,
@@ -123,7 +123,7 @@ export const meshConfigSchema = s.object({
   caCertificates: s.unsupported(s.any(), LATER),
   ca: s.unsupported(s.any(), LATER),
   certificates: s.unsupported(s.any(), LATER),
-  h2UpgradePolicy: s.unsupported(s.any(), LATER),
+  h2UpgradePolicy: s.oneOf(["DO_NOT_UPGRADE", "UPGRADE"]),
   meshMTLS: s.unsupported(s.any(), LATER),
   tlsDefaults: s.unsupported(s.any(), LATER),
   verifyCertificateAtClient: s.unsupported(s.boolean(), LATER),

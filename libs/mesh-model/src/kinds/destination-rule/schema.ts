@@ -52,11 +52,14 @@ const loadBalancer = s.object({
   warmupDurationSecs: s.duration(),
 });
 
+/** TcpKeepalive, of a destination rule or of the mesh. */
+export const tcpKeepalive = s.object({ probes: count, time: s.duration(), interval: s.duration() });
+
 export const connectionPool = s.object({
   tcp: s.object({
     maxConnections: count,
     connectTimeout: s.duration(),
-    tcpKeepalive: s.object({ probes: count, time: s.duration(), interval: s.duration() }),
+    tcpKeepalive,
     maxConnectionDuration: s.duration(),
     idleTimeout: s.duration(),
   }),
