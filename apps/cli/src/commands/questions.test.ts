@@ -95,6 +95,19 @@ describe("describe", () => {
     expect(out).toContain("  DestinationRule: default/reviews (subset v2)");
   });
 
+  it("names the gateways that lead to a service, and not those that only share a wildcard", async () => {
+    const vs = (name: string, host: string) => `---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: { name: ${name} }
+spec: { hosts: ["*"], gateways: [front], http: [{ route: [{ destination: { host: ${host} } }] }] }
+`;
+    machine.file("gateways/world.yaml", WORLD + vs("to-reviews", "reviews") + vs("to-web", "web"));
+    const { out } = await machine.run(["describe", "service", "reviews", "-f", "gateways"]);
+    expect(out).toContain("VirtualService: default/to-reviews (leads here, for front)");
+    expect(out).not.toContain("to-web");
+  });
+
   it("tells what applies to a service", async () => {
     const { out } = await machine.run(["describe", "service", "reviews", "-f", "mesh", "-o", "json"]);
     expect(JSON.parse(out)).toMatchObject({

@@ -98,7 +98,7 @@ const LEVELS = { error: "Error", warning: "Warning", info: "Info" } as const;
 
 function fromFinding({ code, severity, object, message, hint, origin }: AnalysisFinding): AnalyzeMessage {
   const key = parseResourceKey(object);
-  const text = hint === undefined ? message : `${message}; ${hint}`;
+  const text = hint === undefined ? message : `${message.replace(/\.$/, "")}; ${hint}`;
   const where = key === undefined ? object : `${key.kind} ${[key.namespace, key.name].filter(Boolean).join("/")}`;
   return messageOf({ code, level: LEVELS[severity], origin: where, message: text }, origin);
 }

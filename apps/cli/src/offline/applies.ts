@@ -48,10 +48,11 @@ export function virtualServicesFor(objects: readonly Resource[], host: string): 
     const { namespace } = metadata;
     const full = (name: string) => shortHostToFqdn(name, namespace);
     const routes = [...(spec.http ?? []), ...(spec.tls ?? []), ...(spec.tcp ?? [])].flatMap(({ route = [] }) => route);
-    const owns = (spec.hosts ?? []).some((name) => hostMatches(full(name), host));
+    const gateways = spec.gateways ?? ["mesh"];
+    // At gateways a host says who may come in, not where to.
+    const owns = gateways.includes("mesh") && (spec.hosts ?? []).some((name) => hostMatches(full(name), host));
     const leads = routes.some(({ destination }) => full(destination.host) === host);
     if (!owns && !leads) return [];
-    const gateways = spec.gateways ?? ["mesh"];
     const note = `${owns ? "decides for this host" : "leads here"}, for ${gateways.join(", ")}`;
     return [{ kind: "VirtualService", name: `${namespace}/${metadata.name}`, note }];
   });
