@@ -164,10 +164,10 @@ export class ControlPlane {
   }
 
   /**
-   * Puts a text in force beside the base and resolves when every proxy has answered to it.
+   * Puts a text in force beside the base and resolves when every proxy has answered to it (`synced: false`: when it was accepted).
    * @throws Error when an object was refused by validation.
    */
-  async apply(text: string): Promise<void> {
+  async apply(text: string, { synced = true } = {}): Promise<void> {
     interface Rejected {
       readonly revision: number;
       readonly rejected: readonly { readonly kind: string; readonly name: string; readonly message: string }[];
@@ -182,7 +182,7 @@ export class ControlPlane {
     });
     const [refused] = after.rejected;
     if (refused !== undefined) throw new Error(`${refused.kind} ${refused.name}: ${refused.message}`);
-    await this.#get(`/debug/wait?revision=${after.revision}&timeoutMs=20000`);
+    if (synced) await this.#get(`/debug/wait?revision=${after.revision}&timeoutMs=20000`);
   }
   #applied = "";
 

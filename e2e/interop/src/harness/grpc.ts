@@ -58,7 +58,7 @@ export class GrpcClient {
   }
 
   /** Makes so many calls. @throws Error when the program ended. */
-  async call(target: string, count: number): Promise<Tally> {
+  async call(target: string, count: number, seconds = 10): Promise<Tally> {
     const { promise, resolve, reject } = Promise.withResolvers<Tally>();
     if (this.#child.exitCode !== null) throw new Error(`the client ended: ${this.#errors}`);
     const over = () => reject(new Error(`the client ended: ${this.#errors}`));
@@ -67,7 +67,7 @@ export class GrpcClient {
       this.#child.off("exit", over);
       resolve(JSON.parse(line) as Tally);
     });
-    this.#child.stdin?.write(`${target} ${count}\n`);
+    this.#child.stdin?.write(`${target} ${count} ${seconds}\n`);
     return await promise;
   }
 
