@@ -300,7 +300,7 @@ export class HeadPool {
   readonly #free: Http1Head[] = [];
   readonly #limit: number;
 
-  constructor(limit = 256) {
+  constructor(limit = 1024) {
     this.#limit = limit;
   }
 
