@@ -42,5 +42,9 @@ export const SERVICES = {
   },
   helm: { command: "helm", version: ["version", "--short"], go: "helm.sh/helm/v3/cmd/helm@v3.19.0" },
   kustomize: { command: "kustomize", version: ["version"], go: "sigs.k8s.io/kustomize/kustomize/v5@v5.7.1" },
-  h2spec: { command: "h2spec", version: ["--version"], go: "github.com/summerwind/h2spec/cmd/h2spec@v2.2.1+incompatible" },
+  h2spec: {
+    command: "h2spec",
+    version: ["--version"],
+    go: "github.com/summerwind/h2spec/cmd/h2spec@v2.2.1+incompatible",
+  },
 };

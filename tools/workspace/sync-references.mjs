@@ -1,5 +1,6 @@
 // Writes every project's tsconfig.json (project references) and the root one from the package.json dependencies.
 // `--check` only reports drift.
+import { execFileSync } from "node:child_process";
 import { existsSync, globSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, relative } from "node:path";
 
@@ -17,7 +18,10 @@ function emit(file, value) {
   if (old && JSON.stringify(JSON.parse(old)) === JSON.stringify(value)) return;
   drift++;
   if (check) console.error(`${file} does not match the package.json dependencies; run: npm run sync`);
-  else writeFileSync(file, text);
+  else {
+    writeFileSync(file, text);
+    execFileSync("node_modules/.bin/biome", ["format", "--write", file], { stdio: "ignore" });
+  }
 }
 
 for (const { file, dir } of typed) {
