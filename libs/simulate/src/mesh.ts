@@ -9,6 +9,7 @@ import {
   workloadFromPod,
 } from "@lateen/mesh-model";
 import { Node } from "@lateen/proto/envoy/config/core/v3/base";
+import { CAPABILITIES } from "@lateen/proxy";
 import { hasSidecar, isGatewayPod } from "./offline-world.ts";
 import { SimulatedProxy } from "./proxy-resources.ts";
 
@@ -32,7 +33,7 @@ export interface SimulatedMeshOptions {
 
 /** Node metadata of Lateen's own proxies, as far as it decides what they get. */
 export const LATEEN_METADATA: Readonly<Record<string, unknown>> = {
-  LATEEN_CAPABILITIES: ["http1", "tcp", "tls"],
+  LATEEN_CAPABILITIES: [...CAPABILITIES],
   LATEEN_EXTENSIONS: ["istio.peer_metadata", "istio.stats"],
 };
 

@@ -3,7 +3,7 @@ import type { WorkloadFacts } from "../config/plan.ts";
 import type { AgentConfig, ProxyFacts } from "./options.ts";
 
 /** What the data path can carry; without `http2` a control plane sends HTTP/2 ports as opaque TCP. */
-const CAPABILITIES = ["http1", "http2", "tcp", "tls"] as const;
+export const CAPABILITIES = ["http1", "http2", "tcp", "tls"] as const;
 /** Istio version whose metadata conventions these are; control planes choose features by it. */
 const ISTIO_VERSION = "1.27.0";
 
