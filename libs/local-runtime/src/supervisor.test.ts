@@ -172,7 +172,9 @@ describe("when something dies", () => {
     expect(reason).toMatch(/(127|ENOENT).*back-off 10 s/);
     config.set(`${workload("web", { image: "test/absent:1" })}---\n${workload("unrelated")}`);
     await workloadIs("unrelated", { ready: true });
-    await workloadIs("web", { ready: false, restarts: 1 });
+    // On a slow machine the ten seconds may have passed meanwhile; a loop would have made hundreds.
+    const { restarts } = await workloadIs("web", { ready: false });
+    expect(restarts).toBeLessThanOrEqual(2);
   });
 
   it("starts a killed sidecar again; the application goes on", async () => {
