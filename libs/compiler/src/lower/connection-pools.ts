@@ -67,14 +67,11 @@ export function commonOptions(pool: PolicyBlocks["connectionPool"]) {
   };
 }
 
-/** Settings of HTTP connections where nothing decides on their version. */
-export function http1Options(
-  pool: NonNullable<PolicyBlocks["connectionPool"]>,
-): Cluster["typedExtensionProtocolOptions"] {
+/** HTTP towards whatever the client takes it for: applications behind their own proxy, destinations nobody declared. */
+export function downstreamOptions(pool: PolicyBlocks["connectionPool"]): Cluster["typedExtensionProtocolOptions"] {
   const common = commonOptions(pool);
-  if (Object.keys(common).length === 0) return {};
   const options = HttpProtocolOptions.fromPartial({
-    commonHttpProtocolOptions: common,
+    ...(Object.keys(common).length === 0 ? {} : { commonHttpProtocolOptions: common }),
     upstreamProtocolOptions: {
       $case: "useDownstreamProtocolConfig",
       value: { httpProtocolOptions: {}, http2ProtocolOptions: {} },

@@ -2,7 +2,7 @@ import type { MeshService } from "@lateen/mesh-model";
 import { durationFromMs } from "@lateen/proto";
 import { Cluster, Cluster_DiscoveryType, Cluster_LbPolicy } from "@lateen/proto/envoy/config/cluster/v3/cluster";
 import type { Address } from "@lateen/proto/envoy/config/core/v3/address";
-import { http1Options, NO_LIMIT, poolFields } from "./connection-pools.ts";
+import { downstreamOptions, NO_LIMIT, poolFields } from "./connection-pools.ts";
 import type { ConnectionPool, InboundEndpoint } from "./inbound-listener.ts";
 import { BLACK_HOLE_CLUSTER, INBOUND_PASSTHROUGH_CLUSTER, inboundCluster, PASSTHROUGH_CLUSTER } from "./names.ts";
 
@@ -23,7 +23,7 @@ export function inboundServiceCluster(options: {
     ...cluster,
     ...inboundEndpoint(options.endpoint, options.lateen ?? false, cluster.name),
     ...(options.pool === undefined ? {} : poolFields({ connectionPool: options.pool })),
-    ...(options.pool === undefined ? {} : { typedExtensionProtocolOptions: http1Options(options.pool) }),
+    typedExtensionProtocolOptions: downstreamOptions(options.pool),
     metadata: {
       filterMetadata: {
         istio: {
@@ -86,6 +86,8 @@ function originalDestination(name: string, connectTimeoutMs: number, bindLoopbac
     clusterDiscoveryType: { $case: "type", value: Cluster_DiscoveryType.ORIGINAL_DST },
     connectTimeout: durationFromMs(connectTimeoutMs),
     lbPolicy: Cluster_LbPolicy.CLUSTER_PROVIDED,
+    // A gRPC application gets HTTP/2 from its proxy because its client spoke it.
+    typedExtensionProtocolOptions: downstreamOptions(undefined),
     circuitBreakers: {
       thresholds: [
         {
