@@ -13,7 +13,8 @@ import {
   SETTING_INITIAL_WINDOW_SIZE,
   SETTING_MAX_HEADER_LIST_SIZE,
 } from "./frames.ts";
-import { type BlockFlags, Http2Session, STREAM_WINDOW_BYTES } from "./session.ts";
+import type { BlockFlags } from "./header-blocks.ts";
+import { Http2Session, STREAM_WINDOW_BYTES } from "./session.ts";
 import type { Http2Stream } from "./stream.ts";
 
 /** The pool a session belongs to. */
@@ -66,7 +67,7 @@ export class Http2ClientSession extends Http2Session {
 
   get hasRoom(): boolean {
     if (this.draining || this.over || this.connection.closed) return false;
-    const allowed = this.#settled ? this.peerMaxStreams : ASSUMED_STREAMS;
+    const allowed = this.#settled ? this.peer.maxStreams : ASSUMED_STREAMS;
     return this.streams.size < Math.min(allowed, this.#maxStreams);
   }
 
@@ -75,7 +76,7 @@ export class Http2ClientSession extends Http2Session {
     const id = this.#nextId;
     this.#nextId += 2;
     const stream = new Http2ClientStream(this, id, this.requests++, {
-      send: this.initialSendWindow,
+      send: this.peer.initialWindow,
       receive: STREAM_WINDOW_BYTES,
     });
     this.streams.set(id, stream);

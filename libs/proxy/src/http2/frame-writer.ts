@@ -1,13 +1,17 @@
 import type { Connection } from "../io/connection.ts";
 import { type Flushable, FRAME_BUFFER_BYTES, type IoLoop } from "../io/io-loop.ts";
 import {
+  ACK,
   CONTINUATION,
   DATA,
   END_HEADERS,
   END_STREAM,
   FRAME_BYTES,
   FRAME_HEAD_BYTES,
+  GOAWAY,
   HEADERS,
+  PING,
+  SETTINGS,
   writeUint32,
 } from "./frames.ts";
 
@@ -84,6 +88,32 @@ export class FrameWriter implements Flushable {
     else buffer.set(bytes.subarray(start, end), at);
     this.#lastFlags = endStream ? -1 : at - 5;
     this.#lastStream = id;
+  }
+
+  settings(settings: readonly (readonly [name: number, value: number])[]): void {
+    let at = this.frame(settings.length * 6, SETTINGS, 0, 0);
+    const buffer = this.reserve(0);
+    for (const [name, value] of settings) {
+      buffer[at] = 0;
+      buffer[at + 1] = name;
+      writeUint32(buffer, at + 2, value);
+      at += 6;
+    }
+  }
+
+  /** @param detail ASCII, for whoever debugs the peer. */
+  goaway(lastStream: number, code: number, detail: string): void {
+    const at = this.frame(8 + detail.length, GOAWAY, 0, 0);
+    const buffer = this.reserve(0);
+    writeUint32(buffer, at, lastStream);
+    writeUint32(buffer, at + 4, code);
+    buffer.write(detail, at + 8, "latin1");
+  }
+
+  /** The answer to a PING with the eight bytes at `start`. */
+  pong(bytes: Buffer, start: number): void {
+    const at = this.frame(8, PING, ACK, 0);
+    bytes.copy(this.reserve(0), at, start, start + 8);
   }
 
   bytes(bytes: Uint8Array): void {

@@ -16,8 +16,9 @@ import {
   SETTING_MAX_CONCURRENT_STREAMS,
   SETTING_MAX_HEADER_LIST_SIZE,
 } from "./frames.ts";
+import type { BlockFlags } from "./header-blocks.ts";
 import { Http2ServerStream } from "./server-stream.ts";
-import { type BlockFlags, Http2Session, STREAM_WINDOW_BYTES } from "./session.ts";
+import { Http2Session, STREAM_WINDOW_BYTES } from "./session.ts";
 import type { Http2Stream } from "./stream.ts";
 
 /** Who makes exchanges of the requests that come over a session. */
@@ -104,7 +105,7 @@ export class Http2ServerSession extends Http2Session {
     const stream = new Http2ServerStream(
       this,
       id,
-      { send: this.initialSendWindow, receive: STREAM_WINDOW_BYTES },
+      { send: this.peer.initialWindow, receive: STREAM_WINDOW_BYTES },
       head,
     );
     this.streams.set(id, stream);
