@@ -38,7 +38,7 @@ async function serverOf(
       return;
     }
     stream.respond({ ":status": 200 });
-    stream.end(`connection ${sessions.findIndex((session) => session === stream.session)}`);
+    stream.end(`connection ${sessions.indexOf(stream.session as ServerHttp2Session)}`);
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   closers.push(() => server.close());
