@@ -76,7 +76,8 @@ export interface StreamLimits {
   readonly requestBurst: number;
   /**
    * Bytes of resources in one delta response; more are sent in further responses, one at a time, before the types that depend on
-   * them. One resource larger than this still travels alone. Default 3.5 MiB, under the 4 MiB that gRPC clients accept by default.
+   * them. One resource larger than this still travels alone. Default 1 MiB: many streams at once then need little memory; gRPC clients
+   * accept 4 MiB by default.
    */
   readonly responseBytes: number;
 }

@@ -2,6 +2,7 @@ import { createSecureContext, createServer, type TLSSocket, type Server as TlsSe
 import { Server, ServerCredentials } from "@grpc/grpc-js";
 import { type Logger, messageOf } from "@lateen/kernel";
 import { badTlsMaterial, cannotListen } from "../errors.ts";
+import { pacedWrites } from "./paced-writes.ts";
 import type { GrpcService } from "./service.ts";
 
 /** PEM texts of a server. `rootPem` is what client certificates must chain to. */
@@ -74,6 +75,7 @@ export async function serveGrpc(options: ServeGrpcOptions): Promise<GrpcServer> 
     "grpc.max_connection_age_grace_ms": 2_000,
     "grpc-node.max_session_memory": limits.sessionMemoryMb,
     "grpc.enable_channelz": 0,
+    interceptors: [pacedWrites],
   });
   for (const service of options.services) server.addService(service.definition, service.implementation);
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure());

@@ -89,8 +89,9 @@ function later(core: Core, state: TypeState, request: DeltaDiscoveryRequest): bo
     state.touch();
   }
   if (!core.subscribe(state, names)) return false;
+  if (names.length > 0) state.touch();
   // Asking again for what was answered means the client lost it (xDS protocol, "Subscribing to resources").
-  for (const name of names) state.owe(name);
+  for (const name of names) if (state.held.has(name)) state.owe(name);
   return true;
 }
 
@@ -108,7 +109,7 @@ const buildDelta: BuildResponse<DeltaDiscoveryResponse> = (state, desired, conte
   const incomplete = upserted.length < difference.upserted.length;
   // Removals go with the last part, after everything that was made.
   const removed = incomplete ? [] : difference.removed;
-  if (incomplete) state.sentPart(upserted);
+  if (incomplete) state.sentPart(desired, difference, upserted.length);
   else state.sentAll(desired, removed, { heldBack: difference.heldBack, unknown: context.unknown });
   return { upserted, removed, incomplete, encode: (...facts) => encode(state.typeUrl, upserted, removed, facts) };
 };

@@ -8,7 +8,7 @@ export const defaultStreamLimits: StreamLimits = {
   nameLength: 1024,
   requestsPerSecond: 200,
   requestBurst: 2000,
-  responseBytes: 3.5 * 1024 * 1024,
+  responseBytes: 1024 * 1024,
 };
 
 /** Token bucket over the stream's requests. */

@@ -13,6 +13,8 @@ const WORTH_SHARING = 64;
 export class NameSet implements Iterable<string> {
   #base: Resources | undefined;
   readonly #own = new Set<string>();
+  /** The last answer of {@link NameSet.within} that no other client shares. */
+  #part: { readonly all: Resources; readonly part: Resources } | undefined;
 
   get size(): number {
     return (this.#base?.size ?? 0) + this.#own.size;
@@ -23,10 +25,13 @@ export class NameSet implements Iterable<string> {
   }
 
   add(name: string): void {
-    if (!this.has(name)) this.#own.add(name);
+    if (this.has(name)) return;
+    this.#own.add(name);
+    this.#part = undefined;
   }
 
   delete(name: string): void {
+    this.#part = undefined;
     if (this.#base?.has(name) === true) this.#unshare();
     this.#own.delete(name);
   }
@@ -53,30 +58,47 @@ export class NameSet implements Iterable<string> {
   }
 
   /**
-   * The part of everything there is (`all`) that is asked for; the very map `all` when that is everything. Undefined when it is a part
-   * that no other client asks for in the same way.
+   * The part of everything there is (`all`) that is asked for; the very map `all` when that is everything, and the identical map as
+   * long as neither `all` nor the names change.
    */
-  within(all: Resources, work: SharedWork): Resources | undefined {
+  within(all: Resources, work: SharedWork): Resources {
+    return this.#shared(all, work) ?? this.#unshared(all);
+  }
+
+  #shared(all: Resources, work: SharedWork): Resources | undefined {
     if (layersOf(all).length > 1) return undefined;
     const base = this.#base;
-    if (base === all) return this.#own.size === 0 || this.#disjoint(all) ? all : undefined;
+    if (base === all) return this.#disjoint(all) ? all : undefined;
     if (base === undefined) {
+      if (this.#own.size < all.size) return undefined;
       for (const name of all.keys()) if (!this.#own.has(name)) return undefined;
       this.#adopt(all);
       return all;
     }
-    const { added } = work.difference(base, all);
+    const { added, removed } = work.difference(base, all);
     if (added.every((name) => this.#own.has(name))) {
       // What is gone is still asked for.
-      for (const name of work.difference(base, all).removed) this.#own.add(name);
+      for (const name of removed) this.#own.add(name);
       this.#adopt(all);
       return all;
     }
     return this.#disjoint(all) ? work.restrict(all, base) : undefined;
   }
 
+  #unshared(all: Resources): Resources {
+    if (this.#part?.all === all) return this.#part.part;
+    const part = new Map<string, EncodedResource>();
+    for (const name of this) {
+      const resource = all.get(name);
+      if (resource !== undefined) part.set(name, resource);
+    }
+    this.#part = { all, part };
+    return part;
+  }
+
   #adopt(all: Resources): void {
     this.#base = all;
+    this.#part = undefined;
     for (const name of this.#own) if (all.has(name)) this.#own.delete(name);
   }
 

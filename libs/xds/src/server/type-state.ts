@@ -29,12 +29,21 @@ export interface Difference {
   readonly heldBack: readonly string[];
 }
 
+/** A difference that is sent in parts. While it is under way, what was sent of it is not entered into what is held. */
+interface Plan {
+  readonly desired: ReadonlyMap<string, EncodedResource>;
+  readonly difference: Difference;
+  /** How many of `difference.upserted` were sent. */
+  sent: number;
+}
+
 /** Subscription and acknowledgement state of one type on one stream. */
 export class TypeState {
   readonly typeUrl: string;
   wildcard = false;
   readonly names = new NameSet();
-  readonly held = new Holdings();
+  readonly #held = new Holdings();
+  #plan: Plan | undefined;
   readonly rejected = new Map<string, NackRecord>();
   /** Refused in company, nobody by name: perhaps only another one of them was at fault. */
   readonly #suspects = new Set<string>();
@@ -65,6 +74,12 @@ export class TypeState {
     this.#work = work;
   }
 
+  /** What the client holds, to be looked at and changed by name. */
+  get held(): Holdings {
+    this.#enterPlan();
+    return this.#held;
+  }
+
   /** The client asks for these as well. */
   subscribe(names: readonly string[]): void {
     const many = names.length >= MANY_NAMES;
@@ -77,9 +92,9 @@ export class TypeState {
 
   /** Forgets what is the same as what others hold and ask for, and refers to theirs. */
   share(source: StreamSource): void {
-    if (this.names.sharable || this.held.hasClaims) {
+    if (this.names.sharable || this.#held.hasClaims) {
       const desired = this.desired(source);
-      if (desired !== undefined) this.held.settleClaims(desired);
+      if (desired !== undefined) this.#held.settleClaims(desired);
     }
   }
 
@@ -101,7 +116,7 @@ export class TypeState {
 
   /** The client brought resources of an earlier stream. */
   get hasClaims(): boolean {
-    return this.held.hasClaims;
+    return this.#held.hasClaims;
   }
 
   /** The client must be told about this name once more. */
@@ -139,12 +154,17 @@ export class TypeState {
     mayRemove: boolean,
   ): Difference | undefined {
     this.#partial = unknown !== undefined && unknown.size > 0;
+    const plan = this.#plan;
+    if (plan !== undefined && plan.desired === desired && !this.#partial) {
+      return { ...plan.difference, upserted: plan.difference.upserted.slice(plan.sent) };
+    }
+    this.#enterPlan();
     if (desired === this.#seen && !this.#partial) return undefined;
     const upserted: EncodedResource[] = [];
     const removed: string[] = [];
     const heldBack: string[] = [];
     const look = (name: string) => {
-      const held = this.held.get(name);
+      const held = this.#held.get(name);
       const resource = desired.get(name);
       if (resource !== undefined) {
         if (versionOf(held) !== resource.version) upserted.push(resource);
@@ -154,7 +174,7 @@ export class TypeState {
       } else if (held.kind === "owed" || mayRemove) removed.push(name);
       else heldBack.push(name);
     };
-    const differing = this.held.differing(desired, this.#work);
+    const differing = this.#held.differing(desired, this.#work);
     for (const name of differing) look(name);
     for (const name of this.names.outside(desired, this.#work)) if (!differing.has(name)) look(name);
     this.#seen = heldBack.length === 0 && !this.#partial ? desired : undefined;
@@ -179,9 +199,20 @@ export class TypeState {
     for (const name of inFlight.removed) this.#fresh.delete(name);
   }
 
-  /** The client has been sent these, and more of the difference follows. */
-  sentPart(upserted: readonly EncodedResource[]): void {
-    for (const resource of upserted) this.held.set(resource.name, { kind: "resource", resource });
+  /** The client has been sent the first `count` resources of a difference; more of it follows. */
+  sentPart(desired: ReadonlyMap<string, EncodedResource>, difference: Difference, count: number): void {
+    if (this.#plan === undefined) this.#plan = { desired, difference, sent: count };
+    else this.#plan.sent += count;
+  }
+
+  /** Enters what was sent of a plan into what is held, and gives the rest of it up. */
+  #enterPlan(): void {
+    const plan = this.#plan;
+    if (plan === undefined) return;
+    this.#plan = undefined;
+    for (const resource of plan.difference.upserted.slice(0, plan.sent)) {
+      this.#held.set(resource.name, { kind: "resource", resource });
+    }
   }
 
   /** The client has been sent all that was missing for `desired`, but keeps `kept`, which it may not be told of yet. */
@@ -191,11 +222,12 @@ export class TypeState {
     kept: { readonly heldBack: readonly string[]; readonly unknown: ReadonlySet<string> | undefined },
   ): void {
     const unsaid = [...(kept.unknown ?? [])].filter((name) => !desired.has(name));
-    for (const name of removed) this.held.delete(name);
-    this.held.settle(desired, [...kept.heldBack, ...unsaid]);
+    this.#plan = undefined;
+    for (const name of removed) this.#held.delete(name);
+    this.#held.settle(desired, [...kept.heldBack, ...unsaid]);
     for (const name of removed) {
       this.#acquit(name);
-      if (this.names.has(name)) this.held.set(name, ABSENT);
+      if (this.names.has(name)) this.#held.set(name, ABSENT);
     }
   }
 
@@ -261,7 +293,12 @@ export class TypeState {
   status(): TypeStatus {
     let nack: NackRecord | undefined;
     for (const record of this.rejected.values()) nack = record;
-    return { sent: this.sentNonce, acked: this.ackedNonce, nack, resources: this.held.resources };
+    return {
+      sent: this.sentNonce,
+      acked: this.ackedNonce,
+      nack,
+      resources: this.#held.resources + (this.#plan?.sent ?? 0),
+    };
   }
 }
 
