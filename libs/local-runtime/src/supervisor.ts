@@ -1,5 +1,5 @@
 import { dirname, resolve } from "node:path";
-import { type CancelTimer, messageOf, Scope } from "@lateen/kernel";
+import { type CancelTimer, messageOf, Scope, sleep } from "@lateen/kernel";
 import type { AcceptedObject, StateDelta } from "@lateen/ports";
 import { serveAdmin } from "./admin/server.ts";
 import { builtinDocuments } from "./builtin.ts";
@@ -29,13 +29,16 @@ import { lockState, type SupervisorLock } from "./process/supervisor-lock.ts";
 import { parseRejected } from "./rejected.ts";
 import { createStateDir, type StateDir } from "./state-dir.ts";
 import { type StatusReport, statusReport } from "./status.ts";
-import { parseSynced, parseWarnings } from "./syncz.ts";
+import { isSettled, parseSynced, parseWarnings } from "./syncz.ts";
 import { World } from "./world.ts";
 
 const CLUSTER_ID = "local";
 const DOMAIN = "cluster.local";
 /** How often galley is asked for what it rejected; a rejection alone changes nothing that would be announced. */
 const REJECTED_POLL_MS = 700;
+/** A mesh is up when its proxies know all its pods; one that refuses something may never, and must not hold up the news. */
+const SETTLE_MS = 3000;
+const SETTLE_POLL_MS = 20;
 
 /** A running mesh. */
 export interface Supervisor {
@@ -130,7 +133,7 @@ class LocalMesh implements Supervisor {
     this.#facts = prepared.facts;
     this.state = prepared.state;
     this.ingressPort = prepared.ingressPort;
-    this.#registry = new PodRegistryFile(this.state.podsFile);
+    this.#registry = new PodRegistryFile(this.state.podsFile, options.clock.now());
     this.logs = new LogBook(this.state.logs);
     this.stopped = new Promise((settle) => {
       this.#settleStopped = settle;
@@ -450,7 +453,18 @@ class LocalMesh implements Supervisor {
     });
     if (waiting.length > 0 || this.#announced || !this.#rulesLoaded) return;
     this.#announced = true;
-    this.#options.observe({ type: "ready" });
+    void this.#announceSettled();
+  }
+
+  /** Pods that are ready are reachable once every proxy knows them: that is when the mesh is up. */
+  async #announceSettled(): Promise<void> {
+    const { clock, observe } = this.#options;
+    const giveUpAt = clock.monotonic() + SETTLE_MS;
+    while (this.#stopping === undefined && clock.monotonic() < giveUpAt) {
+      if (isSettled(await this.controlPlane.read("/debug/syncz"), this.#registry.version)) break;
+      await sleep(clock, SETTLE_POLL_MS, this.#scope.signal).catch(() => undefined);
+    }
+    if (this.#stopping === undefined) observe({ type: "ready" });
   }
 
   #line(line: PodLine): void {

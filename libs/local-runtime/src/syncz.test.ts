@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import { movedPorts } from "./control-plane-ports.ts";
-import { parseSynced, parseWarnings } from "./syncz.ts";
+import { isSettled, parseSynced, parseWarnings } from "./syncz.ts";
 
 const answer = {
   proxies: [
@@ -38,4 +38,14 @@ it("tells which control-plane ports are not the usual ones", () => {
   const usual = { xds: 15012, ca: 8060, config: 9901, als: 9091, metrics: 15014, http: 15080, prometheus: 42422 };
   expect(movedPorts(usual)).toBe("");
   expect(movedPorts({ ...usual, ca: 40001 })).toBe("ca 40001 instead of 8060");
+});
+
+it.each([
+  [true, { registryVersion: "7", proxies: [{ synced: true }, { synced: true }] }],
+  [false, { registryVersion: "6", proxies: [{ synced: true }] }],
+  [false, { registryVersion: "7", proxies: [{ synced: true }, { synced: false }] }],
+  [false, { proxies: [] }],
+  [false, undefined],
+])("settled: %j for %j", (settled, said) => {
+  expect(isSettled(said, "7")).toBe(settled);
 });

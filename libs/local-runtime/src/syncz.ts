@@ -11,6 +11,13 @@ export function parseSynced(answer: unknown): ReadonlySet<string> {
   return synced;
 }
 
+/** Whether every proxy has acked everything, and that was with this state of the registry. */
+export function isSettled(answer: unknown, registryVersion: string): boolean {
+  const { proxies, registryVersion: pushed } = record(answer);
+  if (pushed !== registryVersion || !Array.isArray(proxies)) return false;
+  return proxies.every((proxy) => record(proxy).synced === true);
+}
+
 /** What pilot warns of: settings in force that some proxy cannot honour. `file:line:column: text`, each once. */
 export function parseWarnings(answer: unknown): readonly string[] {
   const { warnings } = record(answer);

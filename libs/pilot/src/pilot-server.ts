@@ -40,6 +40,7 @@ export class PilotServer implements Pilot {
   readonly #waits: SyncWaits;
   readonly #firstSnapshotsMs: number;
   readonly #becameReady = Promise.withResolvers<void>();
+  #pushedRegistry: string | undefined;
   #stopped = false;
 
   constructor(options: PilotOptions, compiler: PilotCompiler) {
@@ -103,7 +104,14 @@ export class PilotServer implements Pilot {
       if (status !== undefined) proxies.push(status);
     }
     proxies.sort((a, b) => (a.node < b.node ? -1 : 1));
-    return { revision: this.#revisions.config, ready: this.ready, proxies, warnings: this.#warnings() };
+    const registryVersion = this.#pushedRegistry;
+    return {
+      revision: this.#revisions.config,
+      ...(registryVersion === undefined ? {} : { registryVersion }),
+      ready: this.ready,
+      proxies,
+      warnings: this.#warnings(),
+    };
   }
 
   waitSynced(revision: number, timeoutMs: number): Promise<SyncOutcome> {
@@ -139,6 +147,7 @@ export class PilotServer implements Pilot {
     const meshConfig = this.#settings.refresh(this.#world);
     this.#apply(change, meshConfig);
     this.#revisions.next(this.#world.configRevision ?? 0);
+    this.#pushedRegistry = this.#world.registryVersion;
     this.#metrics.triggered(began - sinceMs, clock.monotonic() - began);
     const connections = [...this.ads.connections];
     this.#logger.debug({

@@ -33,6 +33,8 @@ export interface ProxyTypeStatus {
 export interface PilotStatus {
   /** Configuration revision that was pushed last. */
   readonly revision: number;
+  /** Version of the registry's state that was pushed last, where it numbers them. */
+  readonly registryVersion?: string;
   /** Both first snapshots are in. */
   readonly ready: boolean;
   readonly proxies: readonly ProxyStatus[];

@@ -14,6 +14,8 @@ export interface RegistryDelta {
   readonly upserted: readonly RegistryObject[];
   /** Keys `Kind/namespace/name`. */
   readonly removed: readonly string[];
+  /** What the registry calls this state, where it numbers its states (`metadata.resourceVersion` of a Kubernetes list). */
+  readonly version?: string;
 }
 
 /** What is running where. Adapters: a file that the local supervisor writes, Kubernetes. */

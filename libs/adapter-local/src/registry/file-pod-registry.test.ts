@@ -21,9 +21,14 @@ async function watching(items?: readonly unknown[]) {
   if (items !== undefined) write(items);
   const scope = new Scope();
   onTestFinished(() => scope.close());
-  const recorder = new Recorder<{ snapshot: boolean; upserted: string[]; removed: readonly string[] }>();
-  await filePodRegistry(file).watch(scope, ({ snapshot, upserted, removed }: RegistryDelta) =>
-    recorder.receive({ snapshot, upserted: upserted.map(keyOf), removed }),
+  const recorder = new Recorder<{
+    snapshot: boolean;
+    upserted: string[];
+    removed: readonly string[];
+    version?: string;
+  }>();
+  await filePodRegistry(file).watch(scope, ({ upserted, ...rest }: RegistryDelta) =>
+    recorder.receive({ ...rest, upserted: upserted.map(keyOf) }),
   );
   return { file, write, recorder, scope };
 }
@@ -52,6 +57,15 @@ describe("pod registry", () => {
     write([pod("a", "127.64.0.1"), pod("b", "127.64.0.2")]);
     const items = await recorder.until((all) => all.some(({ upserted }) => upserted.includes(B)));
     expect(items.flatMap(({ removed }) => removed)).toEqual([]);
+  });
+
+  it("tells the version of the list, also of one that changes nothing", async () => {
+    const { write, recorder } = await watching([pod("a", "127.64.0.1")]);
+    const list = (resourceVersion: string) =>
+      write(JSON.stringify({ metadata: { resourceVersion }, items: [pod("a", "127.64.0.1")] }));
+    list("7");
+    await recorder.until((items) => items.length === 2);
+    expect(recorder.items[1]).toEqual({ snapshot: false, upserted: [], removed: [], version: "7" });
   });
 
   it("ignores what is not of the registry, item by item", async () => {

@@ -16,7 +16,8 @@ const RESCAN_MS = 1000;
 const MAX_BYTES = 64 * 1024 * 1024;
 
 /**
- * What runs, from a JSON file `{"items": [Pod, Endpoints, EndpointSlice, Namespace …]}` that its writer replaces atomically. A file
+ * What runs, from a JSON file `{"metadata": {"resourceVersion"}, "items": [Pod, Endpoints, EndpointSlice, Namespace …]}` that its writer
+ * replaces atomically; a new version is delivered also when it changes nothing. A file
  * that does not exist yet is an empty registry. A file that vanishes or does not parse later changes nothing: traffic keeps
  * flowing to the endpoints known last, and the log says so.
  */
@@ -33,12 +34,18 @@ interface Known {
   readonly json: string;
 }
 
+interface Contents {
+  readonly version: string | undefined;
+  readonly known: ReadonlyMap<string, Known>;
+}
+
 class RegistryWatcher {
   readonly #file: string;
   readonly #logger: Logger;
   readonly #clock: Clock;
   readonly #receive: (delta: RegistryDelta) => void;
   #known: ReadonlyMap<string, Known> | undefined;
+  #version: string | undefined;
   #text: string | undefined;
   #problem = "";
   #pass: Promise<void> | undefined;
@@ -109,11 +116,13 @@ class RegistryWatcher {
     return undefined;
   }
 
-  #parse(text: string): ReadonlyMap<string, Known> | undefined {
+  #parse(text: string): Contents | undefined {
     let items: unknown;
+    let version: string | undefined;
     try {
       const value: unknown = JSON.parse(text);
       items = typeof value === "object" && value !== null && "items" in value ? value.items : undefined;
+      version = versionOf(value);
     } catch (error) {
       this.#complain(messageOf(error));
       return undefined;
@@ -135,10 +144,10 @@ class RegistryWatcher {
         this.#logger.warn({ event: "registry.item_ignored", item: describe(decoded), reason });
       }
     }
-    return next;
+    return { version, known: next };
   }
 
-  #deliver(next: ReadonlyMap<string, Known>): void {
+  #deliver({ version, known: next }: Contents): void {
     const before = this.#known;
     this.#known = next;
     const upserted: RegistryObject[] = [];
@@ -146,9 +155,16 @@ class RegistryWatcher {
       if (before?.get(key)?.json !== known.json) upserted.push(known.object);
     }
     const removed = before ? [...before.keys()].filter((key) => !next.has(key)) : [];
-    if (before && upserted.length === 0 && removed.length === 0) return;
+    const sameVersion = version === this.#version;
+    this.#version = version;
+    if (before && upserted.length === 0 && removed.length === 0 && sameVersion) return;
     try {
-      this.#receive({ snapshot: before === undefined, upserted, removed });
+      this.#receive({
+        snapshot: before === undefined,
+        upserted,
+        removed,
+        ...(version === undefined ? {} : { version }),
+      });
     } catch (error) {
       this.#logger.error({ event: "registry.receiver_failed", error: messageOf(error) });
     }
@@ -160,6 +176,12 @@ class RegistryWatcher {
     this.#problem = reason;
     this.#logger.error({ event: "registry.unreadable", file: this.#file, reason });
   }
+}
+
+function versionOf(list: unknown): string | undefined {
+  const metadata = typeof list === "object" && list !== null && "metadata" in list ? list.metadata : undefined;
+  if (typeof metadata !== "object" || metadata === null || !("resourceVersion" in metadata)) return undefined;
+  return String(metadata.resourceVersion);
 }
 
 function isRegistryObject(object: { readonly kind: string }): object is RegistryObject {

@@ -49,7 +49,7 @@ it("does not advertise mutual TLS for a gateway, which has listeners of its own"
 
 it("always ends with the last state in the file, also after states that were the same", async () => {
   const file = join(folder, "pods.json");
-  const registry = new PodRegistryFile(file);
+  const registry = new PodRegistryFile(file, 100);
   const names = () =>
     (JSON.parse(readFileSync(file, "utf8")) as { items: { metadata: { name: string } }[] }).items.map(
       ({ metadata }) => metadata.name,
@@ -63,4 +63,13 @@ it("always ends with the last state in the file, also after states that were the
   void state("a", "c");
   await state("a", "d");
   expect(names()).toEqual(["a", "d"]);
+  const version = () =>
+    (JSON.parse(readFileSync(file, "utf8")) as { metadata: { resourceVersion: string } }).metadata.resourceVersion;
+  expect(version()).toBe(registry.version);
+  void state("a", "d");
+  expect(registry.version).toBe(version());
+  void state("e");
+  const promised = registry.version;
+  await state("e");
+  expect(version()).toBe(promised);
 });

@@ -49,20 +49,31 @@ function containersOf(pod: PodView): readonly Record<string, unknown>[] {
   }));
 }
 
-/** Writes registry/pods.json: one write at a time, the last state always gets written, unchanged text never. */
+/**
+ * Writes registry/pods.json: one write at a time, the last state always gets written, unchanged text never. States are numbered, so that
+ * others can say which they have seen.
+ */
 export class PodRegistryFile {
   readonly #path: string;
   #wanted: string | undefined;
   #written: string | undefined;
+  #version: number;
   #writing: Promise<void> | undefined;
 
-  constructor(path: string) {
+  /** @param firstVersion above all that an earlier writer of the file may have used, such as the time. */
+  constructor(path: string, firstVersion: number) {
     this.#path = path;
+    this.#version = firstVersion;
+  }
+
+  /** `metadata.resourceVersion` of the last state; what waits to be written counts. */
+  get version(): string {
+    return String(this.#wanted === undefined || this.#wanted === this.#written ? this.#version : this.#version + 1);
   }
 
   /** Resolves when this state, or a later one, is in the file. */
   write(pods: readonly PodView[]): Promise<void> {
-    this.#wanted = `${JSON.stringify({ apiVersion: "v1", kind: "List", items: pods.map(podObject) }, null, 1)}\n`;
+    this.#wanted = JSON.stringify(pods.map(podObject), null, 1);
     this.#writing ??= this.#run();
     return this.#writing;
   }
@@ -72,11 +83,16 @@ export class PodRegistryFile {
     await Promise.resolve();
     try {
       while (this.#wanted !== undefined) {
-        const text = this.#wanted;
+        const items = this.#wanted;
         this.#wanted = undefined;
-        if (text === this.#written) continue;
-        await replaceFile(this.#path, text);
-        this.#written = text;
+        if (items === this.#written) continue;
+        this.#version++;
+        const metadata = JSON.stringify({ resourceVersion: String(this.#version) });
+        await replaceFile(
+          this.#path,
+          `{"apiVersion": "v1", "kind": "List", "metadata": ${metadata}, "items": ${items}}\n`,
+        );
+        this.#written = items;
       }
     } finally {
       this.#writing = undefined;

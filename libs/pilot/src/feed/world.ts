@@ -18,10 +18,16 @@ export class World {
   readonly #changed = new Set<ResourceKey>();
   #configRevision: number | undefined;
   #registrySeen = false;
+  #registryVersion: string | undefined;
 
   /** Revision of the configuration; undefined before its first snapshot. */
   get configRevision(): number | undefined {
     return this.#configRevision;
+  }
+
+  /** What the registry calls its state; undefined where it does not number them. */
+  get registryVersion(): string | undefined {
+    return this.#registryVersion;
   }
 
   /** Both first snapshots are in. */
@@ -60,6 +66,7 @@ export class World {
   takeRegistry(delta: RegistryDelta): void {
     this.#merge(this.#registry, delta);
     this.#registrySeen = true;
+    this.#registryVersion = delta.version;
   }
 
   /** The changes since the last call, each key once, with its value of now. */
