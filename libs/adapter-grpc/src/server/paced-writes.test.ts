@@ -23,11 +23,11 @@ function start() {
 describe("paced writes", () => {
   it("give large messages in pieces, each when the last has left, and messages in order", () => {
     const { events, flush, stream } = start();
-    stream.write(Buffer.alloc(150_000), () => events.push("first"));
+    stream.write(Buffer.alloc(75_000), () => events.push("first"));
     stream.write(Buffer.alloc(10), () => events.push("second"));
-    expect(events).toEqual(["65536"]);
+    expect(events).toEqual(["32768"]);
     for (let step = 0; step < 4; step++) flush();
-    expect(events).toEqual(["65536", "65536", "18928", "10", "first", "second"]);
+    expect(events).toEqual(["32768", "32768", "9464", "10", "first", "second"]);
   });
 
   it("take a message that is written on hearing of the last", () => {
@@ -40,12 +40,12 @@ describe("paced writes", () => {
 
   it("end after the last piece", () => {
     const { events, flush, stream } = start();
-    stream.write(Buffer.alloc(70_000), () => {});
+    stream.write(Buffer.alloc(35_000), () => {});
     stream.end();
-    expect(events).toEqual(["65536"]);
+    expect(events).toEqual(["32768"]);
     flush();
     flush();
-    expect(events).toEqual(["65536", "4464", "end"]);
+    expect(events).toEqual(["32768", "2232", "end"]);
     const idle = start();
     idle.stream.end();
     expect(idle.events).toEqual(["end"]);
@@ -53,8 +53,8 @@ describe("paced writes", () => {
 
   it("report a failure once, and give up the rest of that message", () => {
     const { events, flush, stream } = start();
-    stream.write(Buffer.alloc(70_000), (error) => events.push(String(error?.message)));
+    stream.write(Buffer.alloc(35_000), (error) => events.push(String(error?.message)));
     flush(new Error("gone"));
-    expect(events).toEqual(["65536", "gone"]);
+    expect(events).toEqual(["32768", "gone"]);
   });
 });

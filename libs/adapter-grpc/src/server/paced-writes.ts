@@ -1,7 +1,7 @@
 import { ServerInterceptingCall, type ServerInterceptor } from "@grpc/grpc-js";
 
 /** Bytes given to a stream at a time. */
-const CHUNK = 64 * 1024;
+const CHUNK = 32 * 1024;
 
 type Done = (error?: Error | null) => void;
 
