@@ -9,7 +9,12 @@ const resource = (name: string, bytes: number, version = "1") => ({
   resource: { typeUrl: "t", value: Buffer.alloc(bytes, name) },
 });
 const response = (...resources: readonly ReturnType<typeof resource>[]) =>
-  DeltaDiscoveryResponse.fromPartial({ nonce: "7", typeUrl: "t", removedResources: ["gone"], resources });
+  DeltaDiscoveryResponse.fromPartial({
+    nonce: "7",
+    typeUrl: "t",
+    removedResources: ["gone"],
+    resources: [...resources],
+  });
 
 it.each([
   ["nothing", response()],
