@@ -11,8 +11,8 @@ export interface Verdict {
   readonly body?: string;
 }
 
-/** Values that no two requests share, and framing of the one connection. */
-const VOLATILE = new Set(["date", "x-envoy-upstream-service-time", "keep-alive", "transfer-encoding"]);
+/** Values that no two requests share, and framing of the one connection (a listener that is replaced closes its connections). */
+const VOLATILE = new Set(["date", "connection", "x-envoy-upstream-service-time", "keep-alive", "transfer-encoding"]);
 const TRACING = /^(x-b3-|traceparent$|tracestate$)/;
 
 /** @param pool which endpoint of a service answered does not count */

@@ -58,6 +58,7 @@ describe("cors", () => {
     expect(response).toEqual([
       "set access-control-allow-origin=https://a.example",
       "set access-control-allow-credentials=true",
+      "set access-control-expose-headers=x-c",
       "set access-control-allow-methods=GET,PUT",
       "set access-control-allow-headers=x-a,x-b",
       "set access-control-max-age=86400",

@@ -72,10 +72,9 @@ class CorsFilter implements HttpFilter {
     };
     responseEdits.set("access-control-allow-origin", state.origin);
     if (config.credentials) responseEdits.set("access-control-allow-credentials", "true");
-    if (!preflight) {
-      set("access-control-expose-headers", config.exposed);
-      return;
-    }
+    // Also on the answer to a preflight, where it means nothing: Envoy does so.
+    set("access-control-expose-headers", config.exposed);
+    if (!preflight) return;
     set("access-control-allow-methods", config.methods);
     set("access-control-allow-headers", config.headers);
     set("access-control-max-age", config.maxAge);
