@@ -54,9 +54,10 @@ function runProgram(cli: Cli, argv: readonly string[], env: Readonly<Record<stri
   const [program, ...rest] = argv;
   if (program === undefined) throw usageError("nothing to run: write the command after `--`");
   return new Promise((resolve) => {
-    const child = spawn(program, rest, { stdio: "inherit", cwd: cli.cwd, env: { ...cli.env, ...env } });
     const forward = (signal: NodeJS.Signals) => void child.kill(signal);
+    // Before the program starts: it may signal us in its first instruction. Handlers run after this turn, so `child` is set.
     for (const signal of FORWARDED) process.on(signal, forward);
+    const child = spawn(program, rest, { stdio: "inherit", cwd: cli.cwd, env: { ...cli.env, ...env } });
     const done = (code: number) => {
       for (const signal of FORWARDED) process.off(signal, forward);
       resolve(code);
