@@ -1,7 +1,6 @@
 import https from "node:https";
-import { createTestCa } from "@lateen/test-support";
+import { createTestCa, eventually } from "@lateen/test-support";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { eventually } from "./harness/eventually.ts";
 import { call } from "./harness/http.ts";
 import { type Mesh, startMesh } from "./harness/mesh.ts";
 

@@ -1,7 +1,7 @@
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
+import { eventually } from "@lateen/test-support";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { eventually } from "./harness/eventually.ts";
 import { hostileHeads } from "./harness/hostile-heads.ts";
 import { call, exchange } from "./harness/http.ts";
 import { type Mesh, startMesh } from "./harness/mesh.ts";

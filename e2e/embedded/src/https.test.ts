@@ -2,9 +2,8 @@ import { writeFile } from "node:fs/promises";
 import https from "node:https";
 import { join } from "node:path";
 import type { TLSSocket } from "node:tls";
-import { createTestCa, type TestCertificate } from "@lateen/test-support";
+import { createTestCa, eventually, type TestCertificate } from "@lateen/test-support";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { eventually } from "./harness/eventually.ts";
 import { call } from "./harness/http.ts";
 import { type Mesh, runCommand, startMesh } from "./harness/mesh.ts";
 

@@ -1,7 +1,7 @@
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
+import { eventually } from "@lateen/test-support";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { eventually } from "./harness/eventually.ts";
 import { call } from "./harness/http.ts";
 import { type Mesh, startMesh } from "./harness/mesh.ts";
 import { pidsOf } from "./harness/processes.ts";

@@ -1,5 +1,5 @@
+import { eventually } from "@lateen/test-support";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { eventually } from "./harness/eventually.ts";
 import { call } from "./harness/http.ts";
 import { type Mesh, startMesh } from "./harness/mesh.ts";
 

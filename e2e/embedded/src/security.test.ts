@@ -5,8 +5,8 @@ import { join } from "node:path";
 import { systemClock } from "@lateen/kernel";
 import { createCsr, createRootCa, issueCertificate } from "@lateen/pki";
 import type { CaMaterial } from "@lateen/ports";
+import { eventually } from "@lateen/test-support";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { eventually } from "./harness/eventually.ts";
 import { call, exchange } from "./harness/http.ts";
 import { type Mesh, sampleRule, startMesh } from "./harness/mesh.ts";
 

@@ -1,7 +1,7 @@
 import { readdirSync } from "node:fs";
+import { eventually } from "@lateen/test-support";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { Bookinfo, bookinfoPods, sampleFile } from "./harness/bookinfo.ts";
-import { eventually } from "./harness/eventually.ts";
 import { ask } from "./harness/http.ts";
 import { noEnvoy } from "./harness/mesh.ts";
 

@@ -1,9 +1,9 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { eventually } from "@lateen/test-support";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { ControlPlane, type Pod } from "./harness/control-plane.ts";
-import { eventually } from "./harness/eventually.ts";
 import { GrpcClient, startGrpc } from "./harness/grpc.ts";
 import { program } from "./harness/programs.ts";
 import { grpcBootstrapFile, startAgent } from "./harness/proxies.ts";

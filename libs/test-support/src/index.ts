@@ -2,3 +2,4 @@ export { createTestCa, type TestCa, type TestCertificate } from "./certificates/
 export { golden, goldenCases } from "./goldens/golden-file.ts";
 export { type LogLine, type RecordingLogger, recordingLogger } from "./logging/recording-logger.ts";
 export { type ManualClock, manualClock } from "./time/manual-clock.ts";
+export { eventually } from "./waiting/eventually.ts";

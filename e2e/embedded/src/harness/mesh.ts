@@ -3,7 +3,7 @@ import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
-import { eventually } from "./eventually.ts";
+import { eventually } from "@lateen/test-support";
 
 const repository = resolve(import.meta.dirname, "../../../..");
 const sample = join(repository, "samples/bookinfo");

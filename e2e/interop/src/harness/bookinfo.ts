@@ -1,9 +1,9 @@
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { eventually } from "@lateen/test-support";
 import { CAPTURED_GROUP, capture } from "./capture.ts";
 import { ControlPlane, type Pod } from "./control-plane.ts";
-import { eventually } from "./eventually.ts";
 import { read, type Via } from "./http.ts";
 import { Program, program } from "./programs.ts";
 import { startAgent, startEnvoy, startOwn } from "./proxies.ts";

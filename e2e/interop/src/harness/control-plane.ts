@@ -4,7 +4,7 @@ import { signCsr } from "@lateen/adapter-grpc";
 import { systemClock } from "@lateen/kernel";
 import { createCsr, createRootCa, createTokenKey, mintToken } from "@lateen/pki";
 import type { ChannelOptions } from "@lateen/ports";
-import { eventually } from "./eventually.ts";
+import { eventually } from "@lateen/test-support";
 import { read } from "./http.ts";
 import { app, Program } from "./programs.ts";
 

@@ -3,8 +3,8 @@ import { join } from "node:path";
 import { adsRelay, type LocalGrpcServer, secretService, serveLocal } from "@lateen/adapter-grpc";
 import { envoyBootstrap, grpcBootstrap, type StockNode } from "@lateen/envoy-agent";
 import { silentLogger } from "@lateen/kernel";
+import { eventually } from "@lateen/test-support";
 import { type ControlPlane, type Identity, type Pod, SERVER_NAME } from "./control-plane.ts";
-import { eventually } from "./eventually.ts";
 import { read } from "./http.ts";
 import { app, Program } from "./programs.ts";
 
