@@ -1,7 +1,8 @@
 // Generates libs/proto/src/gen from proto/ and the Envoy API inside @grpc/grpc-js-xds (see buf.gen.yaml).
 // The copy of validate.proto shipped there lacks a field that the Envoy API uses; a patched copy goes to .proto-deps.
 import { execFileSync } from "node:child_process";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { gzipSync } from "node:zlib";
 
 const source = readFileSync("node_modules/@grpc/grpc-js-xds/deps/protoc-gen-validate/validate/validate.proto", "utf8");
 const patched = source.replace(
@@ -35,3 +36,30 @@ if (withText.split("durationFromJson").length !== 3 || withText.split("durationT
   throw new Error(`${durationFile} does not look as expected`);
 }
 writeFileSync(durationFile, withText);
+
+// What EnvoyFilters may say is any message of Envoy: their descriptors, packed, for reading such messages from JSON.
+const deps = "node_modules/@grpc/grpc-js-xds/deps";
+const described = globSync([
+  `${deps}/envoy-api/envoy/{config,extensions,type}/**/v3/*.proto`,
+  `${deps}/xds/{xds,udpa/type}/**/*.proto`,
+]).filter((file) => !/\/(tap|resource_monitors|bootstrap)\/|opencensus|trace\/v3\/trace\.proto/.test(file));
+const binary = "libs/proto/src/gen/descriptors.binpb";
+execFileSync(
+  "buf",
+  [
+    "build",
+    "--exclude-source-info",
+    "-o",
+    binary,
+    "--path",
+    "proto/istio",
+    ...described.sort().flatMap((file) => ["--path", file]),
+  ],
+  { stdio: "inherit", env: { ...process.env, PATH: `${process.cwd()}/node_modules/.bin:${process.env.PATH}` } },
+);
+const packed = gzipSync(readFileSync(binary), { level: 9 }).toString("base64");
+rmSync(binary);
+writeFileSync(
+  "libs/proto/src/gen/descriptors.ts",
+  `/** A google.protobuf.FileDescriptorSet of Envoy's messages: gzip, base64. */\nexport const DESCRIPTORS =\n  "${packed}";\n`,
+);

@@ -4,3 +4,4 @@
  */
 export { type AnyMessage, type PackedAny, packAny, typeUrl } from "./any.ts";
 export { durationFromMs, durationToMs, type ProtoDuration } from "./duration.ts";
+export { describeMessages } from "./messages.ts";
