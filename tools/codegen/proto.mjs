@@ -42,7 +42,7 @@ const deps = "node_modules/@grpc/grpc-js-xds/deps";
 const described = globSync([
   `${deps}/envoy-api/envoy/{config,extensions,type}/**/v3/*.proto`,
   `${deps}/xds/{xds,udpa/type}/**/*.proto`,
-]).filter((file) => !/\/(tap|resource_monitors|bootstrap)\/|opencensus|trace\/v3\/trace\.proto/.test(file));
+]).filter((file) => !/\/(tap|resource_monitors)\/|opencensus|trace\/v3\/trace\.proto/.test(file));
 const binary = "libs/proto/src/gen/descriptors.binpb";
 execFileSync(
   "buf",
