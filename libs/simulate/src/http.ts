@@ -82,7 +82,7 @@ function runFilters({ terminal, peer }: HttpCall, head: HeadView, match: RouteMa
   const policies: Trace["policies"][number][] = [];
   let faults: readonly FaultFacts[] = [];
   for (const filter of terminal.httpFilters) {
-    const ofRoute = match?.route.filterConfig(filter.name, match.virtualHost);
+    const ofRoute = match?.route.filterConfig(filter.configName ?? filter.name, match.virtualHost);
     const config = ofRoute ?? filter.config;
     if (filter.name === HTTP_RBAC) {
       const verdict = judge({ name: filter.name, config }, head, peer);

@@ -40,15 +40,19 @@ export { compilePathMatch } from "./route/path-index.ts";
 export { type Redirect, redirectLocation } from "./route/redirect.ts";
 export { rewritePath } from "./route/rewrite.ts";
 export {
+  FILTER_DISABLED,
   type FilterConfigs,
   type ForwardSpec,
   type HashPolicySpec,
   type HeaderEditSpec,
   type HeaderMatchSpec,
   type HeaderValueSpec,
+  isFilterDisabled,
   type MirrorSpec,
   NO_HEADER_EDITS,
   type QueryMatchSpec,
+  type RateLimitActionSpec,
+  type RateLimitSpec,
   type RedirectSpec,
   type RetrySpec,
   type RouteActionSpec,

@@ -21,7 +21,7 @@ const PREFLIGHT = { "access-control-request-method": "PUT" };
 
 /** Runs a request with these headers through the filter; `response`: what was set on its response. */
 function run(policy: Policy | undefined, method: string, headers: Readonly<Record<string, string>>) {
-  const { context, stats } = fakeContext("outbound");
+  const { context, stats } = fakeContext("outbound", undefined, CORS);
   const filter = corsRuntime.create(decodeCors(Cors.encode(Cors.fromPartial({})).finish()), context);
   const exchange = new FakeExchange({ method, headers: Object.entries(headers) });
   if (policy !== undefined) exchange.routeConfigs[CORS] = decode(policy);

@@ -33,12 +33,14 @@ const REQUEST_PRIVATE = named("access-control-request-private-network");
 class CorsFilter implements HttpFilter {
   readonly #random: () => number;
   readonly #stats: FilterContext["stats"];
+  readonly #name: string;
   readonly #slots: { readonly valid: number; readonly invalid: number };
   readonly #policies = new WeakMap<CorsConfig, CompiledPolicy>();
 
   constructor(context: FilterContext) {
     this.#random = context.random;
     this.#stats = context.stats;
+    this.#name = context.configName;
     this.#slots = context.shared(CORS, () => ({
       valid: context.stats.counter("envoy_cors_origin_valid", {}),
       invalid: context.stats.counter("envoy_cors_origin_invalid", {}),
@@ -46,7 +48,7 @@ class CorsFilter implements HttpFilter {
   }
 
   onRequestHead(exchange: Exchange): Verdict {
-    const config = exchange.routeConfig(CORS) as CorsConfig | undefined;
+    const config = exchange.routeConfig(this.#name) as CorsConfig | undefined;
     if (config === undefined) return "continue";
     const origin = headerOf(exchange, ORIGIN);
     if (origin === undefined || origin === "") return "continue";

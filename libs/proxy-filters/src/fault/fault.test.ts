@@ -18,7 +18,7 @@ const abort = (status: number, numerator = 100): NonNullable<Fault>["abort"] => 
 });
 
 function run(fault: Fault, headers: readonly (readonly [string, string])[] = [], random = 0.5) {
-  const { context, stats } = fakeContext("outbound", () => random);
+  const { context, stats } = fakeContext("outbound", () => random, FAULT);
   const filter = faultRuntime.create(decode({}), context);
   const exchange = new FakeExchange({ headers });
   exchange.routeConfigs[FAULT] = decode(fault);

@@ -20,6 +20,7 @@ class FaultFilter implements HttpFilter {
   readonly #own: CompiledFault | undefined;
   readonly #random: () => number;
   readonly #stats: FilterContext["stats"];
+  readonly #name: string;
   readonly #slots: { readonly delays: number; readonly aborts: number; readonly overflow: number };
   readonly #ofRoutes = new WeakMap<FaultConfig, CompiledFault>();
 
@@ -27,6 +28,7 @@ class FaultFilter implements HttpFilter {
     this.#own = config.delay === undefined && config.abort === undefined ? undefined : compiled(config);
     this.#random = context.random;
     this.#stats = context.stats;
+    this.#name = context.configName;
     this.#slots = context.shared(FAULT, () => ({
       delays: context.stats.counter("envoy_http_fault_delays_injected", {}),
       aborts: context.stats.counter("envoy_http_fault_aborts_injected", {}),
@@ -35,7 +37,7 @@ class FaultFilter implements HttpFilter {
   }
 
   onRequestHead(exchange: Exchange): Verdict {
-    const route = exchange.routeConfig(FAULT) as FaultConfig | undefined;
+    const route = exchange.routeConfig(this.#name) as FaultConfig | undefined;
     const fault = route === undefined ? this.#own : this.#ofRoute(route);
     if (fault === undefined || !applies(fault, exchange)) return "continue";
     const { delay, abort, maxActive } = fault.config;

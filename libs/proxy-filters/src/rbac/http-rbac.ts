@@ -12,6 +12,7 @@ export const httpRbacRuntime: HttpFilterRuntime<RbacConfig> = {
 class HttpRbacFilter implements HttpFilter {
   readonly #own: CompiledRbac | undefined;
   readonly #stats: FilterContext["stats"];
+  readonly #name: string;
   readonly #allowed: number;
   readonly #denied: number;
   /** Rules of routes, compiled at their first request. */
@@ -20,6 +21,7 @@ class HttpRbacFilter implements HttpFilter {
   constructor(config: RbacConfig, context: FilterContext) {
     this.#own = compiled(config);
     this.#stats = context.stats;
+    this.#name = context.configName;
     const slots = context.shared(HTTP_RBAC, () => ({
       allowed: context.stats.counter("envoy_http_rbac_allowed", {}),
       denied: context.stats.counter("envoy_http_rbac_denied", {}),
@@ -29,7 +31,7 @@ class HttpRbacFilter implements HttpFilter {
   }
 
   onRequestHead(exchange: Exchange): Verdict {
-    const route = exchange.routeConfig(HTTP_RBAC) as RbacConfig | undefined;
+    const route = exchange.routeConfig(this.#name) as RbacConfig | undefined;
     const rbac = route === undefined ? this.#own : this.#ofRoute(route);
     if (rbac === undefined) return "continue";
     const verdict = rbac.evaluate(exchange.request, exchange.peer);

@@ -33,7 +33,7 @@ const onlyAlice: Rules = {
 };
 
 function judge(rules: Rules, principal: string | undefined, requestPath: string) {
-  const { context, stats } = fakeContext();
+  const { context, stats } = fakeContext("inbound", undefined, "envoy.filters.http.rbac");
   const exchange = new FakeExchange({ path: requestPath });
   exchange.peer = { ...exchange.peer, principal };
   const verdict = httpRbacRuntime.create(decodeHttpRbac(bytesOf(rules)), context).onRequestHead?.(exchange);
@@ -87,7 +87,7 @@ describe("http rbac", () => {
   });
 
   it("takes a route's rules instead of its own; none there means off", () => {
-    const { context } = fakeContext();
+    const { context } = fakeContext("inbound", undefined, "envoy.filters.http.rbac");
     const filter = httpRbacRuntime.create(
       decodeHttpRbac(bytesOf({ action: RBAC_Action.ALLOW, policies: {} })),
       context,

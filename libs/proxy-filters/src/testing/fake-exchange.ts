@@ -1,4 +1,16 @@
-import type { ClusterSpec, EndpointSpec, Exchange, FilterContext, HeadEdits, LocalReply } from "@lateen/proxy";
+import type {
+  BodyTransform,
+  BodyTransformSink,
+  ClusterSpec,
+  CollectedBody,
+  EndpointSpec,
+  Exchange,
+  FilterContext,
+  HeadEdits,
+  LocalReply,
+  SideOutcome,
+  SideRequest,
+} from "@lateen/proxy";
 import { type HeadInput, headFrom, type PeerFacts } from "@lateen/traffic";
 
 /** Records edits as `set a=b`, `remove a`. */
@@ -63,6 +75,50 @@ export class FakeExchange implements Exchange {
     this.request = headFrom(request);
   }
 
+  route: Exchange["route"] = undefined;
+  requestId = "4d0f3a52-6c1b-4a6e-9f6e-1f2f4a9f0001";
+  scheme: Exchange["scheme"] = "http";
+  protocol = "HTTP/1.1";
+  responseLength: Exchange["responseLength"] = "unknown";
+  /** What `readBody` answers with. */
+  body: CollectedBody = { bytes: Buffer.alloc(0), complete: true };
+  /** Limits that were asked for. */
+  readonly bodyLimits: number[] = [];
+  requestLength: number | undefined = undefined;
+  rematches = 0;
+  transform: BodyTransform | undefined = undefined;
+  /** What the transform gave out. */
+  readonly transformed: Buffer[] = [];
+  transformEnded: Promise<void> | undefined = undefined;
+  readonly dynamicMetadata: Record<string, Readonly<Record<string, unknown>>> = {};
+
+  readBody(maxBytes: number, done: (body: CollectedBody) => void): void {
+    this.bodyLimits.push(maxBytes);
+    done(this.body);
+  }
+  setRequestLength(bytes: number): void {
+    this.requestLength = bytes;
+  }
+  transformResponse(make: (sink: BodyTransformSink) => BodyTransform): void {
+    this.transformEnded = new Promise((resolve, reject) => {
+      this.transform = make({
+        data: (bytes) => this.transformed.push(bytes),
+        drain: () => {},
+        end: resolve,
+        fail: reject,
+      });
+    });
+  }
+  metadata(namespace: string): Readonly<Record<string, unknown>> | undefined {
+    return this.dynamicMetadata[namespace];
+  }
+  setMetadata(namespace: string, values: Readonly<Record<string, unknown>>): void {
+    this.dynamicMetadata[namespace] = { ...this.dynamicMetadata[namespace], ...values };
+  }
+  rematch(): void {
+    this.rematches++;
+  }
+
   routeConfig(filter: string): unknown {
     return this.routeConfigs[filter];
   }
@@ -111,10 +167,36 @@ export class FakeStats {
   }
 }
 
-export function fakeContext(direction: FilterContext["direction"] = "inbound", random = () => 0.5) {
+/** A call a filter made, to be answered by the test. */
+export interface FakeCall {
+  readonly request: SideRequest;
+  answer(outcome: SideOutcome): void;
+  cancelled: boolean;
+}
+
+export function fakeContext(
+  direction: FilterContext["direction"] = "inbound",
+  random = () => 0.5,
+  configName = "the filter",
+) {
   const shared = new Map<string, unknown>();
   const stats = new FakeStats();
+  const calls: FakeCall[] = [];
+  const time = { ms: 1000 };
+  const health: Record<string, { healthy: number; total: number }> = {};
   const context: FilterContext = {
+    configName,
+    now: () => time.ms,
+    clusterHealth: (name) => health[name],
+    call(request, done) {
+      const call: FakeCall = { request, answer: (outcome) => !call.cancelled && done(outcome), cancelled: false };
+      calls.push(call);
+      return {
+        cancel: () => {
+          call.cancelled = true;
+        },
+      };
+    },
     direction,
     random,
     stats,
@@ -134,7 +216,7 @@ export function fakeContext(direction: FilterContext["direction"] = "inbound", r
       return shared.get(name) as T;
     },
   };
-  return { context, stats };
+  return { context, stats, calls, time, health };
 }
 
 /** The parts of a cluster that filters read. */

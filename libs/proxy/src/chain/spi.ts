@@ -1,4 +1,4 @@
-import type { HeadView, PeerFacts } from "@lateen/traffic";
+import type { HeadView, PeerFacts, RouteMatch } from "@lateen/traffic";
 import type { ClusterSpec, EndpointSpec, WorkloadFacts } from "../config/plan.ts";
 
 /**
@@ -13,8 +13,12 @@ export interface HttpFilter {
    * for every retry: edits must be such that repeating them is harmless. Not called for mirrors.
    */
   onUpstream?(exchange: Exchange): void;
+  /** Bytes of the request's body came from the client; borrowed. For looking only: what is forwarded does not change. */
+  onRequestBody?(exchange: Exchange, bytes: Buffer, start: number, end: number): void;
   /** The response head arrived (also for local replies); edits through `exchange.responseEdits`. */
   onResponseHead?(exchange: Exchange): void;
+  /** Bytes of the response's body, as the upstream sent them; borrowed. For looking only. */
+  onResponseBody?(exchange: Exchange, bytes: Buffer, start: number, end: number): void;
   /** The exchange ended, in whatever way. Called exactly once. */
   onDone?(exchange: Exchange): void;
 }
@@ -28,8 +32,33 @@ export interface Exchange {
   readonly responseEdits: HeadEdits;
   readonly peer: PeerFacts;
   readonly direction: "inbound" | "outbound" | "unspecified";
-  /** Configuration of the named filter for the chosen route or virtual host (route wins), or undefined. */
+  /** Configuration of the named filter for the chosen cluster, route or virtual host (in this order), or undefined. */
   routeConfig(filter: string): unknown;
+  /** The route's or the virtual host's rate-limit actions and other facts of the table; undefined without a route. */
+  readonly route: RouteMatch | undefined;
+  /** Request id that logs and upstreams see. */
+  readonly requestId: string;
+  /** `http` or `https`, as the client asked for. */
+  readonly scheme: "http" | "https";
+  /** `HTTP/1.0`, `HTTP/1.1` or `HTTP/2`. */
+  readonly protocol: string;
+  /**
+   * Collects the request's body while this filter waits (call it before answering `wait`); `done` gets it when it is complete or when
+   * `maxBytes` have come. What was collected is forwarded after `resume`.
+   */
+  readBody(maxBytes: number, done: (body: CollectedBody) => void): void;
+  /** The request goes on with this length instead of the framing it came with; only with the whole body collected. */
+  setRequestLength(bytes: number): void;
+  /** In `onResponseHead`: bytes of the response's body; `unknown` until its end, `none` when it has none by definition. */
+  readonly responseLength: number | "unknown" | "none";
+  /** Only in `onResponseHead`: the response's body goes through what `make` answers; its length is unknown from then on. */
+  transformResponse(make: (sink: BodyTransformSink) => BodyTransform): void;
+  /** What filters tell each other, logs and route matches, by namespace (Envoy's dynamic metadata). */
+  metadata(namespace: string): Readonly<Record<string, unknown>> | undefined;
+  /** Adds to a namespace; equal keys are replaced. */
+  setMetadata(namespace: string, values: Readonly<Record<string, unknown>>): void;
+  /** Chooses cluster and route again, for filters that changed what routes look at. */
+  rematch(): void;
   /** Per-request state of this filter; undefined at first. */
   state(filter: object): unknown;
   setState(filter: object, value: unknown): void;
@@ -44,6 +73,31 @@ export interface Exchange {
   readonly summary: ExchangeSummary;
   /** Workload at the other end of the downstream connection, set by the filter that learns it; undefined: unknown. */
   peerWorkload: WorkloadFacts | undefined;
+}
+
+/** A request body, or its beginning. */
+export interface CollectedBody {
+  readonly bytes: Buffer;
+  /** Nothing is missing. */
+  readonly complete: boolean;
+}
+
+/** Changes a body on its way. Its output goes to the sink it was made with, at once or later. */
+export interface BodyTransform {
+  /** Bytes are borrowed. */
+  write(bytes: Buffer, start: number, end: number): void;
+  end(): void;
+  /** It takes bytes faster than it can change them; `drain` of the sink follows. */
+  readonly congested: boolean;
+  /** Nobody wants the rest. */
+  destroy(): void;
+}
+export interface BodyTransformSink {
+  data(bytes: Buffer): void;
+  drain(): void;
+  end(): void;
+  /** The body cannot be completed. */
+  fail(error: unknown): void;
 }
 
 /** The facts of an exchange that metrics and logs report. Fields change as the exchange goes on; reading one makes no object. */
@@ -128,6 +182,48 @@ export interface FilterContext {
   readonly stats: FilterStats;
   /** What all filters of one name share in this worker, made at first use. */
   shared<T>(name: string, make: () => T): T;
+  /** Name the filter has in this chain: what configuration of routes is found under. */
+  readonly configName: string;
+  /** Monotonic milliseconds. */
+  now(): number;
+  /** Asks a cluster on the filter's own behalf. `done` is called once, later, unless the call is cancelled. */
+  call(request: SideRequest, done: (outcome: SideOutcome) => void): SideCall;
+  /** Health of a cluster now: endpoints that may be used, of all; undefined: there is no such cluster. */
+  clusterHealth(name: string): { readonly healthy: number; readonly total: number } | undefined;
+}
+
+/** A request that a filter makes itself. Heads that could not be sent soundly fail the call. */
+export interface SideRequest {
+  readonly cluster: string;
+  readonly method: string;
+  readonly path: string;
+  readonly authority: string;
+  readonly headers: readonly (readonly [name: string, value: string])[];
+  readonly body: Uint8Array;
+  /** HTTP/2 whatever the client speaks, with trailers. */
+  readonly grpc: boolean;
+  /** Milliseconds for all of it; 0 = none. */
+  readonly timeoutMs: number;
+  /** A longer response fails the call. */
+  readonly maxResponseBytes: number;
+}
+export type SideOutcome =
+  | {
+      readonly kind: "response";
+      readonly status: number;
+      /** Lower-case names. */
+      readonly headers: readonly (readonly [name: string, value: string])[];
+      readonly body: Buffer;
+      readonly trailers: readonly (readonly [name: string, value: string])[];
+    }
+  | {
+      readonly kind: "failed";
+      readonly reason: "noCluster" | "noEndpoint" | "timeout" | "reset" | "tooLarge" | "badRequest";
+      readonly detail: string;
+    };
+export interface SideCall {
+  /** Gives the call up; `done` is not called any more. */
+  cancel(): void;
 }
 
 /** Counters in slots: a series is looked up once, counting is an addition in shared memory. */

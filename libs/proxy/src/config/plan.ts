@@ -211,13 +211,24 @@ export interface TcpProxySpec {
   readonly accessLogs: readonly AccessLogSpec[];
 }
 
+/** One filter of a chain. @see envoy.extensions.filters.network.http_connection_manager.v3.HttpFilter */
+export interface HttpFilterSpec {
+  /** What it is: the name of its factory. */
+  readonly name: string;
+  readonly config: unknown;
+  /** What the chain calls it, when that is something else: configuration of routes is found under it. */
+  readonly configName?: string;
+  /** Off unless a route switches it on. */
+  readonly disabled?: boolean;
+}
+
 /** @see envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager */
 export interface HttpConnectionManagerSpec {
   readonly kind: "http";
   readonly statPrefix: string;
   readonly routes: { readonly rds: string } | { readonly inline: RouteTableSpec };
   /** In order; the router is implied at the end and not listed. `config` comes from that filter's own decoder. */
-  readonly httpFilters: readonly { readonly name: string; readonly config: unknown }[];
+  readonly httpFilters: readonly HttpFilterSpec[];
   /** Value of the `server` header, and whether an upstream's own is kept. */
   readonly serverName: string;
   readonly serverHeader: "overwrite" | "appendIfAbsent" | "passThrough";

@@ -1,8 +1,7 @@
 import { randomUUID } from "node:crypto";
-import { compileRouteTable, type FormatOperator, type RouteTable } from "@lateen/traffic";
+import { compileRouteTable, type FormatOperator, type RouteMatch, type RouteTable } from "@lateen/traffic";
 import { compileOperator, type OperatorValue } from "../access-log/operators.ts";
 import type { AccessLog } from "../access-log/sinks.ts";
-import { unknownFilter } from "../chain/errors.ts";
 import type { HttpFilter } from "../chain/spi.ts";
 import type { HttpConnectionManagerSpec } from "../config/plan.ts";
 import type { Downstream } from "../http/streams.ts";
@@ -15,6 +14,7 @@ import type { ChainFacts, HttpTerminal, WorkerContext } from "../worker/state.ts
 import { HttpExchange } from "./exchange.ts";
 import type { ExchangeHost } from "./exchange-host.ts";
 import { RefusedLog } from "./exchange-log.ts";
+import { FilterSet } from "./filter-set.ts";
 import type { HeadRules } from "./request-head.ts";
 
 /**
@@ -27,6 +27,8 @@ export class HttpConnectionManager implements HttpTerminal, ExchangeHost {
   readonly context: WorkerContext;
   readonly rules: HeadRules;
   readonly filters: readonly HttpFilter[];
+  readonly bodyWatchers: boolean;
+  readonly #chainFilters: FilterSet;
   readonly log: AccessLog;
   readonly serverLine: string;
   readonly routes: () => RouteTable | undefined;
@@ -50,11 +52,17 @@ export class HttpConnectionManager implements HttpTerminal, ExchangeHost {
       trustsClient: role === "sidecar" && chain.direction === "outbound",
       uuid: randomUUID,
     };
-    this.filters = makeFilters(spec, chain, context);
+    this.#chainFilters = new FilterSet(spec, chain, context);
+    this.filters = this.#chainFilters.byDefault;
+    this.bodyWatchers = this.#chainFilters.watchBodies;
     this.log = context.logs.http(spec.accessLogs);
     this.serverLine = `server: ${spec.serverName}\r\n`;
     this.routes = routesOf(spec, context);
     this.#counters = new ManagerCounters(context, spec.statPrefix);
+  }
+
+  filtersFor(match: RouteMatch | undefined): readonly HttpFilter[] {
+    return this.#chainFilters.of(match);
   }
 
   get active(): number {
@@ -186,23 +194,6 @@ const MESH_STREAMS = 1024;
 
 function maxStreams(spec: HttpConnectionManagerSpec): number {
   return spec.maxConcurrentStreams ?? (spec.useRemoteAddress ? EDGE_STREAMS : MESH_STREAMS);
-}
-
-function makeFilters(
-  spec: HttpConnectionManagerSpec,
-  chain: ChainFacts,
-  context: WorkerContext,
-): readonly HttpFilter[] {
-  const { random, stats, bootstrap } = context;
-  const shared = <T>(name: string, make: () => T): T => {
-    if (!context.shared.has(name)) context.shared.set(name, make());
-    return context.shared.get(name) as T;
-  };
-  return spec.httpFilters.map(({ name, config }) => {
-    const factory = context.filters.get(name);
-    if (factory === undefined) throw unknownFilter(name);
-    return factory.create(config, { direction: chain.direction, random, self: bootstrap.self, stats, shared });
-  });
 }
 
 function routesOf(spec: HttpConnectionManagerSpec, context: WorkerContext): () => RouteTable | undefined {

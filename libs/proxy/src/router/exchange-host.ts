@@ -1,4 +1,4 @@
-import type { FormatOperator, RouteTable } from "@lateen/traffic";
+import type { FormatOperator, RouteMatch, RouteTable } from "@lateen/traffic";
 import type { OperatorValue } from "../access-log/operators.ts";
 import type { AccessLog } from "../access-log/sinks.ts";
 import type { HttpFilter } from "../chain/spi.ts";
@@ -13,6 +13,10 @@ export interface ExchangeHost {
   readonly chain: ChainFacts;
   readonly rules: HeadRules;
   readonly filters: readonly HttpFilter[];
+  /** Some filter looks at bodies. */
+  readonly bodyWatchers: boolean;
+  /** The filters of this chain for requests that match so: a route may switch some off, and others on. */
+  filtersFor(match: RouteMatch | undefined): readonly HttpFilter[];
   readonly log: AccessLog;
   /** The table in force now; undefined until it has arrived. */
   routes(): RouteTable | undefined;

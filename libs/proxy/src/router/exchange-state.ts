@@ -1,7 +1,7 @@
 import type { CompiledWeightedCluster, FormatOperator, PeerFacts, RouteMatch } from "@lateen/traffic";
 import type { ExchangeSummary } from "../chain/spi.ts";
 import type { ClusterSpec, EndpointSpec, WorkloadFacts } from "../config/plan.ts";
-import type { Downstream } from "../http/streams.ts";
+import type { BodyLength, Downstream } from "../http/streams.ts";
 import { EditList } from "../http1/edit-list.ts";
 import type { Http1Head } from "../http1/head.ts";
 import { K } from "../http1/known-headers.ts";
@@ -43,11 +43,14 @@ export class ExchangeState implements ExchangeSummary {
   responseStartMs: number | undefined = undefined;
   /** 0 until the end. */
   durationMs = 0;
+  /** Of the response that is about to be sent. */
+  responseLength: BodyLength = "none";
   match: RouteMatch | undefined = undefined;
   weighted: CompiledWeightedCluster | undefined = undefined;
   target: Cluster | undefined = undefined;
   forward: Forward | undefined = undefined;
   #states: Map<object, unknown> | undefined = undefined;
+  #metadata: Map<string, Readonly<Record<string, unknown>>> | undefined = undefined;
   #timers: WheelTimer[] | undefined = undefined;
   #log: ExchangeLog | undefined = undefined;
 
@@ -103,7 +106,28 @@ export class ExchangeState implements ExchangeSummary {
   }
 
   routeConfig(filter: string): unknown {
-    return this.match?.route.filterConfig(filter, this.match.virtualHost);
+    return this.weighted?.spec.filterConfig?.[filter] ?? this.match?.route.filterConfig(filter, this.match.virtualHost);
+  }
+
+  get route(): RouteMatch | undefined {
+    return this.match;
+  }
+
+  get scheme(): "http" | "https" {
+    return this.secure ? "https" : "http";
+  }
+
+  get protocol(): string {
+    return this.log.protocol;
+  }
+
+  metadata(namespace: string): Readonly<Record<string, unknown>> | undefined {
+    return this.#metadata?.get(namespace);
+  }
+
+  setMetadata(namespace: string, values: Readonly<Record<string, unknown>>): void {
+    this.#metadata ??= new Map();
+    this.#metadata.set(namespace, { ...this.#metadata.get(namespace), ...values });
   }
 
   state(filter: object): unknown {
@@ -113,6 +137,15 @@ export class ExchangeState implements ExchangeSummary {
   setState(filter: object, value: unknown): void {
     this.#states ??= new Map();
     this.#states.set(filter, value);
+  }
+
+  setRequestLength(bytes: number): void {
+    const { head } = this;
+    if (!head.chunked && head.contentLength >= 0) return;
+    head.dropKnown(K["content-length"]);
+    head.chunked = false;
+    head.contentLength = bytes;
+    this.requestEdits.add("content-length", String(bytes));
   }
 
   addFlag(flag: string): void {

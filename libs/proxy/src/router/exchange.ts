@@ -1,16 +1,26 @@
 import { type ForwardSpec, redirectLocation } from "@lateen/traffic";
 import { replies } from "../chain/replies.ts";
-import type { Exchange, LocalReply } from "../chain/spi.ts";
-import type { BodyLength, ServerStream } from "../http/streams.ts";
+import type {
+  BodyTransform,
+  BodyTransformSink,
+  CollectedBody,
+  Exchange,
+  HttpFilter,
+  LocalReply,
+} from "../chain/spi.ts";
+import type { BodyLength, Downstream, ServerStream } from "../http/streams.ts";
 import type { Http1Head } from "../http1/head.ts";
 import { K } from "../http1/known-headers.ts";
 import type { WheelTimer } from "../io/timer-wheel.ts";
+import type { ConnectionInfo } from "../listener/connection-info.ts";
+import type { ExchangeHost } from "./exchange-host.ts";
 import { ExchangeState } from "./exchange-state.ts";
 import { Forward, type ForwardOwner } from "./forward.ts";
+import { HeldBody } from "./held-body.ts";
 import { applyPathRules, type PreparedRequest, prepareRequest } from "./request-head.ts";
 import { localResponse, upstreamLines } from "./response-lines.ts";
 import { EXPECTED_TIMEOUT, expectedTimeoutMs, grpcTimeoutText, steer } from "./steering.ts";
-import { rewriteRequest, startMirrors } from "./upstream-request.ts";
+import { hashOf, rewriteRequest, startMirrors } from "./upstream-request.ts";
 
 /**
  * One request and its response, from the head to the log line.
@@ -27,10 +37,19 @@ export class HttpExchange extends ExchangeState implements Exchange, ServerStrea
   #requestTimer: WheelTimer | undefined = undefined;
   #requestDone = false;
   #requestTrailers = "";
-  #heldBody: Buffer[] | undefined = undefined;
+  #held: HeldBody | undefined = undefined;
+  #resumed = false;
+  #filters: readonly HttpFilter[];
+  #transform: BodyTransform | undefined = undefined;
+  #trailersAfterTransform = "";
   #responseStarted = false;
   #tunnel = false;
   #done = false;
+
+  constructor(host: ExchangeHost, server: Downstream, head: Http1Head, info: ConnectionInfo) {
+    super(host, server, head, info);
+    this.#filters = host.filters;
+  }
 
   // ------------------------------------------------------------------ request head
 
@@ -69,6 +88,9 @@ export class HttpExchange extends ExchangeState implements Exchange, ServerStrea
   #match(): void {
     const { random, plan } = this.host.context;
     this.match = this.host.routes()?.match(this.head, random, this.info.secure ? "https" : "http");
+    this.weighted = undefined;
+    this.target = undefined;
+    this.#filters = this.host.filtersFor(this.match);
     if (this.match?.route.action.kind !== "forward") return;
     this.weighted = this.match.route.pickCluster(random);
     this.target = plan.cluster(this.weighted.cluster);
@@ -123,12 +145,13 @@ export class HttpExchange extends ExchangeState implements Exchange, ServerStrea
   // ------------------------------------------------------------------ filters
 
   #runFilters(): void {
-    const { filters } = this.host;
-    while (this.#filterIndex < filters.length) {
-      const filter = filters[this.#filterIndex++];
+    // The list may change when a filter has the route chosen again: those that ran keep their places.
+    while (this.#filterIndex < this.#filters.length) {
+      const filter = this.#filters[this.#filterIndex++];
+      this.#resumed = false;
       const verdict = filter?.onRequestHead?.(this) ?? "continue";
       if (this.#done || verdict === "replied") return;
-      if (verdict === "wait") {
+      if (verdict === "wait" && !this.#resumed) {
         this.#waiting = true;
         return;
       }
@@ -137,6 +160,7 @@ export class HttpExchange extends ExchangeState implements Exchange, ServerStrea
   }
 
   resume(): void {
+    this.#resumed = true;
     if (!this.#waiting || this.#done) return;
     this.#waiting = false;
     try {
@@ -147,13 +171,52 @@ export class HttpExchange extends ExchangeState implements Exchange, ServerStrea
   }
 
   beforeAttempt(): void {
-    for (const filter of this.host.filters) filter.onUpstream?.(this);
+    for (const filter of this.#filters) filter.onUpstream?.(this);
   }
 
   /** Responses go through the filters in reverse. */
   #filterResponse(): void {
-    const { filters } = this.host;
+    const filters = this.#filters;
     for (let i = filters.length - 1; i >= 0; i--) filters[i]?.onResponseHead?.(this);
+  }
+
+  rematch(): void {
+    if (this.forward === undefined && !this.#done) this.#match();
+  }
+
+  readBody(maxBytes: number, done: (body: CollectedBody) => void): void {
+    this.#held ??= new HeldBody();
+    this.#held.collect(maxBytes, done);
+    const complete = this.#requestDone || this.server.requestDone;
+    if (complete || this.#held.full) this.#tellCollector(complete);
+    else this.server.throttle(false);
+  }
+
+  #tellCollector(complete: boolean): void {
+    try {
+      this.#held?.tell(complete);
+    } catch (error) {
+      this.#failClosed(error);
+    }
+  }
+
+  transformResponse(make: (sink: BodyTransformSink) => BodyTransform): void {
+    if (this.#responseStarted || this.#transform !== undefined) return;
+    this.response?.dropKnown(K["content-length"]);
+    this.responseLength = "unknown";
+    this.#transform = make({
+      data: (bytes) => this.#sendBody(bytes, 0, bytes.length),
+      drain: () => {
+        if (!this.server.congested) this.forward?.throttle(false);
+      },
+      end: () => this.#responseEnded(this.#trailersAfterTransform),
+      fail: (error) => {
+        this.host.context.io.onDefect(error);
+        if (this.#done) return;
+        this.#finish();
+        this.server.abort();
+      },
+    });
   }
 
   // ------------------------------------------------------------------ the route's action
@@ -199,7 +262,9 @@ export class HttpExchange extends ExchangeState implements Exchange, ServerStrea
     const original = target.spec.discovery === "originalDst";
     const choices = forwarding.retry?.avoidPreviousHosts ? forwarding.retry.hostSelectionMaxAttempts : 1;
     const avoidPriorities = forwarding.retry?.avoidPreviousPriorities ?? false;
-    const hash = this.#hash();
+    const made = hashOf(this);
+    this.#setCookie = made?.setCookie;
+    const hash = made?.hash;
     const forward = new Forward(this, {
       head,
       requestEdits,
@@ -221,21 +286,6 @@ export class HttpExchange extends ExchangeState implements Exchange, ServerStrea
     if (!this.#done) this.#passHeldBody(forward);
   }
 
-  /** What stands for the client on a hash ring; a cookie that had to be made goes out with the response. */
-  #hash(): bigint | undefined {
-    const made = this.match?.route.hash?.(this.head, {
-      address: this.remoteAddress,
-      cookieValue: () => {
-        const word = () =>
-          Math.floor(this.host.context.random() * 0x1_0000_0000)
-            .toString(16)
-            .padStart(8, "0");
-        return word() + word();
-      },
-    });
-    this.#setCookie = made?.setCookie;
-    return made?.hash;
-  }
   #setCookie: string | undefined = undefined;
 
   // ------------------------------------------------------------------ request body
@@ -243,13 +293,16 @@ export class HttpExchange extends ExchangeState implements Exchange, ServerStrea
   onRequestBody(bytes: Buffer, start: number, end: number): void {
     this.bytesReceived += end - start;
     this.#touch();
+    const { bodyWatchers } = this.host;
+    if (bodyWatchers) for (const filter of this.#filters) filter.onRequestBody?.(this, bytes, start, end);
     if (this.forward !== undefined) {
       this.forward.onRequestBody(bytes, start, end);
       return;
     }
-    this.#heldBody ??= [];
-    this.#heldBody.push(Buffer.from(bytes.subarray(start, end)));
+    this.#held ??= new HeldBody();
+    if (!this.#held.hold(bytes, start, end)) return;
     this.server.throttle(true);
+    if (this.#held.full) this.#tellCollector(false);
   }
 
   onRequestEnd(trailers: string): void {
@@ -257,14 +310,15 @@ export class HttpExchange extends ExchangeState implements Exchange, ServerStrea
     this.#requestTrailers = trailers;
     this.#requestTimer?.cancel();
     this.requestEndMs = this.bytesReceived > 0 ? this.elapsed() : 0;
-    this.forward?.onRequestEnd(trailers);
+    if (this.#held?.collecting === true) this.#tellCollector(true);
+    else this.forward?.onRequestEnd(trailers);
   }
 
   /** What came while filters were asked. */
   #passHeldBody(forward: Forward): void {
-    const held = this.#heldBody;
-    this.#heldBody = undefined;
-    if (held !== undefined) {
+    const held = this.#held?.take();
+    this.#held = undefined;
+    if (held !== undefined && held.length > 0) {
       for (const chunk of held) forward.onRequestBody(chunk, 0, chunk.length);
       if (!this.#requestDone) forward.askForMore();
     }
@@ -276,7 +330,7 @@ export class HttpExchange extends ExchangeState implements Exchange, ServerStrea
   }
 
   onDownstreamDrain(): void {
-    this.forward?.throttle(false);
+    if (this.#transform?.congested !== true) this.forward?.throttle(false);
   }
 
   onDownstreamReset(reason: "disconnect" | "protocol" | "timeout"): void {
@@ -315,6 +369,7 @@ export class HttpExchange extends ExchangeState implements Exchange, ServerStrea
     if (host.spec.alwaysSetRequestIdInResponse) responseEdits.set("x-request-id", this.requestId);
     const edits = this.weighted?.responseEdits;
     if (edits !== undefined && !edits.empty) edits.apply(responseEdits, this.resolve);
+    this.responseLength = length;
     this.#filterResponse();
     this.#responseStarted = true;
     if (this.#upgrade !== undefined) {
@@ -326,7 +381,7 @@ export class HttpExchange extends ExchangeState implements Exchange, ServerStrea
       this.server.closeAfterResponse();
     }
     if (head.status === 204) head.dropKnown(K["content-length"]);
-    this.server.sendHead(head.status, head, responseEdits, lines, length);
+    this.server.sendHead(head.status, head, responseEdits, lines, this.responseLength);
   }
 
   #startTunnel(head: Http1Head, lines: string): void {
@@ -337,13 +392,35 @@ export class HttpExchange extends ExchangeState implements Exchange, ServerStrea
   }
 
   forwardBody(bytes: Buffer, start: number, end: number): void {
-    this.bytesSent += end - start;
     this.#touch();
+    if (this.host.bodyWatchers) for (const filter of this.#filters) filter.onResponseBody?.(this, bytes, start, end);
+    const transform = this.#transform;
+    if (transform === undefined) {
+      this.#sendBody(bytes, start, end);
+      return;
+    }
+    transform.write(bytes, start, end);
+    if (transform.congested) this.forward?.throttle(true);
+  }
+
+  #sendBody(bytes: Buffer, start: number, end: number): void {
+    if (this.#done) return;
+    this.bytesSent += end - start;
     this.server.sendBody(bytes, start, end);
     if (this.server.congested) this.forward?.throttle(true);
   }
 
   forwardEnd(trailers: string): void {
+    if (this.#transform === undefined) {
+      this.#responseEnded(trailers);
+      return;
+    }
+    this.#trailersAfterTransform = trailers;
+    this.#transform.end();
+  }
+
+  #responseEnded(trailers: string): void {
+    if (this.#done) return;
     this.responseTrailers = trailers;
     this.#finish();
     this.server.sendEnd(trailers);
@@ -377,14 +454,22 @@ export class HttpExchange extends ExchangeState implements Exchange, ServerStrea
     const { status, body } = localResponse(this, reply);
     this.responseCode = status;
     if (host.spec.alwaysSetRequestIdInResponse) responseEdits.set("x-request-id", this.requestId);
+    const bodiless = status === 204 || status === 304;
+    this.responseLength = bodiless ? "none" : body.length;
+    const lines = host.dateLine() + host.serverLine;
+    if (body.length > 0 && responseEdits.textOf("content-type") === undefined) {
+      responseEdits.set("content-type", "text/plain");
+    }
     this.#filterResponse();
     this.#responseStarted = true;
-    let lines = host.dateLine() + host.serverLine;
-    if (body.length > 0 && responseEdits.textOf("content-type") === undefined) lines += "content-type: text/plain\r\n";
     // As Envoy: after a bad request nothing on the connection is trusted.
     if (this.#upgrade !== undefined || this.head.isConnect || reply.status === 400) server.closeAfterResponse();
-    const bodiless = status === 204 || status === 304;
-    server.sendHead(status, undefined, responseEdits, lines, bodiless ? "none" : body.length);
+    server.sendHead(status, undefined, responseEdits, lines, this.responseLength);
+    if (this.#transform !== undefined) {
+      this.#transform.write(body, 0, body.length);
+      this.#transform.end();
+      return;
+    }
     if (!bodiless && body.length > 0) {
       server.sendBody(body, 0, body.length);
       if (!this.head.isHead) this.bytesSent += body.length;
@@ -402,7 +487,9 @@ export class HttpExchange extends ExchangeState implements Exchange, ServerStrea
     this.cancelTimers();
     this.durationMs = this.elapsed();
     const { host } = this;
-    for (const filter of host.filters) {
+    this.#transform?.destroy();
+    this.#held = undefined;
+    for (const filter of this.#filters) {
       try {
         filter.onDone?.(this);
       } catch (error) {

@@ -1,4 +1,4 @@
-import type { CompiledWeightedCluster, ForwardSpec } from "@lateen/traffic";
+import type { CompiledWeightedCluster, ForwardSpec, RequestHash } from "@lateen/traffic";
 import type { ExchangeState } from "./exchange-state.ts";
 import { Mirror } from "./mirror.ts";
 
@@ -34,4 +34,15 @@ export function startMirrors(exchange: ExchangeState, action: ForwardSpec): read
     mirror.start();
     return [mirror];
   });
+}
+
+/** What stands for the client on a hash ring; a cookie that had to be made goes out with the response. */
+export function hashOf(exchange: ExchangeState): RequestHash | undefined {
+  const { random } = exchange.host.context;
+  const word = () =>
+    Math.floor(random() * 0x1_0000_0000)
+      .toString(16)
+      .padStart(8, "0");
+  const client = { address: exchange.remoteAddress, cookieValue: () => word() + word() };
+  return exchange.match?.route.hash?.(exchange.head, client);
 }

@@ -24,6 +24,8 @@ export interface VirtualHostSpec {
   /** Redirect plain HTTP to https (Gateway httpsRedirect). */
   readonly requireTls: boolean;
   readonly filterConfig: FilterConfigs;
+  /** What requests are counted by, for rate-limit filters. */
+  readonly rateLimits?: readonly RateLimitSpec[];
 }
 
 export interface RouteSpec {
@@ -34,13 +36,24 @@ export interface RouteSpec {
   readonly responseHeaders: HeaderEditSpec;
   /** Per-route filter configuration by filter name, already decoded by that filter's own decoder. */
   readonly filterConfig: FilterConfigs;
+  /** `filter_metadata`, for filters that read it. */
+  readonly metadata?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
   /** Which user object and rule made this route, e.g. `VirtualService default/reviews http[1]`; for logs and explain. */
   readonly origin: string | undefined;
   /** Operation name for spans: `reviews.default.svc.cluster.local:9080/*`. */
   readonly decorator: string | undefined;
 }
 
+/** By the name that the filter has in its chain. */
 export type FilterConfigs = Readonly<Record<string, unknown>>;
+
+/** In {@link FilterConfigs}: the route does without this filter. */
+export const FILTER_DISABLED = { "@disabled": true } as const;
+
+/** Whether a filter's configuration says that a route does without it; true of copies, too. */
+export function isFilterDisabled(config: unknown): boolean {
+  return typeof config === "object" && config !== null && "@disabled" in config;
+}
 
 export type StringMatchSpec =
   | { readonly kind: "exact" | "prefix" | "suffix" | "contains"; readonly value: string; readonly ignoreCase: boolean }
@@ -86,6 +99,7 @@ export interface WeightedClusterSpec {
   readonly requestHeaders: HeaderEditSpec;
   readonly responseHeaders: HeaderEditSpec;
   readonly hostRewrite: string | undefined;
+  readonly filterConfig?: FilterConfigs;
 }
 
 export interface ForwardSpec {
@@ -112,6 +126,9 @@ export interface ForwardSpec {
   readonly upgrades: readonly string[];
   /** Status when the cluster does not exist: 503 unless the config says otherwise. */
   readonly clusterNotFoundStatus: number;
+  /** What requests are counted by; with none, or with `includeVirtualHostRateLimits`, the virtual host's count. */
+  readonly rateLimits?: readonly RateLimitSpec[];
+  readonly includeVirtualHostRateLimits?: boolean;
   /** What clusters with a hash ring choose endpoints by; none: any endpoint. */
   readonly hashPolicies?: readonly HashPolicySpec[];
 }
@@ -134,6 +151,48 @@ export type HashPolicySpec = {
       readonly attributes: readonly { readonly name: string; readonly value: string }[];
     }
 );
+
+/** One descriptor of a request; an action that finds nothing leaves it out. @see envoy.config.route.v3.RateLimit */
+export interface RateLimitSpec {
+  /** Filters look at those of their own stage only. */
+  readonly stage: number;
+  readonly actions: readonly RateLimitActionSpec[];
+}
+
+export type RateLimitActionSpec =
+  | { readonly kind: "sourceCluster" | "destinationCluster" | "remoteAddress" }
+  | {
+      readonly kind: "requestHeader";
+      readonly header: string;
+      readonly key: string;
+      /** Without the header the action adds nothing instead of leaving the descriptor out. */
+      readonly skipIfAbsent: boolean;
+    }
+  | { readonly kind: "genericKey"; readonly key: string; readonly value: string }
+  | {
+      readonly kind: "headerMatch";
+      readonly key: string;
+      readonly value: string;
+      readonly expect: boolean;
+      readonly headers: readonly HeaderMatchSpec[];
+    }
+  | {
+      readonly kind: "queryMatch";
+      readonly key: string;
+      readonly value: string;
+      readonly expect: boolean;
+      readonly query: readonly QueryMatchSpec[];
+    }
+  | { readonly kind: "maskedRemoteAddress"; readonly v4Bits: number; readonly v6Bits: number }
+  | {
+      readonly kind: "metadata";
+      readonly key: string;
+      readonly source: "dynamic" | "route";
+      readonly namespace: string;
+      readonly path: readonly string[];
+      readonly fallback: string;
+      readonly skipIfAbsent: boolean;
+    };
 
 export interface MirrorSpec {
   readonly cluster: string;

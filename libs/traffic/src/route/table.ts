@@ -8,6 +8,7 @@ import { compileHostIndex, hostEndWithoutPort } from "./hosts.ts";
 import { compilePathIndex } from "./path-index.ts";
 import { compilePathRewrite, type PathRewrite } from "./rewrite.ts";
 import {
+  isFilterDisabled,
   NO_HEADER_EDITS,
   type RouteActionSpec,
   type RouteSpec,
@@ -54,6 +55,8 @@ export interface CompiledRoute {
   readonly hash: ((head: HeadView, client: HashClient) => RequestHash) | undefined;
   /** A cluster by weight. Only for routes that forward: throws otherwise. */
   pickCluster(random: () => number): CompiledWeightedCluster;
+  /** Route or virtual host does without some filter. */
+  readonly switchesFilters: boolean;
   /** Configuration of a filter for this route: the route's own, else its virtual host's. */
   filterConfig(name: string, virtualHost?: CompiledVirtualHost): unknown;
 }
@@ -165,6 +168,7 @@ function compileRoute(spec: RouteSpec, virtualHost: VirtualHostSpec, table: Rout
       if (cluster === undefined) throw new Error(`route "${spec.name}" forwards to no cluster`);
       return cluster;
     },
+    switchesFilters: [spec, virtualHost].some(({ filterConfig }) => Object.values(filterConfig).some(isFilterDisabled)),
     filterConfig: (name, host) => spec.filterConfig[name] ?? (host?.spec ?? virtualHost).filterConfig[name],
   };
 }

@@ -6,12 +6,13 @@ import {
   type HttpFilter,
   HttpConnectionManager_ServerHeaderTransformation as ServerHeader,
 } from "@lateen/proto/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager";
-import type { FilterChainSpec, HttpConnectionManagerSpec } from "../plan.ts";
+import type { HttpConnectionManagerSpec, HttpFilterSpec } from "../plan.ts";
 import { accessLogs } from "./access-log.ts";
 import { typedConfig } from "./any.ts";
 import type { DecodeRun } from "./context.ts";
 import { join, millis, onlyFields, refuse } from "./fields.ts";
-import { guarded, routeTable } from "./route-table.ts";
+import { guarded } from "./per-filter-config.ts";
+import { routeTable } from "./route-table.ts";
 
 const ROUTER_TYPE = "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router";
 
@@ -148,22 +149,27 @@ function routesOf(hcm: HttpConnectionManager, run: DecodeRun, at: string): HttpC
 }
 
 /** The chain without the router, which must be last. A filter this proxy lacks is refused unless it is optional. */
-function httpFilters(filters: readonly HttpFilter[], run: DecodeRun, at: string): FilterChainSpec["networkFilters"] {
-  const chain: { name: string; config: unknown }[] = [];
+function httpFilters(filters: readonly HttpFilter[], run: DecodeRun, at: string): readonly HttpFilterSpec[] {
+  const chain: HttpFilterSpec[] = [];
   for (const [index, filter] of filters.entries()) {
     const path = join(at, `http_filters[${filter.name || index}]`);
     const config = typedConfig(filter.configType, path);
     if (isRouter(filter, config?.typeUrl)) {
+      if (filter.disabled) refuse(join(path, "disabled"), "the router cannot be switched off");
       if (index !== filters.length - 1) refuse(path, "the router must be the last filter");
       return chain;
     }
-    if (filter.disabled) refuse(join(path, "disabled"), "not supported by this proxy");
     const factory = run.httpFilters.find((entry) => entry.configType === config?.typeUrl);
     if (factory === undefined || config === undefined) {
       if (filter.isOptional) continue;
       return refuse(path, `filter ${config?.typeUrl ?? "without typed_config"} is not supported by this proxy`);
     }
-    chain.push({ name: factory.name, config: guarded(() => factory.decodeConfig(config.value), path) });
+    chain.push({
+      name: factory.name,
+      config: guarded(() => factory.decodeConfig(config.value), path),
+      ...(filter.name === "" || filter.name === factory.name ? {} : { configName: filter.name }),
+      ...(filter.disabled ? { disabled: true } : {}),
+    });
   }
   return refuse(join(at, "http_filters"), "the last filter must be envoy.filters.http.router");
 }

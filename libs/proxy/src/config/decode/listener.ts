@@ -18,7 +18,7 @@ import { join, millis, onlyFields, portNumber, refuse } from "./fields.ts";
 import { connectionManager } from "./http-connection-manager.ts";
 import { cidr } from "./matchers.ts";
 import { originOf } from "./metadata.ts";
-import { guarded } from "./route-table.ts";
+import { guarded } from "./per-filter-config.ts";
 import { downstreamTransport } from "./transport.ts";
 
 /** Honoured, or about buffers, queues and statistics only. */

@@ -15,6 +15,7 @@ import { PreviousHostsPredicate } from "@lateen/proto/envoy/extensions/retry/hos
 import {
   type ForwardSpec,
   type HashPolicySpec,
+  isFilterDisabled,
   type MirrorSpec,
   NO_HEADER_EDITS,
   type RedirectSpec,
@@ -26,6 +27,8 @@ import type { DecodeRun } from "./context.ts";
 import { join, millis, onlyFields, optionalMs, refuse } from "./fields.ts";
 import { headerEdits } from "./headers.ts";
 import { re2Pattern, runtimeFraction } from "./matchers.ts";
+import { perFilterConfig } from "./per-filter-config.ts";
+import { rateLimits } from "./rate-limits.ts";
 import { dataText } from "./tls.ts";
 
 /** Envoy's default route timeout. */
@@ -35,7 +38,7 @@ const ROUTE_TIMEOUT_MS = 15_000;
 export function routeAction(action: Route["action"], host: VirtualHost, run: DecodeRun, at: string): RouteActionSpec {
   switch (action?.$case) {
     case "route":
-      return { kind: "forward", ...forward(action.value, host, join(at, "route")) };
+      return { kind: "forward", ...forward(action.value, host, run, join(at, "route")) };
     case "redirect":
       return { kind: "redirect", ...redirect(action.value, join(at, "redirect")) };
     case "directResponse":
@@ -81,7 +84,7 @@ function redirect(action: RedirectAction, at: string): RedirectSpec {
 }
 
 /** @see envoy.config.route.v3.RouteAction */
-function forward(action: RouteAction, host: VirtualHost, at: string): ForwardSpec {
+function forward(action: RouteAction, host: VirtualHost, run: DecodeRun, at: string): ForwardSpec {
   onlyFields(action, at, [
     "clusterSpecifier",
     "clusterNotFoundResponseCode",
@@ -98,6 +101,8 @@ function forward(action: RouteAction, host: VirtualHost, at: string): ForwardSpe
     "upgradeConfigs",
     "maxStreamDuration",
     "hashPolicy",
+    "rateLimits",
+    "includeVhRateLimits",
   ]);
   if (action.priority !== 0) refuse(join(at, "priority"), "HIGH is not supported by this proxy");
   if (action.maxStreamDuration !== undefined) {
@@ -109,7 +114,7 @@ function forward(action: RouteAction, host: VirtualHost, at: string): ForwardSpe
   const mirrors = action.requestMirrorPolicies.length > 0 ? action.requestMirrorPolicies : host.requestMirrorPolicies;
   const retry = action.retryPolicy ?? host.retryPolicy;
   return {
-    clusters: clusters(action, at),
+    clusters: clusters(action, run, at),
     timeoutMs: millis(action.timeout, ROUTE_TIMEOUT_MS, join(at, "timeout")),
     ...grpcTimeout(action, at),
     idleTimeoutMs: optionalMs(action.idleTimeout, join(at, "idle_timeout")),
@@ -120,6 +125,8 @@ function forward(action: RouteAction, host: VirtualHost, at: string): ForwardSpe
       .filter((upgrade) => upgrade.enabled !== false)
       .map((upgrade) => upgrade.upgradeType.toLowerCase()),
     clusterNotFoundStatus: notFoundStatus(action.clusterNotFoundResponseCode),
+    ...(action.rateLimits.length === 0 ? {} : { rateLimits: rateLimits(action.rateLimits, join(at, "rate_limits")) }),
+    ...(action.includeVhRateLimits ? { includeVirtualHostRateLimits: true } : {}),
     ...(action.hashPolicy.length === 0
       ? {}
       : {
@@ -142,7 +149,7 @@ function notFoundStatus(code: NotFoundCode): number {
   return code === NotFoundCode.INTERNAL_SERVER_ERROR ? 500 : 503;
 }
 
-function clusters(action: RouteAction, at: string): readonly WeightedClusterSpec[] {
+function clusters(action: RouteAction, run: DecodeRun, at: string): readonly WeightedClusterSpec[] {
   const specifier = action.clusterSpecifier;
   switch (specifier?.$case) {
     case "cluster":
@@ -160,7 +167,12 @@ function clusters(action: RouteAction, at: string): readonly WeightedClusterSpec
           "responseHeadersToAdd",
           "responseHeadersToRemove",
           "hostRewriteSpecifier",
+          "typedPerFilterConfig",
         ]);
+        const perFilter = perFilterConfig(entry.typedPerFilterConfig, run, join(where, "typed_per_filter_config"));
+        if (Object.values(perFilter).some(isFilterDisabled)) {
+          refuse(join(where, "typed_per_filter_config"), "filters are switched off by routes and virtual hosts only");
+        }
         return {
           cluster: entry.name || refuse(join(where, "name"), "required"),
           weight: entry.weight ?? 0,
@@ -174,6 +186,7 @@ function clusters(action: RouteAction, at: string): readonly WeightedClusterSpec
             entry.responseHeadersToRemove,
             join(where, "response_headers"),
           ),
+          ...(Object.keys(perFilter).length === 0 ? {} : { filterConfig: perFilter }),
           hostRewrite: entry.hostRewriteSpecifier?.value,
         };
       });

@@ -1,20 +1,18 @@
-import { typeUrl } from "@lateen/proto";
 import type { RouteConfiguration } from "@lateen/proto/envoy/config/route/v3/route";
 import {
-  FilterConfig,
   type Route,
   type RouteMatch,
   VirtualHost_TlsRequirementType as TlsRequirement,
   type VirtualHost,
 } from "@lateen/proto/envoy/config/route/v3/route_components";
-import type { Any } from "@lateen/proto/google/protobuf/any";
-import type { FilterConfigs, RouteMatchSpec, RouteSpec, RouteTableSpec, VirtualHostSpec } from "@lateen/traffic";
-import { decodeBytes } from "./any.ts";
+import type { RouteMatchSpec, RouteSpec, RouteTableSpec, VirtualHostSpec } from "@lateen/traffic";
 import type { DecodeRun } from "./context.ts";
 import { join, onlyFields, refuse } from "./fields.ts";
 import { headerEdits } from "./headers.ts";
 import { headerMatch, queryMatch, re2Pattern, runtimeFraction } from "./matchers.ts";
 import { originOf } from "./metadata.ts";
+import { perFilterConfig } from "./per-filter-config.ts";
+import { rateLimits } from "./rate-limits.ts";
 import { routeAction } from "./route-action.ts";
 
 /** @see envoy.config.route.v3.RouteConfiguration */
@@ -63,6 +61,7 @@ function virtualHost(host: VirtualHost, run: DecodeRun, at: string): VirtualHost
     "metadata",
     "retryPolicy",
     "requestMirrorPolicies",
+    "rateLimits",
   ]);
   if (host.domains.length === 0) refuse(join(at, "domains"), "at least one is required");
   return {
@@ -74,6 +73,7 @@ function virtualHost(host: VirtualHost, run: DecodeRun, at: string): VirtualHost
     includeAttemptCount: host.includeRequestAttemptCount,
     requireTls: host.requireTls === TlsRequirement.ALL,
     filterConfig: perFilterConfig(host.typedPerFilterConfig, run, join(at, "typed_per_filter_config")),
+    ...(host.rateLimits.length === 0 ? {} : { rateLimits: rateLimits(host.rateLimits, join(at, "rate_limits")) }),
   };
 }
 
@@ -103,9 +103,17 @@ function routeSpec(route: Route, host: VirtualHost, run: DecodeRun, at: string):
       join(at, "response_headers"),
     ),
     filterConfig: perFilterConfig(route.typedPerFilterConfig, run, join(at, "typed_per_filter_config")),
+    ...metadataOf(route),
     origin: originOf(route.metadata),
     decorator: route.decorator?.operation || undefined,
   };
+}
+
+function metadataOf({ metadata }: Route): Pick<RouteSpec, "metadata"> {
+  const entries = Object.entries(metadata?.filterMetadata ?? {});
+  return entries.length === 0
+    ? {}
+    : { metadata: Object.fromEntries(entries.map(([name, value]) => [name, { ...value }])) };
 }
 
 /** @see envoy.config.route.v3.RouteMatch */
@@ -138,39 +146,5 @@ function pathMatch(match: RouteMatch, at: string): RouteMatchSpec["path"] {
       return refuse(join(at, "path_match_policy"), "not supported by this proxy");
     case undefined:
       return refuse(at, "path_specifier is required");
-  }
-}
-
-/** Filter configuration of a host or route, under the canonical name of the filter that reads it. */
-export function perFilterConfig(configs: Readonly<Record<string, Any>>, run: DecodeRun, at: string): FilterConfigs {
-  const decoded: Record<string, unknown> = {};
-  for (const [name, any] of Object.entries(configs)) {
-    const path = `${at}[${name}]`;
-    const { config, isOptional } = unwrap(any, path);
-    const factory = run.httpFilters.find((entry) => entry.routeConfigType === config.typeUrl);
-    if (factory?.decodeRouteConfig === undefined) {
-      if (isOptional) continue;
-      return refuse(path, `${config.typeUrl} is not supported by this proxy`);
-    }
-    decoded[factory.name] = guarded(() => factory.decodeRouteConfig?.(config.value), path);
-  }
-  return decoded;
-}
-
-/** `envoy.config.route.v3.FilterConfig` wraps a config to make it optional. */
-function unwrap(any: Any, at: string): { config: Any; isOptional: boolean } {
-  if (any.typeUrl !== typeUrl(FilterConfig)) return { config: any, isOptional: false };
-  const wrapper = decodeBytes(any.value, FilterConfig, at);
-  if (wrapper.disabled) refuse(join(at, "disabled"), "not supported by this proxy");
-  if (wrapper.config === undefined) return refuse(join(at, "config"), "required");
-  return { config: wrapper.config, isOptional: wrapper.isOptional };
-}
-
-/** Runs a filter's own decoder; what it throws becomes a refusal with the path in front. */
-export function guarded<T>(decode: () => T, at: string): T {
-  try {
-    return decode();
-  } catch (error) {
-    return refuse(at, error instanceof Error ? error.message : String(error));
   }
 }
