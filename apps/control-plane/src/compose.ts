@@ -29,6 +29,7 @@ import { type AcceptedObject, CONFIG_TOPIC } from "@lateen/ports";
 import { atomicWriteFile, createHttp, listenHttp, type MainContext } from "@lateen/runtime";
 import { serverTls } from "./certificates.ts";
 import type { ControlPlaneConfig } from "./config.ts";
+import { galleyWriter } from "./galley-writer.ts";
 import { requireIdentity } from "./require-identity.ts";
 
 /** Where mixer's access-log service is found by name; the supervisor declares the Service. */
@@ -78,6 +79,7 @@ export async function composeControlPlane(config: ControlPlaneConfig, { scope, l
       defaultProviders: { accessLogging: ["mixer"], metrics: [] },
     }),
     clusterId: config.clusterId,
+    writer: galleyWriter(galley),
     scope,
     clock,
     logger,

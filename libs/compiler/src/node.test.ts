@@ -35,6 +35,8 @@ describe("an xDS node", () => {
         ],
         capabilities: { lateen: false, http2: true, extensions: [] },
         locality: "",
+        network: "",
+        autoRegisterGroup: "",
       },
     });
   });

@@ -28,6 +28,10 @@ export interface XdsNode {
   readonly generator: "proxy" | "grpc";
   /** `region/zone/subzone` as far as it is known; empty: not at all. */
   readonly locality: string;
+  /** Network the proxy is in; empty: the mesh has one. */
+  readonly network: string;
+  /** WorkloadGroup of its namespace that it registers itself in; empty: none. */
+  readonly autoRegisterGroup: string;
 }
 
 /**
@@ -62,6 +66,8 @@ export function nodeFromProto(node: Node): Result<XdsNode, string> {
     capabilities: capabilities(metadata),
     generator: metadata.GENERATOR === "grpc" ? "grpc" : "proxy",
     locality: localityText(node.locality),
+    network: text(metadata.NETWORK) || stringMap(metadata.LABELS)["topology.istio.io/network"] || "",
+    autoRegisterGroup: text(metadata.AUTO_REGISTER_GROUP),
   });
 }
 

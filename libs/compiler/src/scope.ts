@@ -1,11 +1,11 @@
-import type { LocalityLbSetting, Resource } from "@lateen/mesh-model";
+import { type LocalityLbSetting, localityOf, type Resource } from "@lateen/mesh-model";
 import { INGRESS_LABEL } from "./convert/ingress.ts";
 import { defineQuery, type Query, type Read } from "./engine/query-engine.ts";
 import type { Labels } from "./lower/proto.ts";
 import type { XdsNode } from "./node.ts";
 import { sameList } from "./resource.ts";
 import { cells } from "./world/mesh-snapshot.ts";
-import { keysOf, meshConfigOf } from "./world/services.ts";
+import { keysOf, meshConfigOf, nodeLocality } from "./world/services.ts";
 
 /**
  * All that a part of a proxy's output may depend on besides the mesh. It has no address and no pod name, and of the labels only
@@ -123,7 +123,8 @@ function failoverLabels(setting: LocalityLbSetting | undefined): Labels {
 export function scopeOf(read: Pick<Read, "ask">, node: XdsNode): NodeScope {
   const { lateen, http2, extensions } = node.capabilities;
   const base = { kind: node.kind, namespace: node.namespace, lateen, http2, extensions };
-  const client = { ...base, locality: node.locality, labels: pick(node.labels, read.ask(clientLabels, "")) };
+  const locality = node.locality === "" ? read.ask(localityOfPod, `${node.namespace}/${node.pod}`) : node.locality;
+  const client = { ...base, locality, labels: pick(node.labels, read.ask(clientLabels, "")) };
   const workload = {
     ...base,
     labels: pick(node.labels, read.ask(workloadLabels, "")),
@@ -137,6 +138,18 @@ export function scopeOf(read: Pick<Read, "ask">, node: XdsNode): NodeScope {
     workload: { ...workload, id: workloadId },
   };
 }
+
+/** Where a pod runs, for proxies that do not say it: by its labels, else by those of its machine. */
+const localityOfPod = defineQuery<string, string>({
+  name: "localityOfPod",
+  compute: (read, key) => {
+    const pod = read.input(cells.object(`Pod/${key}`)) as Resource<"Pod"> | undefined;
+    if (pod === undefined) return "";
+    const own = localityOf(pod.metadata.labels ?? {});
+    const { nodeName } = pod.spec;
+    return own !== "" || !nodeName ? own : read.ask(nodeLocality, nodeName);
+  },
+});
 
 function pick(labels: Labels, names: readonly string[]): Labels {
   const picked: Record<string, string> = {};

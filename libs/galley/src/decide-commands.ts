@@ -15,6 +15,8 @@ import { type ApplyAction, type ApplyResult, describeDiagnostic, type RemoveResu
 export interface CommandOptions {
   /** Objects of watched files are moved to the command instead of being refused. */
   readonly takeOver?: boolean;
+  /** Findings across objects are left out of the results: for writers that nobody reads the results of. Default false. */
+  readonly withoutAnalysis?: boolean;
 }
 
 /** A text given with a command. */

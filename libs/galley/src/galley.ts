@@ -170,7 +170,10 @@ class FileGalley implements Galley {
       const results = decideApply(draft, this.#views, documents, options);
       await this.#settle(draft);
       this.#count(results);
-      return { revision: this.#state.revision, results: this.#withAnalysis(results) };
+      return {
+        revision: this.#state.revision,
+        results: options.withoutAnalysis ? results : this.#withAnalysis(results),
+      };
     });
   }
 

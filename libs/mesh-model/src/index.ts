@@ -58,4 +58,11 @@ export type {
   Workload,
 } from "./services/types.ts";
 export { containerPortsOf, type PodStatus, podStatusOf, workloadFromPod, workloadNameOf } from "./services/workload.ts";
-export { AUTO_REGISTRATION_GROUP, type RegisteringWorkload, workloadEntryOf } from "./services/workload-group.ts";
+export {
+  AUTO_REGISTRATION_GROUP,
+  HEALTH_CHECKS_ENABLED,
+  HEALTHY_CONDITION,
+  isHealthyEntry,
+  type RegisteringWorkload,
+  workloadEntryOf,
+} from "./services/workload-group.ts";

@@ -1,6 +1,6 @@
 import type { Clock, Logger, Scope } from "@lateen/kernel";
 import type { MeshConfig } from "@lateen/mesh-model";
-import type { Bus, ServiceRegistry } from "@lateen/ports";
+import type { Bus, ConfigWriter, ServiceRegistry } from "@lateen/ports";
 import type { StreamLimits } from "@lateen/xds";
 import { badPilotOption } from "./errors.ts";
 
@@ -24,6 +24,14 @@ export interface ConnectedLimits {
   readonly perStream: Partial<StreamLimits>;
 }
 
+/** How long entries of workloads that registered themselves stay. */
+export interface RegistrationTimes {
+  /** Milliseconds after the end of the workload's last stream. Default 10000, as Istio has it. */
+  readonly graceMs: number;
+  /** Milliseconds that workloads have to come back after a restart of the control plane. Default 60000. */
+  readonly reconnectMs: number;
+}
+
 export interface PilotOptions {
   /** Carries galley's accepted configuration on topic `config`. */
   readonly bus: Bus;
@@ -37,6 +45,9 @@ export interface PilotOptions {
   readonly clusterId: string;
   /** Default `cluster.local`. */
   readonly domain?: string;
+  /** Keeps the entries of workloads that register themselves in a WorkloadGroup; without it they are refused. */
+  readonly writer?: ConfigWriter;
+  readonly registration?: Partial<RegistrationTimes>;
   readonly debounce?: Partial<DebounceOptions>;
   readonly connectedLimits?: Partial<ConnectedLimits>;
   /**
@@ -51,9 +62,11 @@ export function withDefaults(options: PilotOptions): {
   readonly debounce: DebounceOptions;
   readonly limits: ConnectedLimits;
   readonly firstSnapshotsMs: number;
+  readonly registration: RegistrationTimes;
 } {
   const debounce = { quietMs: 15, maxMs: 300, intervalMs: 120, ...options.debounce };
   const limits = { streams: 10_000, streamsPerIdentity: 2000, perStream: {}, ...options.connectedLimits };
+  const registration = { graceMs: 10_000, reconnectMs: 60_000, ...options.registration };
   const firstSnapshotsMs = options.firstSnapshotsMs ?? 5000;
   const atLeast = (name: string, value: number, least: number) => {
     if (!(value >= least)) throw badPilotOption(name, value, `a number of at least ${least}`);
@@ -64,5 +77,7 @@ export function withDefaults(options: PilotOptions): {
   atLeast("connectedLimits.streams", limits.streams, 1);
   atLeast("connectedLimits.streamsPerIdentity", limits.streamsPerIdentity, 1);
   atLeast("firstSnapshotsMs", firstSnapshotsMs, 0);
-  return { debounce, limits, firstSnapshotsMs };
+  atLeast("registration.graceMs", registration.graceMs, 0);
+  atLeast("registration.reconnectMs", registration.reconnectMs, 1);
+  return { debounce, limits, firstSnapshotsMs, registration };
 }

@@ -1,9 +1,9 @@
 import { Scope } from "@lateen/kernel";
-import { defaultMeshConfig, type Resource } from "@lateen/mesh-model";
+import { defaultMeshConfig, keyOf, type Resource } from "@lateen/mesh-model";
 import { Node } from "@lateen/proto/envoy/config/core/v3/base";
 import { DeltaDiscoveryRequest, type DeltaDiscoveryResponse } from "@lateen/proto/envoy/service/discovery/v3/discovery";
 import { manualClock, recordingLogger } from "@lateen/test-support";
-import { xdsTypes } from "@lateen/xds";
+import { HEALTH_TYPE, xdsTypes } from "@lateen/xds";
 import { afterEach, describe, expect, it } from "vitest";
 import type { PilotOptions } from "./options.ts";
 import { PilotServer } from "./pilot-server.ts";
@@ -421,5 +421,62 @@ describe("a stream of one type", () => {
     const { send, code } = await open(cluster);
     send({ typeUrl: listener });
     expect(code()).toBe(3);
+  });
+});
+
+describe("a workload that registers itself", () => {
+  const GROUP = `
+apiVersion: networking.istio.io/v1
+kind: WorkloadGroup
+metadata: { name: vms, namespace: shop }
+spec: { template: { serviceAccount: vm }, probe: { tcpSocket: { port: 8080 } } }
+`;
+  async function withGroup() {
+    const written = new Map<string, Resource>();
+    let revision = 10;
+    const feed: { deliver: (upserted: readonly Resource[], removed: readonly string[]) => void } = { deliver() {} };
+    const parts = await started({
+      writer: {
+        write: async ({ upserted, removed }) => {
+          for (const object of upserted) written.set(keyOf(object), object);
+          for (const key of removed) written.delete(key);
+          feed.deliver(upserted, removed);
+        },
+      },
+    });
+    feed.deliver = (upserted, removed) => {
+      parts.config.upsert(++revision, ...upserted);
+      if (removed.length > 0) parts.config.remove(++revision, ...removed);
+    };
+    parts.config.upsert(2, ...objectsOf(GROUP));
+    await parts.advance(20);
+    const entry = () => written.get("WorkloadEntry/shop/vms-127.64.0.9");
+    return { ...parts, entry };
+  }
+  const metadata = { AUTO_REGISTER_GROUP: "vms" };
+
+  it("has an entry while it is connected, with the health its agent reports", async () => {
+    const { pilot, entry, advance } = await withGroup();
+    const proxy = new AutoProxy(pilot.ads, "vm", undefined, metadata);
+    await proxy.subscribe();
+    expect(entry()).toMatchObject({ spec: { address: "127.64.0.9", serviceAccount: "vm" } });
+    proxy.send({ typeUrl: HEALTH_TYPE });
+    await settle();
+    expect(entry()).toMatchObject({ status: { conditions: [{ type: "Healthy", status: "True" }] } });
+    proxy.send({ typeUrl: HEALTH_TYPE, errorDetail: { code: 13, message: "refused", details: [] } });
+    await settle();
+    expect(entry()).toMatchObject({ status: { conditions: [{ status: "False", message: "refused" }] } });
+    expect(proxy.closed).toBeUndefined();
+    expect(pilot.status().proxies[0]?.types).not.toHaveProperty([HEALTH_TYPE]);
+    proxy.disconnect();
+    await advance(10_000);
+    expect(entry()).toBeUndefined();
+  });
+
+  it("is refused when there is no such group", async () => {
+    const { pilot } = await withGroup();
+    const proxy = new AutoProxy(pilot.ads, "vm", undefined, { AUTO_REGISTER_GROUP: "none" });
+    await proxy.subscribe();
+    expect(proxy.closed?.code).toBe(5);
   });
 });

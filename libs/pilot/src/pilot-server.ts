@@ -16,9 +16,13 @@ import type { Pilot } from "./pilot.ts";
 import { PushQueue } from "./push/push-queue.ts";
 import { Revisions } from "./push/revisions.ts";
 import { type SyncOutcome, SyncWaits } from "./push/sync-waits.ts";
+import { Registrations } from "./registration/registrations.ts";
 import { type PilotStatus, type ProxyStatus, proxyStatus } from "./status.ts";
 import { AdsFront } from "./streams/ads-front.ts";
 import { type Connection, hasSettled } from "./streams/connection.ts";
+
+/** How entries of self-registered workloads name who keeps them. */
+const CONTROLLER_NAME = "lateen-pilot";
 
 /**
  * Joins the parts: world → debounce → compiler → push queue → streams. Invariant: the compiler holds what the world said at push
@@ -39,12 +43,13 @@ export class PilotServer implements Pilot {
   readonly #queue: PushQueue<Connection>;
   readonly #waits: SyncWaits;
   readonly #firstSnapshotsMs: number;
+  readonly #registrations: Registrations;
   readonly #becameReady = Promise.withResolvers<void>();
   #pushedRegistry: string | undefined;
   #stopped = false;
 
   constructor(options: PilotOptions, compiler: PilotCompiler) {
-    const { debounce, limits, firstSnapshotsMs } = withDefaults(options);
+    const { debounce, limits, firstSnapshotsMs, registration } = withDefaults(options);
     const { clock } = options;
     this.#options = options;
     this.#compiler = compiler;
@@ -54,7 +59,17 @@ export class PilotServer implements Pilot {
     this.#debounce = new Debounce(clock, debounce, (since) => this.#takeOver(since));
     this.#waits = new SyncWaits(clock, (revision) => this.#look(revision));
     this.#queue = new PushQueue(clock, (connection) => connection.push());
+    this.#registrations = new Registrations({
+      writer: options.writer,
+      clock,
+      logger: this.#logger,
+      instance: CONTROLLER_NAME,
+      ...registration,
+      object: (key) => this.#world.get(key),
+      objects: () => this.#world.objects(),
+    });
     this.ads = new AdsFront({
+      registrations: this.#registrations,
       compiler,
       clock,
       logger: this.#logger,
@@ -161,6 +176,7 @@ export class PilotServer implements Pilot {
     for (const connection of connections) connection.changedSince ??= sinceMs;
     this.#queue.add(connections);
     this.#waits.poke();
+    this.#registrations.start();
     this.#becameReady.resolve();
   }
 
@@ -203,6 +219,7 @@ export class PilotServer implements Pilot {
 
   #stop(): void {
     this.#stopped = true;
+    this.#registrations.close();
     this.#debounce.close();
     this.#queue.close();
     this.ads.endAll(grpcStatus.unavailable, "the control plane is shutting down");

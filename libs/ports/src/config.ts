@@ -75,3 +75,15 @@ export interface ConfigStore {
 
 /** Name of the bus topic on which galley publishes {@link AcceptedObject} by {@link ResourceKey}. */
 export const CONFIG_TOPIC = "config";
+
+/**
+ * Puts objects in force that the mesh makes itself, as a command of its owner would: checked, durable, published on
+ * {@link CONFIG_TOPIC}. Implemented with galley where that runs, with the API server in a cluster.
+ */
+export interface ConfigWriter {
+  /**
+   * Resolves once the change is durable. Objects that are gone already may be removed again.
+   * @throws when the change could not be stored, or an object is refused; nothing can be said about the others then.
+   */
+  write(change: { readonly upserted: readonly Resource[]; readonly removed: readonly ResourceKey[] }): Promise<void>;
+}

@@ -4,6 +4,7 @@ export {
   CONFIG_TOPIC,
   type ConfigSource,
   type ConfigStore,
+  type ConfigWriter,
   type FileOverride,
   type RawDocument,
   type RejectedObject,

@@ -1,10 +1,11 @@
 export {
   createXdsClient,
+  type ReportedHealth,
   type XdsClient,
   type XdsClientOptions,
 } from "./client/delta-client.ts";
 export type { ApplyFailure, ReceivedResource, XdsUpdate } from "./client/update.ts";
-export { hasImplicitWildcard, pushOrder, xdsTypes } from "./resource-types.ts";
+export { HEALTH_TYPE, hasImplicitWildcard, pushOrder, xdsTypes } from "./resource-types.ts";
 export { createDeltaSession, type ServerStream } from "./server/delta-session.ts";
 export { defaultStreamLimits } from "./server/limits.ts";
 export { SharedWork } from "./server/shared-work.ts";

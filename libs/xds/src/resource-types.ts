@@ -8,6 +8,9 @@ export const xdsTypes = {
   nds: "type.googleapis.com/istio.networking.nds.v1.NameTable",
 } as const;
 
+/** Type URL of requests in which an agent says how its workload is; nothing is ever sent back. */
+export const HEALTH_TYPE = "type.googleapis.com/istio.v1.HealthInformation";
+
 /** What is referenced travels before what refers to it (xDS protocol, "Eventual consistency considerations"). */
 const ORDER: readonly string[] = [
   xdsTypes.cluster,

@@ -206,8 +206,8 @@ export const endpointsOfService = defineQuery<ServiceKey, readonly ServiceEndpoi
   equal: sameJson,
 });
 
-/** Where a machine is. */
-const nodeLocality = defineQuery<string, string>({
+/** Where a machine is: `region/zone/subzone`; empty: unknown. */
+export const nodeLocality = defineQuery<string, string>({
   name: "nodeLocality",
   compute: (read, name) => {
     const node = read.input(cells.object(resourceKey("Node", "", name))) as Resource<"Node"> | undefined;

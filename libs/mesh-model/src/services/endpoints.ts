@@ -4,6 +4,7 @@ import type { Infer } from "../schema/index.ts";
 import { mergedPortName } from "./merge.ts";
 import type { MeshService, MeshServicePort, ServiceEndpoint, Workload } from "./types.ts";
 import { workloadFromPod } from "./workload.ts";
+import { isHealthyEntry } from "./workload-group.ts";
 
 type Labels = Readonly<Record<string, string>>;
 type WorkloadEntrySpec = Infer<typeof workloadEntrySpec>;
@@ -188,7 +189,9 @@ function selectedWorkloadEntries(service: MeshService, world: EndpointWorld): re
     // Labels of the spec win; those of the metadata count too, as in Istio.
     const labels = { ...entry.metadata.labels, ...entry.spec.labels };
     if (!labelsMatch(selector, labels)) continue;
-    found.push(...workloadEntryEndpoints(service, entry.spec, entry.metadata.name, labels));
+    const ready = isHealthyEntry(entry);
+    const endpoints = workloadEntryEndpoints(service, entry.spec, entry.metadata.name, labels);
+    found.push(...(ready ? endpoints : endpoints.map((endpoint) => ({ ...endpoint, ready }))));
   }
   return found;
 }

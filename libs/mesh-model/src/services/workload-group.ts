@@ -12,6 +12,21 @@ export interface RegisteringWorkload {
 
 /** Annotation with the `namespace/name` of the group that an entry was made from. */
 export const AUTO_REGISTRATION_GROUP = "istio.io/autoRegistrationGroup";
+/** Annotation `true` of entries that are endpoints only while their workload reports that it is healthy. */
+export const HEALTH_CHECKS_ENABLED = "proxy.istio.io/health-checks-enabled";
+/** The condition in `status.conditions` that says so. */
+export const HEALTHY_CONDITION = "Healthy";
+
+/** Whether an entry may get traffic: always, unless it is asked how it is; then once it has said that it is well. */
+export function isHealthyEntry(entry: Pick<Resource<"WorkloadEntry">, "metadata" | "status">): boolean {
+  if (entry.metadata.annotations?.[HEALTH_CHECKS_ENABLED] !== "true") return true;
+  const status = entry.status as { readonly conditions?: unknown } | null | undefined;
+  const conditions: readonly unknown[] = Array.isArray(status?.conditions) ? status.conditions : [];
+  return conditions.some((one) => {
+    const { type, status: state } = (one ?? {}) as { readonly type?: unknown; readonly status?: unknown };
+    return type === HEALTHY_CONDITION && state === "True";
+  });
+}
 
 /**
  * The WorkloadEntry of a workload that registers itself, named `<group>-<ip>-<network>` as Istio names it. What the workload says
@@ -36,6 +51,7 @@ export function workloadEntryOf(
       annotations: {
         ...spec.metadata?.annotations,
         [AUTO_REGISTRATION_GROUP]: `${metadata.namespace}/${metadata.name}`,
+        ...(spec.probe === undefined ? {} : { [HEALTH_CHECKS_ENABLED]: "true" }),
       },
     },
     spec: {

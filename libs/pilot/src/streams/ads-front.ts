@@ -5,6 +5,7 @@ import {
   createDeltaSession,
   createSotwSession,
   grpcStatus,
+  HEALTH_TYPE,
   type NackRecord,
   type ServerStream,
   type ServerStreamOptions,
@@ -14,6 +15,7 @@ import {
 import type { PilotCompiler } from "../compiler-face.ts";
 import type { PilotMetrics } from "../metrics.ts";
 import type { ConnectedLimits } from "../options.ts";
+import type { Registrations } from "../registration/registrations.ts";
 import { admitNode } from "./admission.ts";
 import type { AdmittedProxy, Connection } from "./connection.ts";
 import { GuardedSource } from "./guarded-source.ts";
@@ -24,6 +26,8 @@ export interface AdsFrontOptions {
   readonly logger: Logger;
   readonly metrics: PilotMetrics;
   readonly limits: ConnectedLimits;
+  /** Takes in workloads that register themselves. */
+  readonly registrations: Registrations;
   /** Why nothing may be served yet; undefined when it may. */
   readonly notReady: () => string | undefined;
   /** Number of the push that the compiler's answers belong to. */
@@ -77,7 +81,10 @@ export class AdsFront implements AdsServer {
     for (const connection of [...this.#open]) connection.end(code, message);
   }
 
-  #start<Request extends { readonly typeUrl: string }, Response>(
+  #start<
+    Request extends { readonly typeUrl: string; readonly errorDetail?: { readonly message: string } | undefined },
+    Response,
+  >(
     kind: Pick<Connection, "protocol" | "caller" | "only">,
     transport: AdsTransport<Response>,
     create: (options: ServerStreamOptions<Response>) => ServerStream<Request>,
@@ -128,7 +135,9 @@ export class AdsFront implements AdsServer {
       receive: (request) => {
         const typed = ofType(request, kind.only);
         if (typed === undefined) return close(grpcStatus.invalidArgument, `this service carries ${kind.only} only`);
-        this.#guard(connection, () => stream.receive(typed));
+        this.#guard(connection, () =>
+          typed.typeUrl === HEALTH_TYPE ? this.#health(connection, typed.errorDetail) : stream.receive(typed),
+        );
       },
       drained: () => this.#guard(connection, () => stream.drained()),
       closed: () => {
@@ -137,6 +146,11 @@ export class AdsFront implements AdsServer {
         this.#close(connection);
       },
     };
+  }
+
+  /** A report of health is no subscription: an error is what the workload's probe found. */
+  #health({ id }: Connection, error: { readonly message: string } | undefined): void {
+    this.#options.registrations.health(id, { healthy: error === undefined, message: error?.message ?? "" });
   }
 
   /** Whether anything that the proxy may get changed since its last push; also when that cannot be told. */
@@ -161,7 +175,7 @@ export class AdsFront implements AdsServer {
 
   #admit(connection: Connection, node: Node) {
     const { clock, logger, metrics } = this.#options;
-    const admitted = admitNode(connection.caller, node);
+    const admitted = this.#introduce(connection, node);
     if (!admitted.ok) {
       logger.warn({ event: "proxy.refused", node: node.id.slice(0, 256), reason: admitted.error.message });
       metrics.refused();
@@ -190,9 +204,17 @@ export class AdsFront implements AdsServer {
     return ok(proxy.source);
   }
 
+  #introduce(connection: Connection, node: Node) {
+    const admitted = admitNode(connection.caller, node);
+    if (!admitted.ok || connection.only !== undefined) return admitted;
+    const joined = this.#options.registrations.join(connection.id, admitted.value);
+    return joined.ok ? admitted : joined;
+  }
+
   #close(connection: Connection): void {
     if (!this.#open.delete(connection)) return;
     this.#count(connection.caller, -1);
+    this.#options.registrations.leave(connection.id);
     const { proxy } = connection;
     if (proxy !== undefined) {
       this.#options.metrics.connected(proxy.version, -1);

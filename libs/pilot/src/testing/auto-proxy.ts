@@ -13,8 +13,13 @@ export class AutoProxy {
   readonly #node: Node;
   #first = true;
 
-  constructor(ads: AdsServer, app = "web", caller: Caller = { namespace: "shop", serviceAccount: app, via: "token" }) {
-    this.#node = Node.fromPartial({ id: `sidecar~127.64.0.9~${app}-1.shop~shop.svc.cluster.local` });
+  constructor(
+    ads: AdsServer,
+    app = "web",
+    caller: Caller = { namespace: "shop", serviceAccount: app, via: "token" },
+    metadata: Readonly<Record<string, unknown>> = {},
+  ) {
+    this.#node = Node.fromPartial({ id: `sidecar~127.64.0.9~${app}-1.shop~shop.svc.cluster.local`, metadata });
     this.#session = ads.openDelta(caller, {
       send: (response) => {
         queueMicrotask(() => this.#received(response));

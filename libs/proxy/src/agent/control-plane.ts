@@ -12,7 +12,9 @@ import type { LastGood } from "./last-good.ts";
 import { spiffeId } from "./node.ts";
 import type { ControlPlaneClients } from "./options.ts";
 import type { AgentParts } from "./parts.ts";
+import { probeOnce } from "./probe-ways.ts";
 import { identitySecrets, WorkloadCertificate } from "./workload-certificate.ts";
+import { startWorkloadProbe } from "./workload-probe.ts";
 
 /** How long a control plane that does not answer is waited for before the configuration from before goes into force. */
 const SILENCE_MS = 3000;
@@ -120,7 +122,7 @@ async function sendAccessLogs(
  * silent; when it answers, its differences are laid over it.
  */
 function followConfiguration(
-  { parts: { deps, node, configuration, status }, controller, scope }: ControlPlaneOptions,
+  { parts: { config, deps, node, configuration, status, applicationAddress }, controller, scope }: ControlPlaneOptions,
   { connectAds }: ControlPlaneClients,
   channel: ChannelOptions,
   hasStaged: boolean,
@@ -144,5 +146,14 @@ function followConfiguration(
   });
   if (staged) scope.defer(clock.after(SILENCE_MS, () => applyStaged("the control plane does not answer")));
   status.discovery = discovery;
+  if (config.workloadProbe !== undefined) {
+    const { target } = config.workloadProbe;
+    startWorkloadProbe({
+      spec: config.workloadProbe,
+      ...{ clock, scope, logger },
+      ask: (signal) => probeOnce(target, applicationAddress, signal),
+      report: (health) => discovery.reportHealth(health),
+    });
+  }
   controller.onWanted((names) => discovery.want(names));
 }

@@ -1,7 +1,7 @@
 import type { Logger, Scope } from "@lateen/kernel";
 import type { ChannelOptions, ConnectAds } from "@lateen/ports";
 import type { Node } from "@lateen/proto/envoy/config/core/v3/base";
-import { createXdsClient, type XdsClient } from "@lateen/xds";
+import { createXdsClient, type ReportedHealth, type XdsClient } from "@lateen/xds";
 import { type Configuration, types } from "./configuration.ts";
 import type { Controller, WantedNames } from "./controller.ts";
 
@@ -88,6 +88,11 @@ export class Discovery {
   }
   get updates(): ReadonlyMap<string, UpdateCounts> {
     return this.#updates;
+  }
+
+  /** Tells the control plane how the workload is. */
+  reportHealth(health: ReportedHealth): void {
+    this.#client.reportHealth(health);
   }
 
   /** Asks for what clusters and listeners refer to now. */

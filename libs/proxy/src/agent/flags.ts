@@ -1,6 +1,7 @@
 import { err, ok, type Result } from "@lateen/kernel";
 import { defineFlags, type Flags, type FlagValues } from "@lateen/runtime";
 import type { AgentConfig, LogLevel, ProxyFacts } from "./options.ts";
+import { probeOf } from "./probe-spec.ts";
 import { VERSION } from "./version.ts";
 
 /** How one proxy app differs from the others. */
@@ -75,6 +76,12 @@ export function proxyFlags({ program, role, drainTime }: ProxyFlavour) {
     meshId: text("mesh of the pod; default: the trust domain", "ISTIO_META_MESH_ID"),
     trustDomain: { kind: "string", default: "cluster.local", describe: "SPIFFE trust domain", env: ["TRUST_DOMAIN"] },
     labels: { kind: "string", default: "{}", describe: "labels of the pod, JSON", env: ["ISTIO_METAJSON_LABELS"] },
+    proxyConfig: {
+      kind: "string",
+      default: "{}",
+      describe: "Istio's ProxyConfig, JSON; of it, readinessProbe says how the workload is asked whether it is well",
+      env: ["PROXY_CONFIG"],
+    },
     podPorts: {
       kind: "string",
       default: "[]",
@@ -118,12 +125,15 @@ export function proxyAgentConfig(
     }
   }
   const facts = proxyFacts(values, env, problems);
+  const probe = probeOf(parseJson("PROXY_CONFIG", values.proxyConfig, problems));
+  if (!probe.ok) problems.push(`PROXY_CONFIG: ${probe.error}`);
   const withDefault = discoveryAddress !== undefined;
   const portOf = (key: "adminPort" | "statusPort" | "healthPort" | "statsPort") =>
     withDefault || sources[key] !== "default" ? values[key] : undefined;
   if (problems.length > 0) return err(problems);
   return ok({
     facts,
+    workloadProbe: probe.ok ? probe.value : undefined,
     runDir: values.runDir,
     discoveryAddress,
     caAddress: values.caAddress ?? discoveryAddress,

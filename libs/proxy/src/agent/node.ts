@@ -42,13 +42,27 @@ export function xdsNode(config: AgentConfig, extensions: readonly string[]): Nod
       LATEEN_EXTENSIONS: [...extensions],
     },
     dynamicParameters: {},
-    locality: undefined,
+    locality: localityOf(facts.labels),
     userAgentName: "lateen",
     userAgentVersionType: { $case: "userAgentVersion", value: config.version },
     extensions: [],
     clientFeatures: [],
     listeningAddresses: [],
   };
+}
+
+/** Where the workload is, by the labels that Istio and Kubernetes use; `istio-locality` writes `.` for `/`. */
+function localityOf(labels: ProxyFacts["labels"]): Node["locality"] {
+  const written = labels["istio-locality"];
+  const parts = written
+    ? (written.includes("/") ? written : written.replaceAll(".", "/")).split("/")
+    : [
+        labels["topology.kubernetes.io/region"],
+        labels["topology.kubernetes.io/zone"],
+        labels["topology.istio.io/subzone"],
+      ];
+  const [region = "", zone = "", subZone = ""] = parts;
+  return region === "" ? undefined : { region, zone, subZone };
 }
 
 /** This workload as metrics and peers see it. */

@@ -2,6 +2,7 @@ import type { Clock, Logger, Random, Scope } from "@lateen/kernel";
 import type { ChannelOptions, ConnectAds, SignCsr } from "@lateen/ports";
 import type { StreamAccessLogsMessage } from "@lateen/proto/envoy/service/accesslog/v3/als";
 import type { HttpFilterFactory, NetworkFilterFactory } from "../chain/spi.ts";
+import type { ProbeSpec } from "./probe-spec.ts";
 
 /** How much the proxy's own log says. */
 export type LogLevel = "debug" | "info" | "warn" | "error" | "silent";
@@ -29,6 +30,8 @@ export interface ProxyFacts {
 /** How the agent is set up; ports that are undefined are not opened. */
 export interface AgentConfig {
   readonly facts: ProxyFacts;
+  /** How the workload is asked whether it is well; undefined: it is not asked. */
+  readonly workloadProbe?: ProbeSpec | undefined;
   /** Holds token and root-cert.pem; receives key.pem, cert-chain.pem and last-good/. Without it there is no identity and no memory. */
   readonly runDir: string | undefined;
   /** `host:port` of the xDS server; undefined: static configuration only. */

@@ -4,6 +4,7 @@ import type { LoadedBootstrap } from "./bootstrap.ts";
 import type { Configuration } from "./configuration.ts";
 import type { LogFiles } from "./log-files.ts";
 import type { AgentConfig, AgentDependencies } from "./options.ts";
+import type { AddressOf } from "./probe-ways.ts";
 import type { StatsReader } from "./stats-reader.ts";
 import type { AgentStatus } from "./status.ts";
 import type { WorkerPool } from "./worker-pool.ts";
@@ -20,6 +21,8 @@ export interface AgentParts {
   readonly logFiles: LogFiles;
   readonly bootstrap: LoadedBootstrap | undefined;
   readonly node: Node;
+  /** Where the application listens for a port of the workload. */
+  readonly applicationAddress: AddressOf;
   /** Epoch milliseconds. */
   readonly startedAtMs: number;
 }

@@ -3,7 +3,7 @@ import { Scope } from "@lateen/kernel";
 import { PlanState } from "../config/plan-state.ts";
 import type { FromWorker } from "../worker/protocol.ts";
 import { loadBootstrap, stageStatic } from "./bootstrap.ts";
-import { loadCapture } from "./capture.ts";
+import { type CaptureSettings, loadCapture } from "./capture.ts";
 import { Configuration } from "./configuration.ts";
 import { joinControlPlane, usesControlPlane } from "./control-plane.ts";
 import { Controller } from "./controller.ts";
@@ -94,8 +94,16 @@ async function assemble(config: AgentConfig, deps: AgentDependencies): Promise<A
   const node = bootstrap?.content.node ?? xdsNode(config, extensionNames(deps));
   return {
     ...{ config, deps, state, configuration, pool, stats, status, logFiles, bootstrap, node },
+    applicationAddress: (port) => applicationAddress(capture, config.facts.instanceIp, port),
     startedAtMs: clock.now(),
   };
+}
+
+/** The application itself, not the port of the proxy in front of it. */
+function applicationAddress({ capture }: CaptureSettings, instanceIp: string, port: number) {
+  const inbound = capture.mode === "none" ? [] : capture.inbound;
+  const own = inbound.find(({ containerPort }) => containerPort === port);
+  return own === undefined ? { host: instanceIp, port } : { host: own.appAddress, port: own.appPort };
 }
 
 /** Names of Istio's own filters among ours; the control plane sends them only to proxies that list them. */

@@ -3,6 +3,7 @@ import type { AdsClientEvents } from "@lateen/ports";
 import { Node } from "@lateen/proto/envoy/config/core/v3/base";
 import { type DeltaDiscoveryRequest, DeltaDiscoveryResponse } from "@lateen/proto/envoy/service/discovery/v3/discovery";
 import { describe, expect, it } from "vitest";
+import { HEALTH_TYPE } from "../resource-types.ts";
 import { letterOf, short } from "../testing/delta-peer.ts";
 import { createXdsClient, type XdsClientOptions } from "./delta-client.ts";
 import type { XdsUpdate } from "./update.ts";
@@ -56,6 +57,7 @@ function start(options: Partial<XdsClientOptions> = {}) {
 }
 
 function describeRequest(request: DeltaDiscoveryRequest): string {
+  if (request.typeUrl === HEALTH_TYPE) return `istio.v1.HealthInformation ${request.errorDetail?.message ?? "well"}`;
   const held = Object.entries(request.initialResourceVersions).map(([name, version]) => `${name}:${version}`);
   const answer =
     request.errorDetail === undefined ? `ack ${request.responseNonce}` : `nack ${request.errorDetail.message}`;
@@ -77,6 +79,20 @@ describe("a delta client", () => {
     client.subscribe(short.C!, "*");
     events.opened();
     expect(sent()).toEqual(["(node) C +*", "E +a", "L +*"]);
+  });
+
+  it("reports health when it changes, and again on every stream once the server knows who reports", () => {
+    const { client, events, sent } = start();
+    client.reportHealth({ healthy: false, message: "refused" });
+    events.opened();
+    expect(sent()).toEqual([]);
+    client.subscribe(short.C!, "*");
+    expect(sent()).toEqual(["(node) C +*", "istio.v1.HealthInformation refused"]);
+    client.reportHealth({ healthy: true, message: "" });
+    expect(sent()).toEqual(["istio.v1.HealthInformation well"]);
+    events.disconnected("gone");
+    events.opened();
+    expect(sent()).toEqual(["(node) C +*", "istio.v1.HealthInformation well"]);
   });
 
   it("sends only what changed in what it wants", () => {

@@ -1,8 +1,8 @@
 import { type Logger, messageOf, type Scope } from "@lateen/kernel";
 import type { AdsClientEvents } from "@lateen/ports";
 import type { Node } from "@lateen/proto/envoy/config/core/v3/base";
-import type { DeltaDiscoveryRequest, DeltaDiscoveryResponse } from "@lateen/proto/envoy/service/discovery/v3/discovery";
-import { pushOrder } from "../resource-types.ts";
+import { DeltaDiscoveryRequest, type DeltaDiscoveryResponse } from "@lateen/proto/envoy/service/discovery/v3/discovery";
+import { HEALTH_TYPE, pushOrder } from "../resource-types.ts";
 import { Subscription } from "./subscription.ts";
 import type { ApplyFailure, XdsUpdate } from "./update.ts";
 
@@ -33,7 +33,19 @@ export interface XdsClient {
   /** Names and versions that count as live. */
   versions(typeUrl: string): ReadonlyMap<string, string>;
   readonly connected: boolean;
+  /** Tells the server how the workload is: now, and again on every new stream. */
+  reportHealth(health: ReportedHealth): void;
 }
+
+/** What an agent's probe of its workload found. */
+export interface ReportedHealth {
+  readonly healthy: boolean;
+  /** Why it is not. */
+  readonly message: string;
+}
+
+/** google.rpc.Code INTERNAL, as Istio's agents send it for a workload that is not well. */
+const UNHEALTHY_CODE = 13;
 
 /** Opens the stream at once; it lives as long as the scope. */
 export function createXdsClient(options: XdsClientOptions): XdsClient {
@@ -51,6 +63,7 @@ class DeltaClient implements XdsClient {
   #connected = false;
   #nodeSent = false;
   #work: Promise<void> = Promise.resolve();
+  #health: ReportedHealth | undefined;
 
   constructor(options: XdsClientOptions) {
     this.#options = options;
@@ -90,6 +103,23 @@ class DeltaClient implements XdsClient {
     return this.#subscriptions.get(typeUrl)?.versions ?? new Map();
   }
 
+  reportHealth(health: ReportedHealth): void {
+    this.#health = health;
+    // Before the first subscription the server does not know who reports.
+    if (this.#connected && this.#nodeSent) this.#sendHealth();
+  }
+
+  #sendHealth(): void {
+    if (this.#health === undefined) return;
+    const { healthy, message } = this.#health;
+    this.#request(
+      DeltaDiscoveryRequest.fromPartial({
+        typeUrl: HEALTH_TYPE,
+        ...(healthy ? {} : { errorDetail: { code: UNHEALTHY_CODE, message } }),
+      }),
+    );
+  }
+
   #opened(): void {
     this.#connected = true;
     if (this.#send === undefined) return;
@@ -116,6 +146,7 @@ class DeltaClient implements XdsClient {
     this.#nodeSent = true;
     const { node } = this.#options;
     this.#send?.({ ...request, node: typeof node === "function" ? node() : node });
+    this.#sendHealth();
   }
 
   #received(response: DeltaDiscoveryResponse): void {

@@ -13,4 +13,8 @@ const workloadEntryFields = {
 /** The spec of a WorkloadEntry, also an inline endpoint of a ServiceEntry. */
 export const workloadEntrySpec = s.object(workloadEntryFields);
 /** networking.istio.io WorkloadEntry. */
-export const workloadEntryBody = s.object({ spec: s.required(workloadEntrySpec) });
+export const workloadEntryBody = s.object({
+  spec: s.required(workloadEntrySpec),
+  /** Holds condition `Healthy` of entries whose workloads are asked how they are. */
+  status: s.any(),
+});
