@@ -1,8 +1,23 @@
 import type { HttpFilterFactory, HttpFilterRuntime, NetworkFilterFactory } from "@lateen/proxy";
+import { BUFFER } from "./buffer/config.ts";
+import { BUFFER_ROUTE_TYPE, BUFFER_TYPE, decodeBuffer, decodeBufferPerRoute } from "./buffer/decode.ts";
 import { CORS } from "./cors/config.ts";
 import { CORS_ROUTE_TYPE, CORS_TYPE, decodeCors, decodeCorsPolicy } from "./cors/decode.ts";
 import { FAULT } from "./fault/config.ts";
 import { decodeFault, FAULT_TYPE } from "./fault/decode.ts";
+import { GRPC_STATS } from "./grpc-stats/config.ts";
+import { decodeGrpcStats, GRPC_STATS_TYPE } from "./grpc-stats/decode.ts";
+import { HEADER_MUTATION } from "./header-mutation/config.ts";
+import {
+  decodeHeaderMutation,
+  decodeHeaderMutationPerRoute,
+  HEADER_MUTATION_ROUTE_TYPE,
+  HEADER_MUTATION_TYPE,
+} from "./header-mutation/decode.ts";
+import { HEALTH_CHECK } from "./health-check/config.ts";
+import { decodeHealthCheck, HEALTH_CHECK_TYPE } from "./health-check/decode.ts";
+import { LOCAL_RATE_LIMIT } from "./local-ratelimit/config.ts";
+import { decodeLocalRateLimit, LOCAL_RATE_LIMIT_TYPE } from "./local-ratelimit/decode.ts";
 import { PEER_METADATA } from "./peer-metadata/config.ts";
 import { decodePeerMetadata, PEER_METADATA_TYPE } from "./peer-metadata/decode.ts";
 import { HTTP_RBAC, NETWORK_RBAC } from "./rbac/config.ts";
@@ -40,6 +55,26 @@ const HTTP_DECODERS: Readonly<Record<string, Decoders>> = {
     decodeConfig: decodeCors,
     decodeRouteConfig: decodeCorsPolicy,
   },
+  [HEADER_MUTATION]: {
+    configType: HEADER_MUTATION_TYPE,
+    routeConfigType: HEADER_MUTATION_ROUTE_TYPE,
+    decodeConfig: decodeHeaderMutation,
+    decodeRouteConfig: decodeHeaderMutationPerRoute,
+  },
+  [BUFFER]: {
+    configType: BUFFER_TYPE,
+    routeConfigType: BUFFER_ROUTE_TYPE,
+    decodeConfig: decodeBuffer,
+    decodeRouteConfig: decodeBufferPerRoute,
+  },
+  [HEALTH_CHECK]: { configType: HEALTH_CHECK_TYPE, decodeConfig: decodeHealthCheck },
+  [LOCAL_RATE_LIMIT]: {
+    configType: LOCAL_RATE_LIMIT_TYPE,
+    routeConfigType: LOCAL_RATE_LIMIT_TYPE,
+    decodeConfig: decodeLocalRateLimit,
+    decodeRouteConfig: decodeLocalRateLimit,
+  },
+  [GRPC_STATS]: { configType: GRPC_STATS_TYPE, decodeConfig: decodeGrpcStats },
   [STATS]: { configType: STATS_TYPE, decodeConfig: decodeStats },
 };
 

@@ -1,6 +1,11 @@
 import type { HttpFilterRuntime, NetworkFilterRuntime } from "@lateen/proxy";
+import { bufferRuntime } from "./buffer/buffer.ts";
 import { corsRuntime } from "./cors/cors.ts";
 import { faultRuntime } from "./fault/fault.ts";
+import { grpcStatsRuntime } from "./grpc-stats/grpc-stats.ts";
+import { headerMutationRuntime } from "./header-mutation/header-mutation.ts";
+import { healthCheckRuntime } from "./health-check/health-check.ts";
+import { localRateLimitRuntime } from "./local-ratelimit/local-ratelimit.ts";
 import { peerMetadataRuntime } from "./peer-metadata/peer-metadata.ts";
 import { httpRbacRuntime } from "./rbac/http-rbac.ts";
 import { networkRbacRuntime } from "./rbac/network-rbac.ts";
@@ -13,6 +18,11 @@ export const httpFilterRuntimes: readonly HttpFilterRuntime[] = [
   faultRuntime,
   corsRuntime,
   statsRuntime,
+  headerMutationRuntime,
+  bufferRuntime,
+  healthCheckRuntime,
+  localRateLimitRuntime,
+  grpcStatsRuntime,
 ];
 
 export const networkFilterRuntimes: readonly NetworkFilterRuntime[] = [networkRbacRuntime];

@@ -24,7 +24,7 @@ function run(policy: Policy | undefined, method: string, headers: Readonly<Recor
   const { context, stats } = fakeContext("outbound", undefined, CORS);
   const filter = corsRuntime.create(decodeCors(Cors.encode(Cors.fromPartial({})).finish()), context);
   const exchange = new FakeExchange({ method, headers: Object.entries(headers) });
-  if (policy !== undefined) exchange.routeConfigs[CORS] = decode(policy);
+  if (policy !== undefined) exchange.configs[CORS] = decode(policy);
   const verdict = filter.onRequestHead?.(exchange);
   filter.onResponseHead?.(exchange);
   return { verdict, response: exchange.responseEdits.log, replies: exchange.replies, stats };

@@ -21,7 +21,7 @@ function run(fault: Fault, headers: readonly (readonly [string, string])[] = [],
   const { context, stats } = fakeContext("outbound", () => random, FAULT);
   const filter = faultRuntime.create(decode({}), context);
   const exchange = new FakeExchange({ headers });
-  exchange.routeConfigs[FAULT] = decode(fault);
+  exchange.configs[FAULT] = decode(fault);
   return { filter, exchange, stats, verdict: filter.onRequestHead?.(exchange) };
 }
 

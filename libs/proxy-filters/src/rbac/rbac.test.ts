@@ -93,11 +93,11 @@ describe("http rbac", () => {
       context,
     );
     const exchange = new FakeExchange();
-    exchange.routeConfigs["envoy.filters.http.rbac"] = decodeRbacPerRoute(
+    exchange.configs["envoy.filters.http.rbac"] = decodeRbacPerRoute(
       RBACPerRoute.encode(RBACPerRoute.fromPartial({})).finish(),
     );
     expect(filter.onRequestHead?.(exchange)).toBe("continue");
-    exchange.routeConfigs["envoy.filters.http.rbac"] = decodeRbacPerRoute(
+    exchange.configs["envoy.filters.http.rbac"] = decodeRbacPerRoute(
       RBACPerRoute.encode(RBACPerRoute.fromPartial({ rbac: { rules: onlyAlice } })).finish(),
     );
     expect(filter.onRequestHead?.(exchange)).toBe("replied");

@@ -8,6 +8,7 @@ import type {
   FilterContext,
   HeadEdits,
   LocalReply,
+  SharedCell,
   SideOutcome,
   SideRequest,
 } from "@lateen/proxy";
@@ -24,6 +25,16 @@ class RecordedEdits implements HeadEdits {
   }
   remove(name: string): void {
     this.log.push(`remove ${name}`);
+  }
+  /** What `textOf` finds before any edit. */
+  known: Readonly<Record<string, string>> = {};
+  textOf(name: string): string | undefined {
+    for (const line of this.log.toReversed()) {
+      if (line === `remove ${name}`) return undefined;
+      const [, value] = line.match(`^(?:set|append) ${name}=(.*)$`) ?? [];
+      if (value !== undefined) return value;
+    }
+    return this.known[name];
   }
   path(value: string): void {
     this.log.push(`path ${value}`);
@@ -64,7 +75,7 @@ export class FakeExchange implements Exchange {
     upstreamMutualTls: false,
     upstreamPrincipal: undefined,
   };
-  readonly routeConfigs: Record<string, unknown> = {};
+  readonly configs: Record<string, unknown> = {};
   readonly flags: string[] = [];
   readonly replies: LocalReply[] = [];
   readonly timers: { readonly ms: number; readonly run: () => void }[] = [];
@@ -119,8 +130,16 @@ export class FakeExchange implements Exchange {
     this.rematches++;
   }
 
+  connection: object = {};
+  readonly resolve = ({ name, argument }: { readonly name: string; readonly argument: string }) =>
+    argument === "" ? `<${name}>` : `<${name} ${argument}>`;
+  /** Of virtual hosts, for `routeConfigs`. */
+  readonly hostConfigs: Record<string, unknown> = {};
+  routeConfigs(filter: string): readonly unknown[] {
+    return [this.configs[filter], this.hostConfigs[filter]].filter((config) => config !== undefined);
+  }
   routeConfig(filter: string): unknown {
-    return this.routeConfigs[filter];
+    return this.configs[filter];
   }
   state(filter: object): unknown {
     return this.#states.get(filter);
@@ -182,11 +201,29 @@ export function fakeContext(
   const shared = new Map<string, unknown>();
   const stats = new FakeStats();
   const calls: FakeCall[] = [];
-  const time = { ms: 1000 };
+  const time = { ms: 1_800_000_000_000 };
+  const state = { draining: false };
+  const cells = new Map<string, SharedCell>();
   const health: Record<string, { healthy: number; total: number }> = {};
   const context: FilterContext = {
     configName,
     now: () => time.ms,
+    wallNow: () => time.ms,
+    draining: () => state.draining,
+    cell: (identity) => {
+      if (!cells.has(identity)) {
+        let value = 0;
+        cells.set(identity, {
+          load: () => value,
+          exchange(expected, next) {
+            const before = value;
+            if (before === expected) value = next;
+            return before;
+          },
+        });
+      }
+      return cells.get(identity) as SharedCell;
+    },
     clusterHealth: (name) => health[name],
     call(request, done) {
       const call: FakeCall = { request, answer: (outcome) => !call.cancelled && done(outcome), cancelled: false };
@@ -216,7 +253,7 @@ export function fakeContext(
       return shared.get(name) as T;
     },
   };
-  return { context, stats, calls, time, health };
+  return { context, stats, calls, time, health, state };
 }
 
 /** The parts of a cluster that filters read. */

@@ -1,6 +1,7 @@
 import { Worker } from "node:worker_threads";
 import type { Clock, Logger } from "@lateen/kernel";
 import type { PlanDelta } from "../config/plan.ts";
+import { SHARED_CELL_BYTES } from "../stats/shared-cells.ts";
 import type {
   ApplyFailure,
   BoundAddress,
@@ -21,7 +22,7 @@ export interface WorkerPoolOptions {
   /** Module that runs the data path; see `runWorker`. */
   readonly entry: URL;
   readonly count: number;
-  readonly bootstrap: Omit<WorkerBootstrap, "index" | "workers" | "stats">;
+  readonly bootstrap: Omit<WorkerBootstrap, "index" | "workers" | "stats" | "cells">;
   /** Bytes of shared memory for one worker's counters. Default 2 MiB. */
   readonly statsBytes?: number;
   readonly clock: Clock;
@@ -69,6 +70,7 @@ export class WorkerPool {
   readonly #drained = new Set<number>();
   #onDrained: (() => void) | undefined;
   #reportId = 0;
+  readonly #cells = new SharedArrayBuffer(SHARED_CELL_BYTES);
   #stopping = false;
   #restarts = 0;
 
@@ -166,7 +168,13 @@ export class WorkerPool {
   #spawn(index: number, failures: number): Promise<void> {
     const { entry, count, bootstrap, clock, logger } = this.#options;
     const stats = new SharedArrayBuffer(this.#options.statsBytes ?? 2 * 1024 * 1024);
-    const workerData: WorkerBootstrap = { ...bootstrap, index, workers: count, stats: { values: stats } };
+    const workerData: WorkerBootstrap = {
+      ...bootstrap,
+      index,
+      workers: count,
+      stats: { values: stats },
+      cells: this.#cells,
+    };
     const thread = new Worker(entry, {
       workerData,
       // Heads live in buffers outside the heap: a small young generation keeps idle memory low at no cost in throughput.

@@ -1,4 +1,4 @@
-import type { HeadView, PeerFacts, RouteMatch } from "@lateen/traffic";
+import type { FormatOperator, HeadView, PeerFacts, RouteMatch } from "@lateen/traffic";
 import type { ClusterSpec, EndpointSpec, WorkloadFacts } from "../config/plan.ts";
 
 /**
@@ -34,6 +34,12 @@ export interface Exchange {
   readonly direction: "inbound" | "outbound" | "unspecified";
   /** Configuration of the named filter for the chosen cluster, route or virtual host (in this order), or undefined. */
   routeConfig(filter: string): unknown;
+  /** The same of all levels, the most specific first. */
+  routeConfigs(filter: string): readonly unknown[];
+  /** Text of a `%…%` command operator; empty when unset. */
+  readonly resolve: (operator: FormatOperator) => string;
+  /** Stands for the downstream connection; the same for all its requests. */
+  readonly connection: object;
   /** The route's or the virtual host's rate-limit actions and other facts of the table; undefined without a route. */
   readonly route: RouteMatch | undefined;
   /** Request id that logs and upstreams see. */
@@ -130,6 +136,8 @@ export interface HeadEdits {
   set(name: string, value: string): void;
   append(name: string, value: string): void;
   remove(name: string): void;
+  /** Value of a header as it will be sent: an edit wins over what arrived. */
+  textOf(name: string): string | undefined;
   /** Requests only: replaces path and query. */
   path(value: string): void;
   /** Requests only. */
@@ -186,10 +194,23 @@ export interface FilterContext {
   readonly configName: string;
   /** Monotonic milliseconds. */
   now(): number;
+  /** Epoch milliseconds. */
+  wallNow(): number;
+  /** This proxy is about to end. */
+  draining(): boolean;
+  /** A number in memory that all workers share, found by what it stands for; starts at 0. */
+  cell(identity: string): SharedCell;
   /** Asks a cluster on the filter's own behalf. `done` is called once, later, unless the call is cancelled. */
   call(request: SideRequest, done: (outcome: SideOutcome) => void): SideCall;
   /** Health of a cluster now: endpoints that may be used, of all; undefined: there is no such cluster. */
   clusterHealth(name: string): { readonly healthy: number; readonly total: number } | undefined;
+}
+
+/** One of them may be changed by another worker at any time: use `exchange` to change it. */
+export interface SharedCell {
+  load(): number;
+  /** Puts `next` where `expected` is; answers what was there. Whole numbers up to 2⁵³. */
+  exchange(expected: number, next: number): number;
 }
 
 /** A request that a filter makes itself. Heads that could not be sent soundly fail the call. */

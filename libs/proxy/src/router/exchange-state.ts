@@ -109,6 +109,20 @@ export class ExchangeState implements ExchangeSummary {
     return this.weighted?.spec.filterConfig?.[filter] ?? this.match?.route.filterConfig(filter, this.match.virtualHost);
   }
 
+  routeConfigs(filter: string): readonly unknown[] {
+    const { match, weighted } = this;
+    if (match === undefined) return [];
+    return [
+      weighted?.spec.filterConfig?.[filter],
+      match.route.spec.filterConfig[filter],
+      match.virtualHost.spec.filterConfig[filter],
+    ].filter((config) => config !== undefined);
+  }
+
+  get connection(): object {
+    return this.server.connection;
+  }
+
   get route(): RouteMatch | undefined {
     return this.match;
   }

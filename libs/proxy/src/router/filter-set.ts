@@ -64,6 +64,9 @@ function contextFor(configName: string, chain: ChainFacts, context: WorkerContex
       return context.shared.get(name) as T;
     },
     now: () => io.wheel.now(),
+    wallNow: () => io.wheel.wallNow(),
+    draining: () => context.draining,
+    cell: (identity) => context.cells.find(identity),
     call: (request, done) => sideCall(context, request, done),
     clusterHealth: (name) => {
       const cluster = plan.cluster(name);

@@ -14,6 +14,7 @@ import { Listener, type ListenerServices } from "../listener/listener.ts";
 import { ListenerTable } from "../listener/listener-table.ts";
 import { HttpConnectionManager } from "../router/connection-manager.ts";
 import { ClusterCounters } from "../stats/cluster-counters.ts";
+import { SharedCells } from "../stats/shared-cells.ts";
 import { Slots } from "../stats/slots.ts";
 import { TcpProxy } from "../tcp/tcp-proxy.ts";
 import { TlsContexts } from "../tls/contexts.ts";
@@ -88,6 +89,7 @@ export class DataPath {
       filters: byName(options.httpFilters),
       networkFilters: byName(options.networkFilters),
       stats,
+      cells: new SharedCells(bootstrap.cells),
       logs: new LogSinks({ wheel: io.wheel, environment: logEnvironment(bootstrap), post }),
       shared: new Map(),
       draining: false,

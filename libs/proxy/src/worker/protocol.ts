@@ -20,6 +20,8 @@ export interface WorkerBootstrap {
   readonly workers: number;
   readonly limits: { readonly maxConnections: number };
   readonly stats: SharedStats;
+  /** Memory of the cells that all workers share (stats/shared-cells.ts); absent: this worker is the only one. */
+  readonly cells?: SharedArrayBuffer;
 }
 
 /** How traffic reaches the proxy when no kernel redirection is there. All addresses are IPs. */

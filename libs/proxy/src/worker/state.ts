@@ -8,6 +8,7 @@ import type { HeadPool, Http1Head } from "../http1/head.ts";
 import type { Connection } from "../io/connection.ts";
 import type { IoLoop } from "../io/io-loop.ts";
 import type { ConnectionInfo } from "../listener/connection-info.ts";
+import type { SharedCells } from "../stats/shared-cells.ts";
 import type { Slots } from "../stats/slots.ts";
 import type { Cluster } from "../upstream/cluster.ts";
 import type { WorkerBootstrap } from "./protocol.ts";
@@ -24,6 +25,7 @@ export interface WorkerContext {
   readonly filters: ReadonlyMap<string, HttpFilterRuntime>;
   readonly networkFilters: ReadonlyMap<string, NetworkFilterRuntime>;
   readonly stats: Slots;
+  readonly cells: SharedCells;
   readonly logs: LogSinks;
   /** What filters of one name share, by name; starts empty. */
   readonly shared: Map<string, unknown>;

@@ -17,6 +17,7 @@ import { IoLoop } from "../../io/io-loop.ts";
 import { type ListeningSocket, listen } from "../../io/sockets.ts";
 import type { ConnectionInfo } from "../../listener/connection-info.ts";
 import { ClusterCounters } from "../../stats/cluster-counters.ts";
+import { SharedCells } from "../../stats/shared-cells.ts";
 import { Slots } from "../../stats/slots.ts";
 import { TlsContexts } from "../../tls/contexts.ts";
 import { Cluster, type UpstreamContext } from "../../upstream/cluster.ts";
@@ -236,6 +237,7 @@ export async function startRig(options: RigOptions): Promise<Rig> {
     filters: new Map((options.filters ?? []).map((filter) => [filter.name, filter])),
     networkFilters: new Map(),
     stats,
+    cells: new SharedCells(),
     logs: new LogSinks({ wheel: io.wheel, environment, post: (message) => posted.push(message) }),
     shared: new Map(),
     draining: false,
