@@ -4,7 +4,13 @@ export { backoffMs, type ClientDeps } from "./client/keep-connected.ts";
 export { signCsr } from "./client/sign-csr.ts";
 export { type WatchConfigOptions, type WatchState, watchConfig } from "./client/watch-config.ts";
 export { adsRelay } from "./local/ads-relay.ts";
-export { type SecretService, secretService, type WorkloadSecrets } from "./local/secret-service.ts";
+export {
+  type SecretContent,
+  type SecretService,
+  type SecretSource,
+  secretService,
+  type WorkloadSecrets,
+} from "./local/secret-service.ts";
 export { type LocalGrpcServer, type ServeLocalOptions, serveLocal } from "./local/serve-local.ts";
 export { accessLogService, type ReceiveAccessLogs } from "./server/access-log-service.ts";
 export { adsService } from "./server/ads-service.ts";

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { DEFAULT_DOMAIN, type Diagnostic, type MeshConfig, type Resource, type ResourceKey } from "@lateen/mesh-model";
-import { endpointResource, scopeClusters, scopeEndpoints } from "./emit/clusters.ts";
+import { endpointResource, nodeEndpoints, scopeClusters } from "./emit/clusters.ts";
 import { INTERNER_CELL } from "./emit/encode.ts";
 import { grpcResource } from "./emit/grpc.ts";
 import { scopeListeners } from "./emit/listeners.ts";
@@ -72,7 +72,7 @@ const scopeContent = defineQuery<NodeScope, object>({
   key: scopeKey,
   compute: (read, scope) => {
     read.ask(scopeClusters, scope);
-    read.ask(scopeEndpoints, scope.client);
+    nodeEndpoints(read, scope);
     read.ask(scopeListeners, scope);
     scopeRoutes(read, scope);
     read.ask(nodeSecrets, scope);
@@ -183,7 +183,7 @@ class IncrementalCompiler implements Compiler {
       case typeUrls.cluster:
         return this.#engine.ask(scopeClusters, scope);
       case typeUrls.endpoint:
-        return this.#engine.ask(scopeEndpoints, scope.client);
+        return nodeEndpoints(this.#engine, scope);
       case typeUrls.listener:
         return this.#engine.ask(scopeListeners, scope);
       case typeUrls.route:

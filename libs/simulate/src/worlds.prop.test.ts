@@ -64,12 +64,12 @@ describe("a mesh of all the goldens", () => {
   all.apply({ upserted: objects, removed: [] });
   const expected = served(all);
 
-  it("is big enough to mean something", () => {
+  it("is big enough to mean something", { timeout: 120_000 }, () => {
     expect(objects.length).toBeGreaterThanOrEqual(50);
     expect(nodes).toHaveLength(4);
   });
 
-  it("comes out the same to the byte, in whatever order and portions its objects come", () => {
+  it("comes out the same to the byte, in whatever order and portions its objects come", { timeout: 120_000 }, () => {
     fc.assert(
       fc.property(
         fc.shuffledSubarray([...objects], { minLength: objects.length }),
@@ -88,7 +88,7 @@ describe("a mesh of all the goldens", () => {
     );
   });
 
-  it("changes by exactly the difference of the two states, and back", () => {
+  it("changes by exactly the difference of the two states, and back", { timeout: 120_000 }, () => {
     fc.assert(
       fc.property(fc.subarray([...rules], { minLength: 1, maxLength: 5 }), (gone) => {
         const keys = new Set(gone.map(keyOf));

@@ -1,7 +1,4 @@
-import { execFileSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { tlsSecret } from "../harness/certificates.ts";
 import { type Case, object, SUBSETS, virtualService } from "./case.ts";
 
 const gateway = (servers: string, name = "gw") =>
@@ -11,37 +8,6 @@ const v = (subset: string) => `route: [{ destination: { host: web, subset: ${sub
 const behind = (name: string, hosts: string, rules: string) =>
   virtualService(name, `  hosts: ${hosts}\n  gateways: [gw]\n  http:\n${rules}`);
 const paths = ["/", "/a", "/a/b?x=1", "/b", "/a//b", "/%2e%2e/a", "/a/../b", "/x%2Fy"];
-
-/** A Secret with a self-signed certificate, made by the machine's openssl. */
-export function tlsSecret(name: string): string {
-  const folder = mkdtempSync(join(tmpdir(), "lateen-cert-"));
-  try {
-    const [key, cert] = [join(folder, "key"), join(folder, "cert")];
-    const names = "subjectAltName=DNS:secure.example,DNS:*.wild.example";
-    execFileSync(
-      "openssl",
-      [
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:P-256",
-        "-nodes",
-        "-days",
-        "1",
-        "-subj",
-        "/CN=test",
-      ].concat(["-addext", names, "-keyout", key, "-out", cert]),
-      { stdio: "ignore" },
-    );
-    const data = { "tls.crt": readFileSync(cert).toString("base64"), "tls.key": readFileSync(key).toString("base64") };
-    const metadata = { name, namespace: "default" };
-    return `---\n${JSON.stringify({ apiVersion: "v1", kind: "Secret", type: "kubernetes.io/tls", metadata, data })}\n`;
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
-}
 
 const http = { to: ["gateway:80"], paths };
 

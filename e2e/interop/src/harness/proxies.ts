@@ -1,7 +1,7 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { adsRelay, type LocalGrpcServer, secretService, serveLocal } from "@lateen/adapter-grpc";
-import { envoyBootstrap, grpcBootstrap, type StockNode } from "@lateen/envoy-agent";
+import { envoyBootstrap, fileSecret, grpcBootstrap, type StockNode } from "@lateen/envoy-agent";
 import { silentLogger } from "@lateen/kernel";
 import { eventually } from "@lateen/test-support";
 import { type ControlPlane, type Identity, type Pod, SERVER_NAME } from "./control-plane.ts";
@@ -38,7 +38,7 @@ export async function startAgent(plane: ControlPlane, pod: Pod): Promise<Agent> 
     "root-cert.pem": identity.rootsPem,
   };
   for (const [name, text] of Object.entries(files)) await writeFile(join(folder, name), text, { mode: 0o600 });
-  const secrets = secretService(silentLogger);
+  const secrets = secretService(silentLogger, fileSecret);
   secrets.update(identity);
   const socket = join(folder, "agent.sock");
   const services = [secrets, adsRelay(plane.channel(pod), silentLogger)];

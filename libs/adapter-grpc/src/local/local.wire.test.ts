@@ -72,6 +72,23 @@ describe("secretService", () => {
     expect((await following).nonce).toBe("2");
   });
 
+  it("answers for a source beside the workload's own, with nothing where it has nothing, and again when that changed", async () => {
+    const files = new Map([["file-root:a", "roots a"]]);
+    const service = secretService(silentLogger, async (name) => {
+      const rootsPem = files.get(name);
+      return rootsPem === undefined ? undefined : { kind: "trust", rootsPem };
+    });
+    const path = await socketWith(service);
+    const there = await askSecrets(path, "file-root:a").next();
+    expect(secretIn(there)[0]?.type?.$case).toBe("validationContext");
+    const { next } = askSecrets(path, "file-root:b");
+    expect((await next()).resources).toEqual([]);
+    files.set("file-root:b", "roots b");
+    const later = next();
+    await service.refresh();
+    expect(secretIn(await later)[0]?.name).toBe("file-root:b");
+  });
+
   it("is for the owner of the socket only", async () => {
     const path = await socketWith(secretService(silentLogger));
     expect((await stat(path)).mode & 0o777).toBe(0o600);

@@ -16,28 +16,57 @@ export interface WorkloadSecrets {
   readonly rootsPem: string;
 }
 
+/** What a secret holds, PEM. */
+export type SecretContent =
+  | { readonly kind: "certificate"; readonly certChainPem: string; readonly privateKeyPem: string }
+  | { readonly kind: "trust"; readonly rootsPem: string };
+
+/**
+ * Secrets beside the workload's own two, by name: `undefined` for a name that is not of this source; a promise of `undefined` for one
+ * that is, but has no content now.
+ */
+export type SecretSource = (name: string) => Promise<SecretContent | undefined> | undefined;
+
 /** The secret service of one machine, and how it learns of new certificates. */
 export interface SecretService extends GrpcService {
   /** Sends what changed to every stream. */
   update(secrets: WorkloadSecrets): void;
+  /** Asks the source anew for every secret that it was asked for before. */
+  refresh(): Promise<void>;
 }
 
 const UNAVAILABLE = 14;
 const UNIMPLEMENTED = 12;
 
 /**
- * SDS (envoy.service.secret.v3) of the secrets `default` and `ROOTCA` for the proxy of one workload. A stream that asks before there
- * is a certificate gets it when it comes; names that do not exist are not answered. To be served locally only.
+ * SDS (envoy.service.secret.v3) of the secrets `default` and `ROOTCA` for the proxy of one workload, and of those of a source. A stream
+ * that asks before there is a certificate gets it when it comes; names that nobody knows are not answered. A secret of the source that
+ * has no content is answered with none: an Envoy that waits for it would take no further configuration. To be served locally only.
  */
-export function secretService(logger: Logger): SecretService {
+export function secretService(logger: Logger, source: SecretSource = () => undefined): SecretService {
   const streams = new Set<SecretStream>();
-  let secrets: ReadonlyMap<string, Secret> = new Map();
+  let own: ReadonlyMap<string, Secret> = new Map();
+  const sourced = new Map<string, Secret | undefined>();
+  const find: Find = (name) => own.get(name) ?? (sourced.has(name) ? (sourced.get(name) ?? "none") : undefined);
+  const load = async (name: string) => {
+    const content = source(name);
+    if (content === undefined) return;
+    const found = await content;
+    sourced.set(name, found === undefined ? undefined : secretOf(name, found));
+  };
+  const push = () => {
+    for (const stream of streams) stream.push();
+  };
+  const want = (names: readonly string[]) => {
+    const unknown = names.filter((name) => !(own.has(name) || sourced.has(name)));
+    if (unknown.length > 0) void Promise.all(unknown.map(load)).then(push);
+  };
   return {
     name: "envoy.service.secret.v3.SecretDiscoveryService",
     definition: SecretDiscoveryServiceService,
     implementation: {
       streamSecrets: (call: Call) => {
-        const stream = new SecretStream(call, () => secrets, logger);
+        const stream = new SecretStream(call, { find, want }, logger);
         streams.add(stream);
         const over = () => streams.delete(stream);
         call.on("cancelled", over).on("close", over).on("error", over);
@@ -46,15 +75,27 @@ export function secretService(logger: Logger): SecretService {
       fetchSecrets: (_call: unknown, done: (error: object) => void) =>
         done(statusError(UNIMPLEMENTED, "only streams of the state of the world are served")),
     },
-    update(next) {
-      secrets = new Map(secretsOf(next).map((secret) => [secret.name, secret]));
-      for (const stream of streams) stream.push();
+    update({ rootsPem, ...pair }) {
+      own = new Map([
+        ["default", secretOf("default", { kind: "certificate", ...pair })],
+        ["ROOTCA", secretOf("ROOTCA", { kind: "trust", rootsPem })],
+      ]);
+      push();
+    },
+    async refresh() {
+      const asked = new Set([...streams].flatMap(({ names }) => names));
+      for (const name of sourced.keys()) if (!asked.has(name)) sourced.delete(name);
+      await Promise.all([...sourced.keys()].map(load));
+      push();
     },
     drain: () => {
       for (const stream of streams) stream.end(UNAVAILABLE, "the agent is shutting down");
     },
   };
 }
+
+/** A secret; `none`: known to have no content; undefined: not known (yet). */
+type Find = (name: string) => Secret | "none" | undefined;
 
 type Call = ServerDuplexStream<DiscoveryRequest, DiscoveryResponse>;
 
@@ -64,30 +105,41 @@ function refuse(call: { emit(event: "error", error: object): unknown }): void {
 
 class SecretStream {
   readonly #call: Call;
-  readonly #secrets: () => ReadonlyMap<string, Secret>;
+  readonly #find: Find;
   #names: readonly string[] = [];
   #nonce = 0;
-  #sent = "";
+  #sent: string | undefined;
 
-  constructor(call: Call, secrets: () => ReadonlyMap<string, Secret>, logger: Logger) {
+  constructor(
+    call: Call,
+    { find, want }: { readonly find: Find; readonly want: (names: readonly string[]) => void },
+    logger: Logger,
+  ) {
     this.#call = call;
-    this.#secrets = secrets;
+    this.#find = find;
     call.on("data", (request: DiscoveryRequest) => {
       if (request.errorDetail !== undefined) {
         logger.warn({ event: "secrets.refused", names: request.resourceNames, reason: request.errorDetail.message });
       }
       // An answer to an earlier response asks for nothing new unless it names other secrets.
-      if (this.#sent !== "" && sameNames(request.resourceNames, this.#names)) return;
+      if (this.#sent !== undefined && sameNames(request.resourceNames, this.#names)) return;
       this.#names = request.resourceNames;
-      this.#sent = "";
+      this.#sent = undefined;
+      want(this.#names);
       this.push();
     });
     call.on("end", () => call.end());
   }
 
+  /** What the stream asks for. */
+  get names(): readonly string[] {
+    return this.#names;
+  }
+
   push(): void {
-    const found = this.#names.flatMap((name) => this.#secrets().get(name) ?? []);
-    if (found.length === 0) return;
+    const known = this.#names.flatMap((name) => this.#find(name) ?? []);
+    if (known.length === 0) return;
+    const found = known.filter((secret) => secret !== "none");
     const resources = found.map((secret) => packAny(Secret, secret));
     const content = resources.map(({ value }) => Buffer.from(value).toString("base64")).join();
     if (content === this.#sent) return;
@@ -112,19 +164,20 @@ function sameNames(a: readonly string[], b: readonly string[]): boolean {
   return a.length === b.length && a.every((name, index) => name === b[index]);
 }
 
-function secretsOf({ certChainPem, privateKeyPem, rootsPem }: WorkloadSecrets): readonly Secret[] {
+function secretOf(name: string, content: SecretContent): Secret {
   const inline = (pem: string) => ({ specifier: { $case: "inlineBytes", value: Buffer.from(pem) } as const });
-  return [
-    Secret.fromPartial({
-      name: "default",
-      type: {
-        $case: "tlsCertificate",
-        value: { certificateChain: inline(certChainPem), privateKey: inline(privateKeyPem) },
-      },
-    }),
-    Secret.fromPartial({
-      name: "ROOTCA",
-      type: { $case: "validationContext", value: { trustedCa: inline(rootsPem) } },
-    }),
-  ];
+  if (content.kind === "trust") {
+    return Secret.fromPartial({
+      name,
+      type: { $case: "validationContext", value: { trustedCa: inline(content.rootsPem) } },
+    });
+  }
+  const { certChainPem, privateKeyPem } = content;
+  return Secret.fromPartial({
+    name,
+    type: {
+      $case: "tlsCertificate",
+      value: { certificateChain: inline(certChainPem), privateKey: inline(privateKeyPem) },
+    },
+  });
 }

@@ -8,7 +8,7 @@ import { discoveryOf, serviceClusters } from "../lower/clusters.ts";
 import { loadAssignment, type PlacedEndpoint, selectEndpoints } from "../lower/endpoints.ts";
 import { failsOver, localitySetting } from "../lower/load-balancing.ts";
 import type { ClientPlace, LocalityPreference } from "../lower/localities.ts";
-import { parseOutboundCluster } from "../lower/names.ts";
+import { clusterOfSni, parseOutboundCluster } from "../lower/names.ts";
 import { fixedClusters, inboundServiceCluster } from "../lower/own-clusters.ts";
 import { type PolicyBlocks, policyFor } from "../lower/traffic-policy.ts";
 import { type EncodedResource, LayeredMap, sameLayers, sameList, sameMap } from "../resource.ts";
@@ -254,11 +254,30 @@ export function endpointResource(
   scope: NodeScope,
   cluster: string,
 ): EncodedResource | undefined {
+  const sniOf = clusterOfSni(cluster);
+  if (sniOf !== undefined) return read.ask(sniEndpoints, scope).get(cluster);
   const host = parseOutboundCluster(cluster)?.host;
   if (host === undefined || !read.ask(outboundClusters, scope.client).has(cluster)) return undefined;
   const key = serviceKey(read, scope.client, policyClient(read, scope.client), host);
   return read.ask(endpointsOfService, key).find(({ name }) => name === cluster);
 }
+
+/** The same endpoints once more, under the names of the clusters that an AUTO_PASSTHROUGH server leads to. */
+const sniEndpoints = defineQuery<NodeScope, ReadonlyMap<string, EncodedResource>>({
+  name: "sniEndpoints",
+  key: scopeKey,
+  compute: (read, scope) => {
+    if (scope.workload.kind !== "router") return new Map();
+    const all = [...read.ask(sniClusters, scope).keys()].flatMap((name) => {
+      const ordinary = endpointResource(read, scope, clusterOfSni(name) ?? "");
+      if (ordinary === undefined) return [];
+      const assignment = { ...ClusterLoadAssignment.decode(ordinary.any.value), clusterName: name };
+      return encode(read, ClusterLoadAssignment, name, assignment);
+    });
+    return byName(all);
+  },
+  equal: sameMap,
+});
 
 /** Endpoints of the EDS clusters of some of a client's services, so that a change of one does not go through all. */
 const endpointsInBucket = defineQuery<
@@ -276,8 +295,8 @@ const endpointsInBucket = defineQuery<
   equal: sameList,
 });
 
-/** Endpoints of all of the proxy's EDS clusters. */
-export const scopeEndpoints = defineQuery<ProxyScope, ReadonlyMap<string, EncodedResource>>({
+/** Endpoints of all EDS clusters of outbound traffic. */
+const scopeEndpoints = defineQuery<ProxyScope, ReadonlyMap<string, EncodedResource>>({
   name: "scopeEndpoints",
   key: scopeKey,
   compute: (read, scope) => {
@@ -289,3 +308,16 @@ export const scopeEndpoints = defineQuery<ProxyScope, ReadonlyMap<string, Encode
   },
   equal: sameMap,
 });
+
+const gatewayEndpoints = defineQuery<NodeScope, ReadonlyMap<string, EncodedResource>>({
+  name: "gatewayEndpoints",
+  key: scopeKey,
+  compute: (read, scope) => new LayeredMap([read.ask(scopeEndpoints, scope.client), read.ask(sniEndpoints, scope)]),
+  equal: sameLayers,
+});
+
+/** Endpoints of all EDS clusters of a proxy. */
+export function nodeEndpoints(read: Pick<Read, "ask">, scope: NodeScope): ReadonlyMap<string, EncodedResource> {
+  if (scope.workload.kind === "router") return read.ask(gatewayEndpoints, scope);
+  return read.ask(scopeEndpoints, scope.client);
+}

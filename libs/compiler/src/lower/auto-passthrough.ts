@@ -4,7 +4,7 @@ import { Cluster, Cluster_DiscoveryType } from "@lateen/proto/envoy/config/clust
 import { poolFields } from "./connection-pools.ts";
 import type { PlacedServer } from "./gateway-server.ts";
 import { balancer } from "./load-balancing.ts";
-import { meshSni, outboundCluster } from "./names.ts";
+import { meshSni } from "./names.ts";
 import { outlier } from "./outliers.ts";
 import { adsSource } from "./proto.ts";
 import { milliseconds, type PolicyBlocks } from "./traffic-policy.ts";
@@ -32,10 +32,8 @@ export function sniCluster(target: SniTarget, policy: PolicyBlocks, config: Mesh
     name: sniOf(target),
     clusterDiscoveryType: { $case: "type", value: Cluster_DiscoveryType.EDS },
     ...balancer(policy),
-    edsClusterConfig: {
-      edsConfig: adsSource(),
-      serviceName: outboundCluster(target.host, target.port, target.subset),
-    },
+    // A name of its own: an Envoy that has an assignment already does not ask for it again, and a second cluster would wait for ever.
+    edsClusterConfig: { edsConfig: adsSource(), serviceName: sniOf(target) },
     connectTimeout: durationFromMs(timeout === undefined ? config.connectTimeoutMs : milliseconds(timeout)),
     ...poolFields(policy),
     ...(outlierDetection === undefined ? {} : { outlierDetection: outlier(outlierDetection) }),

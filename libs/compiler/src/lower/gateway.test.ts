@@ -229,7 +229,10 @@ spec: { hosts: [x.local], resolution: STATIC, ports: [{ number: 80, name: http, 
       `${names("v1")} ${alpn} → tcp ${names("v1")}`,
     ]);
     const cluster = proxy.cluster(names("v1"));
-    expect(cluster.edsClusterConfig?.serviceName).toBe("outbound|80|v1|web.default.svc.cluster.local");
+    // Not the name of the ordinary cluster's endpoints: an Envoy asks for a name only once.
+    expect(cluster.edsClusterConfig?.serviceName).toBe(names("v1"));
+    expect(proxy.endpoints(names("v1"))).toEqual(proxy.endpoints("outbound|80|v1|web.default.svc.cluster.local"));
+    expect(proxy.names("endpoint")).toContain(names("v1"));
     expect([cluster.transportSocket, cluster.transportSocketMatches]).toEqual([undefined, []]);
     expect(
       view("")

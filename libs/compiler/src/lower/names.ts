@@ -39,6 +39,13 @@ export function meshSni(host: string, port: number, subset = ""): string {
   return `outbound_.${port}_.${subset}_.${host}`;
 }
 
+/** The cluster whose endpoints a name of {@link meshSni}'s form stands for, or undefined. */
+export function clusterOfSni(name: string): string | undefined {
+  const [direction, port, subset, host, extra] = name.split("_.");
+  if (direction !== "outbound" || !port || subset === undefined || !host || extra !== undefined) return undefined;
+  return outboundCluster(host, Number(port), subset);
+}
+
 /** `0.0.0.0_9080` */
 export function listenerName(address: string, port: number): string {
   return `${address}_${port}`;

@@ -7,17 +7,20 @@ import { type FractionalPercent, FractionalPercent_DenominatorType } from "@late
 
 export type Labels = Readonly<Record<string, string>>;
 
-/** Whatever comes over ADS, without a limit on the wait for the first answer, as Istio asks. */
-export function adsSource(): ConfigSource {
+/** Whatever comes over ADS. @param waitMs how long the first answer is waited for; 0, as Istio asks: without a limit */
+export function adsSource(waitMs = 0): ConfigSource {
   return ConfigSource.fromPartial({
     configSourceSpecifier: { $case: "ads", value: {} },
-    initialFetchTimeout: durationFromMs(0),
+    initialFetchTimeout: durationFromMs(waitMs),
     resourceApiVersion: ApiVersion.V3,
   });
 }
 
-/** What the agent beside a proxy serves under Istio's cluster name: keys never travel from the control plane. */
-export function agentSource(): ConfigSource {
+/**
+ * What the agent beside a proxy serves under Istio's cluster name: keys never travel from the control plane.
+ * @param waitMs as with {@link adsSource}
+ */
+export function agentSource(waitMs = 0): ConfigSource {
   return ConfigSource.fromPartial({
     configSourceSpecifier: {
       $case: "apiConfigSource",
@@ -28,7 +31,7 @@ export function agentSource(): ConfigSource {
         grpcServices: [{ targetSpecifier: { $case: "envoyGrpc", value: { clusterName: "sds-grpc" } } }],
       },
     },
-    initialFetchTimeout: durationFromMs(0),
+    initialFetchTimeout: durationFromMs(waitMs),
     resourceApiVersion: ApiVersion.V3,
   });
 }

@@ -52,10 +52,23 @@ const CIPHERS = [
   "AES128-GCM-SHA256",
 ];
 
-/** A secret by its SDS name: what a Gateway names comes from the control plane, everything else from the agent. */
+/**
+ * How long an Envoy waits for a secret that may not exist before it goes on without: a cluster that waits holds up every later change of
+ * all clusters, a listener that of its port. What comes later is used all the same.
+ */
+const STORED_SECRET_WAIT_MS = 5_000;
+/** The agent is on the same machine, and has a file or has none. */
+const FILE_SECRET_WAIT_MS = 1_000;
+
+/**
+ * A secret by its SDS name: what a Gateway or rule names comes from the control plane, everything else from the agent. Without the
+ * workload's own certificate nothing works, so that only for that the wait has no end.
+ */
 export function secretRef(name: string): SdsSecretConfig {
   const stored = name.startsWith("kubernetes://") || name.startsWith("kubernetes-gateway://");
-  return { name, sdsConfig: stored ? adsSource() : agentSource() };
+  if (stored) return { name, sdsConfig: adsSource(STORED_SECRET_WAIT_MS) };
+  const own = name === WORKLOAD_SECRET || name === ROOT_SECRET;
+  return { name, sdsConfig: agentSource(own ? 0 : FILE_SECRET_WAIT_MS) };
 }
 
 /** No transport security. */
