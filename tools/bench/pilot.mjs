@@ -6,6 +6,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { controlPlaneEconomy } from "@lateen/local-runtime";
 import { createTestCa } from "@lateen/test-support";
 import { build } from "esbuild";
 import { builtins } from "../build/builtins.mjs";
@@ -28,6 +29,8 @@ const { values } = parseArgs({
     "changes-per-second": number(100),
     "memory-factor": number(10),
     only: { type: "string", default: "change,rule,storm,reconnect,memory" },
+    /** Folder for a CPU profile of the server. */
+    profile: { type: "string", default: "" },
   },
 });
 const option = (name) => Number(values[name]);
@@ -68,8 +71,8 @@ const row = (what, target, measured, met) => {
   console.error(`${what}: ${measured}`);
 };
 
-function start(file, argument, execArgv) {
-  const remote = new Remote(file, argument, execArgv);
+function start(file, argument, execArgv, env) {
+  const remote = new Remote(file, argument, execArgv, env);
   remotes.push(remote);
   return remote;
 }
@@ -99,7 +102,13 @@ class Bench {
   world = new World(size);
 
   async begin() {
-    this.server = start(serverFile, { size, tls }, ["--expose-gc"]);
+    const profiled = values.profile === "" ? [] : ["--cpu-prof", `--cpu-prof-dir=${values.profile}`];
+    this.server = start(
+      serverFile,
+      { size, tls },
+      ["--expose-gc", ...controlPlaneEconomy.nodeFlags, ...profiled],
+      controlPlaneEconomy.env,
+    );
     this.started = await this.server.ready;
     this.clients = startClients(this.started.port, option("streams"), this.world, option("processes"));
     await Promise.all(this.clients.map(({ ready }) => ready));
@@ -323,7 +332,12 @@ async function scale(bench) {
 
 /** Memory of a pilot with one synced stream per namespace, beyond that of an empty one. */
 async function memoryOf(services) {
-  const server = start(serverFile, { size: { ...size, services }, tls }, ["--expose-gc", "--max-old-space-size=8192"]);
+  const server = start(
+    serverFile,
+    { size: { ...size, services }, tls },
+    ["--expose-gc", ...controlPlaneEconomy.nodeFlags, "--max-old-space-size=8192"],
+    controlPlaneEconomy.env,
+  );
   const { port } = await server.ready;
   const [client] = startClients(port, size.namespaces, new World({ ...size, services }), 1);
   await client.ready;

@@ -126,7 +126,7 @@ describe("a change", () => {
     expect(compiler.resources(client, typeUrls.listener).get("virtualOutbound")?.version).not.toBe(before?.version);
   });
 
-  it("of objects that come and go leaves nothing behind", () => {
+  it("of objects that come and go leaves nothing behind", { timeout: 60_000 }, () => {
     const compiler = compilerFor([]);
     everything(compiler, client);
     const empty = compiler.stats().memos;

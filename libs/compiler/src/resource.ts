@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { packAny, typeUrl } from "@lateen/proto";
+import { AnyPacker, type ReusingMessage, typeUrl } from "@lateen/proto";
 import { Cluster } from "@lateen/proto/envoy/config/cluster/v3/cluster";
 import { ClusterLoadAssignment } from "@lateen/proto/envoy/config/endpoint/v3/endpoint";
 import { Listener } from "@lateen/proto/envoy/config/listener/v3/listener";
@@ -29,23 +29,19 @@ export interface EncodedResource {
 /** Name → resource. */
 export type ResourceMap = ReadonlyMap<string, EncodedResource>;
 
-interface Encodable<T> {
-  readonly $type: string;
-  encode(message: T): { finish(): Uint8Array };
-}
-
 /**
  * Encodes messages, giving the same object for equal content however it came about. Holds results weakly: what no query
  * and no stream keeps is collected.
  */
 export class ResourceInterner {
+  readonly #packer = new AnyPacker();
   readonly #known = new Map<string, WeakRef<EncodedResource>>();
   readonly #collected = new FinalizationRegistry<string>((key) => {
     if (this.#known.get(key)?.deref() === undefined) this.#known.delete(key);
   });
 
-  encode<T>(type: Encodable<T>, name: string, message: T): EncodedResource {
-    return this.intern(name, packAny(type, message));
+  encode<T>(type: ReusingMessage<T>, name: string, message: T): EncodedResource {
+    return this.intern(name, this.#packer.pack(type, message));
   }
 
   /** The same for content that is encoded already. */

@@ -4,6 +4,7 @@ import { controlPlaneUnavailable } from "./errors.ts";
 import type { ControlPlanePorts } from "./pod/dependencies.ts";
 import { ReadinessLoop } from "./pod/readiness.ts";
 import { meshRestarts } from "./process/backoff.ts";
+import { controlPlaneEconomy } from "./process/economy.ts";
 import type { ProcessLedger } from "./process/ledger.ts";
 import { ManagedProcess } from "./process/managed-process.ts";
 import { type SocketResponse, socketRequest } from "./socket-client.ts";
@@ -47,7 +48,10 @@ export class ControlPlane {
     this.#process = new ManagedProcess({
       name: "control-plane",
       kind: "own",
-      spec: async () => ({ argv: this.#argv(), env: Object.fromEntries(options.inherited) }),
+      spec: async () => ({
+        argv: this.#argv(),
+        env: { ...controlPlaneEconomy.env, ...Object.fromEntries(options.inherited) },
+      }),
       restarts: meshRestarts,
       clock,
       ledger,

@@ -5,6 +5,7 @@ export type { RejectedView, SupervisorEvent } from "./events.ts";
 export type { SupervisorOptions, WatchConfig } from "./options.ts";
 export type { ControlPlanePorts, PodLine } from "./pod/dependencies.ts";
 export type { PodPort, PodView } from "./pod/types.ts";
+export { controlPlaneEconomy, type ProcessEconomy } from "./process/economy.ts";
 export { reapLeftovers } from "./process/ledger.ts";
 export { parseRejected } from "./rejected.ts";
 export { openSocketRequest, type SocketRequest, type SocketResponse, socketRequest } from "./socket-client.ts";

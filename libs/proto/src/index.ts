@@ -3,5 +3,5 @@
  * it uses: `import { Cluster } from "@lateen/proto/envoy/config/cluster/v3/cluster"`.
  * `@lateen/proto/messages` describes all messages of Envoy at run time.
  */
-export { type AnyMessage, type PackedAny, packAny, typeUrl } from "./any.ts";
+export { type AnyMessage, AnyPacker, type PackedAny, packAny, type ReusingMessage, typeUrl } from "./any.ts";
 export { durationFromMs, durationToMs, type ProtoDuration } from "./duration.ts";

@@ -6,9 +6,13 @@ export class Remote {
   #id = 0;
   #ended;
 
-  /** @param {string} file @param {unknown} argument @param {readonly string[]} [execArgv] */
-  constructor(file, argument, execArgv = []) {
-    this.child = fork(file, [], { serialization: "advanced", execArgv: [...execArgv] });
+  /** @param {string} file @param {unknown} argument @param {readonly string[]} [execArgv] @param {Record<string, string>} [env] */
+  constructor(file, argument, execArgv = [], env = {}) {
+    this.child = fork(file, [], {
+      serialization: "advanced",
+      execArgv: [...execArgv],
+      env: { ...process.env, ...env },
+    });
     this.child.send({ start: argument });
     this.ready = new Promise((resolve, reject) => {
       this.child.on("message", (message) => {

@@ -20,7 +20,7 @@ export async function runForeground(
 ): Promise<void> {
   const startedAt = performance.now();
   // Everything is loaded at once, before anything is started: the children then have the processors for themselves.
-  const [{ createSupervisor }, { systemClock }, { createLogger }] = await Promise.all([
+  const [{ controlPlaneEconomy, createSupervisor }, { systemClock }, { createLogger }] = await Promise.all([
     import("@lateen/local-runtime"),
     import("@lateen/kernel"),
     import("@lateen/runtime"),
@@ -37,7 +37,7 @@ export async function runForeground(
     stateRoot: state.root,
     configPaths: paths,
     ingressPort: options.ingressPort,
-    controlPlane: [process.execPath, appProgram("control-plane")],
+    controlPlane: [process.execPath, ...controlPlaneEconomy.nodeFlags, appProgram("control-plane")],
     sidecar: [process.execPath, appProgram("sidecar")],
     watchConfig: (...args) => void import("@lateen/adapter-grpc").then(({ watchConfig }) => watchConfig(...args)),
     env: cli.env,

@@ -1,3 +1,4 @@
+import type { ReusingMessage } from "@lateen/proto";
 import type { Read } from "../engine/query-engine.ts";
 import type { EncodedResource, ResourceInterner } from "../resource.ts";
 
@@ -5,12 +6,7 @@ import type { EncodedResource, ResourceInterner } from "../resource.ts";
 export const INTERNER_CELL = "interner";
 
 /** Encodes a message as a shared resource. Equal content gives the identical object, so identity is equality here. */
-export function encode<T>(
-  read: Read,
-  type: { readonly $type: string; encode(message: T): { finish(): Uint8Array } },
-  name: string,
-  message: T,
-): EncodedResource {
+export function encode<T>(read: Read, type: ReusingMessage<T>, name: string, message: T): EncodedResource {
   return (read.input(INTERNER_CELL) as ResourceInterner).encode(type, name, message);
 }
 

@@ -1,7 +1,11 @@
 import type { AdsSession } from "@lateen/ports";
-import type { DeltaDiscoveryRequest, DeltaDiscoveryResponse } from "@lateen/proto/envoy/service/discovery/v3/discovery";
+import type {
+  DeltaDiscoveryRequest,
+  DeltaDiscoveryResponse,
+  Resource,
+} from "@lateen/proto/envoy/service/discovery/v3/discovery";
 import { hasImplicitWildcard } from "../resource-types.ts";
-import type { EncodedResource, StreamStatus } from "../types.ts";
+import type { StreamStatus } from "../types.ts";
 import { type BuildResponse, type ServerStreamOptions, StreamCore } from "./stream-core.ts";
 import type { TypeState } from "./type-state.ts";
 
@@ -55,33 +59,35 @@ function first(core: Core, state: TypeState, request: DeltaDiscoveryRequest): bo
     )
   )
     return false;
-  const claimed = Object.entries(request.initialResourceVersions);
-  for (const [name, version] of claimed) {
-    if (state.wildcard || state.names.has(name)) state.held.set(name, { kind: "claimed", version });
+  const claimed = new Map<string, string>();
+  for (const [name, version] of Object.entries(request.initialResourceVersions)) {
+    if (state.wildcard || state.names.has(name)) claimed.set(name, version);
   }
-  if (state.held.size > core.limits.names) {
+  if (claimed.size > core.limits.names) {
     return core.end(8, `more than ${core.limits.names} initial versions for ${state.typeUrl}`);
   }
+  core.claim(state, claimed);
   // A fresh client waits for the answer even when there is nothing; one that names its versions has what it needs.
-  state.owesAnswer = state.wildcard && claimed.length === 0;
+  state.owesAnswer = state.wildcard && Object.keys(request.initialResourceVersions).length === 0;
   state.touch();
-  core.share(state);
   return true;
 }
 
 function later(core: Core, state: TypeState, request: DeltaDiscoveryRequest): boolean {
-  for (const name of request.resourceNamesUnsubscribe) {
-    if (name === "*") {
-      state.wildcard = false;
-      for (const held of [...state.held.keys()]) if (!state.names.has(held)) state.held.delete(held);
-      state.touch();
-    } else if (state.names.has(name) || state.held.has(name)) {
-      state.letGo(name);
-      // Under a wildcard the client must hear whether it still gets the resource.
+  const gone = new Set(request.resourceNamesUnsubscribe);
+  if (gone.delete("*")) {
+    state.wildcard = false;
+    for (const held of [...state.held.keys()]) if (!state.names.has(held)) state.held.delete(held);
+    state.touch();
+  }
+  const known = [...gone].filter((name) => state.names.has(name) || state.held.has(name));
+  if (known.length > 0) {
+    state.letGo(known);
+    // Under a wildcard the client must hear whether it still gets the resource.
+    for (const name of known)
       if (state.wildcard) state.owe(name);
       else state.held.delete(name);
-      state.touch();
-    }
+    state.touch();
   }
   const names = request.resourceNamesSubscribe.filter((name) => name !== "*");
   if (names.length < request.resourceNamesSubscribe.length) {
@@ -100,32 +106,25 @@ function refusalOf(request: DeltaDiscoveryRequest): string | undefined {
 }
 
 const buildDelta: BuildResponse<DeltaDiscoveryResponse> = (state, desired, context) => {
-  const difference = state.difference(desired, context.unknown, context.mayRemove);
+  const { typeUrl } = state;
+  const difference = state.difference(desired, context);
   if (difference === undefined) {
-    return { upserted: [], removed: [], incomplete: false, encode: (...facts) => encode(state.typeUrl, [], [], facts) };
+    return { upserted: [], removed: [], incomplete: false, encode: (...facts) => encode(typeUrl, [], [], facts) };
   }
   if (difference.heldBack.length > 0) state.waiting = true;
-  const upserted = cut(difference.upserted, context.responseBytes);
-  const incomplete = upserted.length < difference.upserted.length;
+  const upserted = difference.parts[0] ?? [];
+  const incomplete = difference.parts.length > 1;
   // Removals go with the last part, after everything that was made.
   const removed = incomplete ? [] : difference.removed;
-  if (incomplete) state.sentPart(desired, difference, upserted.length);
+  if (incomplete) state.sentPart(desired, difference);
   else state.sentAll(desired, removed, { heldBack: difference.heldBack, unknown: context.unknown });
-  return { upserted, removed, incomplete, encode: (...facts) => encode(state.typeUrl, upserted, removed, facts) };
+  const resources = context.messages(upserted);
+  return { upserted, removed, incomplete, encode: (...facts) => encode(typeUrl, resources, removed, facts) };
 };
-
-function cut(resources: readonly EncodedResource[], bytes: number): readonly EncodedResource[] {
-  let total = 0;
-  for (const [index, resource] of resources.entries()) {
-    total += resource.any.value.length + resource.name.length + 64;
-    if (total > bytes && index > 0) return resources.slice(0, index);
-  }
-  return resources;
-}
 
 function encode(
   typeUrl: string,
-  upserted: readonly EncodedResource[],
+  resources: Resource[],
   removed: readonly string[],
   [nonce, version, identifier]: readonly [string, string, string],
 ): DeltaDiscoveryResponse {
@@ -133,7 +132,7 @@ function encode(
     systemVersionInfo: version,
     typeUrl,
     nonce,
-    resources: upserted.map((one) => ({ name: one.name, version: one.version, resource: one.any, aliases: [] })),
+    resources,
     removedResources: [...removed],
     removedResourceNames: [],
     controlPlane: { identifier },

@@ -1,5 +1,5 @@
 import type { EncodedResource } from "../types.ts";
-import { layersOf, type SharedWork } from "./shared-work.ts";
+import { layersOf, type MapDifference, type SharedWork } from "./shared-work.ts";
 
 type Resources = ReadonlyMap<string, EncodedResource>;
 
@@ -24,7 +24,7 @@ const NOTHING = { kind: "nothing" } as const;
 export class Holdings {
   #layers: readonly Resources[] = [];
   readonly #own = new Map<string, Held | typeof NOTHING>();
-  #claimsSettled = false;
+  #claimed = false;
 
   get(name: string): Held | undefined {
     const own = this.#own.get(name);
@@ -55,9 +55,7 @@ export class Holdings {
 
   /** The client brought resources of an earlier stream. */
   get hasClaims(): boolean {
-    if (this.#claimsSettled) return true;
-    for (const held of this.#own.values()) if (held.kind === "claimed") return true;
-    return false;
+    return this.#claimed;
   }
 
   /** Resources the client was told of. */
@@ -75,6 +73,23 @@ export class Holdings {
     let count = 0;
     for (const _name of this.keys()) count++;
     return count;
+  }
+
+  /**
+   * What turns what is held into `desired`, layer by layer and as other streams have it too; undefined when this client holds anything
+   * that others do not.
+   */
+  shared(desired: Resources, work: SharedWork): readonly MapDifference[] | undefined {
+    if (this.#own.size > 0) return undefined;
+    const layers = layersOf(desired);
+    const found: MapDifference[] = [];
+    for (let at = 0; at < Math.max(layers.length, this.#layers.length); at++) {
+      const before = this.#layers[at] ?? EMPTY;
+      const after = layers[at] ?? EMPTY;
+      if (before !== after) found.push(work.difference(before, after));
+    }
+    // A name that moves from one layer to another is neither gone nor new.
+    return found.length > 1 && found.some(({ removed }) => removed.length > 0) ? undefined : found;
   }
 
   /** Names whose state has to be looked at to turn what is held into `desired`; all others are held as desired. */
@@ -107,20 +122,18 @@ export class Holdings {
     this.#layers = layersOf(desired);
   }
 
-  /** Claims that are what the client should have become shared; what is desired and not claimed is not held. */
-  settleClaims(desired: Resources): void {
-    // Of little use, and of some cost, when most of it was not claimed.
-    if (this.#layers.length > 0 || this.#own.size * 2 < desired.size) return;
-    const layers = layersOf(desired);
-    this.#claimsSettled = true;
-    for (const layer of layers) {
-      for (const [name, { version }] of layer) {
-        const held = this.#own.get(name);
-        if (held === undefined) this.#own.set(name, NOTHING);
-        else if (held.kind === "claimed" && held.version === version) this.#own.delete(name);
-      }
+  /**
+   * The client says that it holds these versions. Where that is most of what it should have, what it holds is described by how it differs.
+   */
+  claim(versions: ReadonlyMap<string, string>, desired: Resources | undefined): void {
+    const compare = desired !== undefined && this.#layers.length === 0 && versions.size * 2 >= desired.size;
+    for (const [name, version] of versions) {
+      if (!compare || desired.get(name)?.version !== version) this.#own.set(name, { kind: "claimed", version });
     }
-    this.#layers = layers;
+    if (versions.size > 0) this.#claimed = true;
+    if (!compare) return;
+    for (const name of desired.keys()) if (!versions.has(name)) this.#own.set(name, NOTHING);
+    this.#layers = layersOf(desired);
   }
 
   #shared(name: string): EncodedResource | undefined {

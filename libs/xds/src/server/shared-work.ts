@@ -1,4 +1,6 @@
+import type { Resource } from "@lateen/proto/envoy/service/discovery/v3/discovery";
 import type { EncodedResource } from "../types.ts";
+import { type NameList, NameLists } from "./name-list.ts";
 
 type Resources = ReadonlyMap<string, EncodedResource>;
 
@@ -6,32 +8,89 @@ type Resources = ReadonlyMap<string, EncodedResource>;
 export interface MapDifference {
   /** New or with another version. */
   readonly upserted: readonly EncodedResource[];
-  /** Names that the earlier map did not have; a part of `upserted`. */
-  readonly added: readonly string[];
   readonly removed: readonly string[];
 }
 
+/** A list of resources in pieces of limited size. */
+export interface Parts {
+  /** Of the whole list, about as on the wire. */
+  readonly bytes: number;
+  readonly parts: readonly (readonly EncodedResource[])[];
+}
+
 /**
- * Comparisons that many streams need alike: they hold and want the very same maps, so each pair is compared once for all of them.
- * Holds results only as long as the maps live.
+ * What many streams need alike: they hold and want the very same maps, so each pair is compared once for all of them, cut into responses
+ * once, and put into the protocol's words once. Holds results only as long as what they were made of lives.
  */
 export class SharedWork {
+  /** The lists of names that clients ask for. */
+  readonly names = new NameLists();
   readonly #differences = new WeakMap<Resources, WeakMap<Resources, MapDifference>>();
-  readonly #restricted = new WeakMap<Resources, WeakMap<Resources, Resources>>();
+  readonly #within = new WeakMap<Resources, WeakMap<NameList, Resources>>();
+  readonly #outside = new WeakMap<Resources, WeakMap<NameList, readonly string[]>>();
+  readonly #parts = new WeakMap<readonly EncodedResource[], Parts & { readonly limit: number }>();
+  readonly #messages = new WeakMap<readonly EncodedResource[], Resource[]>();
 
   /** From `before` to `after`. Neither may be changed afterwards. */
   difference(before: Resources, after: Resources): MapDifference {
     return remembered(this.#differences, before, after, compareMaps);
   }
 
-  /** The part of `all` whose names `names` has as well. */
-  restrict(all: Resources, names: Resources): Resources {
-    return remembered(this.#restricted, all, names, () => {
+  /** The part of `all` that `names` names; `all` itself when that is all of it. */
+  within(all: Resources, names: NameList): Resources {
+    return remembered(this.#within, all, names, () => {
       const part = new Map<string, EncodedResource>();
       for (const [name, resource] of all) if (names.has(name)) part.set(name, resource);
-      return part;
+      return part.size === all.size ? all : part;
     });
   }
+
+  /** What `names` names and `all` does not have. */
+  outside(all: Resources, names: NameList): readonly string[] {
+    return remembered(this.#outside, all, names, () => [...names].filter((name) => !all.has(name)));
+  }
+
+  /** Pieces of a list of at most `limit` bytes; a resource that is larger is a piece of its own. The list may not be changed afterwards. */
+  parts(list: readonly EncodedResource[], limit: number): Parts {
+    const known = this.#parts.get(list);
+    if (known?.limit === limit) return known;
+    const made = { limit, ...cut(list, limit) };
+    this.#parts.set(list, made);
+    return made;
+  }
+
+  /** The resources of a delta response: the identical array for the identical list. */
+  messages(list: readonly EncodedResource[]): Resource[] {
+    let messages = this.#messages.get(list);
+    if (messages === undefined) {
+      messages = list.map(({ name, version, any }) => ({ name, version, resource: any, aliases: [] }));
+      this.#messages.set(list, messages);
+    }
+    return messages;
+  }
+}
+
+/** Bytes around the content of a resource, about. */
+const AROUND = 64;
+
+function cut(list: readonly EncodedResource[], limit: number): Parts {
+  const parts: (readonly EncodedResource[])[] = [];
+  let bytes = 0;
+  let size = 0;
+  let from = 0;
+  for (const [at, { name, any }] of list.entries()) {
+    const more = any.value.length + name.length + AROUND;
+    if (at > from && size + more > limit) {
+      parts.push(list.slice(from, at));
+      from = at;
+      size = 0;
+    }
+    size += more;
+    bytes += more;
+  }
+  if (from === 0) parts.push(list);
+  else parts.push(list.slice(from));
+  return { bytes, parts: list.length === 0 ? [] : parts };
 }
 
 function remembered<A extends object, B extends object, V>(
@@ -55,18 +114,18 @@ function remembered<A extends object, B extends object, V>(
 
 function compareMaps(before: Resources, after: Resources): MapDifference {
   const upserted: EncodedResource[] = [];
-  const added: string[] = [];
+  let added = 0;
   for (const [name, resource] of after) {
     const old = before.get(name);
-    if (old === undefined) added.push(name);
+    if (old === undefined) added++;
     if (old !== resource && old?.version !== resource.version) upserted.push(resource);
   }
   const removed: string[] = [];
   // Without additions and of equal size, nothing can be missing.
-  if (added.length > 0 || before.size !== after.size) {
+  if (added > 0 || before.size !== after.size) {
     for (const name of before.keys()) if (!after.has(name)) removed.push(name);
   }
-  return { upserted, added, removed };
+  return { upserted, removed };
 }
 
 /** The maps that make up a map; itself unless it says otherwise. */

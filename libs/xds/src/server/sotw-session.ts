@@ -41,7 +41,6 @@ function first(core: Core, request: DiscoveryRequest): boolean {
     return false;
   state.owesAnswer = state.wildcard || state.names.size > 0;
   state.touch();
-  core.share(state);
   return true;
 }
 
@@ -73,7 +72,7 @@ function resubscribe(core: Core, state: TypeState, asked: readonly string[]): "s
   if (added.length === 0 && dropped.length === 0 && wildcard === state.wildcard) return "same";
   const grown = added.length > 0 || (wildcard && !state.wildcard);
   state.wildcard = wildcard;
-  for (const name of dropped) state.letGo(name);
+  state.letGo(dropped);
   if (!wildcard) for (const name of [...state.held.keys()]) if (!wanted.has(name)) state.held.delete(name);
   if (!core.subscribe(state, added)) return "ended";
   state.touch();
@@ -81,7 +80,8 @@ function resubscribe(core: Core, state: TypeState, asked: readonly string[]): "s
 }
 
 const buildSotw: BuildResponse<DiscoveryResponse> = (state, desired, context) => {
-  const difference = state.difference(desired, context.unknown, context.mayRemove);
+  // A state of the world is one message, however large.
+  const difference = state.difference(desired, { ...context, responseBytes: Number.POSITIVE_INFINITY });
   if (difference === undefined) {
     // Nothing changed; an answer that is owed all the same lists everything.
     return { ...answer(state, isFullState(state.typeUrl) ? [...desired.values()] : [], []), upserted: [] };
@@ -89,13 +89,13 @@ const buildSotw: BuildResponse<DiscoveryResponse> = (state, desired, context) =>
   // Absence cannot be told for types that list only what changed; the client drops such a resource with what refers to it.
   if (!isFullState(state.typeUrl)) {
     state.sentAll(desired, difference.removed, { heldBack: difference.heldBack, unknown: context.unknown });
-    return answer(state, difference.upserted, []);
+    return answer(state, difference.parts.flat(), []);
   }
   if (difference.heldBack.length > 0) state.waiting = true;
   const unsaid = [...(context.unknown ?? [])].filter((name) => !desired.has(name));
   const listed = [...desired.values(), ...keptBack(state, [...difference.heldBack, ...unsaid])];
   state.sentAll(desired, difference.removed, { heldBack: difference.heldBack, unknown: context.unknown });
-  return { ...answer(state, listed, difference.removed), upserted: difference.upserted };
+  return { ...answer(state, listed, difference.removed), upserted: difference.parts.flat() };
 };
 
 /** Bodies of resources that are gone but may still be referred to, or of which it cannot be said: they stay listed for now. */
@@ -116,7 +116,7 @@ function answer(
   return {
     upserted: listed,
     removed,
-    listed: listed.map(({ name }) => name),
+    listed,
     incomplete: false,
     encode: (nonce: string, version: string, identifier: string): DiscoveryResponse => ({
       versionInfo: version,

@@ -1,6 +1,7 @@
 import type { Clock } from "@lateen/kernel";
 import type { AdsTransport } from "@lateen/ports";
 import type { Node } from "@lateen/proto/envoy/config/core/v3/base";
+import type { Resource } from "@lateen/proto/envoy/service/discovery/v3/discovery";
 import { pushOrder, removedAfter, sentAfter, xdsTypes } from "../resource-types.ts";
 import { grpcStatus } from "../status-codes.ts";
 import type {
@@ -14,7 +15,7 @@ import type {
 } from "../types.ts";
 import { defaultStreamLimits, RequestBudget } from "./limits.ts";
 import { SharedWork } from "./shared-work.ts";
-import { TypeState } from "./type-state.ts";
+import { type DifferenceContext, TypeState } from "./type-state.ts";
 
 /** What a server stream needs from its owner. */
 export interface ServerStreamOptions<Response> {
@@ -33,8 +34,8 @@ export interface ServerStreamOptions<Response> {
 export interface BuiltResponse<Response> {
   readonly upserted: readonly EncodedResource[];
   readonly removed: readonly string[];
-  /** Names of all resources in the message; default those of `upserted`. */
-  readonly listed?: readonly string[];
+  /** All resources in the message; default `upserted`. */
+  readonly listed?: readonly EncodedResource[];
   /** More of the same type has to follow. */
   readonly incomplete: boolean;
   encode(nonce: string, version: string, identifier: string): Response;
@@ -47,11 +48,9 @@ export type BuildResponse<Response> = (
   context: BuildContext,
 ) => BuiltResponse<Response>;
 
-export interface BuildContext {
-  readonly mayRemove: boolean;
-  /** Names of which it cannot be said whether they exist. */
-  readonly unknown: ReadonlySet<string> | undefined;
-  readonly responseBytes: number;
+export interface BuildContext extends DifferenceContext {
+  /** The resources in the words of the delta protocol, shared with other streams. */
+  messages(list: readonly EncodedResource[]): Resource[];
 }
 
 /**
@@ -140,9 +139,9 @@ export class StreamCore<Response> {
     return true;
   }
 
-  /** The client said all it has to say on a type: what is like that of others need not be kept for it alone. */
-  share(state: TypeState): void {
-    if (this.#source !== undefined && !this.#closed) state.share(this.#source);
+  /** The client holds these versions of an earlier stream. */
+  claim(state: TypeState, versions: ReadonlyMap<string, string>): void {
+    state.claim(versions, this.#closed ? undefined : this.#source);
   }
 
   /** An ACK or NACK. False when the nonce is not that of the response in flight. */
@@ -278,6 +277,7 @@ export class StreamCore<Response> {
       mayRemove: this.#mayRemove(state),
       unknown: source.unknown?.(state.typeUrl),
       responseBytes: this.limits.responseBytes,
+      messages: (list) => this.#work.messages(list),
     });
     if (built.upserted.length === 0 && built.removed.length === 0 && !owed) {
       state.evaluated(undefined);
@@ -286,8 +286,8 @@ export class StreamCore<Response> {
     const revision = source.revision();
     const version = source.versionInfo?.() ?? String(revision);
     const nonce = `${revision}.${++this.#responses}`;
-    const upserted = built.upserted.map((resource) => resource.name);
-    state.inFlight = { nonce, revision, upserted, removed: built.removed, listed: built.listed ?? upserted };
+    const { upserted, removed, listed = upserted } = built;
+    state.inFlight = { nonce, revision, upserted, removed, listed };
     state.sentNonce = nonce;
     state.incomplete = built.incomplete;
     state.evaluated(state.inFlight);

@@ -7,11 +7,11 @@ import type { SharedWork } from "./shared-work.ts";
 export interface InFlight {
   readonly nonce: string;
   readonly revision: number;
-  /** Names of the resources that it changes. */
-  readonly upserted: readonly string[];
+  /** What it changes. */
+  readonly upserted: readonly EncodedResource[];
   readonly removed: readonly string[];
-  /** Names of all resources in it: an ACK accepts each, a NACK may blame each. */
-  readonly listed: readonly string[];
+  /** All resources in it: an ACK accepts each, a NACK may blame each. */
+  readonly listed: readonly EncodedResource[];
 }
 
 const OWED: Held = { kind: "owed" };
@@ -22,18 +22,29 @@ const MANY_NAMES = 64;
 
 /** What changes for the client, against what it holds. */
 export interface Difference {
-  readonly upserted: readonly EncodedResource[];
+  /** New or changed, in responses of limited size. */
+  readonly parts: readonly (readonly EncodedResource[])[];
   /** Told to the client as gone. */
   readonly removed: readonly string[];
   /** Gone as well, but the client may still refer to them: to be told later. */
   readonly heldBack: readonly string[];
 }
 
+/** What the comparison depends on besides what is held. */
+export interface DifferenceContext {
+  /** Names of which it cannot be said whether they exist. */
+  readonly unknown: ReadonlySet<string> | undefined;
+  /** The client may be told now of what is gone. */
+  readonly mayRemove: boolean;
+  /** Bytes of one response. */
+  readonly responseBytes: number;
+}
+
 /** A difference that is sent in parts. While it is under way, what was sent of it is not entered into what is held. */
 interface Plan {
   readonly desired: ReadonlyMap<string, EncodedResource>;
   readonly difference: Difference;
-  /** How many of `difference.upserted` were sent. */
+  /** How many of `difference.parts` were sent. */
   sent: number;
 }
 
@@ -41,7 +52,7 @@ interface Plan {
 export class TypeState {
   readonly typeUrl: string;
   wildcard = false;
-  readonly names = new NameSet();
+  readonly names: NameSet;
   readonly #held = new Holdings();
   #plan: Plan | undefined;
   readonly rejected = new Map<string, NackRecord>();
@@ -72,6 +83,7 @@ export class TypeState {
   constructor(typeUrl: string, work: SharedWork) {
     this.typeUrl = typeUrl;
     this.#work = work;
+    this.names = new NameSet(work);
   }
 
   /** What the client holds, to be looked at and changed by name. */
@@ -83,19 +95,15 @@ export class TypeState {
   /** The client asks for these as well. */
   subscribe(names: readonly string[]): void {
     const many = names.length >= MANY_NAMES;
-    for (const name of names) {
-      if (!many && !this.names.has(name)) this.#fresh.add(name);
-      this.names.add(name);
-    }
+    if (!many) for (const name of names) if (!this.names.has(name)) this.#fresh.add(name);
+    this.names.add(names);
     this.#manyFresh ||= many;
   }
 
-  /** Forgets what is the same as what others hold and ask for, and refers to theirs. */
-  share(source: StreamSource): void {
-    if (this.names.sharable || this.#held.hasClaims) {
-      const desired = this.desired(source);
-      if (desired !== undefined) this.#held.settleClaims(desired);
-    }
+  /** The client says that it holds these versions of an earlier stream. */
+  claim(versions: ReadonlyMap<string, string>, source: StreamSource | undefined): void {
+    const worth = source !== undefined && versions.size >= MANY_NAMES;
+    this.#held.claim(versions, worth ? this.desired(source) : undefined);
   }
 
   /** Nothing to send and nothing outstanding: the client runs what it was last given. */
@@ -144,22 +152,49 @@ export class TypeState {
 
   #shared(source: StreamSource): ReadonlyMap<string, EncodedResource> | undefined {
     const all = this.names.sharable ? source.whole?.(this.typeUrl) : undefined;
-    return all === undefined ? undefined : this.names.within(all, this.#work);
+    return all === undefined ? undefined : this.names.within(all);
   }
 
   /** Compares; undefined when the source gave the very map that the client already has. */
-  difference(
-    desired: ReadonlyMap<string, EncodedResource>,
-    unknown: ReadonlySet<string> | undefined,
-    mayRemove: boolean,
-  ): Difference | undefined {
+  difference(desired: ReadonlyMap<string, EncodedResource>, context: DifferenceContext): Difference | undefined {
+    const { unknown } = context;
     this.#partial = unknown !== undefined && unknown.size > 0;
     const plan = this.#plan;
     if (plan !== undefined && plan.desired === desired && !this.#partial) {
-      return { ...plan.difference, upserted: plan.difference.upserted.slice(plan.sent) };
+      return { ...plan.difference, parts: plan.difference.parts.slice(plan.sent) };
     }
     this.#enterPlan();
     if (desired === this.#seen && !this.#partial) return undefined;
+    const difference = this.#sharedDifference(desired, context) ?? this.#ownDifference(desired, context);
+    this.#seen = difference.heldBack.length === 0 && !this.#partial ? desired : undefined;
+    return difference;
+  }
+
+  /** The difference as other streams have it too, when this one holds nothing else and asks for nothing that is not there. */
+  #sharedDifference(
+    desired: ReadonlyMap<string, EncodedResource>,
+    { mayRemove, responseBytes }: DifferenceContext,
+  ): Difference | undefined {
+    if (this.#partial) return undefined;
+    const found = this.#held.shared(desired, this.#work);
+    if (found === undefined || this.names.outside(desired).length > 0) return undefined;
+    const removed = found.flatMap((one) => one.removed);
+    const lists = found.flatMap(({ upserted }) =>
+      upserted.length > 0 ? [this.#work.parts(upserted, responseBytes)] : [],
+    );
+    const total = lists.reduce((sum, { bytes }) => sum + bytes, 0);
+    const parts = lists.flatMap((list) => list.parts);
+    return {
+      parts: parts.length > 1 && total <= responseBytes ? [parts.flat()] : parts,
+      removed: mayRemove ? removed : [],
+      heldBack: mayRemove ? [] : removed,
+    };
+  }
+
+  #ownDifference(
+    desired: ReadonlyMap<string, EncodedResource>,
+    { unknown, mayRemove, responseBytes }: DifferenceContext,
+  ): Difference {
     const upserted: EncodedResource[] = [];
     const removed: string[] = [];
     const heldBack: string[] = [];
@@ -176,17 +211,16 @@ export class TypeState {
     };
     const differing = this.#held.differing(desired, this.#work);
     for (const name of differing) look(name);
-    for (const name of this.names.outside(desired, this.#work)) if (!differing.has(name)) look(name);
-    this.#seen = heldBack.length === 0 && !this.#partial ? desired : undefined;
-    return { upserted, removed, heldBack };
+    for (const name of this.names.outside(desired)) if (!differing.has(name)) look(name);
+    return { parts: this.#work.parts(upserted, responseBytes).parts, removed, heldBack };
   }
 
   /** What is asked for and was not answered now will not be before the next change. */
-  evaluated(answered: { readonly upserted: readonly string[]; readonly removed: readonly string[] } | undefined): void {
+  evaluated(answered: Pick<InFlight, "upserted" | "removed"> | undefined): void {
     if (this.incomplete) return;
     if (answered === undefined) this.#manyFresh = false;
     if (this.#fresh.size === 0) return;
-    const pending = new Set(answered === undefined ? [] : [...answered.upserted, ...answered.removed]);
+    const pending = new Set(answered === undefined ? [] : [...namesOf(answered.upserted), ...answered.removed]);
     for (const name of this.#fresh) if (!pending.has(name)) this.#fresh.delete(name);
   }
 
@@ -195,14 +229,14 @@ export class TypeState {
     this.inFlight = undefined;
     if (!this.incomplete) this.#manyFresh = false;
     if (this.#fresh.size === 0) return;
-    for (const name of inFlight.upserted) this.#fresh.delete(name);
+    for (const { name } of inFlight.upserted) this.#fresh.delete(name);
     for (const name of inFlight.removed) this.#fresh.delete(name);
   }
 
-  /** The client has been sent the first `count` resources of a difference; more of it follows. */
-  sentPart(desired: ReadonlyMap<string, EncodedResource>, difference: Difference, count: number): void {
-    if (this.#plan === undefined) this.#plan = { desired, difference, sent: count };
-    else this.#plan.sent += count;
+  /** The client has been sent the first of the parts that the last {@link TypeState.difference} said; the others follow. */
+  sentPart(desired: ReadonlyMap<string, EncodedResource>, difference: Difference): void {
+    if (this.#plan === undefined) this.#plan = { desired, difference, sent: 1 };
+    else this.#plan.sent++;
   }
 
   /** Enters what was sent of a plan into what is held, and gives the rest of it up. */
@@ -210,8 +244,8 @@ export class TypeState {
     const plan = this.#plan;
     if (plan === undefined) return;
     this.#plan = undefined;
-    for (const resource of plan.difference.upserted.slice(0, plan.sent)) {
-      this.#held.set(resource.name, { kind: "resource", resource });
+    for (const part of plan.difference.parts.slice(0, plan.sent)) {
+      for (const resource of part) this.#held.set(resource.name, { kind: "resource", resource });
     }
   }
 
@@ -236,27 +270,30 @@ export class TypeState {
    * refuses whole responses may lack it through no fault of its own.
    */
   acknowledge(inFlight: InFlight): void {
-    for (const name of inFlight.listed) {
+    this.ackedNonce = inFlight.nonce;
+    if (this.rejected.size === 0) return;
+    for (const { name } of inFlight.listed) {
       this.rejected.delete(name);
       this.#suspects.delete(name);
     }
     this.rejected.delete("");
-    this.ackedNonce = inFlight.nonce;
     this.#retrySuspects();
   }
 
-  /** The client does not ask for this name any more. */
-  letGo(name: string): void {
-    this.names.delete(name);
-    this.#fresh.delete(name);
-    this.#acquit(name);
+  /** The client does not ask for these names any more. */
+  letGo(names: readonly string[]): void {
+    this.names.delete(names);
+    for (const name of names) {
+      this.#fresh.delete(name);
+      this.#acquit(name);
+    }
   }
 
   /** Takes note of a refusal; what was refused is not sent again until it changes. */
   refuse(inFlight: InFlight, reason: string): NackRecord {
     const text = reason.slice(0, 4096);
-    const mentioned = inFlight.listed.filter((name) => mentions(text, name));
-    const names = mentioned.length > 0 ? mentioned : inFlight.upserted;
+    const mentioned = namesOf(inFlight.listed).filter((name) => mentions(text, name));
+    const names = mentioned.length > 0 ? mentioned : namesOf(inFlight.upserted);
     const record: NackRecord = {
       typeUrl: this.typeUrl,
       nonce: inFlight.nonce,
@@ -264,7 +301,7 @@ export class TypeState {
       reason: excerpt(reason),
       names,
     };
-    for (const name of inFlight.upserted) {
+    for (const { name } of inFlight.upserted) {
       this.rejected.delete(name);
       this.#suspects.delete(name);
     }
@@ -290,6 +327,11 @@ export class TypeState {
     this.#suspects.clear();
   }
 
+  get #sentOfPlan(): number {
+    const { difference, sent } = this.#plan ?? {};
+    return difference?.parts.slice(0, sent).reduce((sum, part) => sum + part.length, 0) ?? 0;
+  }
+
   status(): TypeStatus {
     let nack: NackRecord | undefined;
     for (const record of this.rejected.values()) nack = record;
@@ -297,9 +339,13 @@ export class TypeState {
       sent: this.sentNonce,
       acked: this.ackedNonce,
       nack,
-      resources: this.#held.resources + (this.#plan?.sent ?? 0),
+      resources: this.#held.resources + this.#sentOfPlan,
     };
   }
+}
+
+function namesOf(resources: readonly EncodedResource[]): readonly string[] {
+  return resources.map(({ name }) => name);
 }
 
 /** Whether a text names something, and not only something whose name contains it. */
