@@ -3,6 +3,8 @@ import { BUFFER } from "./buffer/config.ts";
 import { BUFFER_ROUTE_TYPE, BUFFER_TYPE, decodeBuffer, decodeBufferPerRoute } from "./buffer/decode.ts";
 import { CORS } from "./cors/config.ts";
 import { CORS_ROUTE_TYPE, CORS_TYPE, decodeCors, decodeCorsPolicy } from "./cors/decode.ts";
+import { EXT_AUTHZ } from "./ext-authz/config.ts";
+import { decodeExtAuthz, decodeExtAuthzPerRoute, EXT_AUTHZ_ROUTE_TYPE, EXT_AUTHZ_TYPE } from "./ext-authz/decode.ts";
 import { FAULT } from "./fault/config.ts";
 import { decodeFault, FAULT_TYPE } from "./fault/decode.ts";
 import { GRPC_STATS } from "./grpc-stats/config.ts";
@@ -54,6 +56,12 @@ const HTTP_DECODERS: Readonly<Record<string, Decoders>> = {
     routeConfigType: CORS_ROUTE_TYPE,
     decodeConfig: decodeCors,
     decodeRouteConfig: decodeCorsPolicy,
+  },
+  [EXT_AUTHZ]: {
+    configType: EXT_AUTHZ_TYPE,
+    routeConfigType: EXT_AUTHZ_ROUTE_TYPE,
+    decodeConfig: decodeExtAuthz,
+    decodeRouteConfig: decodeExtAuthzPerRoute,
   },
   [HEADER_MUTATION]: {
     configType: HEADER_MUTATION_TYPE,

@@ -1,6 +1,7 @@
 import type { HttpFilterRuntime, NetworkFilterRuntime } from "@lateen/proxy";
 import { bufferRuntime } from "./buffer/buffer.ts";
 import { corsRuntime } from "./cors/cors.ts";
+import { extAuthzRuntime } from "./ext-authz/ext-authz.ts";
 import { faultRuntime } from "./fault/fault.ts";
 import { grpcStatsRuntime } from "./grpc-stats/grpc-stats.ts";
 import { headerMutationRuntime } from "./header-mutation/header-mutation.ts";
@@ -18,6 +19,7 @@ export const httpFilterRuntimes: readonly HttpFilterRuntime[] = [
   faultRuntime,
   corsRuntime,
   statsRuntime,
+  extAuthzRuntime,
   headerMutationRuntime,
   bufferRuntime,
   healthCheckRuntime,

@@ -28,6 +28,7 @@ export {
   stringMatch,
 } from "./config/decode/index.ts";
 export type * from "./config/plan.ts";
+export type { ConnectionInfo } from "./listener/connection-info.ts";
 export { type Normalised, normalisePath, type PathRules } from "./router/normalise-path.ts";
 export { runWorker } from "./worker/main.ts";
 export type * from "./worker/protocol.ts";

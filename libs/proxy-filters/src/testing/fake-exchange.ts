@@ -131,6 +131,16 @@ export class FakeExchange implements Exchange {
   }
 
   connection: object = {};
+  startTimeMs = 1_800_000_000_123;
+  info: Exchange["info"] = {
+    sourceAddress: "10.0.0.1",
+    sourcePort: 41_234,
+    destinationAddress: "10.0.0.2",
+    destinationPort: 9080,
+    serverName: "",
+    secure: false,
+    peer: undefined,
+  };
   readonly resolve = ({ name, argument }: { readonly name: string; readonly argument: string }) =>
     argument === "" ? `<${name}>` : `<${name} ${argument}>`;
   /** Of virtual hosts, for `routeConfigs`. */

@@ -1,5 +1,6 @@
 import type { FormatOperator, HeadView, PeerFacts, RouteMatch } from "@lateen/traffic";
 import type { ClusterSpec, EndpointSpec, WorkloadFacts } from "../config/plan.ts";
+import type { ConnectionInfo } from "../listener/connection-info.ts";
 
 /**
  * The whole contract of an HTTP filter. Filters see no sockets, no slabs and no HTTP version. A filter object is made once per
@@ -38,6 +39,10 @@ export interface Exchange {
   routeConfigs(filter: string): readonly unknown[];
   /** Text of a `%…%` command operator; empty when unset. */
   readonly resolve: (operator: FormatOperator) => string;
+  /** What is known of the downstream connection. */
+  readonly info: ConnectionInfo;
+  /** Epoch milliseconds. */
+  readonly startTimeMs: number;
   /** Stands for the downstream connection; the same for all its requests. */
   readonly connection: object;
   /** The route's or the virtual host's rate-limit actions and other facts of the table; undefined without a route. */

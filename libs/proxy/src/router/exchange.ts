@@ -20,7 +20,7 @@ import { HeldBody } from "./held-body.ts";
 import { applyPathRules, type PreparedRequest, prepareRequest } from "./request-head.ts";
 import { localResponse, upstreamLines } from "./response-lines.ts";
 import { EXPECTED_TIMEOUT, expectedTimeoutMs, grpcTimeoutText, steer } from "./steering.ts";
-import { hashOf, rewriteRequest, startMirrors } from "./upstream-request.ts";
+import { editedHead, hashOf, rewriteRequest, startMirrors } from "./upstream-request.ts";
 
 /**
  * One request and its response, from the head to the log line.
@@ -81,13 +81,13 @@ export class HttpExchange extends ExchangeState implements Exchange, ServerStrea
     if (head.authorityStart === head.authorityEnd) return replies.missingHost;
     if (path === "reject") return replies.pathNormalisationFailed;
     if (path !== "ok") return replies.escapedSlashRedirect(path.redirect);
-    this.#match();
+    this.#match(head);
     return this.#acceptUpgrade() ? undefined : replies.upgradeFailed;
   }
 
-  #match(): void {
+  #match(head: Http1Head): void {
     const { random, plan } = this.host.context;
-    this.match = this.host.routes()?.match(this.head, random, this.info.secure ? "https" : "http");
+    this.match = this.host.routes()?.match(head, random, this.info.secure ? "https" : "http");
     this.weighted = undefined;
     this.target = undefined;
     this.#filters = this.host.filtersFor(this.match);
@@ -181,7 +181,11 @@ export class HttpExchange extends ExchangeState implements Exchange, ServerStrea
   }
 
   rematch(): void {
-    if (this.forward === undefined && !this.#done) this.#match();
+    if (this.forward !== undefined || this.#done) return;
+    const { heads } = this.host.context;
+    const edited = editedHead(heads, this.head, this.requestEdits);
+    this.#match(edited ?? this.head);
+    if (edited !== undefined) heads.give(edited);
   }
 
   readBody(maxBytes: number, done: (body: CollectedBody) => void): void {

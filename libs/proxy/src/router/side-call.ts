@@ -75,8 +75,7 @@ class RunningCall implements AttemptOwner, SideCall {
       if (/[\r\n]/.test(name + value)) return undefined;
       text += `${name}: ${value}\r\n`;
     }
-    if (!grpc && (body.length > 0 || method === "POST" || method === "PUT"))
-      text += `content-length: ${body.length}\r\n`;
+    if (!grpc) text += `content-length: ${body.length}\r\n`;
     const bytes = Buffer.from(`${text}\r\n`, "latin1");
     const head = this.#context.heads.take();
     if (parseRequestHead(bytes, 0, bytes.length, head) !== bytes.length) {

@@ -1,4 +1,7 @@
 import type { CompiledWeightedCluster, ForwardSpec, RequestHash } from "@lateen/traffic";
+import type { EditList } from "../http1/edit-list.ts";
+import type { HeadPool, Http1Head } from "../http1/head.ts";
+import { parseRequestHead } from "../http1/parse-head.ts";
 import type { ExchangeState } from "./exchange-state.ts";
 import { Mirror } from "./mirror.ts";
 
@@ -45,4 +48,21 @@ export function hashOf(exchange: ExchangeState): RequestHash | undefined {
       .padStart(8, "0");
   const client = { address: exchange.remoteAddress, cookieValue: () => word() + word() };
   return exchange.match?.route.hash?.(exchange.head, client);
+}
+
+/** The head with its edits as one of its own, for whoever has to look at both; undefined: there are none. */
+export function editedHead(heads: HeadPool, head: Http1Head, edits: EditList): Http1Head | undefined {
+  if (edits.isEmpty) return undefined;
+  let text = `${head.methodText} ${head.pathText} HTTP/1.1\r\nhost: ${head.authorityText}\r\n`;
+  for (let i = 0; i < head.count; i++) {
+    if (head.drop[i] === 0 && head.nameText(i) !== "host") text += `${head.nameText(i)}: ${head.valueText(i)}\r\n`;
+  }
+  const bytes = Buffer.from(`${text}${edits.lines()}\r\n`, "latin1");
+  const made = heads.take();
+  if (parseRequestHead(bytes, 0, bytes.length, made) !== bytes.length) {
+    heads.give(made);
+    return undefined;
+  }
+  made.adopt(bytes, 0);
+  return made;
 }
