@@ -36,6 +36,7 @@ describe("an xDS node", () => {
         capabilities: { lateen: false, http2: true, extensions: [] },
         locality: "",
         network: "",
+        machine: "",
         autoRegisterGroup: "",
       },
     });

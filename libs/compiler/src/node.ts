@@ -30,6 +30,8 @@ export interface XdsNode {
   readonly locality: string;
   /** Network the proxy is in; empty: the mesh has one. */
   readonly network: string;
+  /** Name of the machine it runs on; empty: unknown. */
+  readonly machine: string;
   /** WorkloadGroup of its namespace that it registers itself in; empty: none. */
   readonly autoRegisterGroup: string;
 }
@@ -67,6 +69,7 @@ export function nodeFromProto(node: Node): Result<XdsNode, string> {
     generator: metadata.GENERATOR === "grpc" ? "grpc" : "proxy",
     locality: localityText(node.locality),
     network: text(metadata.NETWORK) || stringMap(metadata.LABELS)["topology.istio.io/network"] || "",
+    machine: text(metadata.NODE_NAME),
     autoRegisterGroup: text(metadata.AUTO_REGISTER_GROUP),
   });
 }

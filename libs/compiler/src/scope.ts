@@ -5,6 +5,7 @@ import type { Labels } from "./lower/proto.ts";
 import type { XdsNode } from "./node.ts";
 import { sameList } from "./resource.ts";
 import { cells } from "./world/mesh-snapshot.ts";
+import { hasNetworks, ownNetwork } from "./world/networks.ts";
 import { keysOf, meshConfigOf, nodeLocality } from "./world/services.ts";
 
 /**
@@ -22,6 +23,10 @@ export interface ProxyScope {
   readonly extensions: readonly string[];
   /** `region/zone/subzone` of a client; empty: unknown. */
   readonly locality?: string;
+  /** Network of a client, where there is more than one. */
+  readonly network?: string;
+  /** Machine of a client, where that matters to some service. */
+  readonly machine?: string;
 }
 
 /** A scope together with what only the workload's own ports depend on. */
@@ -103,7 +108,13 @@ function selectorsOf(object: Resource): readonly (Labels | undefined)[] {
         policy?.loadBalancer,
         ...(policy?.portLevelSettings ?? []).map((port) => port.loadBalancer),
       ]);
-      return [workloadSelector?.matchLabels, ...balancers.map((one) => failoverLabels(one?.localityLbSetting))];
+      return [
+        workloadSelector?.matchLabels,
+        ...balancers.flatMap((one) => [
+          failoverLabels(one?.localityLbSetting),
+          failoverLabels(one?.zoneAwareLbSetting),
+        ]),
+      ];
     }
     case "VirtualService": {
       const { http = [], tcp = [], tls = [] } = object.spec;
@@ -115,7 +126,7 @@ function selectorsOf(object: Resource): readonly (Labels | undefined)[] {
 }
 
 /** Labels that decide how far an endpoint is from the client. */
-function failoverLabels(setting: LocalityLbSetting | undefined): Labels {
+function failoverLabels(setting: Pick<LocalityLbSetting, "failoverPriority"> | undefined): Labels {
   return Object.fromEntries((setting?.failoverPriority ?? []).map((text) => [text.split("=", 1)[0] ?? "", ""]));
 }
 
@@ -124,7 +135,11 @@ export function scopeOf(read: Pick<Read, "ask">, node: XdsNode): NodeScope {
   const { lateen, http2, extensions } = node.capabilities;
   const base = { kind: node.kind, namespace: node.namespace, lateen, http2, extensions };
   const locality = node.locality === "" ? read.ask(localityOfPod, `${node.namespace}/${node.pod}`) : node.locality;
-  const client = { ...base, locality, labels: pick(node.labels, read.ask(clientLabels, "")) };
+  const network = hasNetworks(read) ? node.network || read.ask(networkOfPod, `${node.namespace}/${node.pod}`) : "";
+  const bound = read.ask(machineMatters, "");
+  const machine = bound ? node.machine || read.ask(machineOfPod, `${node.namespace}/${node.pod}`) : "";
+  const place = { locality, ...(network === "" ? {} : { network }), ...(machine === "" ? {} : { machine }) };
+  const client = { ...base, ...place, labels: pick(node.labels, read.ask(clientLabels, "")) };
   const workload = {
     ...base,
     labels: pick(node.labels, read.ask(workloadLabels, "")),
@@ -149,6 +164,26 @@ const localityOfPod = defineQuery<string, string>({
     const { nodeName } = pod.spec;
     return own !== "" || !nodeName ? own : read.ask(nodeLocality, nodeName);
   },
+});
+
+/** The network of a pod, for proxies that do not say it. */
+const networkOfPod = defineQuery<string, string>({
+  name: "networkOfPod",
+  compute: (read, key) => {
+    const pod = read.input(cells.object(`Pod/${key}`)) as Resource<"Pod"> | undefined;
+    return pod?.metadata.labels?.["topology.istio.io/network"] || read.ask(ownNetwork, "");
+  },
+});
+
+/** The machine of a pod, for proxies that do not say it. */
+const machineOfPod = defineQuery<string, string>({
+  name: "machineOfPod",
+  compute: (read, key) => (read.input(cells.object(`Pod/${key}`)) as Resource<"Pod"> | undefined)?.spec.nodeName ?? "",
+});
+
+const machineMatters = defineQuery<"", boolean>({
+  name: "machineMatters",
+  compute: (read) => read.input(cells.machineServices) !== undefined,
 });
 
 function pick(labels: Labels, names: readonly string[]): Labels {

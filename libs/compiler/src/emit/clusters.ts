@@ -6,9 +6,10 @@ import type { ClientTraits } from "../lower/cluster-context.ts";
 import { CONFIG_MAP_ROOTS } from "../lower/cluster-tls.ts";
 import { discoveryOf, serviceClusters } from "../lower/clusters.ts";
 import { loadAssignment, type PlacedEndpoint, selectEndpoints } from "../lower/endpoints.ts";
-import { failsOver, localitySetting } from "../lower/load-balancing.ts";
+import { failsOver, localitySetting, zoneAwareSetting } from "../lower/load-balancing.ts";
 import type { ClientPlace, LocalityPreference } from "../lower/localities.ts";
 import { clusterOfSni, parseOutboundCluster } from "../lower/names.ts";
+import { throughGateways } from "../lower/networks.ts";
 import { fixedClusters, inboundServiceCluster } from "../lower/own-clusters.ts";
 import { type PolicyBlocks, policyFor } from "../lower/traffic-policy.ts";
 import { type EncodedResource, LayeredMap, sameLayers, sameList, sameMap } from "../resource.ts";
@@ -30,26 +31,43 @@ import {
 } from "../world/destinations.ts";
 import { inboundPorts } from "../world/inbound.ts";
 import { cells } from "../world/mesh-snapshot.ts";
+import { networkGateways, ownNetwork } from "../world/networks.ts";
 import { meshConfigOf, serviceFor, settingsOf, workloadMetadata } from "../world/services.ts";
 import { BUCKETS, servicesInBucket, visibleServices } from "../world/visibility.ts";
 import { sniClusters } from "./auto-passthrough.ts";
 import { byName, encode } from "./encode.ts";
 
-/** Endpoints of a destination's port that carry a subset's labels. */
+/** Endpoints of a destination's port that carry a subset's labels, as they are reached from a place. */
 function placed(
   read: Read,
   destination: Destination,
-  port: number,
-  rule: DestinationPolicy | undefined,
-  subset: string,
+  {
+    port,
+    subset,
+    rule,
+  }: { readonly port: number; readonly subset: string; readonly rule: DestinationPolicy | undefined },
+  place: ClientPlace,
 ): readonly PlacedEndpoint[] {
   const labels = rule?.subsets.find((candidate) => candidate.name === subset)?.labels ?? {};
   const { clusterId } = settingsOf(read);
-  return selectEndpoints(endpointsOnPort(read, destination, port), labels).map((endpoint) => ({
+  const found = selectEndpoints(endpointsOnPort(read, destination, port), labels);
+  const here = destination.backend.nodeLocal
+    ? found.filter(({ machine = "" }) => machine === (place.machine ?? ""))
+    : found;
+  const all = here.map((endpoint) => ({
     endpoint,
     mtls: acceptsMtls(read, endpoint),
     workload: workloadMetadata(endpoint, clusterId),
   }));
+  if (place.network === undefined) return all;
+  const { defaultTrafficPolicy, enableAutoMtls } = meshConfigOf(read);
+  const mode = policyFor(rule, port, subset, defaultTrafficPolicy).tls?.mode;
+  return throughGateways(all, {
+    client: place.network,
+    own: read.ask(ownNetwork, ""),
+    gateways: read.ask(networkGateways, ""),
+    mtls: mode === undefined ? enableAutoMtls : mode === "ISTIO_MUTUAL",
+  });
 }
 
 interface ServicePortKey {
@@ -94,7 +112,7 @@ const clustersOfPort = defineQuery<ServicePortKey, readonly EncodedResource[]>({
       dnsEndpoints: (cluster, subset) =>
         loadAssignment(
           cluster,
-          placed(read, destination, number, rule, subset),
+          placed(read, destination, { port: number, subset, rule }, place),
           preferenceOf(
             config,
             policyFor(rule, number, subset, config.defaultTrafficPolicy),
@@ -133,15 +151,16 @@ const ownClusters = defineQuery<WorkloadScope, readonly EncodedResource[]>({
   name: "ownClusters",
   key: scopeKey,
   compute: (read, scope) => {
-    const { connectTimeoutMs } = meshConfigOf(read);
+    const { connectTimeoutMs, inboundTrafficPolicy } = meshConfigOf(read);
     const bindLoopback = !scope.lateen;
     const fixed = fixedClusters({ connectTimeoutMs, inbound: scope.kind === "sidecar", bindLoopback });
+    const toLoopback = inboundTrafficPolicy?.mode === "LOCALHOST";
     const inbound = read.ask(inboundPorts, scope).flatMap(({ port, services, ingress, pool }) => {
       // Our own proxies do not connect to Unix sockets.
       if (scope.lateen && ingress?.endpoint?.kind === "unix") return [];
       return inboundServiceCluster({
         port,
-        endpoint: ingress?.endpoint,
+        endpoint: ingress?.endpoint ?? (toLoopback ? { kind: "loopback", port } : undefined),
         pool,
         lateen: scope.lateen,
         services: services.map((entry) => entry.service),
@@ -214,7 +233,7 @@ function endpointsOfCluster(
   const rule = read.ask(destinationPolicy, { host, client });
   const policy = policyFor(rule, port, subset, config.defaultTrafficPolicy);
   if (discoveryOf(destination.service, policy, router) !== "clientSide") return undefined;
-  const endpoints = placed(read, destination, port, rule, subset);
+  const endpoints = placed(read, destination, { port, subset, rule }, place);
   const assignment = loadAssignment(cluster, endpoints, preferenceOf(config, policy, destination.backend, place));
   return encode(read, ClusterLoadAssignment, cluster, assignment);
 }
@@ -229,11 +248,17 @@ function traitsOf(scope: ProxyScope): ClientTraits {
 
 const NOWHERE: ClientPlace = { locality: "", labels: {} };
 
-function placeOf(scope: ProxyScope): ClientPlace {
-  return { locality: scope.locality ?? "", labels: scope.labels };
+function placeOf({ locality = "", labels, network, machine }: ProxyScope): ClientPlace {
+  return {
+    locality,
+    labels,
+    ...(network === undefined ? {} : { network }),
+    ...(machine === undefined ? {} : { machine }),
+  };
 }
 
-const placeKey = ({ locality, labels }: ClientPlace): string => `${locality} ${JSON.stringify(labels)}`;
+const placeKey = ({ locality, labels, network = "", machine = "" }: ClientPlace): string =>
+  `${locality} ${JSON.stringify(labels)} ${network} ${machine}`;
 
 function preferenceOf(
   config: MeshConfig,
@@ -241,7 +266,12 @@ function preferenceOf(
   service: MeshService,
   client: ClientPlace,
 ): LocalityPreference {
-  return { client, setting: localitySetting(policy, config, service), failover: failsOver(policy, service) };
+  return {
+    client,
+    setting: localitySetting(policy, config, service),
+    failover: failsOver(policy, service),
+    regions: zoneAwareSetting(policy) !== undefined,
+  };
 }
 
 function carriesEndpoints(resolution: MeshService["resolution"]): boolean {

@@ -4,7 +4,7 @@ import { RouteConfiguration } from "@lateen/proto/envoy/config/route/v3/route";
 import { Secret } from "@lateen/proto/envoy/extensions/transport_sockets/tls/v3/secret";
 import { annotations } from "../convert/names.ts";
 import { defineQuery, type Read } from "../engine/query-engine.ts";
-import { gatewayPort } from "../lower/gateway.ts";
+import { bindOf, gatewayPort } from "../lower/gateway.ts";
 import type { PlacedServer } from "../lower/gateway-server.ts";
 import { certificateSecrets, credentialNames, trustSecret } from "../lower/gateway-tls.ts";
 import { type EncodedResource, sameMap } from "../resource.ts";
@@ -12,7 +12,7 @@ import { type NodeScope, scopeKey, type WorkloadScope } from "../scope.ts";
 import { gatewaysFor } from "../world/gateways.ts";
 import { servedPorts } from "../world/inbound.ts";
 import { cells } from "../world/mesh-snapshot.ts";
-import { meshConfigOf, serviceFor } from "../world/services.ts";
+import { compare, meshConfigOf, serviceFor } from "../world/services.ts";
 import { visibility } from "../world/visibility.ts";
 import { sniTargets } from "./auto-passthrough.ts";
 import { accessRules, routeContext } from "./context.ts";
@@ -26,8 +26,15 @@ export interface GatewayResources {
   readonly routes: Resources;
 }
 
-/** Servers by the port they listen on, ascending; in each list the oldest Gateway first. */
-const placedServers = defineQuery<WorkloadScope, ReadonlyMap<number, readonly PlacedServer[]>>({
+/** Servers that share a listener. */
+interface SharedPort {
+  readonly port: number;
+  /** The oldest Gateway first. */
+  readonly servers: readonly PlacedServer[];
+}
+
+/** Servers by the port they listen on, ascending, and by the address they are bound to. */
+const placedServers = defineQuery<WorkloadScope, readonly SharedPort[]>({
   name: "placedServers",
   key: scopeKey,
   compute: (read, scope) => {
@@ -42,8 +49,10 @@ const placedServers = defineQuery<WorkloadScope, ReadonlyMap<number, readonly Pl
         listenPort: targets.get(server.port.number) ?? server.port.number,
       })),
     );
-    const byPort = Map.groupBy(servers, (placed) => placed.listenPort);
-    return new Map([...byPort].sort(([a], [b]) => a - b));
+    const groups = Map.groupBy(servers, (placed) => `${placed.listenPort} ${bindOf(placed)}`);
+    return [...groups.values()]
+      .flatMap((group) => (group[0] === undefined ? [] : [{ port: group[0].listenPort, servers: group }]))
+      .sort((a, b) => a.port - b.port || compare(bindOf(a.servers[0]), bindOf(b.servers[0])));
   },
 });
 
@@ -64,7 +73,7 @@ export const gatewayResources = defineQuery<NodeScope, GatewayResources>({
       route: routeContext(read, client),
       sniTargets: read.ask(sniTargets, scope),
     };
-    const ports = [...read.ask(placedServers, workload)].flatMap(([port, servers]) => {
+    const ports = read.ask(placedServers, workload).flatMap(({ port, servers }) => {
       const made = gatewayPort(port, servers, context);
       return made === undefined ? [] : [made];
     });
@@ -87,7 +96,7 @@ export const scopeSecrets = defineQuery<WorkloadScope, Resources>({
   key: scopeKey,
   compute: (read, scope) => {
     const found: Secret[] = [];
-    for (const servers of read.ask(placedServers, scope).values()) {
+    for (const { servers } of read.ask(placedServers, scope)) {
       for (const { gateway, server } of servers) {
         const { tls } = server;
         if (tls === undefined) continue;
@@ -97,7 +106,7 @@ export const scopeSecrets = defineQuery<WorkloadScope, Resources>({
           const pair = keyPair(read, namespace, name);
           if (pair !== undefined) found.push(certificate(secrets[index] ?? "", pair));
           const roots = index === 0 ? rootsOf(read, namespace, name) : undefined;
-          if (roots !== undefined) found.push(trust(trustSecret(tls), roots));
+          if (roots !== undefined) found.push(trust(trustSecret(tls), roots, revokedBy(read, namespace, name)));
         }
       }
     }
@@ -139,6 +148,14 @@ export function rootsOf(read: Read, namespace: string, name: string): Buffer | u
   return of(secretData(read, namespace, `${name}-cacert`)) ?? of(secretData(read, namespace, name));
 }
 
+/** Revocation lists, `ca.crl` of the Secret that holds the roots. */
+export function revokedBy(read: Read, namespace: string, name: string): Buffer | undefined {
+  const own = secretData(read, namespace, `${name}-cacert`);
+  return decoded(
+    (own["ca.crt"] ?? own.cacert) === undefined ? secretData(read, namespace, name)["ca.crl"] : own["ca.crl"],
+  );
+}
+
 function decoded(base64: string | undefined): Buffer | undefined {
   return base64 === undefined || base64 === "" ? undefined : Buffer.from(base64, "base64");
 }
@@ -156,12 +173,15 @@ export function certificate(name: string, pair: { readonly chain: Buffer; readon
   });
 }
 
-export function trust(name: string, roots: Buffer): Secret {
+export function trust(name: string, roots: Buffer, revoked?: Buffer): Secret {
   return Secret.fromPartial({
     name,
     type: {
       $case: "validationContext",
-      value: { trustedCa: { specifier: { $case: "inlineBytes", value: roots } } },
+      value: {
+        trustedCa: { specifier: { $case: "inlineBytes", value: roots } },
+        ...(revoked === undefined ? {} : { crl: { specifier: { $case: "inlineBytes", value: revoked } } }),
+      },
     },
   });
 }

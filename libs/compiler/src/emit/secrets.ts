@@ -5,7 +5,7 @@ import { type NodeScope, type ProxyScope, scopeKey } from "../scope.ts";
 import { type DestinationPolicy, destinationPolicy, policyClient } from "../world/destination-rules.ts";
 import { visibleServices } from "../world/visibility.ts";
 import { byName, encode } from "./encode.ts";
-import { certificate, keyPair, rootsOf, scopeSecrets, trust } from "./gateways.ts";
+import { certificate, keyPair, revokedBy, rootsOf, scopeSecrets, trust } from "./gateways.ts";
 
 /**
  * Client certificates and roots that destination rules name, from Secrets of the proxy's own namespace. A gateway gets those of
@@ -28,7 +28,9 @@ const clientSecrets = defineQuery<ProxyScope, ReadonlyMap<string, EncodedResourc
       const roots = rootsOf(read, scope.namespace, name);
       return [
         ...(pair === undefined ? [] : [certificate(`kubernetes://${name}`, pair)]),
-        ...(roots === undefined ? [] : [trust(`kubernetes://${name}-cacert`, roots)]),
+        ...(roots === undefined
+          ? []
+          : [trust(`kubernetes://${name}-cacert`, roots, revokedBy(read, scope.namespace, name))]),
       ];
     });
     return byName(found.map((secret) => encode(read, Secret, secret.name, secret)));

@@ -12,7 +12,6 @@ import {
 import { defineQuery, type Query, type Read } from "../engine/query-engine.ts";
 import { undecidableKeys } from "../lower/authorization.ts";
 import { pinsCertificates } from "../lower/gateway.ts";
-import { certificateSecrets } from "../lower/gateway-tls.ts";
 import { isHttp2 } from "../lower/protocol.ts";
 import { sameJson } from "../resource.ts";
 import { convertedRoute } from "../world/converted.ts";
@@ -119,6 +118,16 @@ function withheldPolicies(read: Read, key: string): readonly Diagnostic[] {
             "only Envoy sends PROXY lines: Lateen's proxies answer 503 for this destination",
           ),
         ]),
+    ...(policy?.loadBalancer?.zoneAwareLbSetting?.enabled
+      ? [
+          warning(
+            rule,
+            "LTN3111",
+            `${path}.loadBalancer.zoneAwareLbSetting`,
+            "only Envoy prefers its zone by load: Lateen's proxies spread over the zones of their region",
+          ),
+        ]
+      : []),
     ...(policy?.tunnel === undefined
       ? []
       : [
@@ -146,16 +155,6 @@ function withheldServers(read: Read, key: string): readonly Diagnostic[] {
               "LTN3107",
               path,
               "only Envoy checks client certificates by digest: Lateen's gateways do not serve this server",
-            ),
-          ]
-        : []),
-      ...(certificateSecrets(server.tls).length > 1
-        ? [
-            warning(
-              gateway,
-              "LTN3108",
-              path,
-              "only Envoy has several certificates: Lateen's gateways present the first",
             ),
           ]
         : []),

@@ -64,6 +64,7 @@ function externalTls(context: ClusterContext, tls: NonNullable<PolicyBlocks["tls
     sni,
     alpn: isHttp2(port.protocol) ? ["h2"] : [],
     certificate: mutual ? own : undefined,
+    crl: tls.insecureSkipVerify ? undefined : tls.caCrl || undefined,
     trust: tls.insecureSkipVerify ? undefined : trust,
     roots,
     names: expected.map((name) => ({

@@ -11,8 +11,8 @@ import type { Metadata, TransportSocket } from "@lateen/proto/envoy/config/core/
 import { HttpProtocolOptions } from "@lateen/proto/envoy/extensions/upstreams/http/v3/http_protocol_options";
 import type { ClusterContext } from "./cluster-context.ts";
 import { transportFields } from "./cluster-tls.ts";
-import { commonOptions, HTTP_OPTIONS, poolFields } from "./connection-pools.ts";
-import { balancer, localitySetting } from "./load-balancing.ts";
+import { commonOptions, HTTP_OPTIONS, http2Options, poolFields } from "./connection-pools.ts";
+import { balancer, localitySetting, zoneAwareSetting } from "./load-balancing.ts";
 import { configPath, outboundCluster } from "./names.ts";
 import { outlier } from "./outliers.ts";
 import { adsSource } from "./proto.ts";
@@ -45,10 +45,32 @@ function serviceCluster(context: ClusterContext, subset: string, policy: PolicyB
     typedExtensionProtocolOptions: protocolOptions(context, policy),
     ...transportSockets(context, policy, subset, discovery),
   });
-  const weighs = discovery !== "passthrough" && localitySetting(policy, context.config, service) !== undefined;
+  const zoneAware = zoneAwareSetting(policy);
+  const weighs =
+    zoneAware === undefined &&
+    discovery !== "passthrough" &&
+    localitySetting(policy, context.config, service) !== undefined;
   if (weighs) {
     cluster.commonLbConfig = Cluster_CommonLbConfig.fromPartial({
       localityConfigSpecifier: { $case: "localityWeightedLbConfig", value: {} },
+    });
+  }
+  // Whether Envoy can, it finds out itself: it has to know how many clients each zone has.
+  if (zoneAware !== undefined && discovery !== "passthrough" && !context.client.lateen) {
+    const { minClusterSize } = zoneAware;
+    const value = {
+      routingEnabled: { value: 100 },
+      ...(minClusterSize === undefined ? {} : { minClusterSize: BigInt(minClusterSize) }),
+    };
+    cluster.commonLbConfig = Cluster_CommonLbConfig.fromPartial({
+      localityConfigSpecifier: { $case: "zoneAwareLbConfig", value },
+    });
+  }
+  // Endpoints that are not ready are endpoints like others there: no share of them means panic.
+  if (service.publishNotReadyAddresses) {
+    cluster.commonLbConfig = Cluster_CommonLbConfig.fromPartial({
+      ...cluster.commonLbConfig,
+      healthyPanicThreshold: { value: 0 },
     });
   }
   const { outlierDetection } = policy;
@@ -111,12 +133,10 @@ function connectTimeoutMs(context: ClusterContext, policy: PolicyBlocks): number
 
 /** Upstream protocol and HTTP connection settings. Nothing for plain HTTP/1 and TCP without settings: Envoy's default. */
 function protocolOptions(context: ClusterContext, policy: PolicyBlocks): Cluster["typedExtensionProtocolOptions"] {
-  const http = policy.connectionPool?.http;
   const common = commonOptions(policy.connectionPool);
   const upstream = upstreamProtocol(context, policy);
   if (upstream === "http1" && Object.keys(common).length === 0) return {};
-  const streams = http?.maxConcurrentStreams;
-  const http2ProtocolOptions = streams ? { maxConcurrentStreams: streams } : {};
+  const http2ProtocolOptions = http2Options(policy.connectionPool);
   const options = HttpProtocolOptions.fromPartial({
     ...(Object.keys(common).length > 0 ? { commonHttpProtocolOptions: common } : {}),
     upstreamProtocolOptions:

@@ -67,6 +67,27 @@ export function commonOptions(pool: PolicyBlocks["connectionPool"]) {
   };
 }
 
+/** How long an HTTP/2 server may take to answer a PING where the rule does not say it. */
+const PING_TIMEOUT_MS = 10_000;
+
+/** What HTTP/2 connections have beyond that. */
+export function http2Options(pool: PolicyBlocks["connectionPool"]) {
+  const { maxConcurrentStreams: streams, http2KeepAlive: keepAlive } = pool?.http ?? {};
+  return {
+    ...(streams ? { maxConcurrentStreams: streams } : {}),
+    ...(keepAlive?.interval === undefined
+      ? {}
+      : {
+          connectionKeepalive: {
+            interval: durationFromMs(milliseconds(keepAlive.interval)),
+            timeout: durationFromMs(
+              keepAlive.timeout === undefined ? PING_TIMEOUT_MS : milliseconds(keepAlive.timeout),
+            ),
+          },
+        }),
+  };
+}
+
 /** HTTP towards whatever the client takes it for: applications behind their own proxy, destinations nobody declared. */
 export function downstreamOptions(pool: PolicyBlocks["connectionPool"]): Cluster["typedExtensionProtocolOptions"] {
   const common = commonOptions(pool);
@@ -74,7 +95,7 @@ export function downstreamOptions(pool: PolicyBlocks["connectionPool"]): Cluster
     ...(Object.keys(common).length === 0 ? {} : { commonHttpProtocolOptions: common }),
     upstreamProtocolOptions: {
       $case: "useDownstreamProtocolConfig",
-      value: { httpProtocolOptions: {}, http2ProtocolOptions: {} },
+      value: { httpProtocolOptions: {}, http2ProtocolOptions: http2Options(pool) },
     },
   });
   return { [HTTP_OPTIONS]: packAny(HttpProtocolOptions, options) };

@@ -12,8 +12,7 @@ export function serverSocket({ server }: PlacedServer, http: boolean, context: G
   const options: ServerTls = {
     alpn,
     certificate: certificateSecret(tls),
-    // Our own proxy has one certificate for a server; Envoy picks the one that the client can use.
-    others: context.client.lateen ? [] : certificateSecrets(tls).slice(1),
+    others: certificateSecrets(tls).slice(1),
     trust: mutual ? trustSecret(tls) : undefined,
     requireClient: tls.mode === "MUTUAL",
     names: [],
@@ -22,6 +21,7 @@ export function serverSocket({ server }: PlacedServer, http: boolean, context: G
           altNames: tls.subjectAltNames ?? [],
           spki: tls.verifyCertificateSpki ?? [],
           hashes: tls.verifyCertificateHash ?? [],
+          crl: tls.caCrl || undefined,
         }
       : {}),
     minVersion: tls.minProtocolVersion ?? "TLSV1_2",

@@ -44,6 +44,12 @@ export function gatewayPort(
   }
 }
 
+/** The address that a server is bound to; empty: all. Servers of other addresses on the same port have a listener of their own. */
+export function bindOf(placed: PlacedServer | undefined): string {
+  const bind = placed?.server.bind ?? "";
+  return bind === "0.0.0.0" ? "" : bind;
+}
+
 /** What the first bytes on the port are. */
 function listening({ server }: PlacedServer): "http" | "tls" | "tcp" {
   const kind = serverClass(server);
@@ -52,7 +58,8 @@ function listening({ server }: PlacedServer): "http" | "tls" | "tcp" {
 }
 
 function httpPort(port: number, servers: readonly PlacedServer[], context: GatewayContext): GatewayPort {
-  const name = `http.${port}`;
+  const bind = bindOf(servers[0]);
+  const name = bind === "" ? `http.${port}` : `http.${port}.${bind}`;
   const chain = filterChain({ name: "", filters: [manager(name, context)] });
   return {
     listener: gatewayListener(port, servers, [chain], context),
@@ -132,7 +139,7 @@ function gatewayListener(
   chains: readonly FilterChain[],
   context: GatewayContext,
 ): Listener {
-  const bind = servers.find((placed) => placed.server.bind)?.server.bind ?? "0.0.0.0";
+  const bind = bindOf(servers[0]) || "0.0.0.0";
   const sniffs = servers.some((placed) => listening(placed) === "tls");
   return listener({
     address: bind,

@@ -21,6 +21,20 @@ export function headerEdits(headers: Headers): RouteHeaderEdits {
   };
 }
 
+/**
+ * Header operations of a rule with one destination. Istio writes both on the route, those of the destination last, so of two that
+ * set a header the destination's wins; with several destinations Envoy applies those of the rule last.
+ */
+export function singleDestinationEdits(rule: Headers, destination: Headers): RouteHeaderEdits {
+  const [first, second] = [headerEdits(rule), headerEdits(destination)];
+  return {
+    requestHeadersToAdd: [...first.requestHeadersToAdd, ...second.requestHeadersToAdd],
+    requestHeadersToRemove: [...first.requestHeadersToRemove, ...second.requestHeadersToRemove],
+    responseHeadersToAdd: [...first.responseHeadersToAdd, ...second.responseHeadersToAdd],
+    responseHeadersToRemove: [...first.responseHeadersToRemove, ...second.responseHeadersToRemove],
+  };
+}
+
 function additions(operations: NonNullable<Headers>["request"]): HeaderValueOption[] {
   const pairs = (record: Readonly<Record<string, string>> | undefined) =>
     Object.entries(record ?? {}).sort(([a], [b]) => (a < b ? -1 : 1));

@@ -219,13 +219,28 @@ describe("headers and rewrites", () => {
     expect(route.responseHeadersToRemove).toEqual(["e"]);
   });
 
-  it("operations of a destination ride on its cluster", () => {
-    const found = forward(
-      only("[{ route: [{ destination: { host: api }, headers: { request: { set: { a: '1' } } } }] }]"),
-    ).clusterSpecifier;
+  it("operations of several destinations ride on their clusters", () => {
+    const two =
+      "{ destination: { host: api }, weight: 1, headers: { request: { set: { a: '1' } } } }, { destination: { host: web }, weight: 1 }";
+    const found = forward(only(`[{ route: [${two}] }]`)).clusterSpecifier;
     expect(found?.$case === "weightedClusters" && found.value.clusters[0]?.requestHeadersToAdd[0]?.header?.key).toBe(
       "a",
     );
+  });
+
+  it("operations of a single destination follow those of the rule, so they win", () => {
+    const route = only(
+      "[{ headers: { request: { set: { a: rule }, remove: [x] } }, route: [{ destination: { host: api }, headers: { request: { set: { a: destination, Host: other }, remove: [y] } } }] }]",
+    );
+    expect(route.requestHeadersToAdd.map(({ header }) => `${header?.key}: ${header?.value}`)).toEqual([
+      "a: rule",
+      "a: destination",
+    ]);
+    expect(route.requestHeadersToRemove).toEqual(["x", "y"]);
+    expect(forward(route)).toMatchObject({
+      clusterSpecifier: { $case: "cluster" },
+      hostRewriteSpecifier: { $case: "hostRewriteLiteral", value: "other" },
+    });
   });
 
   it.each([

@@ -14,7 +14,7 @@ import { HTTPFault } from "@lateen/proto/envoy/extensions/filters/http/fault/v3/
 import { absoluteGateway, type BoundVirtualService } from "../world/virtual-services.ts";
 import { CORS_FILTER, corsPolicy } from "./cors.ts";
 import { FAULT_FILTER, faultConfig } from "./faults.ts";
-import { headerEdits, hostOf } from "./header-edits.ts";
+import { headerEdits, hostOf, singleDestinationEdits } from "./header-edits.ts";
 import { hashPolicies } from "./load-balancing.ts";
 import { configPath, outboundCluster, parseOutboundCluster } from "./names.ts";
 import { type ReplacedPath, replacePrefix } from "./path-segments.ts";
@@ -58,7 +58,9 @@ function ruleRoute(at: RuleAt, context: RouteContext): Route {
   const faults = faultConfig(rule.fault);
   const cors = corsPolicy(rule.corsPolicy);
   const path = configPath("virtual-service", bound.namespace, bound.name);
-  const edits = headerEdits(rule.headers);
+  const [only, ...others] = liveDestinations(rule);
+  const single = only !== undefined && others.length === 0;
+  const edits = single ? singleDestinationEdits(rule.headers, only.headers) : headerEdits(rule.headers);
   return Route.fromPartial({
     name: [rule.name, at.written?.name].filter(Boolean).join("."),
     match,
@@ -126,11 +128,14 @@ function ruleAction(at: RuleAt, context: RouteContext): NonNullable<Route["actio
   return { $case: "route", value: forwardAction(at, context) };
 }
 
+/** Istio: with several destinations those of weight zero are dropped; a single one needs no weight. */
+function liveDestinations({ route: all = [] }: HttpRule): readonly Destination[] {
+  return all.length > 1 ? all.filter((entry) => (entry.weight ?? 0) > 0) : all;
+}
+
 function forwardAction(at: RuleAt, context: RouteContext): RouteAction {
   const { rule, bound } = at;
-  const all = rule.route ?? [];
-  // Istio: with several destinations those of weight zero are dropped; a single one needs no weight.
-  const destinations = all.length > 1 ? all.filter((entry) => (entry.weight ?? 0) > 0) : all;
+  const destinations = liveDestinations(rule);
   const timeout = durationFromMs(rule.timeout === undefined ? 0 : milliseconds(rule.timeout));
   const hashPolicy = destinations.flatMap(({ destination }) => hashingOf(destination, bound.namespace, context));
   const action = RouteAction.fromPartial({
@@ -145,15 +150,14 @@ function forwardAction(at: RuleAt, context: RouteContext): RouteAction {
       ? { clusterNotFoundResponseCode: RouteAction_ClusterNotFoundResponseCode.INTERNAL_SERVER_ERROR }
       : {}),
   });
-  const routeHost = rule.rewrite?.authority ?? hostOf(rule.headers);
   const [only] = destinations;
-  if (destinations.length === 1 && only !== undefined) {
+  const single = destinations.length === 1 ? only : undefined;
+  const routeHost = rule.rewrite?.authority ?? hostOf(rule.headers) ?? hostOf(single?.headers);
+  if (single !== undefined) {
     action.clusterSpecifier = {
       $case: "cluster",
-      value: destinationCluster(only.destination, bound.namespace, context),
+      value: destinationCluster(single.destination, bound.namespace, context),
     };
-    // A single destination's header operations need the weighted form, which alone can carry them.
-    if (only.headers !== undefined) action.clusterSpecifier = weighted([{ ...only, weight: 1 }], at, context);
   } else {
     action.clusterSpecifier = weighted(destinations, at, context);
   }

@@ -21,7 +21,7 @@ import {
   VIRTUAL_INBOUND,
 } from "./names.ts";
 import type { PortClass } from "./protocol.ts";
-import { ALPN_HTTP, ALPN_MESH_HTTP, ALPN_MESH_TCP, meshServerTls } from "./tls.ts";
+import { ALPN_HTTP, ALPN_MESH_HTTP, ALPN_MESH_TCP, downstreamSocket, meshServerTls } from "./tls.ts";
 import { inboundRouteConfig } from "./virtual-hosts.ts";
 
 /** A container port that is served. */
@@ -45,7 +45,11 @@ export interface IngressListener {
   readonly bind: { readonly address: string; readonly toPort: boolean } | undefined;
   /** Where the application is; undefined: where the connection was made to. */
   readonly endpoint: InboundEndpoint | undefined;
+  /** TLS that is ended here where mTLS of the mesh is off. */
+  readonly tls?: IngressTls | undefined;
 }
+
+export type IngressTls = NonNullable<NonNullable<Sidecar["spec"]["ingress"]>[number]["tls"]>;
 
 export type InboundEndpoint =
   | { readonly kind: "loopback" | "pod"; readonly port: number }
@@ -128,7 +132,11 @@ export function virtualInbound(all: readonly InboundPort[], context: InboundCont
     bind: true,
     filters: [
       originalDstFilter(),
-      tlsInspector(ports.filter((port) => port.mode === "DISABLE" && isOpaque(port.protocol)).map((port) => port.port)),
+      tlsInspector(
+        ports
+          .filter((port) => port.mode === "DISABLE" && isOpaque(port.protocol) && ownTls(port) === undefined)
+          .map((port) => port.port),
+      ),
       httpInspector(ports.filter((port) => port.protocol !== "auto").map((port) => port.port)),
     ],
     chains: [blackhole, ...ports.flatMap((port) => portChains(port, context)), ...passthroughChains(context)],
@@ -141,7 +149,7 @@ export function boundInbound(ports: readonly InboundPort[], context: InboundCont
   return ports.flatMap((port) => {
     const bind = port.ingress?.bind;
     if (bind === undefined) return [];
-    const inspects = port.mode !== "DISABLE" || !isOpaque(port.protocol);
+    const inspects = port.mode !== "DISABLE" || !isOpaque(port.protocol) || ownTls(port) !== undefined;
     return [
       listener({
         address: bind.address,
@@ -157,6 +165,23 @@ export function boundInbound(ports: readonly InboundPort[], context: InboundCont
   });
 }
 
+/** Rows of a port whose own TLS is ended here: it takes nothing else. */
+function ownTlsRows(protocol: PortClass): readonly Row[] {
+  const tls: ChainMatch = { transport: "tls" };
+  if (protocol === "auto") {
+    return [
+      { kind: "http", match: { ...tls, alpn: [...ALPN_HTTP] }, mtls: false },
+      { kind: "tcp", match: tls, mtls: false },
+    ];
+  }
+  return [{ kind: protocol === "http" ? "http" : "tcp", match: tls, mtls: false }];
+}
+
+/** Own TLS counts where mTLS of the mesh is off. */
+function ownTls({ mode, ingress }: InboundPort): IngressTls | undefined {
+  return mode === "DISABLE" ? ingress?.tls : undefined;
+}
+
 function isOpaque(protocol: PortClass): boolean {
   return protocol === "tcp" || protocol === "tls";
 }
@@ -170,11 +195,12 @@ function portChains(
   const cluster = inboundCluster(port.port);
   const [first] = port.services;
   const operation = first === undefined ? `:${port.port}/*` : `${first.service.host}:${first.servicePort}/*`;
-  return chainRows(port.mode, port.protocol).map((row) =>
+  const tls = ownTls(port);
+  return (tls === undefined ? chainRows(port.mode, port.protocol) : ownTlsRows(port.protocol)).map((row) =>
     filterChain({
       name,
       match: { ...at, ...row.match },
-      socket: serverSocket(row, context),
+      socket: tls === undefined ? serverSocket(row, context) : ingressSocket(tls, row.kind, context),
       filters:
         row.kind === "http"
           ? [
@@ -209,6 +235,27 @@ function serverSocket(row: Row, context: InboundContext) {
   if (!row.mtls) return undefined;
   const { config, client } = context;
   return meshServerTls(serverAlpn(row.kind, client), [config.trustDomain, ...config.trustDomainAliases]);
+}
+
+/** TLS of a Sidecar's ingress listener, from files of the workload. */
+function ingressSocket(tls: IngressTls, kind: ChainKind, { client }: InboundContext) {
+  const mutual = tls.mode === "MUTUAL";
+  return downstreamSocket({
+    alpn: kind === "http" ? (client.http2 ? ["h2", "http/1.1"] : ["http/1.1"]) : [],
+    certificate: `file-cert:${tls.serverCertificate ?? ""}~${tls.privateKey ?? ""}`,
+    trust: mutual ? `file-root:${tls.caCertificates ?? ""}` : undefined,
+    requireClient: mutual,
+    names: [],
+    ...(mutual
+      ? {
+          altNames: tls.subjectAltNames ?? [],
+          crl: tls.caCrl || undefined,
+        }
+      : {}),
+    minVersion: tls.minProtocolVersion ?? "TLSV1_2",
+    maxVersion: tls.maxProtocolVersion ?? "TLS_AUTO",
+    ciphers: tls.cipherSuites ?? [],
+  });
 }
 
 /**

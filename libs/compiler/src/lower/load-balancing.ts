@@ -2,6 +2,7 @@ import type { LocalityLbSetting, MeshConfig, MeshService } from "@lateen/mesh-mo
 import { durationFromMs } from "@lateen/proto";
 import { type Cluster, Cluster_LbPolicy } from "@lateen/proto/envoy/config/cluster/v3/cluster";
 import { RouteAction_HashPolicy } from "@lateen/proto/envoy/config/route/v3/route_components";
+import { HOST_LABEL } from "./localities.ts";
 import { milliseconds, type PolicyBlocks } from "./traffic-policy.ts";
 
 type LoadBalancer = NonNullable<PolicyBlocks["loadBalancer"]>;
@@ -97,6 +98,8 @@ export function localitySetting(
   config: MeshConfig,
   service: Pick<MeshService, "trafficDistribution">,
 ): LocalityLbSetting | undefined {
+  const zoneAware = zoneAwareSetting(policy);
+  if (zoneAware !== undefined) return zoneAware;
   const setting =
     policy.loadBalancer?.localityLbSetting ?? distributionSetting(service) ?? config.localityLbSetting ?? {};
   return setting.enabled === false ? undefined : setting;
@@ -108,8 +111,16 @@ export function localitySetting(
  */
 export function failsOver(policy: PolicyBlocks, service: Pick<MeshService, "trafficDistribution">): boolean {
   const own = policy.loadBalancer?.localityLbSetting === undefined && distributionSetting(service) !== undefined;
-  return own || policy.outlierDetection !== undefined;
+  return own || policy.outlierDetection !== undefined || zoneAwareSetting(policy) !== undefined;
 }
+
+/** The rule leaves it to the proxy to prefer its own zone; only regions are told apart here. */
+export function zoneAwareSetting(policy: PolicyBlocks): ZoneAwareSetting | undefined {
+  const setting = policy.loadBalancer?.zoneAwareLbSetting;
+  return setting?.enabled ? setting : undefined;
+}
+
+type ZoneAwareSetting = NonNullable<LoadBalancer["zoneAwareLbSetting"]>;
 
 const NEAR = [
   "topology.istio.io/network",
@@ -125,5 +136,3 @@ function distributionSetting({
   const failoverPriority = trafficDistribution === "PreferSameNode" ? [...NEAR, HOST_LABEL] : NEAR;
   return { failoverPriority };
 }
-/** Label of pods with the name of their machine. */
-const HOST_LABEL = "kubernetes.io/hostname";

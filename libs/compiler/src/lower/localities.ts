@@ -17,6 +17,10 @@ export interface ClientPlace {
   /** `region/zone/subzone`; empty: unknown. */
   readonly locality: string;
   readonly labels: Labels;
+  /** Where there is more than one. */
+  readonly network?: string;
+  /** Where it matters. */
+  readonly machine?: string;
 }
 
 /** What decides on groups. Failover needs outlier detection: nothing else would tell that a priority fails. */
@@ -24,6 +28,8 @@ export interface LocalityPreference {
   readonly client: ClientPlace;
   readonly setting: LocalityLbSetting | undefined;
   readonly failover: boolean;
+  /** Localities are told apart by their region alone: the proxy chooses among zones itself. */
+  readonly regions?: boolean;
 }
 
 /** Groups endpoints by locality and, where the setting asks for it, weighs the groups or orders them by distance. */
@@ -36,7 +42,7 @@ export function localityGroups(
   const { setting, client, failover } = preference;
   if (setting.distribute?.length) return distributed(plain, setting.distribute, client.locality);
   if (!failover) return plain;
-  return consecutive(grouped(placed, rank(setting, client)));
+  return consecutive(grouped(placed, rank(setting, client, preference.regions ?? false)));
 }
 
 function weightOf(entry: PlacedEndpoint): number {
@@ -67,9 +73,12 @@ function consecutive(groups: readonly LocalityGroup[]): readonly LocalityGroup[]
   return groups.map((group) => ({ ...group, priority: known.indexOf(group.priority) }));
 }
 
-function rank(setting: LocalityLbSetting, client: ClientPlace): (entry: PlacedEndpoint) => number {
+function rank(setting: LocalityLbSetting, client: ClientPlace, regions: boolean): (entry: PlacedEndpoint) => number {
   const { failover, failoverPriority = [] } = setting;
-  const distance = (entry: PlacedEndpoint) => localityDistance(entry.endpoint.locality, client.locality, failover);
+  const distance = (entry: PlacedEndpoint) => {
+    const exact = localityDistance(entry.endpoint.locality, client.locality, failover);
+    return regions ? Math.max(0, exact - SAME_REGION) : exact;
+  };
   if (failoverPriority.length === 0) return distance;
   const byLabels = (entry: PlacedEndpoint) => labelDistance(entry, client, failoverPriority);
   // Regions to fail over to tell apart what the labels leave equal.
@@ -78,6 +87,9 @@ function rank(setting: LocalityLbSetting, client: ClientPlace): (entry: PlacedEn
 
 /** One more than the largest {@link localityDistance}. */
 const FARTHEST = 5;
+
+/** The largest distance within a region. */
+const SAME_REGION = 2;
 
 /** 0: the same locality, 1: the same zone, 2: the same region, 3: elsewhere, 4: elsewhere but not where failover leads. */
 function localityDistance(locality: string, client: string, failover: LocalityLbSetting["failover"]): number {
@@ -96,18 +108,25 @@ function labelDistance(entry: PlacedEndpoint, client: ClientPlace, wanted: reado
   for (const [index, text] of wanted.entries()) {
     const equals = text.indexOf("=");
     const name = equals < 0 ? text : text.slice(0, equals);
-    const expected = equals < 0 ? placeLabel(name, client.labels, client.locality) : text.slice(equals + 1);
-    if (placeLabel(name, entry.endpoint.labels, entry.endpoint.locality) !== expected) return wanted.length - index;
+    const expected = equals < 0 ? placeLabel(name, client) : text.slice(equals + 1);
+    if (placeLabel(name, entry.endpoint) !== expected) return wanted.length - index;
   }
   return 0;
 }
 
+/** Label of machines with their name. */
+export const HOST_LABEL = "kubernetes.io/hostname";
+const NETWORK_LABEL = "topology.istio.io/network";
 const LOCALITY_LABELS = ["topology.kubernetes.io/region", "topology.kubernetes.io/zone", "topology.istio.io/subzone"];
 
 /** Labels of the place come from the locality where the workload does not carry them. */
-function placeLabel(name: string, labels: Labels, locality: string): string | undefined {
+function placeLabel(name: string, { labels, locality, network, machine }: ClientPlace): string | undefined {
+  const own = labels[name];
+  if (own !== undefined) return own;
+  if (name === HOST_LABEL) return machine || undefined;
+  if (name === NETWORK_LABEL) return network || undefined;
   const part = LOCALITY_LABELS.indexOf(name);
-  return labels[name] ?? (part < 0 ? undefined : locality.split("/")[part] || undefined);
+  return part < 0 ? undefined : locality.split("/")[part] || undefined;
 }
 
 /** Shares of localities as written for clients from here; localities that are not written get nothing. */

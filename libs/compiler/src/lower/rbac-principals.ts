@@ -27,6 +27,7 @@ export function sourceParts(source: Source, context: RuleContext): readonly Prin
   add(source.principals, source.notPrincipals, (value) => principalNames(value, trustDomains).map(authenticated));
   add(source.namespaces, source.notNamespaces, (value) => [authenticated(namespacePattern(value))]);
   add(source.serviceAccounts, source.notServiceAccounts, (value) => [authenticated(accountPattern(value, namespace))]);
+  add(source.trustDomains, source.notTrustDomains, (value) => [authenticated(trustDomainPattern(value))]);
   add(source.ipBlocks, source.notIpBlocks, (value) => [address("directRemoteIp", value)]);
   add(source.remoteIpBlocks, source.notRemoteIpBlocks, (value) => [address("remoteIp", value)]);
   return parts;
@@ -58,6 +59,8 @@ function principalOf(key: string, context: RuleContext): ((value: string) => Pri
       return (value) => [authenticated(namespacePattern(value))];
     case "source.principal":
       return (value) => principalNames(value, context.trustDomains).map(authenticated);
+    case "source.trustDomain":
+      return (value) => [authenticated(trustDomainPattern(value))];
     case "source.serviceAccount":
       return (value) => [authenticated(accountPattern(value, context.namespace))];
   }
@@ -90,6 +93,11 @@ function principalNames(value: string, trustDomains: readonly string[]): readonl
 
 function namespacePattern(value: string): StringMatcher {
   return matchingRegex(`spiffe://[^/]+/ns/${globPattern(value)}/sa/[^/]+`);
+}
+
+/** The trust domain of the caller's certificate itself: aliases do not stand for it. */
+function trustDomainPattern(value: string): StringMatcher {
+  return matchingRegex(`spiffe://${globPattern(value)}/.+`);
 }
 
 /** `name` of the policy's namespace, or `namespace/name`. */

@@ -138,12 +138,19 @@ export interface OriginatedTls {
   /** PEM of the roots, instead of their SDS name. */
   readonly roots?: string | undefined;
   readonly names: readonly { readonly type: "uri" | "dns"; readonly match: StringMatcher }[];
+  /** File with revocation lists. */
+  readonly crl?: string | undefined;
+}
+
+function revocation(file: string | undefined) {
+  return file === undefined ? {} : { crl: { specifier: { $case: "filename", value: file } as const } };
 }
 
 /** Client side of ordinary TLS towards servers outside the mesh. */
 export function originatedTls(options: OriginatedTls): TransportSocket {
   const names = CertificateValidationContext.fromPartial({
     matchTypedSubjectAltNames: options.names.flatMap((name) => altNames(name.type, [name.match])),
+    ...revocation(options.crl),
   });
   return upstreamSocket(
     UpstreamTlsContext.fromPartial({
@@ -203,6 +210,8 @@ export interface ServerTls {
   /** Digests of public keys and certificates, one of which the client's must have; empty: any. */
   readonly spki?: readonly string[];
   readonly hashes?: readonly string[];
+  /** File with revocation lists. */
+  readonly crl?: string | undefined;
   readonly minVersion: TlsVersionName;
   readonly maxVersion: TlsVersionName;
   readonly ciphers: readonly string[];
@@ -217,6 +226,7 @@ export function downstreamSocket(options: ServerTls): TransportSocket {
     ],
     verifyCertificateSpki: [...(options.spki ?? [])],
     verifyCertificateHash: [...(options.hashes ?? [])],
+    ...revocation(options.crl),
   });
   const context = DownstreamTlsContext.fromPartial({
     requireClientCertificate: options.requireClient,

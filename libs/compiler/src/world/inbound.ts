@@ -114,6 +114,7 @@ function ingressPort(
     ingress: {
       bind: listener.bind ? { address: listener.bind, toPort } : undefined,
       endpoint: endpointOf(listener.defaultEndpoint),
+      tls: listener.tls,
     },
     pool: listener.connectionPool ?? sidecar.inboundConnectionPool,
   };

@@ -1,4 +1,12 @@
-import { type KindName, keyOf, type Pod, parseResourceKey, type Resource, type ResourceKey } from "@lateen/mesh-model";
+import {
+  isMachineBound,
+  type KindName,
+  keyOf,
+  type Pod,
+  parseResourceKey,
+  type Resource,
+  type ResourceKey,
+} from "@lateen/mesh-model";
 import { sameJson } from "../resource.ts";
 
 /** Names of the engine's input cells. */
@@ -11,6 +19,10 @@ export const cells = {
   list: (kind: KindName, namespace: string) => `list ${kind}/${namespace}`,
   /** Pods of a namespace that carry a label with this value, sorted by key. */
   podsWith: (namespace: string, label: string, value: string) => `pods ${namespace} ${label}=${value}`,
+  /** Services that are gateways of a network, sorted by key. */
+  networkServices: "services of networks",
+  /** Services of which it matters on which machine a client is, sorted by key. */
+  machineServices: "services of machines",
   /** EndpointSlices of one service, sorted by key. */
   slices: (namespace: string, service: string) => `slices ${namespace}/${service}`,
 } as const;
@@ -65,6 +77,7 @@ const KEYED: ReadonlySet<KindName> = new Set<KindName>([
   "PeerAuthentication",
   "AuthorizationPolicy",
 ]);
+const NETWORK_LABEL = "topology.istio.io/network";
 const SLICE_SERVICE = "kubernetes.io/service-name";
 
 /**
@@ -137,6 +150,10 @@ function indexEntries(object: Resource): readonly string[] {
   const entries: string[] = [];
   if (KEYED.has(kind)) entries.push(cells.keys(kind));
   if (LISTED.has(kind)) entries.push(cells.list(kind, metadata.namespace));
+  if (object.kind === "Service") {
+    if (metadata.labels?.[NETWORK_LABEL]) entries.push(cells.networkServices);
+    if (isMachineBound(object)) entries.push(cells.machineServices);
+  }
   if (object.kind === "Pod") entries.push(...podEntries(object));
   const service = metadata.labels?.[SLICE_SERVICE];
   if (kind === "EndpointSlice" && service !== undefined) entries.push(cells.slices(metadata.namespace, service));

@@ -170,7 +170,7 @@ trustDomain: cluster.local
       [
         "has no networks",
         map('  meshNetworks: "networks: {n: {gateways: []}}"\n'),
-        ["error data.meshNetworks: networks are not supported yet: this mesh has one"],
+        ["error data.meshNetworks: networks are not read from here"],
       ],
       ["of another name is none", map("  mesh: |\n    x: 1\n", "other"), []],
     ])("%s", (_, text, expected) => {

@@ -72,6 +72,9 @@ function complete(written: Written, defaults: MeshConfig): MeshConfig {
     rootNamespace: written.rootNamespace || defaults.rootNamespace,
     ingress: ingressSettings(written, defaults.ingress ?? defaultIngressSettings),
     outboundTrafficPolicy: { mode: written.outboundTrafficPolicy?.mode ?? defaults.outboundTrafficPolicy.mode },
+    inboundTrafficPolicy: written.inboundTrafficPolicy?.mode
+      ? { mode: written.inboundTrafficPolicy.mode }
+      : defaults.inboundTrafficPolicy,
     accessLogFile: written.accessLogFile ?? defaults.accessLogFile,
     accessLogFormat: written.accessLogFormat ?? defaults.accessLogFormat,
     accessLogEncoding: written.accessLogEncoding ?? defaults.accessLogEncoding,

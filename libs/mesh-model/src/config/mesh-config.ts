@@ -17,6 +17,8 @@ export interface MeshConfig {
   /** What becomes of traffic to unknown destinations. Default `ALLOW_ANY`. */
   readonly ingress?: IngressSettings;
   readonly outboundTrafficPolicy: { readonly mode: "ALLOW_ANY" | "REGISTRY_ONLY" };
+  /** Where applications listen: at the pod's address, or only at 127.0.0.1. Default `PASSTHROUGH`. */
+  readonly inboundTrafficPolicy?: { readonly mode: "PASSTHROUGH" | "LOCALHOST" } | undefined;
   /** Path of the access log such as `/dev/stdout`; empty (the default) = off. */
   readonly accessLogFile: string;
   /** Empty = Istio's default format of the encoding. */

@@ -80,7 +80,7 @@ export const meshConfigSchema = s.object({
   trustDomainAliases: names,
   rootNamespace: s.string(),
   outboundTrafficPolicy: s.object({ mode: s.oneOf(["ALLOW_ANY", "REGISTRY_ONLY"]) }),
-  inboundTrafficPolicy: s.object({ mode: s.oneOf(["PASSTHROUGH"]) }),
+  inboundTrafficPolicy: s.object({ mode: s.oneOf(["PASSTHROUGH", "LOCALHOST"]) }),
   accessLogFile: s.string(),
   accessLogFormat: s.string(),
   accessLogEncoding: s.oneOf(["TEXT", "JSON"]),

@@ -243,8 +243,8 @@ describe("bounds", () => {
   ])("refuses %s", (_, text, message) => {
     const started = performance.now();
     expect(refusal(text)).toMatchObject({ code: "LTN1002", message });
-    expect(performance.now() - started).toBeLessThan(5000);
-  });
+    expect(performance.now() - started).toBeLessThan(30_000);
+  }, 60_000);
 
   it.each([
     ["anchors", "&a ".repeat(100_000)],

@@ -241,6 +241,7 @@ function ofWorkload(workload: Workload, portName: string, port: number, ready: b
     namespace: workload.namespace,
     workload: workload.name,
     locality: workload.locality ?? localityOf(workload.labels),
+    ...(workload.node ? { machine: workload.node } : {}),
     network: workload.labels["topology.istio.io/network"] ?? "",
     weight: 1,
     tlsMode: tlsModeOf(workload.labels),

@@ -26,6 +26,7 @@ export function serviceFromKubernetes(service: Resource<"Service">, domain: stri
     exportTo: splitList(metadata.annotations?.[EXPORT_TO]),
     subjectAltNames: [],
     ...distributionOf(service),
+    ...(spec.internalTrafficPolicy === "Local" ? { nodeLocal: true } : {}),
     publishNotReadyAddresses: spec.publishNotReadyAddresses ?? false,
     headless,
     labels: metadata.labels ?? {},
@@ -36,6 +37,12 @@ export function serviceFromKubernetes(service: Resource<"Service">, domain: stri
 
 const DISTRIBUTION = "networking.istio.io/traffic-distribution";
 const DISTRIBUTIONS = ["PreferClose", "PreferSameZone", "PreferSameNode"] as const;
+
+/** Whether it matters to clients of a Service on which machine they are. */
+export function isMachineBound(service: Resource<"Service">): boolean {
+  const prefers = distributionOf(service).trafficDistribution === "PreferSameNode";
+  return prefers || service.spec.internalTrafficPolicy === "Local";
+}
 
 /** The annotation wins over the field; unknown values mean any endpoint. */
 function distributionOf({ metadata, spec }: Resource<"Service">): Pick<MeshService, "trafficDistribution"> {

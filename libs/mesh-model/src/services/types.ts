@@ -60,6 +60,8 @@ export interface MeshService {
   readonly inlineEndpoints?: readonly Infer<typeof workloadEntrySpec>[];
   /** Which endpoints clients are to prefer where no rule says so; absent: any. */
   readonly trafficDistribution?: "PreferClose" | "PreferSameZone" | "PreferSameNode";
+  /** Clients reach only endpoints on their own machine (`internalTrafficPolicy: Local`). */
+  readonly nodeLocal?: true;
   /** Services of one host and namespace that were declared apart and count as this one; absent: it is only itself. */
   readonly parts?: readonly MeshService[];
 }
@@ -81,6 +83,8 @@ export interface ServiceEndpoint {
   readonly weight: number;
   /** `istio` when a sidecar with mTLS is there (label security.istio.io/tlsMode), else `disabled`. */
   readonly tlsMode: "istio" | "disabled";
+  /** Name of the machine it is on; absent: unknown. */
+  readonly machine?: string;
 }
 
 /** A running workload as policies and inbound listeners see it. */

@@ -308,6 +308,7 @@ function wantedListener(spec: ListenerSpec): WantedListener {
   for (const { transport } of chainsOf(spec)) {
     if (transport.kind !== "tls") continue;
     secrets.add(transport.certificateSecret);
+    for (const name of transport.otherCertificates ?? []) secrets.add(name);
     if (transport.validation?.trust !== undefined && "secret" in transport.validation.trust) {
       secrets.add(transport.validation.trust.secret);
     }

@@ -68,7 +68,11 @@ export interface ClusterSpec {
   readonly portOverride?: number;
   /** What is spoken to its endpoints; `downstream`: what the client speaks; `auto`: what ALPN finds. Default `http1`. */
   readonly protocol?: "http1" | "http2" | "downstream" | "auto";
-  readonly http2?: { readonly maxConcurrentStreams: number | undefined };
+  readonly http2?: {
+    readonly maxConcurrentStreams: number | undefined;
+    /** A connection whose server leaves a PING without answer is closed; undefined: none are sent. */
+    readonly keepAlive?: { readonly intervalMs: number; readonly timeoutMs: number } | undefined;
+  };
   /** Which user object shaped it, for explain. */
   readonly origin: string | undefined;
 }
@@ -99,6 +103,8 @@ export interface TlsValidationSpec {
   /** SDS name of the trust bundle (`ROOTCA`, `file-root:…`), or inline PEM; undefined: do not verify the chain. */
   readonly trust: { readonly secret: string } | { readonly pem: string } | undefined;
   /** The peer must carry one matching SAN; empty = any. */
+  /** Revocation lists, beside those that come with the trust bundle; with any, every certificate authority of a chain needs one. */
+  readonly crlPem?: string;
   readonly sans: readonly { readonly type: "uri" | "dns"; readonly match: StringMatchSpec }[];
 }
 
@@ -189,6 +195,8 @@ export interface FilterChainSpec {
 export interface DownstreamTlsSpec {
   readonly alpn: readonly string[];
   readonly certificateSecret: string;
+  /** Further certificates of other key types: a client gets the one that it can verify. */
+  readonly otherCertificates?: readonly string[];
   readonly requireClientCertificate: boolean;
   readonly validation: TlsValidationSpec | undefined;
   readonly minVersion: TlsVersion | undefined;
@@ -283,4 +291,4 @@ export type SecretSpec =
       readonly certChainPem: string;
       readonly privateKeyPem: string;
     }
-  | { readonly kind: "trust"; readonly name: string; readonly bundlePem: string };
+  | { readonly kind: "trust"; readonly name: string; readonly bundlePem: string; readonly crlPem?: string };

@@ -1,6 +1,7 @@
 import type { HeadPool } from "../http1/head.ts";
 import { MAX_HEAD_BYTES } from "../http1/head.ts";
 import type { Connection } from "../io/connection.ts";
+import type { WheelTimer } from "../io/timer-wheel.ts";
 import { Http2ClientStream } from "./client-stream.ts";
 import type { Payload } from "./frame-reader.ts";
 import {
@@ -27,6 +28,12 @@ export interface Http2ClientOwner {
   gone(session: Http2ClientSession): void;
 }
 
+/** How often a server is asked whether it is still there, and how long it may take to answer. Milliseconds. */
+export interface Http2KeepAlive {
+  readonly intervalMs: number;
+  readonly timeoutMs: number;
+}
+
 /** Streams a server is taken to allow until it has said. */
 const ASSUMED_STREAMS = 100;
 const MAX_STREAM_ID = 0x4000_0000;
@@ -46,9 +53,16 @@ export class Http2ClientSession extends Http2Session {
   /** Monotonic milliseconds since when no stream is open. */
   idleSince: number;
 
+  readonly #keepAlive: Http2KeepAlive | undefined;
+  readonly #pinger: WheelTimer;
+  #pinged = false;
+
   /** @param maxStreams the most that are open at a time, whatever the server allows. */
-  constructor(connection: Connection, owner: Http2ClientOwner, maxStreams: number) {
+  constructor(connection: Connection, owner: Http2ClientOwner, maxStreams: number, keepAlive?: Http2KeepAlive) {
     super(connection);
+    this.#keepAlive = keepAlive;
+    this.#pinger = connection.io.wheel.timer(() => this.#ping());
+    if (keepAlive !== undefined) this.#pinger.arm(keepAlive.intervalMs);
     this.owner = owner;
     this.#maxStreams = maxStreams;
     this.bornMs = connection.io.wheel.now();
@@ -83,6 +97,26 @@ export class Http2ClientSession extends Http2Session {
     this.lastStream = id;
     if (this.#nextId > MAX_STREAM_ID) this.retire();
     return stream;
+  }
+
+  /** Asks whether the server is still there; the one before was not answered: it is not. */
+  #ping(): void {
+    if (this.over || this.#keepAlive === undefined) return;
+    if (this.#pinged) {
+      // Nobody is there to say goodbye to.
+      this.end(NO_ERROR);
+      this.connection.destroy();
+      return;
+    }
+    this.#pinged = true;
+    this.writer.ping();
+    this.#pinger.arm(this.#keepAlive.timeoutMs);
+  }
+
+  protected override onPong(): void {
+    if (this.#keepAlive === undefined || !this.#pinged) return;
+    this.#pinged = false;
+    this.#pinger.arm(this.#keepAlive.intervalMs);
   }
 
   protected override isIdle(id: number): boolean {
@@ -165,6 +199,7 @@ export class Http2ClientSession extends Http2Session {
   }
 
   protected override onGone(): void {
+    this.#pinger.cancel();
     this.owner.gone(this);
   }
 }

@@ -98,6 +98,8 @@ export abstract class Http2Session implements ConnectionHandler, FrameSink {
   protected abstract onGone(error: string | undefined): void;
   /** The peer's settings changed. */
   protected onSettings(): void {}
+  /** The peer answered a PING. */
+  protected onPong(): void {}
   /** Whether the stream was never opened. */
   protected abstract isIdle(id: number): boolean;
 
@@ -317,7 +319,10 @@ export abstract class Http2Session implements ConnectionHandler, FrameSink {
   #onPing(flags: number, id: number, { bytes, start, end }: Payload): void {
     if (id !== 0) throw new ConnectionFault(PROTOCOL_ERROR, "PING on a stream");
     if (end - start !== 8) throw new ConnectionFault(FRAME_SIZE_ERROR, "PING has eight bytes");
-    if ((flags & ACK) !== 0) return;
+    if ((flags & ACK) !== 0) {
+      this.onPong();
+      return;
+    }
     this.#budget.idleFrame();
     this.writer.pong(bytes, start);
   }

@@ -82,7 +82,7 @@ export class TlsContexts {
     try {
       const secureContext = createSecureContext({
         ...versions(spec),
-        ...(ca.value === undefined ? {} : { ca: ca.value }),
+        ...ca.value,
         ...(pair.value === undefined ? {} : { cert: pair.value.certChainPem, key: pair.value.privateKeyPem }),
       });
       const alpn = offeredBy(spec.alpn, speaks);
@@ -103,18 +103,22 @@ export class TlsContexts {
   }
 
   #makeServer(spec: DownstreamTlsSpec): Result<ServerTls, string> {
-    const pair = this.#certificate(spec.certificateSecret);
-    if (!pair.ok) return pair;
+    const pairs: Extract<SecretSpec, { kind: "certificate" }>[] = [];
+    for (const name of [spec.certificateSecret, ...(spec.otherCertificates ?? [])]) {
+      const pair = this.#certificate(name);
+      if (!pair.ok) return pair;
+      pairs.push(pair.value);
+    }
     const ca = this.#trust(spec.validation);
     if (!ca.ok) return ca;
     const requestCertificate = spec.requireClientCertificate || ca.value !== undefined;
     try {
       const context = createSecureContext({
         ...versions(spec),
-        cert: pair.value.certChainPem,
-        key: pair.value.privateKeyPem,
+        cert: pairs.map(({ certChainPem }) => certChainPem),
+        key: pairs.map(({ privateKeyPem }) => privateKeyPem),
         sessionIdContext: "lateen",
-        ...(ca.value === undefined ? {} : { ca: ca.value }),
+        ...ca.value,
       });
       return ok({
         context,
@@ -134,14 +138,26 @@ export class TlsContexts {
     return secret?.kind === "certificate" ? ok(secret) : err(`no certificate named "${name}" has arrived`);
   }
 
-  /** PEM bundle to verify against; undefined = do not verify. */
-  #trust(validation: TlsValidationSpec | undefined): Result<string | undefined, string> {
+  /** What to verify against; undefined = do not verify. */
+  #trust(validation: TlsValidationSpec | undefined): Result<Trust | undefined, string> {
     const trust = validation?.trust;
     if (trust === undefined) return ok(undefined);
-    if ("pem" in trust) return ok(trust.pem);
+    const own = validation?.crlPem === undefined ? [] : [validation.crlPem];
+    if ("pem" in trust) return ok(trustOf(trust.pem, own));
     const secret = this.#secrets.get(trust.secret);
-    return secret?.kind === "trust" ? ok(secret.bundlePem) : err(`no trust bundle named "${trust.secret}" has arrived`);
+    if (secret?.kind !== "trust") return err(`no trust bundle named "${trust.secret}" has arrived`);
+    return ok(trustOf(secret.bundlePem, secret.crlPem === undefined ? own : [...own, secret.crlPem]));
   }
+}
+
+/** PEM of authorities and revocation lists, as node:tls takes them. */
+interface Trust {
+  readonly ca: string;
+  readonly crl?: string[];
+}
+
+function trustOf(ca: string, crl: string[]): Trust {
+  return crl.length === 0 ? { ca } : { ca, crl };
 }
 
 /** What is offered by ALPN: only what the connection is for, or the server might choose something else. */
@@ -190,7 +206,7 @@ function checkSecret(secret: SecretSpec): string | undefined {
   try {
     if (secret.kind === "certificate") createSecureContext({ cert: secret.certChainPem, key: secret.privateKeyPem });
     else if (!secret.bundlePem.includes("-----BEGIN CERTIFICATE-----")) return "the trust bundle holds no certificate";
-    else createSecureContext({ ca: secret.bundlePem });
+    else createSecureContext({ ...trustOf(secret.bundlePem, secret.crlPem === undefined ? [] : [secret.crlPem]) });
     return undefined;
   } catch (error) {
     return messageOf(error);

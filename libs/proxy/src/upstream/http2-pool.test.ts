@@ -1,5 +1,5 @@
 import { createServer, type ServerHttp2Session, type ServerHttp2Stream } from "node:http2";
-import type { AddressInfo } from "node:net";
+import { type AddressInfo, createServer as createTcpServer, type Socket } from "node:net";
 import { afterEach, expect, it } from "vitest";
 import type { ClusterSpec } from "../config/plan.ts";
 import { stage } from "../router/testing/fixtures.ts";
@@ -130,4 +130,39 @@ it("everybody who waits for a connection that fails is told", async () => {
   const answers = await Promise.all(Array.from({ length: 5 }, () => get(proxy)));
   for (const answer of answers) expect(answer).toMatch(/^HTTP\/1\.1 503 /);
   expect(proxy.cluster("backend")).toMatchObject({ pendingRequests: 0, activeRequests: 0, connections: 0 });
+});
+
+it("asks an idle server whether it is still there, and keeps the connection when it answers", async () => {
+  const server = await serverOf();
+  const proxy = await proxyTo(server.port, {
+    http2: { maxConcurrentStreams: undefined, keepAlive: { intervalMs: 20, timeoutMs: 60_000 } },
+  });
+  expect(await get(proxy)).toContain("connection 0");
+  const pings = Promise.withResolvers<void>();
+  let count = 0;
+  server.sessions[0]?.on("ping", () => {
+    if (++count === 3) pings.resolve();
+  });
+  await pings.promise;
+  expect(await get(proxy)).toContain("connection 0");
+});
+
+it("gives up a connection whose server leaves a PING without answer", async () => {
+  const held: Socket[] = [];
+  // Settings and their acknowledgement, and then silence.
+  const server = createTcpServer((socket) => {
+    held.push(socket);
+    socket.on("error", () => {});
+    socket.write(Buffer.from([0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 4, 1, 0, 0, 0, 0]));
+    socket.resume();
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  closers.push(() => {
+    for (const socket of held) socket.destroy();
+    server.close();
+  });
+  const proxy = await proxyTo((server.address() as AddressInfo).port, {
+    http2: { maxConcurrentStreams: undefined, keepAlive: { intervalMs: 20, timeoutMs: 20 } },
+  });
+  expect(await get(proxy)).toMatch(/^HTTP\/1\.1 503/);
 });

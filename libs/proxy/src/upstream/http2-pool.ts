@@ -181,8 +181,9 @@ export class Http2Pool implements AdoptingPool, Http2ClientOwner {
 
   #welcome(connection: Connection): void {
     if (connection.secure) this.peerPrincipal = peerPrincipalOf(connection);
-    const limit = this.#endpoint.cluster.spec.http2?.maxConcurrentStreams ?? Number.POSITIVE_INFINITY;
-    const session = new Http2ClientSession(connection, this, limit);
+    const { maxConcurrentStreams: limit = Number.POSITIVE_INFINITY, keepAlive } =
+      this.#endpoint.cluster.spec.http2 ?? {};
+    const session = new Http2ClientSession(connection, this, limit, keepAlive);
     this.#all.add(session);
     this.#sessions.push(session);
     this.roomFor(session);

@@ -22,6 +22,7 @@ const CONDITION_KEYS = [
   "source.namespace",
   "source.principal",
   "source.serviceAccount",
+  "source.trustDomain",
   "destination.ip",
   "destination.port",
   "connection.sni",
@@ -171,7 +172,7 @@ function checkCondition(condition: Condition, check: Check): void {
   const header = /^request\.headers\[(.+)\]$/.exec(key)?.[1];
   if (header !== undefined) {
     if (!isHeaderName(header)) check.at("key").error(`"${header}" is not a header name`);
-  } else if (key.startsWith("request.auth.") || key.startsWith("experimental.") || key === "source.trustDomain") {
+  } else if (key.startsWith("request.auth.") || key.startsWith("experimental.")) {
     check.at("key").error(`condition "${key}" is not supported yet`, { code: codes.unsupported });
     return;
   } else if (!CONDITION_KEYS.some((known) => known === key)) {

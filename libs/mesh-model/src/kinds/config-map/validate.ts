@@ -30,7 +30,10 @@ function checkMeshNetworks(text: string, check: Check): void {
   const parsed = parseYaml("meshNetworks", first);
   const value: unknown = parsed.ok ? parsed.document.value : undefined;
   if (typeof value === "object" && value !== null && Object.values(value).every(isEmpty)) return;
-  check.error("networks are not supported yet: this mesh has one", { code: codes.unsupported });
+  check.error("networks are not read from here", {
+    code: codes.unsupported,
+    hint: "label pods, WorkloadEntries and the Services of the networks' gateways with topology.istio.io/network",
+  });
 }
 
 function isEmpty(value: unknown): boolean {

@@ -18,6 +18,12 @@ export function checkLoadBalancer(settings: LoadBalancer | undefined, check: Che
   if (Object.keys(settings).length === 0) check.error("a load balancer needs at least one setting");
   checkConsistentHash(consistentHash, check.at("consistentHash"));
   checkLocalitySetting(settings.localityLbSetting, check.at("localityLbSetting"));
+  checkLocalitySetting(settings.zoneAwareLbSetting, check.at("zoneAwareLbSetting"));
+  if (settings.zoneAwareLbSetting?.enabled && settings.localityLbSetting !== undefined) {
+    check
+      .at("localityLbSetting")
+      .error("localityLbSetting and zoneAwareLbSetting exclude each other", { code: codes.conflict, part: "key" });
+  }
   checkDuration(warmup?.duration, check.at("warmup", "duration"));
   checkDuration(warmupDurationSecs, check.at("warmupDurationSecs"), true);
   if (warmup !== undefined && warmupDurationSecs !== undefined) {
@@ -76,7 +82,10 @@ function isPrime(value: number): boolean {
 }
 
 /** LocalityLoadBalancerSetting. */
-export function checkLocalitySetting(setting: LocalitySetting | undefined, check: Check): void {
+export function checkLocalitySetting(
+  setting: Pick<LocalitySetting, "distribute" | "failover" | "failoverPriority"> | undefined,
+  check: Check,
+): void {
   if (setting === undefined) return;
   const { distribute = [], failover = [], failoverPriority = [] } = setting;
   if (distribute.length > 0 && (failover.length > 0 || failoverPriority.length > 0)) {

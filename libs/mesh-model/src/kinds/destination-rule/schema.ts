@@ -1,5 +1,5 @@
 import { s } from "../../schema/index.ts";
-import { count, LATER, labels, port, workloadSelector } from "../shared.ts";
+import { count, labels, port, workloadSelector } from "../shared.ts";
 
 const tls = s.object({
   mode: s.oneOf(["DISABLE", "SIMPLE", "MUTUAL", "ISTIO_MUTUAL"]),
@@ -10,7 +10,7 @@ const tls = s.object({
   subjectAltNames: s.array(s.string()),
   sni: s.string(),
   insecureSkipVerify: s.boolean(),
-  caCrl: s.unsupported(s.string(), LATER),
+  caCrl: s.string(),
 });
 
 /** Entries of a hash table. */
@@ -22,6 +22,14 @@ export const localityLbSetting = s.object({
   failover: s.array(s.object({ from: s.string(), to: s.string() })),
   failoverPriority: s.array(s.string()),
   enabled: s.boolean(),
+});
+
+/** ZoneAwareLoadBalancerSetting: the client's own zone first, as far as it can carry the load. */
+export const zoneAwareLbSetting = s.object({
+  enabled: s.boolean(),
+  failover: s.array(s.object({ from: s.string(), to: s.string() })),
+  failoverPriority: s.array(s.string()),
+  minClusterSize: count,
 });
 
 const loadBalancer = s.object({
@@ -43,7 +51,7 @@ const loadBalancer = s.object({
     minimumRingSize: size,
   }),
   localityLbSetting,
-  zoneAwareLbSetting: s.unsupported(s.any(), LATER),
+  zoneAwareLbSetting,
   warmup: s.object({
     duration: s.required(s.duration()),
     minimumPercent: s.number({ min: 0, max: 100 }),
@@ -72,7 +80,7 @@ export const connectionPool = s.object({
     h2UpgradePolicy: s.oneOf(["DEFAULT", "DO_NOT_UPGRADE", "UPGRADE"]),
     useClientProtocol: s.boolean(),
     maxConcurrentStreams: count,
-    http2KeepAlive: s.unsupported(s.any(), LATER),
+    http2KeepAlive: s.object({ interval: s.duration(), timeout: s.duration() }),
   }),
 });
 

@@ -79,6 +79,9 @@ export function checkConnectionPool(pool: Blocks["connectionPool"], check: Check
   checkDuration(tcp?.tcpKeepalive?.time, check.at("tcp", "tcpKeepalive", "time"));
   checkDuration(tcp?.tcpKeepalive?.interval, check.at("tcp", "tcpKeepalive", "interval"));
   checkDuration(http?.idleTimeout, check.at("http", "idleTimeout"), true);
+  const { interval, timeout } = http?.http2KeepAlive ?? {};
+  checkDuration(interval, check.at("http", "http2KeepAlive", "interval"));
+  checkDuration(timeout, check.at("http", "http2KeepAlive", "timeout"));
   if (http?.useClientProtocol === true && http.h2UpgradePolicy === "UPGRADE") {
     check
       .at("http", "useClientProtocol")

@@ -1,7 +1,7 @@
 import { s } from "../../schema/index.ts";
 import { connectionPool } from "../destination-rule/schema.ts";
-import { serverPort } from "../gateway/schema.ts";
-import { destination, LATER, workloadSelector } from "../shared.ts";
+import { serverPort, serverTls } from "../gateway/schema.ts";
+import { destination, workloadSelector } from "../shared.ts";
 
 const captureMode = s.oneOf(["DEFAULT", "IPTABLES", "NONE"]);
 
@@ -16,7 +16,7 @@ export const sidecarBody = s.object({
           bind: s.string(),
           captureMode,
           defaultEndpoint: s.string(),
-          tls: s.unsupported(s.any(), LATER),
+          tls: serverTls,
           connectionPool,
         }),
       ),

@@ -57,6 +57,7 @@ function checkIngress(spec: Spec, check: Check): void {
       });
     }
     checkConnectionPool(listener.connectionPool, at.at("connectionPool"));
+    checkIngressTls(listener.tls, at.at("tls"));
     const endpoint = listener.defaultEndpoint;
     if (endpoint && !/^(127\.0\.0\.1|0\.0\.0\.0|\[::1\]|\[::\]):\d{1,5}$|^unix:\/\/(\/|@)/.test(endpoint)) {
       at.at("defaultEndpoint").error(`"${endpoint}" is not an endpoint of this pod`, {
@@ -68,6 +69,39 @@ function checkIngress(spec: Spec, check: Check): void {
     listeners.map(({ port }, index) => [String(port.number), check.at("ingress", index, "port", "number")]),
     (port) => `port ${port} has two listeners`,
   );
+}
+
+/** What a sidecar could not get at, or our own proxies could not check. */
+const REFUSED_INGRESS_TLS = [
+  "credentialName",
+  "credentialNames",
+  "tlsCertificates",
+  "verifyCertificateSpki",
+  "verifyCertificateHash",
+] as const;
+
+/** TLS that the application's own clients speak, from files of the workload. */
+function checkIngressTls(tls: NonNullable<Spec["ingress"]>[number]["tls"], check: Check): void {
+  if (tls === undefined) return;
+  if (tls.mode !== "SIMPLE" && tls.mode !== "MUTUAL") {
+    check.at("mode").error("an ingress listener of a sidecar needs mode SIMPLE or MUTUAL");
+  }
+  for (const field of REFUSED_INGRESS_TLS) {
+    if (tls[field]?.length) {
+      check.at(field).error(`${field} is for gateways`, {
+        code: codes.unsupported,
+        hint: "use serverCertificate and privateKey, files of the workload",
+      });
+    }
+  }
+  if (!tls.serverCertificate || !tls.privateKey) {
+    check.error("serverCertificate and privateKey are both required", { code: codes.missingField });
+  }
+  if (tls.mode === "MUTUAL" && !tls.caCertificates) {
+    check.error("mode MUTUAL needs caCertificates", { code: codes.missingField });
+  }
+  if (tls.httpsRedirect) check.at("httpsRedirect").error("httpsRedirect is for gateways", { code: codes.unsupported });
+  check.warn("tls is used only while mTLS of the port is off (PeerAuthentication, mode DISABLE)");
 }
 
 function checkPort(port: Port, check: Check): void {

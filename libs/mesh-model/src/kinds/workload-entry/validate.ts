@@ -17,7 +17,6 @@ export function checkWorkloadEntry(entry: Infer<typeof workloadEntrySpec>, check
   if (entry.serviceAccount && !isDnsSubdomain(entry.serviceAccount)) {
     check.at("serviceAccount").error(`"${entry.serviceAccount}" is not a service account name`);
   }
-  if (entry.network) check.at("network").warn("network has no effect: this mesh has one network");
   const { address } = entry;
   if (address === undefined || address === "") {
     check.error(`field "address" is required`, { code: codes.missingField });

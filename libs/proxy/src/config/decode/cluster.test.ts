@@ -1,4 +1,4 @@
-import { packAny } from "@lateen/proto";
+import { durationFromMs, packAny } from "@lateen/proto";
 import { Cluster, Cluster_DiscoveryType as Discovery } from "@lateen/proto/envoy/config/cluster/v3/cluster";
 import { UpstreamTlsContext } from "@lateen/proto/envoy/extensions/transport_sockets/tls/v3/tls";
 import { HttpProtocolOptions } from "@lateen/proto/envoy/extensions/upstreams/http/v3/http_protocol_options";
@@ -207,6 +207,22 @@ describe("clusters", () => {
       "the client's",
       { $case: "useDownstreamProtocolConfig", value: { httpProtocolOptions: {}, http2ProtocolOptions: {} } },
       { protocol: "downstream", http2: { maxConcurrentStreams: undefined } },
+    ],
+    [
+      "HTTP/2 with PINGs",
+      {
+        $case: "explicitHttpConfig",
+        value: {
+          protocolConfig: {
+            $case: "http2ProtocolOptions",
+            value: { connectionKeepalive: { interval: durationFromMs(5000), timeout: durationFromMs(1000) } },
+          },
+        },
+      },
+      {
+        protocol: "http2",
+        http2: { maxConcurrentStreams: undefined, keepAlive: { intervalMs: 5000, timeoutMs: 1000 } },
+      },
     ],
     ["ALPN's", { $case: "autoConfig", value: {} }, { protocol: "auto", http2: { maxConcurrentStreams: undefined } }],
   ])("reads which protocol is spoken: %s", (_title, upstreamProtocolOptions, expected) => {

@@ -15,11 +15,14 @@ export function secretSpec(secret: Secret, run: DecodeRun): SecretSpec {
         privateKeyPem: dataText(secret.type.value.privateKey, run, "tls_certificate.private_key"),
       };
     case "validationContext":
-      onlyFields(secret.type.value, "validation_context", ["trustedCa", "watchedDirectory"]);
+      onlyFields(secret.type.value, "validation_context", ["trustedCa", "crl", "watchedDirectory"]);
       return {
         kind: "trust",
         name: secret.name,
         bundlePem: dataText(secret.type.value.trustedCa, run, "validation_context.trusted_ca"),
+        ...(secret.type.value.crl === undefined
+          ? {}
+          : { crlPem: dataText(secret.type.value.crl, run, "validation_context.crl") }),
       };
     default:
       return refuse("type", `${secret.type?.$case ?? "no type"} is not supported by this proxy`);

@@ -50,7 +50,7 @@ export function upstreamTls(config: Any | undefined, run: DecodeRun, at: string)
   return {
     sni: context.sni === "" ? undefined : context.sni,
     alpn: common?.alpnProtocols ?? [],
-    certificateSecret: common === undefined ? undefined : certificateName(common, run, path),
+    certificateSecret: common === undefined ? undefined : onlyCertificate(common, run, path),
     validation: validation(common, run, path) ?? { trust: undefined, sans: [] },
     ...parameters(common?.tlsParams, join(path, "tls_params")),
   };
@@ -69,16 +69,28 @@ export function downstreamTls(config: Any | undefined, run: DecodeRun, at: strin
   ]);
   const common = context.commonTlsContext ?? refuse(join(at, "common_tls_context"), "required");
   const path = join(at, "common_tls_context");
+  const [certificateSecret = refuse(path, "a server certificate is required"), ...otherCertificates] = certificateNames(
+    common,
+    run,
+    path,
+  );
   return {
     alpn: common.alpnProtocols,
-    certificateSecret: certificateName(common, run, path) ?? refuse(path, "a server certificate is required"),
+    certificateSecret,
+    ...(otherCertificates.length === 0 ? {} : { otherCertificates }),
     requireClientCertificate: context.requireClientCertificate ?? false,
     validation: validation(common, run, path),
     ...parameters(common.tlsParams, join(path, "tls_params")),
   };
 }
 
-function certificateName(common: CommonTlsContext, run: DecodeRun, at: string): string | undefined {
+function onlyCertificate(common: CommonTlsContext, run: DecodeRun, at: string): string | undefined {
+  const [name, ...others] = certificateNames(common, run, at);
+  if (others.length > 0) refuse(at, "a client presents one certificate");
+  return name;
+}
+
+function certificateNames(common: CommonTlsContext, run: DecodeRun, at: string): readonly string[] {
   onlyFields(common, at, [
     "tlsParams",
     "tlsCertificates",
@@ -87,11 +99,12 @@ function certificateName(common: CommonTlsContext, run: DecodeRun, at: string): 
     "alpnProtocols",
   ]);
   const named = common.tlsCertificateSdsSecretConfigs;
-  if (named.length + common.tlsCertificates.length > 1) refuse(at, "more than one certificate is not supported");
-  const sds = named[0];
-  if (sds !== undefined) return secretName(sds, run, join(at, "tls_certificate_sds_secret_configs"));
-  const inline = common.tlsCertificates[0];
-  return inline === undefined ? undefined : inlineCertificate(inline, run, join(at, "tls_certificates[0]"));
+  if (named.length > 0) {
+    return named.map((one) => secretName(one, run, join(at, "tls_certificate_sds_secret_configs")));
+  }
+  return common.tlsCertificates.map((one, index) =>
+    inlineCertificate(one, run, join(at, `tls_certificates[${index}]`)),
+  );
 }
 
 /**
@@ -173,6 +186,7 @@ function validationContext(
   if (context === undefined) return { trust: secret === undefined ? undefined : { secret }, sans: [] };
   onlyFields(context, at, [
     "trustedCa",
+    "crl",
     "systemRootCerts",
     "watchedDirectory",
     "matchTypedSubjectAltNames",
@@ -195,7 +209,11 @@ function validationContext(
       ];
     }),
   ];
-  return { trust: trust(context, secret, run, at), sans };
+  return {
+    trust: trust(context, secret, run, at),
+    ...(context.crl === undefined ? {} : { crlPem: dataText(context.crl, run, join(at, "crl")) }),
+    sans,
+  };
 }
 
 function trust(

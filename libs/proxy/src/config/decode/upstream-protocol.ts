@@ -22,6 +22,7 @@ const HTTP2_KNOWN: readonly (keyof Http2ProtocolOptions & string)[] = [
   "overrideStreamErrorOnInvalidHttpMessage",
   "streamErrorOnInvalidHttpMessaging",
   "useOghttp2Codec",
+  "connectionKeepalive",
 ];
 
 type HttpFields = Pick<
@@ -99,5 +100,22 @@ function speaking(
   at: string,
 ): Pick<ClusterSpec, "protocol" | "http2"> {
   if (options !== undefined) onlyFields(options, join(at, "http2_protocol_options"), HTTP2_KNOWN);
-  return { protocol, http2: { maxConcurrentStreams: options?.maxConcurrentStreams } };
+  const keepAlive = keepAliveOf(options?.connectionKeepalive, join(at, "http2_protocol_options.connection_keepalive"));
+  return {
+    protocol,
+    http2: {
+      maxConcurrentStreams: options?.maxConcurrentStreams,
+      ...(keepAlive === undefined ? {} : { keepAlive }),
+    },
+  };
+}
+
+/** PINGs of a connection, whether or not it has streams. */
+function keepAliveOf(settings: Http2ProtocolOptions["connectionKeepalive"], at: string) {
+  if (settings === undefined) return undefined;
+  onlyFields(settings, at, ["interval", "timeout"]);
+  const intervalMs = optionalMs(settings.interval, join(at, "interval"));
+  if (intervalMs === undefined) return undefined;
+  const timeoutMs = optionalMs(settings.timeout, join(at, "timeout")) ?? refuse(join(at, "timeout"), "required");
+  return { intervalMs, timeoutMs };
 }
