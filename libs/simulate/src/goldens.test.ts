@@ -8,7 +8,7 @@ import { RouteConfiguration } from "@lateen/proto/envoy/config/route/v3/route";
 import { golden, goldenCases } from "@lateen/test-support";
 import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
-import { SimulatedMesh } from "./mesh.ts";
+import { LATEEN_METADATA, SimulatedMesh } from "./mesh.ts";
 import { asRunning } from "./offline-world.ts";
 import { resourceJson } from "./testing/resource-json.ts";
 import { objectsOf, traceOf } from "./testing/world.ts";
@@ -38,6 +38,10 @@ interface GoldenCalls {
   readonly mesh?: Partial<MeshConfig>;
   /** Resources to keep beside the calls, by workload and type. */
   readonly resources?: Readonly<Record<string, Readonly<Partial<Record<keyof typeof TYPES, readonly string[]>>>>>;
+  /** The same as an Envoy gets them, where they differ. */
+  readonly envoy?: GoldenCalls["resources"];
+  /** What some proxy cannot do of the case: code and object of every warning. Default none is looked at. */
+  readonly warnings?: readonly string[];
   readonly calls: readonly GoldenCall[];
 }
 
@@ -63,22 +67,32 @@ function meshOf(objects: readonly Resource[], calls: GoldenCalls): SimulatedMesh
 }
 
 /** The resources a case keeps, by workload, type and name. */
-function kept(mesh: SimulatedMesh, { resources = {} }: GoldenCalls): string {
+function kept(mesh: SimulatedMesh, { resources = {}, envoy }: GoldenCalls): string {
+  const own = listed(mesh, resources, LATEEN_METADATA);
+  const found = envoy === undefined ? own : { ...own, envoy: listed(mesh, envoy, {}) };
+  return `${JSON.stringify(found, null, 2)}\n`;
+}
+
+function listed(
+  mesh: SimulatedMesh,
+  resources: NonNullable<GoldenCalls["resources"]>,
+  metadata: Readonly<Record<string, unknown>>,
+) {
   const found = Object.entries(resources).map(([workload, byType]) => {
     const participant = mesh.find(workload);
     if (participant === undefined) throw new Error(`no workload ${workload}`);
     const types = Object.entries(byType).map(([type, names]) => {
       const [typeUrl, message] = TYPES[type as keyof typeof TYPES];
-      const all = mesh.resources(participant, typeUrl);
-      const listed = names.map((name) => {
+      const all = mesh.resources(participant, typeUrl, metadata);
+      const entries = names.map((name) => {
         const one = all.get(name);
         return [name, one === undefined ? null : resourceJson(message as never, one.any.value)] as const;
       });
-      return [type, Object.fromEntries(listed)] as const;
+      return [type, Object.fromEntries(entries)] as const;
     });
     return [workload, Object.fromEntries(types)] as const;
   });
-  return `${JSON.stringify(Object.fromEntries(found), null, 2)}\n`;
+  return Object.fromEntries(found);
 }
 
 describe.each(cases)("$name", ({ path, calls, objects }) => {
@@ -90,6 +104,11 @@ describe.each(cases)("$name", ({ path, calls, objects }) => {
     if (expected.because !== undefined) expect(trace.client.route?.object).toBe(expected.because);
     if (expected.client !== undefined) expect(trace.client).toMatchObject(expected.client);
     if (expected.server !== undefined) expect(trace.servers[0]?.trace).toMatchObject(expected.server);
+  });
+
+  it("says what some proxy cannot do", () => {
+    if (calls.warnings === undefined) return;
+    expect(mesh.warnings().map(({ code, message }) => `${code} ${message.split(":")[0]}`)).toEqual(calls.warnings);
   });
 
   it("has the resources it had", () => {

@@ -120,7 +120,7 @@ export class SimulatedMesh {
   }
 
   /** A proxy of a workload as it would introduce itself. */
-  nodeOf({ workload, proxy }: Participant): XdsNode {
+  nodeOf({ workload, proxy }: Participant, metadata = this.#metadata): XdsNode {
     const { pod, namespace, address, labels, serviceAccount, name, containerPorts } = workload;
     const node = nodeFromProto(
       Node.fromPartial({
@@ -133,7 +133,7 @@ export class SimulatedMesh {
           POD_PORTS: JSON.stringify(
             containerPorts.map(({ name: portName, port }) => ({ name: portName, containerPort: port })),
           ),
-          ...this.#metadata,
+          ...metadata,
         },
       }),
     );
@@ -141,8 +141,11 @@ export class SimulatedMesh {
     return node.value;
   }
 
-  /** Encoded resources of a workload's proxy, by type URL; see `typeUrls` of the compiler. */
-  resources(participant: Participant, typeUrl: string) {
-    return this.#compiler.resources(this.nodeOf(participant), typeUrl);
+  /**
+   * Encoded resources of a workload's proxy, by type URL; see `typeUrls` of the compiler.
+   * @param metadata what the proxy says it can run; nothing: what Envoy gets. Default: what the mesh's proxies say.
+   */
+  resources(participant: Participant, typeUrl: string, metadata = this.#metadata) {
+    return this.#compiler.resources(this.nodeOf(participant, metadata), typeUrl);
   }
 }
