@@ -1,5 +1,5 @@
 import { chmod, rm } from "node:fs/promises";
-import { Server, ServerCredentials } from "@grpc/grpc-js";
+import { Server, ServerCredentials, type UntypedServiceImplementation } from "@grpc/grpc-js";
 import type { Logger } from "@lateen/kernel";
 import { cannotListen } from "../errors.ts";
 import type { GrpcService } from "../server/service.ts";
@@ -23,7 +23,9 @@ export interface LocalGrpcServer {
  */
 export async function serveLocal({ path, services, logger }: ServeLocalOptions): Promise<LocalGrpcServer> {
   const server = new Server({ "grpc.max_send_message_length": -1, "grpc.enable_channelz": 0 });
-  for (const service of services) server.addService(service.definition, service.implementation);
+  for (const service of services) {
+    server.addService(service.definition, service.implementation as UntypedServiceImplementation);
+  }
   await rm(path, { force: true });
   await new Promise<void>((resolve, reject) => {
     server.bindAsync(`unix:${path}`, ServerCredentials.createInsecure(), (error) =>

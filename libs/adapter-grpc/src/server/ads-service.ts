@@ -1,16 +1,16 @@
-import type { ServerDuplexStream } from "@grpc/grpc-js";
 import { type Logger, systemClock } from "@lateen/kernel";
 import type { AdsServer, AdsSession, AdsTransport, Caller } from "@lateen/ports";
-import type {
-  DeltaDiscoveryRequest,
-  DeltaDiscoveryResponse,
-  DiscoveryRequest,
+import { AggregatedDiscoveryServiceService } from "@lateen/proto/envoy/service/discovery/v3/ads";
+import {
+  type DeltaDiscoveryRequest,
+  type DeltaDiscoveryResponse,
+  type DiscoveryRequest,
   DiscoveryResponse,
 } from "@lateen/proto/envoy/service/discovery/v3/discovery";
-import { adsDefinition, DeltaEncoder } from "./delta-encoding.ts";
+import { DeltaEncoder } from "./delta-encoding.ts";
 import { identify, statusError, UNAUTHENTICATED } from "./peer.ts";
 import { type BudgetedStream, SendBudget } from "./send-budget.ts";
-import type { Authenticator, GrpcService } from "./service.ts";
+import type { Authenticator, DuplexCall, GrpcService } from "./service.ts";
 
 /** Messages of one stream that may wait for the network before `send` answers false. */
 const MAX_UNWRITTEN = 2;
@@ -27,19 +27,15 @@ export function adsService(
   budget: SendBudget = new SendBudget(systemClock()),
 ): GrpcService {
   const open = new Set<(code: number, message: string) => void>();
-  const handler =
-    <Request extends AnyRequest, Response extends AnyResponse>(
-      openSession: (caller: Caller, transport: AdsTransport<Response>) => AdsSession<Request>,
-    ) =>
-    (call: ServerDuplexStream<Request, Response>): void => {
-      void runStream(call, openSession, { authenticator, logger, open, budget });
-    };
+  const context = { authenticator, logger, open, budget, encoder: new DeltaEncoder(systemClock()) };
   return {
     name: "envoy.service.discovery.v3.AggregatedDiscoveryService",
-    definition: adsDefinition(new DeltaEncoder()),
+    definition: AggregatedDiscoveryServiceService,
     implementation: {
-      streamAggregatedResources: handler((caller, transport: AdsTransport<never>) => ads.openSotw(caller, transport)),
-      deltaAggregatedResources: handler((caller, transport: AdsTransport<never>) => ads.openDelta(caller, transport)),
+      streamAggregatedResources: (call: DuplexCall<DiscoveryRequest>) =>
+        void runSotwStream(call, (caller, transport) => ads.openSotw(caller, transport), context),
+      deltaAggregatedResources: (call: DuplexCall<DeltaDiscoveryRequest>) =>
+        void runDeltaStream(call, (caller, transport) => ads.openDelta(caller, transport), context),
     },
     drain: () => {
       for (const end of [...open]) end(UNAVAILABLE, "the server is shutting down");
@@ -56,12 +52,34 @@ export interface StreamContext {
   readonly authenticator: Authenticator;
   readonly logger: Logger;
   readonly open: Set<(code: number, message: string) => void>;
+  readonly encoder: DeltaEncoder;
 }
 
-/** Serves one stream from its first message to its end. */
-export async function runStream<Request extends AnyRequest, Response extends AnyResponse>(
-  call: ServerDuplexStream<Request, Response>,
-  openSession: (caller: Caller, transport: AdsTransport<Response>) => AdsSession<Request>,
+type Open<Request, Response> = (caller: Caller, transport: AdsTransport<Response>) => AdsSession<Request>;
+type Encode<Response> = (response: Response) => readonly Uint8Array[];
+
+/** Serves one state-of-the-world stream from its first message to its end. */
+export function runSotwStream(
+  call: DuplexCall<DiscoveryRequest>,
+  openSession: Open<DiscoveryRequest, DiscoveryResponse>,
+  context: StreamContext,
+): Promise<void> {
+  const encode = (response: DiscoveryResponse) => [DiscoveryResponse.encode(response).finish()];
+  return runStream(call, { openSession, encode }, context);
+}
+
+/** The same for a delta stream. */
+export function runDeltaStream(
+  call: DuplexCall<DeltaDiscoveryRequest>,
+  openSession: Open<DeltaDiscoveryRequest, DeltaDiscoveryResponse>,
+  context: StreamContext,
+): Promise<void> {
+  return runStream(call, { openSession, encode: (response) => context.encoder.encode(response) }, context);
+}
+
+async function runStream<Request extends AnyRequest, Response extends AnyResponse>(
+  call: DuplexCall<Request>,
+  { openSession, encode }: { readonly openSession: Open<Request, Response>; readonly encode: Encode<Response> },
   context: StreamContext,
 ): Promise<void> {
   let ended = false;
@@ -82,7 +100,6 @@ export async function runStream<Request extends AnyRequest, Response extends Any
   context.open.add(end);
   call.on("cancelled", finish);
   call.on("close", finish);
-  // Without a listener an 'error' event of the stream would end the process; grpc-js's own listener sends the status.
   call.on("error", finish);
   const caller = await identify(context.authenticator, call);
   if (ended) return;
@@ -90,10 +107,7 @@ export async function runStream<Request extends AnyRequest, Response extends Any
     context.logger.warn({ event: "ads.refused", peer: call.getPeer(), reason: caller.error });
     return end(UNAUTHENTICATED, caller.error);
   }
-  session = openSession(
-    caller.value,
-    createTransport(call, end, share, () => session?.drained()),
-  );
+  session = openSession(caller.value, createTransport(call, encode, share, { end, drained: () => session?.drained() }));
   call.on("data", (request: Request) => {
     if (ended) return;
     session?.receive(request);
@@ -106,10 +120,10 @@ export async function runStream<Request extends AnyRequest, Response extends Any
 }
 
 function createTransport<Request, Response extends AnyResponse>(
-  call: ServerDuplexStream<Request, Response>,
-  end: (code: number, message: string) => void,
+  call: DuplexCall<Request>,
+  encode: Encode<Response>,
   share: BudgetedStream,
-  drained: () => void,
+  events: { readonly end: AdsTransport<Response>["close"]; readonly drained: () => void },
 ): AdsTransport<Response> {
   let unwritten = 0;
   let full = false;
@@ -118,24 +132,19 @@ function createTransport<Request, Response extends AnyResponse>(
     send(response) {
       unwritten++;
       full ||= unwritten >= MAX_UNWRITTEN;
-      share.sent(response.nonce, sizeOf(response));
-      call.write(response, () => {
+      const pieces = encode(response);
+      share.sent(
+        response.nonce,
+        pieces.reduce((sum, piece) => sum + piece.length, 0),
+      );
+      call.writePieces(pieces, () => {
         unwritten--;
         if (!full || unwritten > 0) return;
         full = false;
-        drained();
+        events.drained();
       });
       return !full;
     },
-    close: end,
+    close: events.end,
   };
-}
-
-/** About as many bytes as the response has on the wire. */
-function sizeOf(response: AnyResponse): number {
-  let bytes = 64;
-  for (const resource of response.resources) {
-    bytes += ("value" in resource ? resource.value : resource.resource?.value)?.length ?? 0;
-  }
-  return bytes;
 }

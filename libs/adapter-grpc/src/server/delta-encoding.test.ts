@@ -1,3 +1,4 @@
+import { systemClock } from "@lateen/kernel";
 import { DeltaDiscoveryResponse } from "@lateen/proto/envoy/service/discovery/v3/discovery";
 import { expect, it } from "vitest";
 import { DeltaEncoder } from "./delta-encoding.ts";
@@ -21,16 +22,56 @@ it.each([
   ["short resources", response(resource("a", 1), resource("b", 200))],
   ["long ones", response(resource("a", 70_000), resource("b", 300_000))],
 ])("decodes to what was encoded: %s", (_title, sent) => {
-  const encoder = new DeltaEncoder();
+  const encoder = new DeltaEncoder(systemClock());
   for (let round = 0; round < 2; round++) {
-    expect(DeltaDiscoveryResponse.decode(Buffer.from(encoder.encode(sent)))).toEqual(sent);
+    expect(DeltaDiscoveryResponse.decode(Buffer.concat(encoder.encode(sent)))).toEqual(sent);
   }
 });
 
 it("encodes a resource anew under another version", () => {
-  const encoder = new DeltaEncoder();
+  const encoder = new DeltaEncoder(systemClock());
   const first = resource("a", 10);
   encoder.encode(response(first));
   const sent = response({ ...first, version: "2" });
-  expect(DeltaDiscoveryResponse.decode(encoder.encode(sent))).toEqual(sent);
+  expect(DeltaDiscoveryResponse.decode(Buffer.concat(encoder.encode(sent)))).toEqual(sent);
+});
+
+it("shares the bytes of a list that comes again, keeps few of them, and none for long", () => {
+  const timers: (() => void)[] = [];
+  let now = 0;
+  const clock = {
+    now: () => now,
+    monotonic: () => now,
+    after: (_ms: number, run: () => void) => {
+      timers.push(run);
+      return () => {};
+    },
+    every: () => () => {},
+  };
+  const encoder = new DeltaEncoder(clock);
+  const sent = response(resource("a", 70_000));
+  const [first, second, third] = [1, 2, 3].map((nonce) => encoder.encode({ ...sent, nonce: `${nonce}` })[0]);
+  expect(second).not.toBe(first);
+  expect(third).toBe(second);
+  for (let list = 0; list < 30; list++) {
+    const other = response(resource(`${list}`, 1_000_000));
+    for (let round = 0; round < 2; round++) encoder.encode(other);
+  }
+  expect(encoder.kept).toBeGreaterThan(10_000_000);
+  expect(encoder.kept).toBeLessThanOrEqual(16 * 1024 * 1024);
+  now = 10_000;
+  for (const run of timers.splice(0)) run();
+  expect(encoder.kept).toBe(0);
+});
+
+it("encodes resources with fields that travel rarely", () => {
+  const odd = { ...resource("ä", 10), aliases: ["b"], ttl: { seconds: 5n, nanos: 0 } };
+  const bare = { name: "", version: "", aliases: [] };
+  const sent = DeltaDiscoveryResponse.fromPartial({
+    nonce: "1",
+    typeUrl: "t",
+    resources: [odd, bare, resource("ü", 0)],
+  });
+  const encoded = Buffer.concat(new DeltaEncoder(systemClock()).encode(sent));
+  expect(DeltaDiscoveryResponse.decode(encoded)).toEqual(sent);
 });

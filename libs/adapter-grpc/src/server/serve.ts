@@ -1,8 +1,8 @@
 import { createSecureContext, createServer, type TLSSocket, type Server as TlsServer } from "node:tls";
-import { Server, ServerCredentials } from "@grpc/grpc-js";
-import { type Logger, messageOf } from "@lateen/kernel";
+import { type Clock, type Logger, messageOf, systemClock } from "@lateen/kernel";
 import { badTlsMaterial, cannotListen } from "../errors.ts";
-import { pacedWrites } from "./paced-writes.ts";
+import type { RpcMethod } from "./rpc/call.ts";
+import { RpcConnection } from "./rpc/connection.ts";
 import type { GrpcService } from "./service.ts";
 
 /** PEM texts of a server. `rootPem` is what client certificates must chain to. */
@@ -27,6 +27,10 @@ export interface ServerLimits {
   readonly sessionMemoryMb: number;
   /** Milliseconds after which a connection is asked to come again, so that identities are checked anew. Default 30 minutes. */
   readonly connectionAgeMs: number;
+  /** Milliseconds between two looks whether the peer is still there. Default 30000. */
+  readonly keepaliveMs: number;
+  /** Milliseconds that it has to answer. Default 10000. */
+  readonly keepaliveTimeoutMs: number;
 }
 
 const DEFAULT_LIMITS: ServerLimits = {
@@ -36,6 +40,8 @@ const DEFAULT_LIMITS: ServerLimits = {
   handshakeMs: 10_000,
   sessionMemoryMb: 128,
   connectionAgeMs: 30 * 60_000,
+  keepaliveMs: 30_000,
+  keepaliveTimeoutMs: 10_000,
 };
 
 export interface ServeGrpcOptions {
@@ -46,6 +52,8 @@ export interface ServeGrpcOptions {
   readonly services: readonly GrpcService[];
   readonly logger: Logger;
   readonly limits?: Partial<ServerLimits>;
+  /** Default: that of the system. */
+  readonly clock?: Clock;
 }
 
 export interface GrpcServer {
@@ -58,32 +66,19 @@ export interface GrpcServer {
 
 /**
  * Serves gRPC over TLS 1.2+. Clients may present a certificate; one that does not chain to `rootPem` ends the connection rather
- * than counting as none. The TLS listener is ours and hands its sockets to grpc-js, because grpc-js can only require client
- * certificates or not ask for them.
+ * than counting as none. The server is ours and not grpc-js's, which can only require client certificates or not ask for them, and which
+ * copies every message and writes it as a whole.
  * @throws LTN6401 when the address cannot be bound, LTN6402 when the TLS material is unusable.
  */
 export async function serveGrpc(options: ServeGrpcOptions): Promise<GrpcServer> {
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
   const logger = options.logger.child({ component: "grpc" });
-  const server = new Server({
-    "grpc.max_receive_message_length": limits.receiveBytes,
-    "grpc.max_send_message_length": -1,
-    "grpc.max_concurrent_streams": limits.streamsPerConnection,
-    "grpc.keepalive_time_ms": 30_000,
-    "grpc.keepalive_timeout_ms": 10_000,
-    "grpc.max_connection_age_ms": limits.connectionAgeMs,
-    "grpc.max_connection_age_grace_ms": 2_000,
-    "grpc-node.max_session_memory": limits.sessionMemoryMb,
-    "grpc.enable_channelz": 0,
-    interceptors: [pacedWrites],
-  });
-  for (const service of options.services) server.addService(service.definition, service.implementation);
-  const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
-  const sockets = new Set<TLSSocket>();
+  const clock = options.clock ?? systemClock();
+  const methods = methodsOf(options.services);
+  const connections = new Map<TLSSocket, RpcConnection>();
   const listener = createTlsListener(options.tls, limits, logger, (socket) => {
-    sockets.add(socket);
-    socket.once("close", () => sockets.delete(socket));
-    injector.injectConnection(socket);
+    connections.set(socket, new RpcConnection(socket, { methods, limits, clock, logger }));
+    socket.once("close", () => connections.delete(socket));
   });
   const port = await listen(listener, options.host, options.port);
   logger.info({
@@ -105,16 +100,29 @@ export async function serveGrpc(options: ServeGrpcOptions): Promise<GrpcServer> 
   async function close(graceMs: number): Promise<void> {
     const listenerClosed = new Promise<void>((resolve) => listener.close(() => resolve()));
     for (const service of options.services) service.drain?.();
-    // GOAWAY: clients without open calls hang up by themselves. Not tryShutdown, which never ends for injected connections.
-    injector.drain(graceMs);
+    // GOAWAY: clients without open calls hang up by themselves.
+    for (const connection of connections.values()) connection.drain();
     await Promise.race([
-      Promise.all([...sockets].map((socket) => new Promise((resolve) => socket.once("close", resolve)))),
-      new Promise((resolve) => setTimeout(resolve, graceMs).unref()),
+      Promise.all([...connections.keys()].map((socket) => new Promise((resolve) => socket.once("close", resolve)))),
+      new Promise<void>((resolve) => clock.after(graceMs, resolve)),
     ]);
-    server.forceShutdown();
-    for (const socket of sockets) socket.destroy();
+    for (const [socket, connection] of connections) {
+      connection.destroy();
+      socket.destroy();
+    }
     await listenerClosed;
   }
+}
+
+function methodsOf(services: readonly GrpcService[]): ReadonlyMap<string, RpcMethod> {
+  return new Map(
+    services.flatMap(({ definition, implementation }) =>
+      Object.entries(definition).flatMap(([name, method]) => {
+        const handler = implementation[name] as unknown as RpcMethod["handler"] | undefined;
+        return handler === undefined ? [] : [[method.path, { definition: method, handler }] as const];
+      }),
+    ),
+  );
 }
 
 function createTlsListener(

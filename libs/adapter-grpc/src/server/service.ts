@@ -1,12 +1,14 @@
-import type { ServiceDefinition, UntypedServiceImplementation } from "@grpc/grpc-js";
+import type { ServiceDefinition } from "@grpc/grpc-js";
 import type { Result } from "@lateen/kernel";
 import type { Caller } from "@lateen/ports";
+import type { CallFacts } from "./peer.ts";
 
 /** One gRPC service, ready to be served. */
 export interface GrpcService {
   readonly name: string;
   readonly definition: ServiceDefinition;
-  readonly implementation: UntypedServiceImplementation;
+  /** By name of the method; each takes the call, and where one message answers it, the function that sends that. */
+  readonly implementation: Readonly<Record<string, (call: never, reply: never) => void>>;
   /** Ends what is open for good reasons only, so that clients go elsewhere; called once when the server closes. */
   readonly drain?: () => void;
 }
@@ -14,4 +16,17 @@ export interface GrpcService {
 /** Decides who calls, from the URI names of a verified client certificate and the bearer token. */
 export interface Authenticator {
   authenticate(peerCertUriSans: readonly string[], bearer: string | undefined): Promise<Result<Caller, string>>;
+}
+
+/** A call of a stream in both directions, as the handlers of discovery services use it. */
+export interface DuplexCall<Request> extends CallFacts {
+  on(event: "data", listener: (request: Request) => void): unknown;
+  on(event: "end" | "cancelled" | "close" | "error", listener: () => void): unknown;
+  /** Ends the call with a status. */
+  emit(event: "error", status: { readonly code: number; readonly details: string }): unknown;
+  /** Ends the call well. */
+  end(): void;
+  getPeer(): string;
+  /** Sends an encoded message; `done` when it has left. The pieces may not change until then. */
+  writePieces(pieces: readonly Uint8Array[], done: () => void): void;
 }

@@ -1,16 +1,11 @@
-import type { ServerDuplexStream } from "@grpc/grpc-js";
 import { type Logger, systemClock } from "@lateen/kernel";
 import type { AdsServer } from "@lateen/ports";
-import type {
-  DeltaDiscoveryRequest,
-  DeltaDiscoveryResponse,
-  DiscoveryRequest,
-  DiscoveryResponse,
-} from "@lateen/proto/envoy/service/discovery/v3/discovery";
-import { runStream, type StreamContext } from "./ads-service.ts";
-import { adsDefinition, DeltaEncoder } from "./delta-encoding.ts";
+import { AggregatedDiscoveryServiceService } from "@lateen/proto/envoy/service/discovery/v3/ads";
+import type { DeltaDiscoveryRequest, DiscoveryRequest } from "@lateen/proto/envoy/service/discovery/v3/discovery";
+import { runDeltaStream, runSotwStream, type StreamContext } from "./ads-service.ts";
+import { DeltaEncoder } from "./delta-encoding.ts";
 import { SendBudget } from "./send-budget.ts";
-import type { Authenticator, GrpcService } from "./service.ts";
+import type { Authenticator, DuplexCall, GrpcService } from "./service.ts";
 
 const UNAVAILABLE = 14;
 
@@ -34,12 +29,13 @@ export function typeServices(
   logger: Logger,
   budget: SendBudget = new SendBudget(systemClock()),
 ): readonly GrpcService[] {
-  const { streamAggregatedResources: sotw, deltaAggregatedResources: delta } = adsDefinition(new DeltaEncoder());
+  const { streamAggregatedResources: sotw, deltaAggregatedResources: delta } = AggregatedDiscoveryServiceService;
+  const encoder = new DeltaEncoder(systemClock());
   return TYPES.map(([folder, kind, what, type]) => {
     const name = `envoy.service.${folder}.v3.${kind}DiscoveryService`;
     const typeUrl = `type.googleapis.com/${type}`;
     const open: StreamContext["open"] = new Set();
-    const context = { authenticator, logger, open, budget };
+    const context = { authenticator, logger, open, budget, encoder };
     return {
       name,
       definition: {
@@ -47,10 +43,10 @@ export function typeServices(
         [`delta${what}`]: { ...delta, path: `/${name}/Delta${what}` },
       },
       implementation: {
-        [`stream${what}`]: (call: ServerDuplexStream<DiscoveryRequest, DiscoveryResponse>) =>
-          void runStream(call, (caller, transport) => ads.openSotw(caller, transport, typeUrl), context),
-        [`delta${what}`]: (call: ServerDuplexStream<DeltaDiscoveryRequest, DeltaDiscoveryResponse>) =>
-          void runStream(call, (caller, transport) => ads.openDelta(caller, transport, typeUrl), context),
+        [`stream${what}`]: (call: DuplexCall<DiscoveryRequest>) =>
+          void runSotwStream(call, (caller, transport) => ads.openSotw(caller, transport, typeUrl), context),
+        [`delta${what}`]: (call: DuplexCall<DeltaDiscoveryRequest>) =>
+          void runDeltaStream(call, (caller, transport) => ads.openDelta(caller, transport, typeUrl), context),
       },
       drain: () => {
         for (const end of [...open]) end(UNAVAILABLE, "the server is shutting down");

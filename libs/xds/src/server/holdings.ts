@@ -47,6 +47,11 @@ export class Holdings {
     else this.#own.set(name, NOTHING);
   }
 
+  /** Nothing is held under any name. */
+  get empty(): boolean {
+    return this.#layers.length === 0 && this.#own.size === 0;
+  }
+
   /** Every name under which something is held, including what it was told is absent. */
   *keys(): IterableIterator<string> {
     for (const layer of this.#layers) for (const name of layer.keys()) if (!this.#own.has(name)) yield name;

@@ -10,8 +10,8 @@ describe("NameLists", () => {
     const other = lists.with(lists.with(undefined, many(0, 100)), many(100, 200));
     expect(one).toBe(other);
     expect([...one]).toEqual(many(0, 200));
-    const third = lists.without(one, new Set(many(50, 60)));
-    expect(lists.without(other, new Set(many(50, 60)))).toBe(third);
+    const third = lists.without(one, many(50, 60));
+    expect(lists.without(other, many(50, 60))).toBe(third);
     expect([...third]).toEqual([...many(0, 50), ...many(60, 200)]);
   });
 
@@ -19,10 +19,10 @@ describe("NameLists", () => {
     const lists = new NameLists();
     const base = lists.with(undefined, ["a", "b"]);
     expect([...lists.with(base, ["c"])]).toEqual(["a", "b", "c"]);
-    expect([...lists.without(base, new Set(["a"]))]).toEqual(["b"]);
+    expect([...lists.without(base, ["a"])]).toEqual(["b"]);
     expect([...base]).toEqual(["a", "b"]);
     expect(lists.with(base, ["a"])).toBe(base);
-    expect(lists.without(base, new Set(["x"]))).toBe(base);
+    expect(lists.without(base, ["x"])).toBe(base);
   });
 
   it("does not grow deeper with every step", () => {

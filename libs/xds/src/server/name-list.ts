@@ -48,32 +48,29 @@ export class NameLists {
   }
 
   /** `base` and these names as well. */
-  with(base: NameList | undefined, names: Iterable<string>): NameList {
-    const added = new Set<string>();
-    for (const name of names) if (base?.has(name) !== true) added.add(name);
-    if (base !== undefined && added.size === 0) return base;
-    return this.#find("+", base, added, () =>
-      base === undefined || base.depth < MAX_DEPTH
-        ? new NameList(base, added)
-        : new NameList(undefined, new Set([...base, ...added])),
-    );
-  }
-
-  /** `base` without these names. */
-  without(base: NameList, names: ReadonlySet<string>): NameList {
-    const removed = new Set<string>();
-    for (const name of names) if (base.has(name)) removed.add(name);
-    if (removed.size === 0) return base;
-    return this.#find("-", base, removed, () => {
-      const rest = new Set<string>();
-      for (const name of base) if (!removed.has(name)) rest.add(name);
-      return new NameList(undefined, rest);
+  with(base: NameList | undefined, names: readonly string[]): NameList {
+    return this.#find("+", base, names, () => {
+      const added = new Set<string>();
+      for (const name of names) if (base?.has(name) !== true) added.add(name);
+      if (base === undefined) return new NameList(undefined, added);
+      if (added.size === 0) return base;
+      return base.depth < MAX_DEPTH ? new NameList(base, added) : new NameList(undefined, new Set([...base, ...added]));
     });
   }
 
-  #find(step: "+" | "-", base: NameList | undefined, names: ReadonlySet<string>, make: () => NameList): NameList {
-    if (names.size > MAX_NAMES) return make();
-    const key = `${step}${base === undefined ? 0 : this.#idOf(base)}\n${[...names].join("\n")}`;
+  /** `base` without these names. */
+  without(base: NameList, names: readonly string[]): NameList {
+    return this.#find("-", base, names, () => {
+      const removed = new Set(names);
+      const rest = new Set<string>();
+      for (const name of base) if (!removed.has(name)) rest.add(name);
+      return rest.size === base.size ? base : new NameList(undefined, rest);
+    });
+  }
+
+  #find(step: "+" | "-", base: NameList | undefined, names: readonly string[], make: () => NameList): NameList {
+    if (names.length > MAX_NAMES) return make();
+    const key = `${step}${base === undefined ? 0 : this.#idOf(base)}\n${names.join("\n")}`;
     if (key.length > MAX_ENTRY) return make();
     const known = this.#known.get(key);
     if (known !== undefined) {

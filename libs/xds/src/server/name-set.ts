@@ -38,10 +38,9 @@ export class NameSet implements Iterable<string> {
   }
 
   delete(names: readonly string[]): void {
-    const gone = new Set(names);
-    for (const name of gone) this.#own.delete(name);
-    if (this.#list === undefined) return;
-    const rest = this.#work.names.without(this.#list, gone);
+    const listed = names.filter((name) => !this.#own.delete(name));
+    if (this.#list === undefined || listed.length === 0) return;
+    const rest = this.#work.names.without(this.#list, listed);
     this.#list = rest.size === 0 ? undefined : rest;
   }
 

@@ -302,7 +302,7 @@ export class StreamCore<Response> {
   #afterSend(state: TypeState, upserted: readonly EncodedResource[]): void {
     const dependent = WARMED_BY[state.typeUrl];
     const other = dependent === undefined ? undefined : this.#types.get(dependent);
-    if (other === undefined) return;
+    if (other === undefined || other.held.empty) return;
     for (const { name } of upserted) if (other.names.has(name) && other.held.has(name)) other.owe(name);
   }
 
