@@ -72,6 +72,22 @@ export class PilotMetrics {
     help: "Delay in seconds between config change and a proxy receiving all required configuration.",
     buckets: SECONDS,
   });
+  readonly #pushTime = this.#registry.histogram({
+    name: "pilot_xds_push_time",
+    help: "Total time in seconds pilot takes to push a response, by type of resource.",
+    labels: ["type"],
+    buckets: SECONDS,
+  });
+  readonly #queueTime = this.#registry.histogram({
+    name: "pilot_proxy_queue_time",
+    help: "Time in seconds that a proxy is in the push queue before being dequeued.",
+    buckets: SECONDS,
+  });
+  readonly #age = this.#registry.histogram({
+    name: "lateen_xds_age_at_push_seconds",
+    help: "Time in seconds from the oldest change in a response to when the response was written.",
+    buckets: [0.05, 0.1, 0.25, 0.5, 0.75, 1, 2, 5, 10],
+  });
   readonly #services = this.#registry.gauge({ name: "pilot_services", help: "Total services known to pilot." });
   readonly #virtualServices = this.#registry.gauge({
     name: "pilot_virt_services",
@@ -97,8 +113,17 @@ export class PilotMetrics {
     this.#connected.add(amount, { version });
   }
 
-  pushed(typeUrl: string): void {
-    this.#pushes.add({ type: SHORT.get(typeUrl) ?? "other" });
+  /** @param tookMs of making the response; `ageMs` since the oldest change in it. */
+  pushed(typeUrl: string, tookMs: number, ageMs: number | undefined): void {
+    const type = SHORT.get(typeUrl) ?? "other";
+    this.#pushes.add({ type });
+    this.#pushTime.observe(tookMs / 1000, { type });
+    if (ageMs !== undefined) this.#age.observe(ageMs / 1000);
+  }
+
+  /** A proxy was pushed to, after so many milliseconds of waiting for that. */
+  dequeued(ms: number): void {
+    this.#queueTime.observe(ms / 1000);
   }
 
   rejected(typeUrl: string): void {

@@ -317,6 +317,33 @@ describe("the newest stream of a proxy counts", () => {
   });
 });
 
+describe("a gRPC library", () => {
+  it("that has called nothing yet, or what did not change, is nobody to wait for", async () => {
+    const { config, pilot, advance } = await started();
+    const idle = new AutoProxy(pilot.ads, "web", undefined, { GENERATOR: "grpc" });
+    idle.send({ typeUrl: listener, resourceNamesSubscribe: ["a.shop.svc.cluster.local:80"] });
+    await advance(10);
+    config.upsert(2, at("a", "2"));
+    await advance(10);
+    idle.answers = false;
+    config.upsert(3, at("b", "2"));
+    await advance(200);
+    expect(await pilot.waitSynced(3, 0)).toEqual({ synced: true, laggards: [] });
+    expect(pilot.status().proxies).toMatchObject([{ synced: true }]);
+  });
+
+  it("that does not answer what it was sent is", async () => {
+    const { config, pilot, advance } = await started();
+    const stuck = new AutoProxy(pilot.ads, "web", undefined, { GENERATOR: "grpc" });
+    stuck.send({ typeUrl: endpoint, resourceNamesSubscribe: ["Service/shop/a"] });
+    await advance(10);
+    stuck.answers = false;
+    config.upsert(2, at("a", "2"));
+    await advance(200);
+    expect(await pilot.waitSynced(2, 0)).toEqual({ synced: false, laggards: ["web-1.shop"] });
+  });
+});
+
 describe("options", () => {
   it.each([
     [{ debounce: { quietMs: -1 } }],
@@ -348,7 +375,14 @@ describe("metrics", () => {
     ]) {
       expect(text).toContain(`${line}\n`);
     }
-    expect(text).toMatch(/pilot_proxy_convergence_time_count [1-9]/);
+    for (const name of [
+      "pilot_proxy_convergence_time_count",
+      "pilot_proxy_queue_time_count",
+      'pilot_xds_push_time_count{type="cds"}',
+      "lateen_xds_age_at_push_seconds_count",
+    ]) {
+      expect(text).toMatch(new RegExp(`^${name} [1-9]`.replace(/[{}]/g, "\\$&"), "m"));
+    }
   });
 });
 
@@ -387,7 +421,10 @@ describe("a stream of one type", () => {
     expect(got.slice(1).map(({ resources }) => resources.map(({ name, version }) => `${name}@${version}`))).toEqual([
       ["Service/shop/a@2"],
     ]);
-    expect(pilot.status().proxies).toEqual([]);
+    const { proxies, typeStreams } = pilot.status();
+    expect(proxies).toEqual([]);
+    expect(typeStreams).toMatchObject([{ pod: "web-1", synced: false, types: { [endpoint]: { resources: 1 } } }]);
+    expect(await pilot.waitSynced(2, 0)).toEqual({ synced: true, laggards: [] });
   });
 
   it("carries listeners without the clusters that they refer to", async () => {

@@ -113,18 +113,19 @@ export class PilotServer implements Pilot {
   }
 
   status(): PilotStatus {
-    const proxies: ProxyStatus[] = [];
-    for (const connection of this.ads.proxies()) {
-      const status = proxyStatus(connection, this.#revisions.push);
-      if (status !== undefined) proxies.push(status);
-    }
-    proxies.sort((a, b) => (a.node < b.node ? -1 : 1));
+    const statuses = (connections: readonly Connection[]): readonly ProxyStatus[] =>
+      connections
+        .flatMap((connection) => proxyStatus(connection, this.#revisions.push) ?? [])
+        .sort((a, b) => (a.node < b.node ? -1 : 1));
+    const proxies = statuses(this.ads.proxies());
+    const typeStreams = statuses(this.ads.typeStreams());
     const registryVersion = this.#pushedRegistry;
     return {
       revision: this.#revisions.config,
       ...(registryVersion === undefined ? {} : { registryVersion }),
       ready: this.ready,
       proxies,
+      typeStreams,
       warnings: this.#warnings(),
     };
   }
@@ -173,7 +174,12 @@ export class PilotServer implements Pilot {
       removed: change.removed.length,
       proxies: connections.length,
     });
-    for (const connection of connections) connection.changedSince ??= sinceMs;
+    const queuedAt = clock.monotonic();
+    for (const connection of connections) {
+      connection.changedSince ??= sinceMs;
+      connection.untoldSince ??= sinceMs;
+      connection.queuedAt ??= queuedAt;
+    }
     this.#queue.add(connections);
     this.#waits.poke();
     this.#registrations.start();
@@ -200,9 +206,11 @@ export class PilotServer implements Pilot {
   #look(revision: number): SyncOutcome {
     const push = this.#revisions.pushOf(revision);
     const laggards: string[] = [];
-    for (const { proxy, status } of this.ads.proxies()) {
+    for (const connection of this.ads.proxies()) {
+      const { proxy } = connection;
       if (proxy === undefined) continue;
-      if (push === undefined || !hasSettled(status(), push)) laggards.push(`${proxy.node.pod}.${proxy.node.namespace}`);
+      if (push === undefined || !hasSettled(connection, push))
+        laggards.push(`${proxy.node.pod}.${proxy.node.namespace}`);
     }
     return { synced: push !== undefined && laggards.length === 0, laggards: laggards.sort() };
   }

@@ -38,12 +38,14 @@ export interface PilotStatus {
   /** Both first snapshots are in. */
   readonly ready: boolean;
   readonly proxies: readonly ProxyStatus[];
+  /** Streams that carry one type each, beside or without ADS. Nobody waits for them. */
+  readonly typeStreams: readonly ProxyStatus[];
   readonly warnings: readonly Diagnostic[];
 }
 
 /** @param push number of the last push. */
 export function proxyStatus(connection: Connection, push: number): ProxyStatus | undefined {
-  const { proxy, protocol, connectedAt } = connection;
+  const { proxy, protocol, connectedAt, only } = connection;
   if (proxy === undefined) return undefined;
   const status = connection.status();
   const types: Record<string, ProxyTypeStatus> = {};
@@ -66,7 +68,7 @@ export function proxyStatus(connection: Connection, push: number): ProxyStatus |
     version: proxy.version,
     protocol,
     connectedAt: new Date(connectedAt).toISOString(),
-    synced: hasSettled(status, push),
+    synced: only === undefined ? hasSettled(connection, push) : status.clean,
     types,
   };
 }

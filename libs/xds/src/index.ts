@@ -16,6 +16,7 @@ export type {
   AdmitStream,
   EncodedResource,
   NackRecord,
+  SentFacts,
   StreamLimits,
   StreamObserver,
   StreamRefusal,

@@ -53,9 +53,20 @@ export interface NackRecord {
   readonly names: readonly string[];
 }
 
+/** One response that was given to the transport. */
+export interface SentFacts {
+  readonly nonce: string;
+  readonly resources: number;
+  readonly removed: number;
+  /** Milliseconds that it took to make it and to give it away. */
+  readonly tookMs: number;
+  /** Milliseconds since the oldest change in it; undefined when it answers a question of the client. */
+  readonly ageMs: number | undefined;
+}
+
 /** What a session reports to its owner, as it happens. */
 export interface StreamObserver {
-  sent?(typeUrl: string, facts: { readonly nonce: string; readonly resources: number; readonly removed: number }): void;
+  sent?(typeUrl: string, facts: SentFacts): void;
   acked?(typeUrl: string, nonce: string): void;
   nacked?(record: NackRecord): void;
   /** Everything asked for is acknowledged at this revision. Called again only for a higher one. */

@@ -76,6 +76,11 @@ export class AdsFront implements AdsServer {
   openSotw: AdsServer["openSotw"] = (caller, transport, only) =>
     this.#start({ protocol: "sotw", caller, only }, transport, createSotwSession);
 
+  /** Open streams that carry one type each. */
+  typeStreams(): readonly Connection[] {
+    return [...this.#open].filter(({ proxy, only }) => proxy !== undefined && only !== undefined);
+  }
+
   /** Ends every stream. */
   endAll(code: number, message: string): void {
     for (const connection of [...this.#open]) connection.end(code, message);
@@ -115,6 +120,11 @@ export class AdsFront implements AdsServer {
       limits: limits.perStream,
       identifier: "lateen-pilot",
       observer: this.#observe(() => connection),
+      changedSince: () => {
+        const since = connection.untoldSince;
+        connection.untoldSince = undefined;
+        return since;
+      },
     });
     const connection: Connection = {
       id: ++this.#lastId,
@@ -122,9 +132,14 @@ export class AdsFront implements AdsServer {
       connectedAt: this.#options.clock.now(),
       proxy: undefined,
       changedSince: undefined,
+      untoldSince: undefined,
+      queuedAt: undefined,
       sentSince: false,
       content: undefined,
-      push: () => this.#guard(connection, () => (this.#isConcerned(connection) ? stream.push() : stream.unchanged())),
+      push: () => {
+        this.#dequeued(connection);
+        this.#guard(connection, () => (this.#isConcerned(connection) ? stream.push() : stream.unchanged()));
+      },
       status: () => stream.status(),
       end: close,
     };
@@ -151,6 +166,12 @@ export class AdsFront implements AdsServer {
   /** A report of health is no subscription: an error is what the workload's probe found. */
   #health({ id }: Connection, error: { readonly message: string } | undefined): void {
     this.#options.registrations.health(id, { healthy: error === undefined, message: error?.message ?? "" });
+  }
+
+  #dequeued(connection: Connection): void {
+    if (connection.queuedAt === undefined) return;
+    this.#options.metrics.dequeued(this.#options.clock.monotonic() - connection.queuedAt);
+    connection.queuedAt = undefined;
   }
 
   /** Whether anything that the proxy may get changed since its last push; also when that cannot be told. */
@@ -226,10 +247,10 @@ export class AdsFront implements AdsServer {
   #observe(connectionOf: () => Connection): StreamObserver {
     const { clock, metrics, onChange } = this.#options;
     return {
-      sent: (typeUrl, { nonce, resources, removed }) => {
+      sent: (typeUrl, { nonce, resources, removed, tookMs, ageMs }) => {
         const connection = connectionOf();
         connection.sentSince = true;
-        metrics.pushed(typeUrl);
+        metrics.pushed(typeUrl, tookMs, ageMs);
         const node = connection.proxy?.node.id;
         this.#options.logger.debug({ event: "push.sent", node, typeUrl, nonce, resources, removed });
       },

@@ -24,6 +24,10 @@ export interface Connection {
   proxy: AdmittedProxy | undefined;
   /** Monotonic time of the oldest change that this proxy has not acknowledged yet. */
   changedSince: number | undefined;
+  /** The same for the oldest change that its stream has not been told of. */
+  untoldSince: number | undefined;
+  /** Monotonic time since which it waits to be pushed to. */
+  queuedAt: number | undefined;
   /** Something was sent since then. */
   sentSince: boolean;
   /** What the compiler's answers were at the last push, see `Compiler.content`. */
@@ -39,8 +43,11 @@ export interface Connection {
 const ESSENTIAL = [xdsTypes.cluster, xdsTypes.listener];
 
 /** Whether a proxy runs everything that push number `push` gave it. */
-export function hasSettled(status: StreamStatus, push: number): boolean {
-  if (!status.clean || status.settledRevision === undefined || status.settledRevision < push) return false;
+export function hasSettled({ proxy, status }: Pick<Connection, "proxy" | "status">, push: number): boolean {
+  const { clean, settledRevision, types } = status();
+  if (!clean || settledRevision === undefined || settledRevision < push) return false;
+  // Libraries for gRPC ask for what they call, which may be nothing yet.
+  if (proxy?.node.generator === "grpc") return true;
   // Not whether it acknowledged them: a proxy that came back with all versions is sent nothing.
-  return ESSENTIAL.every((typeUrl) => status.types[typeUrl] !== undefined);
+  return ESSENTIAL.every((typeUrl) => types[typeUrl] !== undefined);
 }

@@ -26,6 +26,11 @@ export interface ServerStreamOptions<Response> {
   readonly limits?: Partial<StreamLimits>;
   /** Comparisons shared with the other streams of the same owner. Default: of this stream alone. */
   readonly work?: SharedWork;
+  /**
+   * Asked whenever the source has a new revision: monotonic time of the oldest change that came since it was last asked. Default: the
+   * time of asking.
+   */
+  readonly changedSince?: () => number | undefined;
   /** Sent as `control_plane.identifier`. Default `lateen`. */
   readonly identifier?: string;
 }
@@ -243,7 +248,9 @@ export class StreamCore<Response> {
 
   #notice(source: StreamSource): void {
     this.#revision = source.revision();
+    const since = this.#options.changedSince?.() ?? this.#options.clock.monotonic();
     for (const state of this.#ordered) {
+      state.changedSince = Math.min(state.changedSince ?? since, since);
       state.dirty = true;
       state.stalled = false;
     }
@@ -264,6 +271,7 @@ export class StreamCore<Response> {
   }
 
   #evaluate(state: TypeState, source: StreamSource): void {
+    const began = this.#options.clock.monotonic();
     state.incomplete = false;
     const desired = state.desired(source);
     if (desired === undefined) {
@@ -281,6 +289,7 @@ export class StreamCore<Response> {
     });
     if (built.upserted.length === 0 && built.removed.length === 0 && !owed) {
       state.evaluated(undefined);
+      state.changedSince = undefined;
       return;
     }
     const revision = source.revision();
@@ -293,9 +302,22 @@ export class StreamCore<Response> {
     state.evaluated(state.inFlight);
     if (built.incomplete) state.touch();
     this.#writable = this.#options.transport.send(built.encode(nonce, version, this.#options.identifier ?? "lateen"));
-    const facts = { nonce, resources: built.upserted.length, removed: built.removed.length };
-    this.#options.observer?.sent?.(state.typeUrl, facts);
+    this.#noteSent(state, began);
     this.#afterSend(state, built.upserted);
+  }
+
+  #noteSent(state: TypeState, began: number): void {
+    const { inFlight, changedSince } = state;
+    if (!state.incomplete) state.changedSince = undefined;
+    if (inFlight === undefined) return;
+    const now = this.#options.clock.monotonic();
+    this.#options.observer?.sent?.(state.typeUrl, {
+      nonce: inFlight.nonce,
+      resources: inFlight.upserted.length,
+      removed: inFlight.removed.length,
+      tookMs: now - began,
+      ageMs: changedSince === undefined ? undefined : now - changedSince,
+    });
   }
 
   /** A client that warms a changed cluster waits for its endpoints, and may not ask for them again by itself (delta). */

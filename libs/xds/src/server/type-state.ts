@@ -66,6 +66,8 @@ export class TypeState {
   inFlight: InFlight | undefined;
   /** There may be something to send. */
   dirty = false;
+  /** Monotonic time of the oldest change that may have to be sent; undefined when it was the client that asked. */
+  changedSince: number | undefined;
   /** A response is due even when it is empty. */
   owesAnswer = false;
   /** Removals wait for other types to be acknowledged. */
