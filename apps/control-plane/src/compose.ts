@@ -15,6 +15,7 @@ import {
   fileConfigSource,
   filePodRegistry,
   fileSecretStore,
+  httpDocuments,
   journalConfigStore,
   memoryBus,
 } from "@lateen/adapter-local";
@@ -80,6 +81,7 @@ export async function composeControlPlane(config: ControlPlaneConfig, { scope, l
     }),
     clusterId: config.clusterId,
     writer: galleyWriter(galley),
+    documents: httpDocuments(),
     scope,
     clock,
     logger,

@@ -3,6 +3,7 @@ import { type Case, type Drawn, draw } from "./cases/case.ts";
 import { gatewayApiCases } from "./cases/gateway-api-cases.ts";
 import { gatewayCases } from "./cases/gateway-cases.ts";
 import { inboundCases } from "./cases/inbound-cases.ts";
+import { claimRouteCases, jwtCases } from "./cases/jwt-cases.ts";
 import { sidecarCases } from "./cases/sidecar-cases.ts";
 import { trafficCases } from "./cases/traffic-cases.ts";
 import type { Via } from "./harness/http.ts";
@@ -44,7 +45,7 @@ describe.skipIf(skip !== undefined)(title, () => {
           return verdict(await mesh.ask(ask, await way(flavor, drawn)), pool);
         }),
       );
-      expect({ ask, as, ...own }).toEqual({ ask, as, ...envoy });
+      expect({ ask, as, ...own }, JSON.stringify(ask)).toEqual({ ask, as, ...envoy });
     }
   }
 
@@ -52,5 +53,7 @@ describe.skipIf(skip !== undefined)(title, () => {
   it.each(trafficCases)("as a client's proxy: $name", compare);
   it.each(inboundCases)("as a server's proxy: $name", compare);
   it.each(gatewayCases)("as a gateway: $name", compare);
+  it.each(jwtCases)("tokens: $name", compare);
+  it.each(claimRouteCases)("tokens at a gateway: $name", compare);
   it.each(gatewayApiCases)("Gateway API and Ingress: $name", compare);
 });

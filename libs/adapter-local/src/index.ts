@@ -1,4 +1,5 @@
 export { type MemoryBusOptions, memoryBus } from "./bus/memory-bus.ts";
+export { httpDocuments } from "./documents/http-documents.ts";
 export { type JournalStoreOptions, journalConfigStore } from "./journal/journal-store.ts";
 export { type FileLeaseOptions, fileLease } from "./lease/file-lease.ts";
 export { filePodRegistry, type PodRegistryOptions } from "./registry/file-pod-registry.ts";

@@ -29,6 +29,8 @@ export interface CompilerChange {
   readonly upserted: readonly Resource[];
   readonly removed: readonly ResourceKey[];
   readonly meshConfig?: MeshConfig;
+  /** Keys of token issuers by the URL they came from. Those not named stay as they are; without any, no token of theirs is good. */
+  readonly keySets?: ReadonlyMap<string, string>;
 }
 
 /**
@@ -125,6 +127,7 @@ class IncrementalCompiler implements Compiler {
   apply(change: CompilerChange): void {
     const changes = this.#snapshot.change(change.upserted, change.removed);
     if (change.meshConfig !== undefined) changes.set(cells.meshConfig, change.meshConfig);
+    for (const [url, keys] of change.keySets ?? []) changes.set(cells.keySet(url), keys);
     this.#engine.set(changes);
     this.#revision++;
     if (this.#revision % KEEP_REVISIONS === 0) this.#engine.forget(this.#engine.revision - KEEP_REVISIONS);

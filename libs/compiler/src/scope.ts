@@ -53,6 +53,7 @@ const WORKLOAD_KINDS: readonly SelectingKind[] = [
   "Ingress",
   "PeerAuthentication",
   "AuthorizationPolicy",
+  "RequestAuthentication",
 ];
 
 const labelsOfObject = defineQuery<string, readonly string[]>({
@@ -100,6 +101,7 @@ function selectorsOf(object: Resource): readonly (Labels | undefined)[] {
       return [object.spec.workloadSelector?.labels];
     case "PeerAuthentication":
     case "AuthorizationPolicy":
+    case "RequestAuthentication":
       return [object.spec?.selector?.matchLabels];
     case "DestinationRule": {
       const { trafficPolicy, subsets = [], workloadSelector } = object.spec;

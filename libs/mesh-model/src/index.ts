@@ -66,3 +66,4 @@ export {
   type RegisteringWorkload,
   workloadEntryOf,
 } from "./services/workload-group.ts";
+export { conditionClaim, headerClaim } from "./validation/claims.ts";

@@ -69,3 +69,15 @@ export function otherTrustDomain(wanted: string, inForce: string): Diagnostic {
     origin: { file: "ConfigMap/istio#mesh", line: 1, column: 1 },
   };
 }
+
+/** LTN3507: keys of a token issuer could not be fetched. A diagnostic, because all else holds. */
+export function keysNotFetched(url: string, reason: string, kept: boolean): Diagnostic {
+  return {
+    level: "warning",
+    code: "LTN3507",
+    message: `keys could not be fetched from ${url}: ${reason}`,
+    path: "spec.jwtRules",
+    hint: kept ? "those of before stay in force" : "until they can be, tokens of this issuer are refused",
+    origin: { file: "", line: 1, column: 1 },
+  };
+}

@@ -1,6 +1,6 @@
 import type { Clock, Logger, Scope } from "@lateen/kernel";
 import type { MeshConfig } from "@lateen/mesh-model";
-import type { Bus, ConfigWriter, ServiceRegistry } from "@lateen/ports";
+import type { Bus, ConfigWriter, DocumentSource, ServiceRegistry } from "@lateen/ports";
 import type { StreamLimits } from "@lateen/xds";
 import { badPilotOption } from "./errors.ts";
 
@@ -48,6 +48,8 @@ export interface PilotOptions {
   /** Keeps the entries of workloads that register themselves in a WorkloadGroup; without it they are refused. */
   readonly writer?: ConfigWriter;
   readonly registration?: Partial<RegistrationTimes>;
+  /** Where keys of token issuers are fetched with. Without it none are, and tokens of issuers without inline keys are refused. */
+  readonly documents?: DocumentSource;
   readonly debounce?: Partial<DebounceOptions>;
   readonly connectedLimits?: Partial<ConnectedLimits>;
   /**

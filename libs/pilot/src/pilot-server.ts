@@ -8,6 +8,7 @@ import { objectNotTakenOver } from "./errors.ts";
 import { applyChange } from "./feed/apply-change.ts";
 import { Debounce } from "./feed/debounce.ts";
 import { followRegistry } from "./feed/follow-registry.ts";
+import { KeySets } from "./feed/key-sets.ts";
 import { MeshSettings } from "./feed/mesh-settings.ts";
 import { World } from "./feed/world.ts";
 import { PilotMetrics } from "./metrics.ts";
@@ -37,6 +38,7 @@ export class PilotServer implements Pilot {
   readonly #metrics = new PilotMetrics();
   readonly #world = new World();
   readonly #settings: MeshSettings;
+  readonly #keys: KeySets;
   readonly #revisions = new Revisions();
   readonly #unusable = new Map<ResourceKey | "meshConfig", string>();
   readonly #debounce: Debounce;
@@ -56,6 +58,12 @@ export class PilotServer implements Pilot {
     this.#firstSnapshotsMs = firstSnapshotsMs;
     this.#logger = options.logger.child({ component: "pilot" });
     this.#settings = new MeshSettings(options.meshConfig);
+    this.#keys = new KeySets({
+      documents: options.documents,
+      clock,
+      logger: this.#logger,
+      changed: () => this.#changed(),
+    });
     this.#debounce = new Debounce(clock, debounce, (since) => this.#takeOver(since));
     this.#waits = new SyncWaits(clock, (revision) => this.#look(revision));
     this.#queue = new PushQueue(clock, (connection) => connection.push());
@@ -151,6 +159,11 @@ export class PilotServer implements Pilot {
 
   #changed(): void {
     if (this.#stopped || !this.#world.complete) return;
+    if (!this.ready) {
+      // Proxies that were served before keep the keys they have until these are there, or cannot be had.
+      this.#keys.update({ upserted: [...this.#world.objects()], removed: [] });
+      if (!this.#keys.settled) return;
+    }
     this.#debounce.poke();
     // The first world need not wait for more: it is what was stored.
     if (!this.ready) this.#debounce.flush();
@@ -160,6 +173,7 @@ export class PilotServer implements Pilot {
     const { clock } = this.#options;
     const began = clock.monotonic();
     const change = this.#world.take();
+    this.#keys.update(change);
     const meshConfig = this.#settings.refresh(this.#world);
     this.#apply(change, meshConfig);
     this.#revisions.next(this.#world.configRevision ?? 0);
@@ -193,7 +207,8 @@ export class PilotServer implements Pilot {
       this.#unusable.delete(`${kind}/${metadata.namespace}/${metadata.name}` as ResourceKey);
     }
     if (meshConfig !== undefined) this.#unusable.delete("meshConfig");
-    for (const [what, reason] of applyChange(this.#compiler, change, meshConfig)) {
+    const settings = { ...(meshConfig === undefined ? {} : { meshConfig }), keySets: this.#keys.take() };
+    for (const [what, reason] of applyChange(this.#compiler, change, settings)) {
       this.#unusable.set(what, reason);
       this.#metrics.internalError();
       if (before.get(what) !== reason) this.#logger.error({ event: "compile.object_refused", object: what, reason });
@@ -218,16 +233,17 @@ export class PilotServer implements Pilot {
   #warnings(): readonly Diagnostic[] {
     const own = [...this.#unusable].map(([object, reason]) => objectNotTakenOver(object, reason));
     try {
-      return [...own, ...this.#settings.problems, ...this.#compiler.warnings()];
+      return [...own, ...this.#settings.problems, ...this.#keys.problems(), ...this.#compiler.warnings()];
     } catch (error) {
       this.#logger.error({ event: "compile.warnings_failed", reason: messageOf(error) });
-      return [...own, ...this.#settings.problems];
+      return [...own, ...this.#settings.problems, ...this.#keys.problems()];
     }
   }
 
   #stop(): void {
     this.#stopped = true;
     this.#registrations.close();
+    this.#keys.close();
     this.#debounce.close();
     this.#queue.close();
     this.ads.endAll(grpcStatus.unavailable, "the control plane is shutting down");

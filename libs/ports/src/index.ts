@@ -11,6 +11,7 @@ export {
   type StoreChange,
   type StoredState,
 } from "./config.ts";
+export type { DocumentSource } from "./documents.ts";
 export { parseExposition } from "./exposition.ts";
 export type { Caller, CaMaterial, SecretStore, TokenIdentity, TokenReviewer } from "./identity.ts";
 export type { HeldLease, Lease } from "./lease.ts";

@@ -18,6 +18,8 @@ import {
 } from "./header-mutation/decode.ts";
 import { HEALTH_CHECK } from "./health-check/config.ts";
 import { decodeHealthCheck, HEALTH_CHECK_TYPE } from "./health-check/decode.ts";
+import { JWT_AUTHN } from "./jwt/config.ts";
+import { decodeJwt, decodeJwtRoute, JWT_ROUTE_TYPE, JWT_TYPE } from "./jwt/decode.ts";
 import { LOCAL_RATE_LIMIT } from "./local-ratelimit/config.ts";
 import { decodeLocalRateLimit, LOCAL_RATE_LIMIT_TYPE } from "./local-ratelimit/decode.ts";
 import { PEER_METADATA } from "./peer-metadata/config.ts";
@@ -39,6 +41,12 @@ type Decoders = Omit<HttpFilterFactory, keyof HttpFilterRuntime>;
 
 const HTTP_DECODERS: Readonly<Record<string, Decoders>> = {
   [PEER_METADATA]: { configType: PEER_METADATA_TYPE, decodeConfig: decodePeerMetadata },
+  [JWT_AUTHN]: {
+    configType: JWT_TYPE,
+    routeConfigType: JWT_ROUTE_TYPE,
+    decodeConfig: decodeJwt,
+    decodeRouteConfig: decodeJwtRoute,
+  },
   [HTTP_RBAC]: {
     configType: HTTP_RBAC_TYPE,
     routeConfigType: HTTP_RBAC_ROUTE_TYPE,

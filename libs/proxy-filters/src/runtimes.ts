@@ -6,6 +6,7 @@ import { faultRuntime } from "./fault/fault.ts";
 import { grpcStatsRuntime } from "./grpc-stats/grpc-stats.ts";
 import { headerMutationRuntime } from "./header-mutation/header-mutation.ts";
 import { healthCheckRuntime } from "./health-check/health-check.ts";
+import { jwtAuthnRuntime } from "./jwt/jwt-authn.ts";
 import { localRateLimitRuntime } from "./local-ratelimit/local-ratelimit.ts";
 import { peerMetadataRuntime } from "./peer-metadata/peer-metadata.ts";
 import { httpRbacRuntime } from "./rbac/http-rbac.ts";
@@ -15,6 +16,7 @@ import { statsRuntime } from "./stats/stats.ts";
 /** What workers run. Nothing here imports protobuf code. */
 export const httpFilterRuntimes: readonly HttpFilterRuntime[] = [
   peerMetadataRuntime,
+  jwtAuthnRuntime,
   httpRbacRuntime,
   faultRuntime,
   corsRuntime,

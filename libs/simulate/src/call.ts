@@ -22,6 +22,8 @@ export interface CallInput {
   readonly path: string;
   /** Lower-case names; `host` replaces the URL's. */
   readonly headers: readonly (readonly [name: string, value: string])[];
+  /** What the token says that it carries. Default: it carries none. */
+  readonly claims?: Readonly<Record<string, unknown>> | undefined;
 }
 
 /** What becomes of a call, from one end to the other. */
@@ -117,6 +119,7 @@ function requestOf(call: CallInput): RequestInput {
     path: call.path,
     authority: host ?? (usual ? literal : `${literal}:${call.port}`),
     headers: call.headers.filter(([name]) => name !== "host"),
+    claims: call.claims,
   };
 }
 

@@ -21,6 +21,8 @@ interface GoldenCall {
   readonly from: string;
   readonly request: string;
   readonly headers?: Readonly<Record<string, string>>;
+  /** What the token says that it carries. */
+  readonly claims?: Readonly<Record<string, unknown>>;
   /** The verdict in one line. */
   readonly goes: string;
   /** The object of the route that was taken. */
@@ -98,8 +100,8 @@ function listed(
 describe.each(cases)("$name", ({ path, calls, objects }) => {
   const mesh = meshOf(objects, calls);
 
-  it.each(calls.calls)("$from: $request goes to $goes", ({ from, request, headers = {}, ...expected }) => {
-    const trace = traceOf(mesh, from, request, Object.entries(headers));
+  it.each(calls.calls)("$from: $request goes to $goes", ({ from, request, headers = {}, claims, ...expected }) => {
+    const trace = traceOf(mesh, from, request, Object.entries(headers), claims);
     expect(verdictLine(trace)).toBe(expected.goes);
     if (expected.because !== undefined) expect(trace.client.route?.object).toBe(expected.because);
     if (expected.client !== undefined) expect(trace.client).toMatchObject(expected.client);

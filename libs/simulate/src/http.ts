@@ -1,11 +1,21 @@
 import { type HttpConnectionManagerSpec, normalisePath } from "@lateen/proxy";
-import { CORS, type CorsConfig, FAULT, type FaultConfig, HTTP_RBAC } from "@lateen/proxy-filters";
+import {
+  CORS,
+  type CorsConfig,
+  comparableAudience,
+  FAULT,
+  type FaultConfig,
+  HTTP_RBAC,
+  JWT_AUTHN,
+  type JwtConfig,
+} from "@lateen/proxy-filters";
 import {
   type CompiledHeaderEdits,
   type CompiledRoute,
   compileHeaderMatch,
   compileRouteTable,
   compileTextMatch,
+  type DynamicMetadata,
   type HeadView,
   headFrom,
   type PeerFacts,
@@ -41,13 +51,14 @@ export function handleRequest(proxy: SimulatedProxy, call: HttpCall, beginning: 
   const table = tableOf(proxy, terminal);
   if (!table.ok) return { ...none, outcome: answer(404, table.reason) };
   const scheme = call.secure ? "https" : "http";
-  const match = table.value.match(head, () => 0, scheme);
+  const token = verifyToken(call);
+  const match = table.value.match(head, () => 0, scheme, token.routing);
   const found = {
     routeConfig,
     virtualHost: (match?.virtualHost ?? table.value.virtualHost(head))?.spec.name,
     route: match && { name: match.route.spec.name, object: objectOfConfig(match.route.spec.origin) },
   };
-  const passed = runFilters(call, head, match);
+  const passed = runFilters(call, head, match, token);
   const policies = [...beginning.policies, ...passed.policies];
   const common = { ...beginning, ...found, policies, faults: passed.faults };
   if (passed.outcome !== undefined) return { ...common, outcome: passed.outcome };
@@ -78,12 +89,41 @@ interface Passed {
   readonly outcome: Outcome | undefined;
 }
 
-function runFilters({ terminal, peer }: HttpCall, head: HeadView, match: RouteMatch | undefined): Passed {
+/** What verifying the request's token leads to. */
+interface VerifiedToken {
+  /** Why the request is refused. */
+  readonly refused: Outcome | undefined;
+  readonly metadata: DynamicMetadata | undefined;
+  /** What routes may look at. */
+  readonly routing: DynamicMetadata | undefined;
+}
+
+/** Without its signature and times: what the issuers and audiences of the filter make of the claims. */
+function verifyToken({ terminal, request }: HttpCall): VerifiedToken {
+  const none = { refused: undefined, metadata: undefined, routing: undefined };
+  const filter = terminal.httpFilters.find(({ name }) => name === JWT_AUTHN);
+  const { claims } = request;
+  if (filter === undefined || claims === undefined) return none;
+  // The decoder of this filter made it.
+  const providers = Object.values((filter.config as JwtConfig).providers);
+  const known = providers.filter(({ issuer }) => issuer === "" || issuer === claims.iss);
+  if (known.length === 0) return { ...none, refused: answer(401, "Jwt issuer is not configured") };
+  const audiences = [claims.aud ?? []].flat().map((one) => comparableAudience(String(one)));
+  const meant = known.find((one) => one.audiences.length === 0 || one.audiences.some((a) => audiences.includes(a)));
+  if (meant === undefined) return { ...none, refused: answer(403, "Audiences in Jwt are not allowed") };
+  const metadata = { [JWT_AUTHN]: { [meant.payloadKey]: claims } };
+  return { refused: undefined, metadata, routing: meant.clearRouteCache ? metadata : undefined };
+}
+
+function runFilters(call: HttpCall, head: HeadView, match: RouteMatch | undefined, token: VerifiedToken): Passed {
+  const { terminal } = call;
+  const peer = { ...call.peer, metadata: token.metadata };
   const policies: Trace["policies"][number][] = [];
   let faults: readonly FaultFacts[] = [];
   for (const filter of terminal.httpFilters) {
     const ofRoute = match?.route.filterConfig(filter.configName ?? filter.name, match.virtualHost);
     const config = ofRoute ?? filter.config;
+    if (filter.name === JWT_AUTHN && token.refused !== undefined) return { policies, faults, outcome: token.refused };
     if (filter.name === HTTP_RBAC) {
       const verdict = judge({ name: filter.name, config }, head, peer);
       if (verdict === undefined) continue;

@@ -29,6 +29,8 @@ export interface RequestInput {
   readonly authority: string;
   /** Lower-case names. */
   readonly headers: readonly (readonly [name: string, value: string])[];
+  /** What the token it carries says, whose signature is taken for good; undefined: it carries none. */
+  readonly claims?: Readonly<Record<string, unknown>> | undefined;
 }
 
 /** What a proxy would do with a connection and the request on it. Shares are in [0,1]. */

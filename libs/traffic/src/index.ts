@@ -23,6 +23,7 @@ export { type HeadInput, headFrom } from "./head/build.ts";
 export { utf8Text, wireText } from "./head/bytes.ts";
 export { HeadView, hashName, MAX_HEADERS } from "./head/head.ts";
 export { compileHeaderMatch, type HeaderMatch, type Scheme } from "./match/header.ts";
+export { compileMetadataMatch, type DynamicMetadata, type MetadataMatch } from "./match/metadata.ts";
 export { compileQueryMatch } from "./match/query.ts";
 export { compileRegex, parseRegex, type Regex, replaceAll } from "./match/regex.ts";
 export { type BytesMatch, compileStringMatch, compileTextMatch, type TextMatch } from "./match/string.ts";
@@ -49,6 +50,7 @@ export {
   type HeaderMatchSpec,
   type HeaderValueSpec,
   isFilterDisabled,
+  type MetadataMatchSpec,
   type MirrorSpec,
   NO_HEADER_EDITS,
   type QueryMatchSpec,
@@ -61,6 +63,7 @@ export {
   type RouteSpec,
   type RouteTableSpec,
   type StringMatchSpec,
+  type ValueMatchSpec,
   type VirtualHostSpec,
   type WeightedClusterSpec,
 } from "./route/spec.ts";
@@ -68,7 +71,9 @@ export {
   type CompiledRoute,
   type CompiledVirtualHost,
   type CompiledWeightedCluster,
+  compileRouteMatch,
   compileRouteTable,
+  type RequestMatch,
   type RouteMatch,
   type RouteTable,
 } from "./route/table.ts";

@@ -1,5 +1,5 @@
-import { messageOf } from "@lateen/kernel";
 import { parseExposition, type Sample, type ScrapeTarget, type TelemetrySource } from "@lateen/ports";
+import { getText, reasonOf } from "../http/get-text.ts";
 
 export interface HttpTelemetryOptions {
   /** For one target, connecting included. */
@@ -21,7 +21,11 @@ export function httpTelemetrySource(options: HttpTelemetryOptions): TelemetrySou
       const worker = async () => {
         for (let target = queue.pop(); target; target = queue.pop()) {
           try {
-            const text = await get(target.url, options.timeoutMs, maxBytes);
+            const text = await getText(target.url, {
+              signal: AbortSignal.timeout(options.timeoutMs),
+              maxBytes,
+              redirect: "error",
+            });
             samples.set(`${target.namespace}/${target.pod}`, parseExposition(text));
           } catch (error) {
             failed.push({ target, reason: reasonOf(error) });
@@ -32,26 +36,4 @@ export function httpTelemetrySource(options: HttpTelemetryOptions): TelemetrySou
       return { samples, failed };
     },
   };
-}
-
-async function get(url: string, timeoutMs: number, maxBytes: number): Promise<string> {
-  const response = await fetch(url, { signal: AbortSignal.timeout(timeoutMs), redirect: "error" });
-  if (!response.ok) {
-    await response.body?.cancel();
-    throw new Error(`answered ${response.status}`);
-  }
-  const decoder = new TextDecoder();
-  let bytes = 0;
-  let text = "";
-  for await (const chunk of response.body ?? []) {
-    bytes += chunk.length;
-    if (bytes > maxBytes) throw new Error(`answered more than ${maxBytes} bytes`);
-    text += decoder.decode(chunk, { stream: true });
-  }
-  return text + decoder.decode();
-}
-
-/** fetch wraps the system's error. */
-function reasonOf(error: unknown): string {
-  return error instanceof Error && error.cause !== undefined ? messageOf(error.cause) : messageOf(error);
 }

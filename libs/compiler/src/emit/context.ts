@@ -1,7 +1,9 @@
 import type { MeshConfig } from "@lateen/mesh-model";
+import type { JwtAuthentication } from "@lateen/proto/envoy/extensions/filters/http/jwt_authn/v3/config";
 import { defineQuery, type Read } from "../engine/query-engine.ts";
 import { authorizationRules } from "../lower/authorization.ts";
 import type { RbacRules } from "../lower/filters.ts";
+import { jwtAuthentication, type KeySource } from "../lower/jwt.ts";
 import type { ConsistentHash } from "../lower/load-balancing.ts";
 import { PASSTHROUGH_CLUSTER } from "../lower/names.ts";
 import type { RouteContext } from "../lower/route-context.ts";
@@ -9,7 +11,8 @@ import { policyFor } from "../lower/traffic-policy.ts";
 import { sameJson } from "../resource.ts";
 import { type ProxyScope, scopeKey, type WorkloadScope } from "../scope.ts";
 import { destinationPolicy, type PolicyClient, policyClient, policyClientKey } from "../world/destination-rules.ts";
-import { authorizationPoliciesFor } from "../world/policies.ts";
+import { cells } from "../world/mesh-snapshot.ts";
+import { authorizationPoliciesFor, requestAuthenticationsFor } from "../world/policies.ts";
 import { meshConfigOf, serviceFor, settingsOf } from "../world/services.ts";
 import { visibility } from "../world/visibility.ts";
 
@@ -54,10 +57,20 @@ export function accessRules(
   read: Read,
   scope: WorkloadScope,
   config: MeshConfig,
-): { readonly http: RbacRules; readonly tcp: RbacRules } {
-  const policies = read.ask(authorizationPoliciesFor, { namespace: scope.namespace, labels: scope.labels });
+): {
+  readonly http: RbacRules;
+  readonly tcp: RbacRules;
+  /** For proxyless servers, where nobody verifies tokens. */
+  readonly tokenless: RbacRules;
+  readonly tokens: JwtAuthentication | undefined;
+} {
+  const subject = { namespace: scope.namespace, labels: scope.labels };
+  const policies = read.ask(authorizationPoliciesFor, subject);
   const trustDomains = [config.trustDomain, ...config.trustDomainAliases];
+  const keys = (source: KeySource) => read.input(cells.keySet(source.url)) as string | undefined;
   return {
+    tokens: jwtAuthentication(read.ask(requestAuthenticationsFor, subject), keys, scope.kind === "router"),
+    tokenless: authorizationRules(policies, { trustDomains, layer: "http", tokens: false }),
     http: authorizationRules(policies, { trustDomains, layer: "http" }),
     tcp: authorizationRules(policies, { trustDomains, layer: "tcp" }),
   };

@@ -102,8 +102,14 @@ function serverListener(read: Read, { workload }: NodeScope, name: string): Enco
   const [, address = "", text] = /^\[?(.+?)\]?:(\d{1,5})$/.exec(name.slice(GRPC_INBOUND.length)) ?? [];
   if (address === "") return undefined;
   const policy = read.ask(peerPolicy, { namespace: workload.namespace, labels: workload.labels });
-  const { http } = accessRules(read, workload, meshConfigOf(read));
+  const { tokenless } = accessRules(read, workload, meshConfigOf(read));
   const strict = (policy.ports[text ?? ""] ?? policy.mode) === "STRICT";
-  const listener = grpcServerListener({ name, address, port: Number(text), strict, rbac: [http.deny, http.allow] });
+  const listener = grpcServerListener({
+    name,
+    address,
+    port: Number(text),
+    strict,
+    rbac: [tokenless.deny, tokenless.allow],
+  });
   return encode(read, Listener, name, listener);
 }

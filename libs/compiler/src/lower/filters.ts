@@ -6,6 +6,7 @@ import type { RBAC } from "@lateen/proto/envoy/config/rbac/v3/rbac";
 import type { RouteConfiguration } from "@lateen/proto/envoy/config/route/v3/route";
 import { Cors } from "@lateen/proto/envoy/extensions/filters/http/cors/v3/cors";
 import { HTTPFault } from "@lateen/proto/envoy/extensions/filters/http/fault/v3/fault";
+import { JwtAuthentication } from "@lateen/proto/envoy/extensions/filters/http/jwt_authn/v3/config";
 import { RBAC as HttpRbac } from "@lateen/proto/envoy/extensions/filters/http/rbac/v3/rbac";
 import { Router } from "@lateen/proto/envoy/extensions/filters/http/router/v3/router";
 import {
@@ -18,6 +19,7 @@ import { RBAC as NetworkRbac } from "@lateen/proto/envoy/extensions/filters/netw
 import { TcpProxy } from "@lateen/proto/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy";
 import { Config as PeerMetadata } from "@lateen/proto/istio/peer_metadata/peer_metadata";
 import { PluginConfig } from "@lateen/proto/istio/stats/stats";
+import { JWT_FILTER } from "./claims.ts";
 import { CORS_FILTER } from "./cors.ts";
 import { FAULT_FILTER } from "./faults.ts";
 import { adsSource, typed } from "./proto.ts";
@@ -42,6 +44,8 @@ export interface HttpChainOptions {
   readonly config: MeshConfig;
   readonly extensions: readonly string[];
   readonly rbac: RbacRules;
+  /** How tokens are verified; undefined: they are not. */
+  readonly tokens?: JwtAuthentication | undefined;
   readonly accessLog: readonly AccessLog[];
 }
 
@@ -101,14 +105,15 @@ function normalization(mode: MeshConfig["pathNormalization"]): Parameters<typeof
 }
 
 /**
- * Order: peer metadata (proxies of this project), RBAC deny then allow (inbound and gateways), fault and CORS (outbound and
+ * Order: peer metadata (proxies of this project), tokens, RBAC deny then allow (inbound and gateways), fault and CORS (outbound and
  * gateways), statistics, router.
  */
 function httpFilters(options: HttpChainOptions): HttpFilter[] {
-  const { place, extensions, rbac } = options;
+  const { place, extensions, rbac, tokens } = options;
   const filters: HttpFilter[] = [];
   if (extensions.includes("istio.peer_metadata")) filters.push(peerMetadata(place));
   if (place !== "outbound") {
+    if (tokens !== undefined) filters.push(filter(JWT_FILTER, JwtAuthentication, tokens));
     for (const rules of [rbac.deny, rbac.allow]) {
       if (rules !== undefined)
         filters.push(filter("envoy.filters.http.rbac", HttpRbac, HttpRbac.fromPartial({ rules })));

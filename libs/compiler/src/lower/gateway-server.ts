@@ -1,4 +1,5 @@
 import type { Gateway, MeshConfig, MeshService } from "@lateen/mesh-model";
+import type { JwtAuthentication } from "@lateen/proto/envoy/extensions/filters/http/jwt_authn/v3/config";
 import type { BoundVirtualService } from "../world/virtual-services.ts";
 import type { SniTarget } from "./auto-passthrough.ts";
 import type { RbacRules } from "./filters.ts";
@@ -51,6 +52,7 @@ export interface GatewayContext {
   readonly client: { readonly http2: boolean; readonly lateen: boolean };
   readonly http: RbacRules;
   readonly tcp: RbacRules;
+  readonly tokens?: JwtAuthentication | undefined;
   /** Visible virtual services, oldest first. */
   readonly virtualServices: readonly BoundVirtualService[];
   readonly service: (host: string) => MeshService | undefined;

@@ -160,6 +160,7 @@ function manager(routes: string, context: GatewayContext) {
     config: context.config,
     extensions: context.extensions,
     rbac: context.http,
+    tokens: context.tokens,
     accessLog: accessLogs(context.config).http,
   });
 }

@@ -114,6 +114,8 @@ export function grpcVirtualHost(host: VirtualHost, target: string, port: number)
 function grpcRoute(route: Route): readonly Route[] {
   const { action, match } = route;
   if (action?.$case !== "route" || match === undefined || match.queryParameters.length > 0) return [];
+  // Nobody verifies tokens here, and a condition gRPC does not know would count as met.
+  if (match.dynamicMetadata.length > 0) return [];
   const { timeout, retryPolicy, clusterSpecifier, hashPolicy } = action.value;
   const fault = route.typedPerFilterConfig[FAULT_FILTER];
   return [

@@ -2,6 +2,7 @@ import type { MeshConfig, MeshService, Sidecar } from "@lateen/mesh-model";
 import { TrafficDirection } from "@lateen/proto/envoy/config/core/v3/base";
 import type { Listener } from "@lateen/proto/envoy/config/listener/v3/listener";
 import type { Filter, FilterChain } from "@lateen/proto/envoy/config/listener/v3/listener_components";
+import type { JwtAuthentication } from "@lateen/proto/envoy/extensions/filters/http/jwt_authn/v3/config";
 import type { MtlsMode } from "../world/policies.ts";
 import { accessLogs } from "./access-log.ts";
 import { httpConnectionManager, networkRbac, type RbacRules, tcpProxy } from "./filters.ts";
@@ -62,6 +63,7 @@ export interface InboundContext {
   readonly extensions: readonly string[];
   readonly http: RbacRules;
   readonly tcp: RbacRules;
+  readonly tokens?: JwtAuthentication | undefined;
   /** Mode of ports that nothing declares. */
   readonly mode: MtlsMode;
 }
@@ -276,6 +278,7 @@ function httpChain(statPrefix: string, routes: ReturnType<typeof inboundRouteCon
     config: context.config,
     extensions: context.extensions,
     rbac: context.http,
+    tokens: context.tokens,
     accessLog: accessLogs(context.config).http,
   });
 }

@@ -1,5 +1,7 @@
+import { conditionClaim } from "@lateen/mesh-model";
 import type { Principal } from "@lateen/proto/envoy/config/rbac/v3/rbac";
 import type { StringMatcher } from "@lateen/proto/envoy/type/matcher/v3/string";
+import { claimMatcher, type TokenCondition } from "./claims.ts";
 import { cidr, endingWith, matchingRegex } from "./proto.ts";
 import {
   type Condition,
@@ -9,6 +11,7 @@ import {
   quote,
   type RuleContext,
   type Source,
+  tokenOnly,
   wildcard,
 } from "./rbac-values.ts";
 
@@ -25,6 +28,11 @@ export function sourceParts(source: Source, context: RuleContext): readonly Prin
     if (negated && negated.length > 0) parts.push(notPrincipal(anyPrincipal(negated.flatMap(one))));
   };
   add(source.principals, source.notPrincipals, (value) => principalNames(value, trustDomains).map(authenticated));
+  const asked = source.requestPrincipals;
+  const refused = source.notRequestPrincipals;
+  const tokens = (values: readonly string[] | undefined) => anyPrincipal((values ?? []).map(requestPrincipal));
+  parts.push(...tokenOnly(context, asked, () => tokens(asked)));
+  parts.push(...tokenOnly(context, refused, () => notPrincipal(tokens(refused))));
   add(source.namespaces, source.notNamespaces, (value) => [authenticated(namespacePattern(value))]);
   add(source.serviceAccounts, source.notServiceAccounts, (value) => [authenticated(accountPattern(value, namespace))]);
   add(source.trustDomains, source.notTrustDomains, (value) => [authenticated(trustDomainPattern(value))]);
@@ -37,14 +45,18 @@ export function sourceParts(source: Source, context: RuleContext): readonly Prin
 export function conditionPrincipal(condition: Condition, context: RuleContext): readonly Principal[] {
   const make = principalOf(condition.key, context);
   if (make === undefined) return [];
-  const header = condition.key.startsWith("request.");
+  const only = condition.key.startsWith("request.auth.")
+    ? tokenOnly
+    : condition.key.startsWith("request.")
+      ? httpOnly
+      : undefined;
   const parts = (
     values: readonly string[] | undefined,
     wrap: (principal: Principal) => Principal,
   ): readonly Principal[] => {
     if (values === undefined || values.length === 0) return [];
     const build = () => wrap(anyPrincipal(values.flatMap(make)));
-    return header ? httpOnly(context, values, build) : [build()];
+    return only === undefined ? [build()] : only(context, values, build);
   };
   return [...parts(condition.values, (principal) => principal), ...parts(condition.notValues, notPrincipal)];
 }
@@ -64,6 +76,8 @@ function principalOf(key: string, context: RuleContext): ((value: string) => Pri
     case "source.serviceAccount":
       return (value) => [authenticated(accountPattern(value, context.namespace))];
   }
+  const claim = tokenPart(key);
+  if (claim !== undefined) return (value) => [claim(value)];
   const name = /^request\.headers\[(.+)\]$/.exec(key)?.[1];
   if (name !== undefined) {
     return (value) => [{ identifier: { $case: "header", value: header(name.toLowerCase(), value) } }];
@@ -72,6 +86,36 @@ function principalOf(key: string, context: RuleContext): ((value: string) => Pri
   // DENY rule does without the condition: neither lets through what the policy may have meant to stop.
   if (DESTINATION_KEYS.has(key) || context.action === "DENY") return undefined;
   throw NOT_DECIDABLE;
+}
+
+/** What a condition on a token looks at. */
+function tokenPart(key: string): ((value: string) => Principal) | undefined {
+  const of = (condition: TokenCondition) => (value: string) => claimed(condition, value);
+  switch (key) {
+    case "request.auth.principal":
+      return requestPrincipal;
+    case "request.auth.audiences":
+      return of({ claim: ["aud"], list: true });
+    case "request.auth.presenter":
+      return of({ claim: ["azp"], list: false });
+  }
+  const claim = conditionClaim(key);
+  return claim && of({ claim, list: true });
+}
+
+function claimed(condition: TokenCondition, value: string): Principal {
+  return { identifier: { $case: "metadata", value: claimMatcher(condition, wildcard(value)) } };
+}
+
+/** `ISSUER/SUBJECT`, each with a wildcard of its own; `*`: anybody with a token. */
+function requestPrincipal(value: string): Principal {
+  const slash = value.lastIndexOf("/");
+  const [issuer, subject] =
+    value === "*" ? ["*", "*"] : slash < 0 ? [value, "*"] : [value.slice(0, slash), value.slice(slash + 1)];
+  return allPrincipals([
+    claimed({ claim: ["iss"], list: false }, issuer),
+    claimed({ claim: ["sub"], list: false }, subject),
+  ]);
 }
 
 const DESTINATION_KEYS: ReadonlySet<string> = new Set(["destination.ip", "destination.port", "connection.sni"]);

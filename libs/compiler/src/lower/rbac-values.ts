@@ -21,6 +21,8 @@ export interface AuthorizationContext {
   readonly trustDomains: readonly string[];
   /** TCP chains have no request to look at. */
   readonly layer: "http" | "tcp";
+  /** False: nobody there verifies tokens. Default true. */
+  readonly tokens?: boolean;
 }
 
 /** Thrown inside when a rule uses what this layer cannot decide; the caller turns it into Istio's treatment of the rule. */
@@ -38,6 +40,11 @@ export function httpOnly<T>(context: RuleContext, values: readonly string[] | un
   if (context.layer === "http") return [make()];
   if (context.action === "ALLOW") throw NOT_DECIDABLE;
   return [];
+}
+
+/** Parts on tokens: where nobody verifies them, they are treated as {@link httpOnly} ones on TCP. */
+export function tokenOnly<T>(context: RuleContext, values: readonly string[] | undefined, make: () => T): readonly T[] {
+  return httpOnly(context.tokens === false ? { ...context, layer: "tcp" } : context, values, make);
 }
 
 /** The text as RE2 that matches only itself. */

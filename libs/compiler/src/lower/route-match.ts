@@ -1,6 +1,8 @@
-import type { VirtualService } from "@lateen/mesh-model";
+import { headerClaim, type VirtualService } from "@lateen/mesh-model";
 import { HeaderMatcher, QueryParameterMatcher, RouteMatch } from "@lateen/proto/envoy/config/route/v3/route_components";
+import type { MetadataMatcher } from "@lateen/proto/envoy/type/matcher/v3/metadata";
 import type { StringMatcher } from "@lateen/proto/envoy/type/matcher/v3/string";
+import { claimMatcher } from "./claims.ts";
 import { exactly, type Labels, labelsMatch, matchingRegex, startingWith } from "./proto.ts";
 
 export type HttpRule = NonNullable<VirtualService["spec"]["http"]>[number];
@@ -89,10 +91,14 @@ function pathSpecifier(uri: Match | undefined, segments: boolean): NonNullable<R
  */
 export function routeMatch(match: HttpMatch | undefined, segments = false): RouteMatch {
   const headers: HeaderMatcher[] = [];
-  for (const [name, value] of sorted(match?.headers)) headers.push(headerMatcher(name.toLowerCase(), value, false));
-  for (const [name, value] of sorted(match?.withoutHeaders)) {
-    headers.push(headerMatcher(name.toLowerCase(), value, true));
-  }
+  const claims: MetadataMatcher[] = [];
+  const add = (invert: boolean, [name, value]: readonly [string, Match]) => {
+    const claim = headerClaim(name);
+    if (claim === undefined) headers.push(headerMatcher(name.toLowerCase(), value, invert));
+    else claims.push(claimMatcher({ claim, list: true }, isPresence(value) ? undefined : stringMatcher(value), invert));
+  };
+  for (const entry of sorted(match?.headers)) add(false, entry);
+  for (const entry of sorted(match?.withoutHeaders)) add(true, entry);
   const pseudo = [
     [":scheme", match?.scheme],
     [":method", match?.method],
@@ -103,6 +109,7 @@ export function routeMatch(match: HttpMatch | undefined, segments = false): Rout
     pathSpecifier: pathSpecifier(match?.uri, segments),
     ...(match?.ignoreUriCase ? { caseSensitive: false } : {}),
     headers,
+    dynamicMetadata: claims,
     queryParameters: sorted(match?.queryParams).map(([name, value]) => queryMatcher(name, value)),
   });
 }
@@ -117,5 +124,5 @@ export function matchesEverything(match: RouteMatch): boolean {
   const all =
     (path?.$case === "prefix" && path.value === "/") ||
     (path?.$case === "safeRegex" && (path.value.regex === ".*" || path.value.regex === "/.*"));
-  return all && match.headers.length === 0 && match.queryParameters.length === 0;
+  return all && match.dynamicMetadata.length === 0 && match.headers.length === 0 && match.queryParameters.length === 0;
 }

@@ -17,6 +17,8 @@ export const cells = {
   keys: (kind: KindName) => `keys ${kind}`,
   /** Objects of a kind in a namespace, sorted by key. */
   list: (kind: KindName, namespace: string) => `list ${kind}/${namespace}`,
+  /** Keys of a token issuer that were fetched from this URL. */
+  keySet: (url: string) => `keySet ${url}`,
   /** Pods of a namespace that carry a label with this value, sorted by key. */
   podsWith: (namespace: string, label: string, value: string) => `pods ${namespace} ${label}=${value}`,
   /** Services that are gateways of a network, sorted by key. */
@@ -34,6 +36,7 @@ const LISTED: ReadonlySet<KindName> = new Set<KindName>([
   "Sidecar",
   "PeerAuthentication",
   "AuthorizationPolicy",
+  "RequestAuthentication",
   "ReferenceGrant",
 ]);
 /** Kinds that compile to something; others are not kept. */
@@ -76,6 +79,7 @@ const KEYED: ReadonlySet<KindName> = new Set<KindName>([
   "Sidecar",
   "PeerAuthentication",
   "AuthorizationPolicy",
+  "RequestAuthentication",
 ]);
 const NETWORK_LABEL = "topology.istio.io/network";
 const SLICE_SERVICE = "kubernetes.io/service-name";

@@ -1,4 +1,4 @@
-import type { AuthorizationPolicy, PeerAuthentication } from "@lateen/mesh-model";
+import type { AuthorizationPolicy, PeerAuthentication, RequestAuthentication } from "@lateen/mesh-model";
 import { defineQuery, type Query } from "../engine/query-engine.ts";
 import { type Labels, labelsMatch } from "../lower/proto.ts";
 import { sameJson, sameList } from "../resource.ts";
@@ -71,6 +71,23 @@ export const authorizationPoliciesFor: Query<PolicySubject, readonly Authorizati
     return namespaces
       .flatMap((candidate) => listOf(read, "AuthorizationPolicy", candidate))
       .filter((policy) => labelsMatch(policy.spec?.selector?.matchLabels ?? {}, labels));
+  },
+  equal: sameList,
+});
+
+/** Request authentications that select the workload, of the root namespace and of its own, in the order of their age. */
+export const requestAuthenticationsFor: Query<PolicySubject, readonly RequestAuthentication[]> = defineQuery<
+  PolicySubject,
+  readonly RequestAuthentication[]
+>({
+  name: "requestAuthentications",
+  compute: (read, { namespace, labels }) => {
+    const namespaces = [...new Set([meshConfigOf(read).rootNamespace, namespace])];
+    return namespaces.flatMap((candidate) =>
+      [...listOf(read, "RequestAuthentication", candidate)]
+        .sort(older)
+        .filter((policy) => labelsMatch(policy.spec?.selector?.matchLabels ?? {}, labels)),
+    );
   },
   equal: sameList,
 });

@@ -13,6 +13,9 @@ export function analyzeSelectors(world: AnalysisWorld, report: Report): void {
   for (const policy of world.all("PeerAuthentication")) {
     checkSelector(policy, policy.spec?.selector?.matchLabels, ["spec", "selector", "matchLabels"], world, report);
   }
+  for (const policy of world.all("RequestAuthentication")) {
+    checkSelector(policy, policy.spec?.selector?.matchLabels, ["spec", "selector", "matchLabels"], world, report);
+  }
   for (const sidecar of world.all("Sidecar")) {
     const { workloadSelector } = sidecar.spec;
     checkSelector(sidecar, workloadSelector?.labels, ["spec", "workloadSelector", "labels"], world, report);
@@ -24,6 +27,9 @@ export function analyzeSelectors(world: AnalysisWorld, report: Report): void {
   checkSidecars(world, report);
 }
 
+/** Kinds whose selectors reach workloads of their own namespace only, also in the root namespace. */
+const OWN_NAMESPACE: ReadonlySet<string> = new Set(["PeerAuthentication", "Sidecar", "ServiceEntry"]);
+
 function checkSelector(
   object: Resource,
   labels: Labels | undefined,
@@ -34,7 +40,7 @@ function checkSelector(
   if (labels === undefined || Object.keys(labels).length === 0) return;
   const { namespace } = object.metadata;
   // A policy in the root namespace reaches the workloads of every namespace.
-  const everywhere = namespace === world.rootNamespace && object.kind === "AuthorizationPolicy";
+  const everywhere = namespace === world.rootNamespace && !OWN_NAMESPACE.has(object.kind);
   if (world.selected(labels, everywhere ? undefined : namespace).length > 0) return;
   const text = formatLabels(labels);
   report(object, "IST0127", path, `No matching workloads for this resource with the following labels: ${text}`);

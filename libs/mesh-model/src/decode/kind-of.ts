@@ -48,7 +48,6 @@ const UNSUPPORTED: ReadonlySet<string> = new Set([
   "EnvoyFilter",
   "ProxyConfig",
   "WorkloadGroup",
-  "RequestAuthentication",
   "Telemetry",
   "WasmPlugin",
   "TrafficExtension",

@@ -34,6 +34,8 @@ import { validatePeerAuthentication } from "./peer-authentication/validate.ts";
 import { podBody } from "./pod/schema.ts";
 import { validatePod } from "./pod/validate.ts";
 import { referenceGrantBody } from "./reference-grant/schema.ts";
+import { requestAuthenticationBody } from "./request-authentication/schema.ts";
+import { validateRequestAuthentication } from "./request-authentication/validate.ts";
 import { secretBody } from "./secret/schema.ts";
 import { normalizeSecret, validateSecret } from "./secret/validate.ts";
 import { serviceBody } from "./service/schema.ts";
@@ -130,6 +132,9 @@ export const kinds = {
   AuthorizationPolicy: kind(security("authorizationpolicies", "ap"), authorizationPolicyBody, {
     validate: validateAuthorizationPolicy,
   }),
+  RequestAuthentication: kind(security("requestauthentications", "ra"), requestAuthenticationBody, {
+    validate: validateRequestAuthentication,
+  }),
   GatewayClass: kind(gatewayApi("gatewayclasses", ["v1", "v1beta1"], "gc"), gatewayClassBody, { scope: "Cluster" }),
   KubernetesGateway: kind(gatewayApi("gateways", ["v1", "v1beta1"], "gtw"), kubernetesGatewayBody, {
     validate: validateKubernetesGateway,
@@ -203,6 +208,7 @@ export type WorkloadGroup = Resource<"WorkloadGroup">;
 export type Sidecar = Resource<"Sidecar">;
 export type PeerAuthentication = Resource<"PeerAuthentication">;
 export type AuthorizationPolicy = Resource<"AuthorizationPolicy">;
+export type RequestAuthentication = Resource<"RequestAuthentication">;
 export type LocalRuntime = Resource<"LocalRuntime">;
 export type ConfigMap = Resource<"ConfigMap">;
 export type GatewayClass = Resource<"GatewayClass">;

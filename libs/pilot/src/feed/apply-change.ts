@@ -3,6 +3,12 @@ import { keyOf, type MeshConfig, type ResourceKey } from "@lateen/mesh-model";
 import type { PilotCompiler } from "../compiler-face.ts";
 import type { WorldChange } from "./world.ts";
 
+/** What became different beside objects. */
+export interface ChangedSettings {
+  readonly meshConfig?: MeshConfig;
+  readonly keySets: ReadonlyMap<string, string>;
+}
+
 /**
  * Gives a change to the compiler. Should it throw, each object is given alone, so that one which cannot be taken over leaves the others
  * alone.
@@ -11,9 +17,9 @@ import type { WorldChange } from "./world.ts";
 export function applyChange(
   compiler: PilotCompiler,
   change: WorldChange,
-  meshConfig: MeshConfig | undefined,
+  settings: ChangedSettings,
 ): ReadonlyMap<ResourceKey | "meshConfig", string> {
-  const settings = meshConfig === undefined ? {} : { meshConfig };
+  const { meshConfig, keySets } = settings;
   try {
     compiler.apply({ ...change, ...settings });
     return new Map();
@@ -28,6 +34,7 @@ export function applyChange(
       failed.set(what, messageOf(error));
     }
   };
+  if (keySets.size > 0) attempt("meshConfig", () => compiler.apply({ upserted: [], removed: [], keySets }));
   if (meshConfig !== undefined) {
     attempt("meshConfig", () => compiler.apply({ upserted: [], removed: [], meshConfig }));
   }

@@ -9,7 +9,7 @@ import {
 import { RBAC as HttpRbac, RBACPerRoute } from "@lateen/proto/envoy/extensions/filters/http/rbac/v3/rbac";
 import { RBAC as NetworkRbac } from "@lateen/proto/envoy/extensions/filters/network/rbac/v3/rbac";
 import type { PathMatcher } from "@lateen/proto/envoy/type/matcher/v3/path";
-import { cidr, headerMatch, join, onlyFields, refuse, stringMatch } from "@lateen/proxy";
+import { cidr, headerMatch, join, metadataMatch, onlyFields, refuse, stringMatch } from "@lateen/proxy";
 import {
   compileRbac,
   type PermissionSpec,
@@ -96,6 +96,8 @@ function permissionOf(permission: Permission, at: string): PermissionSpec {
       return { kind: "destinationPort", port: rule.value };
     case "requestedServerName":
       return { kind: "serverName", match: stringMatch(rule.value, join(at, "requested_server_name")) };
+    case "metadata":
+      return { kind: "metadata", metadata: metadataMatch(rule.value, join(at, "metadata")) };
     case undefined:
       return refuse(at, "rule is required");
     default:
@@ -127,6 +129,8 @@ function principalOf(principal: Principal, at: string): PrincipalSpec {
       return { kind: "header", header: headerMatch(identifier.value, join(at, "header")) };
     case "urlPath":
       return { kind: "urlPath", path: pathOf(identifier.value, join(at, "url_path")) };
+    case "metadata":
+      return { kind: "metadata", metadata: metadataMatch(identifier.value, join(at, "metadata")) };
     case undefined:
       return refuse(at, "identifier is required");
     default:

@@ -112,7 +112,7 @@ describe("decoding", () => {
   it.each([
     ["a rule that is missing", policy({}), "rules.policies[p].permissions[0]: rule is required"],
     ["any: false", policy({ rule: { $case: "any", value: false } }), "permissions[0].any: must be true"],
-    ["metadata", policy({ rule: { $case: "metadata", value: {} } }), "rule metadata is not supported"],
+    ["metadata", policy({ rule: { $case: "metadata", value: {} } }), "metadata.path: at least one segment is required"],
     ["filter state", policy(any, { identifier: { $case: "filterState", value: {} } }), "identifier filterState"],
     [
       "an expression that is not RE2",

@@ -20,6 +20,10 @@ class RecordedEdits implements HeadEdits {
   set(name: string, value: string): void {
     this.log.push(`set ${name}=${value}`);
   }
+  publish(name: string, value: string): boolean {
+    this.log.push(`publish ${name}=${value}`);
+    return true;
+  }
   append(name: string, value: string): void {
     this.log.push(`append ${name}=${value}`);
   }
@@ -125,6 +129,7 @@ export class FakeExchange implements Exchange {
   }
   setMetadata(namespace: string, values: Readonly<Record<string, unknown>>): void {
     this.dynamicMetadata[namespace] = { ...this.dynamicMetadata[namespace], ...values };
+    this.peer = { ...this.peer, metadata: this.dynamicMetadata };
   }
   rematch(): void {
     this.rematches++;

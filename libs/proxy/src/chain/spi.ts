@@ -140,6 +140,8 @@ export interface ExchangeSummary {
 export interface HeadEdits {
   set(name: string, value: string): void;
   append(name: string, value: string): void;
+  /** Requests only: `set`, and filters after this one and conditions of routes find the header. False: there is no room for one more. */
+  publish(name: string, value: string): boolean;
   remove(name: string): void;
   /** Value of a header as it will be sent: an edit wins over what arrived. */
   textOf(name: string): string | undefined;

@@ -33,6 +33,12 @@ export class EditList implements HeadEdits {
     this.#values.push(value);
   }
 
+  publish(name: string, value: string): boolean {
+    if (name.startsWith(":") || !writable(name, value)) return true;
+    this.set(name, value);
+    return this.#head?.addReadable(name, value) ?? true;
+  }
+
   append(name: string, value: string): void {
     if (this.#pseudo(name, value) || !writable(name, value)) return;
     this.#names.push(name);

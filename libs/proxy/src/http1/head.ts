@@ -207,6 +207,18 @@ export class Http1Head extends HeadView {
     return index < 0 ? undefined : this.valueText(index);
   }
 
+  /** Adds a header that conditions find and that is not forwarded by itself. False: there is no room for one more. */
+  addReadable(name: string, value: string): boolean {
+    if (this.count >= MAX_HEADERS) return false;
+    const hash = hashName(name);
+    const line = Buffer.from(`${name}: ${value}\r\n`, "latin1");
+    const index = this.addLine(line, name.length, line.length - 2, hash);
+    this.drop[index] = 1;
+    const known = knownByHash(hash);
+    if (known >= 0 && KNOWN_NAMES[known] === name && !this.has(known)) this.known[known] = index;
+    return true;
+  }
+
   #dropAt(index: number): void {
     this.drop[index] = 1;
     // Nothing has this hash, so nothing finds the header: what is judged is what is forwarded.

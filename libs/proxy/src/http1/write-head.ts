@@ -33,7 +33,8 @@ export function writeHeaders(connection: Connection, head: Http1Head): void {
     }
     let last = i + 1;
     while (last < count && drop[last] === 0) last++;
-    const end = last < count ? (offsets[last * 4] as number) : head.length - 2;
+    // Lines that are only for reading stand behind the head.
+    const end = last < count ? Math.min(offsets[last * 4] as number, head.length - 2) : head.length - 2;
     copyTo(connection, head.bytes, offsets[i * 4] as number, end);
     i = last;
   }

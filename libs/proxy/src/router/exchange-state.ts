@@ -1,4 +1,4 @@
-import type { CompiledWeightedCluster, FormatOperator, PeerFacts, RouteMatch } from "@lateen/traffic";
+import type { CompiledWeightedCluster, DynamicMetadata, FormatOperator, PeerFacts, RouteMatch } from "@lateen/traffic";
 import type { ExchangeSummary } from "../chain/spi.ts";
 import type { ClusterSpec, EndpointSpec, WorkloadFacts } from "../config/plan.ts";
 import type { BodyLength, Downstream } from "../http/streams.ts";
@@ -49,8 +49,8 @@ export class ExchangeState implements ExchangeSummary {
   weighted: CompiledWeightedCluster | undefined = undefined;
   target: Cluster | undefined = undefined;
   forward: Forward | undefined = undefined;
+  dynamicMetadata: DynamicMetadata | undefined = undefined;
   #states: Map<object, unknown> | undefined = undefined;
-  #metadata: Map<string, Readonly<Record<string, unknown>>> | undefined = undefined;
   #timers: WheelTimer[] | undefined = undefined;
   #log: ExchangeLog | undefined = undefined;
 
@@ -102,6 +102,7 @@ export class ExchangeState implements ExchangeSummary {
       destinationAddress: info.destinationAddress,
       destinationPort: info.destinationPort,
       serverName: info.serverName,
+      metadata: this.dynamicMetadata,
     };
   }
 
@@ -136,12 +137,12 @@ export class ExchangeState implements ExchangeSummary {
   }
 
   metadata(namespace: string): Readonly<Record<string, unknown>> | undefined {
-    return this.#metadata?.get(namespace);
+    const values = this.dynamicMetadata?.[namespace];
+    return typeof values === "object" && values !== null ? (values as Readonly<Record<string, unknown>>) : undefined;
   }
 
   setMetadata(namespace: string, values: Readonly<Record<string, unknown>>): void {
-    this.#metadata ??= new Map();
-    this.#metadata.set(namespace, { ...this.#metadata.get(namespace), ...values });
+    this.dynamicMetadata = { ...this.dynamicMetadata, [namespace]: { ...this.metadata(namespace), ...values } };
   }
 
   state(filter: object): unknown {

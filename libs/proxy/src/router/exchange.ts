@@ -87,7 +87,8 @@ export class HttpExchange extends ExchangeState implements Exchange, ServerStrea
 
   #match(head: Http1Head): void {
     const { random, plan } = this.host.context;
-    this.match = this.host.routes()?.match(head, random, this.info.secure ? "https" : "http");
+    const scheme = this.info.secure ? "https" : "http";
+    this.match = this.host.routes()?.match(head, random, scheme, this.dynamicMetadata);
     this.weighted = undefined;
     this.target = undefined;
     this.#filters = this.host.filtersFor(this.match);

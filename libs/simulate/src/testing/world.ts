@@ -23,11 +23,17 @@ export function meshOf(text: string, meshConfig: Partial<MeshConfig> = {}): Simu
 }
 
 /** A call by its text, traced. */
-export function traceOf(mesh: SimulatedMesh, from: string, request: string, headers: readonly [string, string][] = []) {
+export function traceOf(
+  mesh: SimulatedMesh,
+  from: string,
+  request: string,
+  headers: readonly [string, string][] = [],
+  claims?: Readonly<Record<string, unknown>>,
+) {
   const caller = mesh.find(from);
   const call = parseCall(request, headers);
   if (caller === undefined || !call.ok) throw new Error(`no caller ${from}, or not a call: ${request}`);
-  return simulateCall(mesh, caller, call.value);
+  return simulateCall(mesh, caller, { ...call.value, claims });
 }
 
 /** As {@link traceOf}, in one line. */

@@ -1,8 +1,9 @@
 import { HeadView } from "../head/head.ts";
 import { compileHeaderMatch } from "../match/header.ts";
+import { compileMetadataMatch } from "../match/metadata.ts";
 import { compileStringMatch, compileTextMatch } from "../match/string.ts";
 import { compileCidr, parseIp } from "../net/ip.ts";
-import type { HeaderMatchSpec } from "../route/spec.ts";
+import type { HeaderMatchSpec, MetadataMatchSpec } from "../route/spec.ts";
 import type { PeerFacts, PermissionSpec, PrincipalSpec, RbacPolicySpec, RbacSpec, RbacVerdict } from "./spec.ts";
 
 export interface CompiledRbac {
@@ -68,6 +69,8 @@ function compilePermission(spec: PermissionSpec): Check {
       const match = compileTextMatch(spec.match);
       return (_, peer) => match(peer.serverName);
     }
+    case "metadata":
+      return metadata(spec.metadata);
   }
 }
 
@@ -97,7 +100,14 @@ function compilePrincipal(spec: PrincipalSpec): Check {
       return header(spec.header);
     case "urlPath":
       return urlPath(spec.path);
+    case "metadata":
+      return metadata(spec.metadata);
   }
+}
+
+function metadata(spec: MetadataMatchSpec): Check {
+  const match = compileMetadataMatch(spec);
+  return (_, peer) => match(peer.metadata);
 }
 
 function header(spec: HeaderMatchSpec): Check {

@@ -1,4 +1,5 @@
-import type { HeaderMatchSpec, StringMatchSpec } from "../route/spec.ts";
+import type { DynamicMetadata } from "../match/metadata.ts";
+import type { HeaderMatchSpec, MetadataMatchSpec, StringMatchSpec } from "../route/spec.ts";
 
 /** RBAC as plain data. @see envoy.config.rbac.v3.RBAC */
 export interface RbacSpec {
@@ -21,7 +22,8 @@ export type PermissionSpec =
   | { readonly kind: "urlPath"; readonly path: StringMatchSpec }
   | { readonly kind: "destinationIp"; readonly cidr: string }
   | { readonly kind: "destinationPort"; readonly port: number }
-  | { readonly kind: "serverName"; readonly match: StringMatchSpec };
+  | { readonly kind: "serverName"; readonly match: StringMatchSpec }
+  | { readonly kind: "metadata"; readonly metadata: MetadataMatchSpec };
 export type PrincipalSpec =
   | { readonly kind: "any" }
   | { readonly kind: "and" | "or"; readonly of: readonly PrincipalSpec[] }
@@ -30,7 +32,8 @@ export type PrincipalSpec =
   | { readonly kind: "authenticated"; readonly principal: StringMatchSpec | undefined }
   | { readonly kind: "directRemoteIp" | "remoteIp" | "sourceIp"; readonly cidr: string }
   | { readonly kind: "header"; readonly header: HeaderMatchSpec }
-  | { readonly kind: "urlPath"; readonly path: StringMatchSpec };
+  | { readonly kind: "urlPath"; readonly path: StringMatchSpec }
+  | { readonly kind: "metadata"; readonly metadata: MetadataMatchSpec };
 
 /** Connection-level facts that authorisation reads beside the head. */
 export interface PeerFacts {
@@ -42,6 +45,8 @@ export interface PeerFacts {
   readonly destinationAddress: string;
   readonly destinationPort: number;
   readonly serverName: string;
+  /** What filters found out of the request; undefined: nothing. */
+  readonly metadata?: DynamicMetadata | undefined;
 }
 export interface RbacVerdict {
   readonly allowed: boolean;

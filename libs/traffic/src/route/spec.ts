@@ -73,6 +73,25 @@ export interface QueryMatchSpec {
   readonly match: { readonly kind: "present" } | StringMatchSpec;
 }
 
+/** A condition on a value that a filter left. @see envoy.type.matcher.v3.MetadataMatcher */
+export interface MetadataMatchSpec {
+  /** Name of the filter. */
+  readonly filter: string;
+  readonly path: readonly string[];
+  readonly value: ValueMatchSpec;
+  readonly invert: boolean;
+}
+
+/** @see envoy.type.matcher.v3.ValueMatcher */
+export type ValueMatchSpec =
+  | { readonly kind: "null" }
+  | { readonly kind: "bool" | "present"; readonly value: boolean }
+  /** `from` included, `to` not, except where both are equal. */
+  | { readonly kind: "number"; readonly from: number; readonly to: number }
+  | { readonly kind: "string"; readonly match: StringMatchSpec }
+  | { readonly kind: "list"; readonly oneOf: ValueMatchSpec }
+  | { readonly kind: "or"; readonly of: readonly ValueMatchSpec[] };
+
 export interface RouteMatchSpec {
   readonly path:
     | {
@@ -84,6 +103,8 @@ export interface RouteMatchSpec {
     | { readonly kind: "regex"; readonly pattern: string };
   readonly headers: readonly HeaderMatchSpec[];
   readonly query: readonly QueryMatchSpec[];
+  /** What filters must have found out; default nothing. */
+  readonly metadata?: readonly MetadataMatchSpec[];
   /** Share of requests in [0,1] that may match; 1 when unset. */
   readonly fraction: number;
 }

@@ -1,16 +1,18 @@
 import { splitWeights } from "../balance/weights.ts";
 import type { HeadView } from "../head/head.ts";
 import { compileHeaderMatch, type HeaderMatch, type Scheme } from "../match/header.ts";
+import { compileMetadataMatch, type DynamicMetadata, type MetadataMatch } from "../match/metadata.ts";
 import { compileQueryMatch } from "../match/query.ts";
 import { compileHashPolicies, type HashClient, type RequestHash } from "./hash-policy.ts";
 import { type CompiledHeaderEdits, compileHeaderEdits } from "./header-edits.ts";
 import { compileHostIndex, hostEndWithoutPort } from "./hosts.ts";
-import { compilePathIndex } from "./path-index.ts";
+import { compilePathIndex, compilePathMatch } from "./path-index.ts";
 import { compilePathRewrite, type PathRewrite } from "./rewrite.ts";
 import {
   isFilterDisabled,
   NO_HEADER_EDITS,
   type RouteActionSpec,
+  type RouteMatchSpec,
   type RouteSpec,
   type RouteTableSpec,
   type VirtualHostSpec,
@@ -24,8 +26,14 @@ export interface RouteTable {
    * The first route that matches, or undefined: then `virtualHost` tells which of 404 `route_not_found` it is.
    * @param random uniform in [0, 1); asked only by routes for a share of requests.
    * @param scheme of the downstream request, default `http`.
+   * @param metadata what filters found out so far.
    */
-  match(head: HeadView, random: () => number, scheme?: Scheme): RouteMatch | undefined;
+  match(
+    head: HeadView,
+    random: () => number,
+    scheme?: Scheme,
+    metadata?: DynamicMetadata | undefined,
+  ): RouteMatch | undefined;
   /** The virtual host that serves the head's authority. */
   virtualHost(head: HeadView): CompiledVirtualHost | undefined;
 }
@@ -74,6 +82,7 @@ export interface CompiledWeightedCluster {
 interface Conditions {
   readonly headers: readonly HeaderMatch[];
   readonly query: readonly ((head: HeadView) => boolean)[];
+  readonly metadata: readonly MetadataMatch[];
   readonly fraction: number;
 }
 
@@ -93,14 +102,19 @@ export function compileRouteTable(spec: RouteTableSpec): RouteTable {
   };
   return {
     spec,
-    match: (head, random, scheme = "http") => find(head)?.match(head, random, scheme),
+    match: (head, random, scheme = "http", metadata = undefined) => find(head)?.match(head, random, scheme, metadata),
     virtualHost: (head) => find(head)?.compiled,
   };
 }
 
 interface HostMatcher {
   readonly compiled: CompiledVirtualHost;
-  match(head: HeadView, random: () => number, scheme: Scheme): RouteMatch | undefined;
+  match(
+    head: HeadView,
+    random: () => number,
+    scheme: Scheme,
+    metadata: DynamicMetadata | undefined,
+  ): RouteMatch | undefined;
 }
 
 function compileVirtualHost(spec: VirtualHostSpec, table: RouteTableSpec): HostMatcher {
@@ -114,22 +128,39 @@ function compileVirtualHost(spec: VirtualHostSpec, table: RouteTableSpec): HostM
   let current: HeadView | undefined;
   let currentRandom: () => number = Math.random;
   let currentScheme: Scheme = "http";
+  let currentMetadata: DynamicMetadata | undefined;
   const accept = (index: number): boolean => {
     const condition = conditions[index];
-    return condition !== undefined && current !== undefined && holds(condition, current, currentRandom, currentScheme);
+    if (condition === undefined || current === undefined) return false;
+    for (const match of condition.metadata) if (!match(currentMetadata)) return false;
+    return holds(condition, current, currentRandom, currentScheme);
   };
   return {
     compiled,
-    match(head, random, scheme) {
+    match(head, random, scheme, metadata) {
       if (spec.requireTls && scheme !== "https") return toTls;
       current = head;
       currentRandom = random;
       currentScheme = scheme;
+      currentMetadata = metadata;
       const index = paths.first(head, accept);
       current = undefined;
       return index < 0 ? undefined : matches[index];
     },
   };
+}
+
+/** Whether a request is one that a route would take. */
+export type RequestMatch = (head: HeadView, random: () => number, scheme?: Scheme) => boolean;
+
+/** The conditions of one route by themselves; those on metadata are met by no request. */
+export function compileRouteMatch(spec: RouteMatchSpec): RequestMatch {
+  const conditions = compileConditions({ match: spec });
+  const path = compilePathMatch(spec.path);
+  return (head, random, scheme = "http") =>
+    path(head.bytes, head.pathStart, head.queryStart) &&
+    conditions.metadata.every((match) => match(undefined)) &&
+    holds(conditions, head, random, scheme);
 }
 
 function holds(condition: Conditions, head: HeadView, random: () => number, scheme: Scheme): boolean {
@@ -138,10 +169,11 @@ function holds(condition: Conditions, head: HeadView, random: () => number, sche
   return condition.fraction >= 1 || random() < condition.fraction;
 }
 
-function compileConditions(route: RouteSpec): Conditions {
+function compileConditions(route: Pick<RouteSpec, "match">): Conditions {
   return {
     headers: route.match.headers.map(compileHeaderMatch),
     query: route.match.query.map(compileQueryMatch),
+    metadata: (route.match.metadata ?? []).map(compileMetadataMatch),
     fraction: route.match.fraction,
   };
 }

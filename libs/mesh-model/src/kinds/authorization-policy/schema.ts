@@ -5,8 +5,8 @@ const list = s.array(s.string());
 const source = s.object({
   principals: list,
   notPrincipals: list,
-  requestPrincipals: s.unsupported(list, LATER),
-  notRequestPrincipals: s.unsupported(list, LATER),
+  requestPrincipals: list,
+  notRequestPrincipals: list,
   namespaces: list,
   notNamespaces: list,
   serviceAccounts: list,

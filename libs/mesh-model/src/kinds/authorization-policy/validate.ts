@@ -2,6 +2,7 @@ import { nearestName } from "@lateen/kernel";
 import { codes } from "../../errors.ts";
 import type { Infer } from "../../schema/index.ts";
 import type { Check } from "../../validation/check.ts";
+import { conditionClaim } from "../../validation/claims.ts";
 import { checkSelector } from "../../validation/common.ts";
 import { isHeaderName } from "../../validation/headers.ts";
 import { isIpOrCidr } from "../../validation/ip.ts";
@@ -23,6 +24,9 @@ const CONDITION_KEYS = [
   "source.principal",
   "source.serviceAccount",
   "source.trustDomain",
+  "request.auth.principal",
+  "request.auth.audiences",
+  "request.auth.presenter",
   "destination.ip",
   "destination.port",
   "connection.sni",
@@ -172,7 +176,11 @@ function checkCondition(condition: Condition, check: Check): void {
   const header = /^request\.headers\[(.+)\]$/.exec(key)?.[1];
   if (header !== undefined) {
     if (!isHeaderName(header)) check.at("key").error(`"${header}" is not a header name`);
-  } else if (key.startsWith("request.auth.") || key.startsWith("experimental.")) {
+  } else if (key.startsWith("request.auth.claims")) {
+    if (conditionClaim(key) === undefined) {
+      check.at("key").error(`"${key}" names no claim`, { hint: 'write "request.auth.claims[NAME]"' });
+    }
+  } else if (key.startsWith("experimental.")) {
     check.at("key").error(`condition "${key}" is not supported yet`, { code: codes.unsupported });
     return;
   } else if (!CONDITION_KEYS.some((known) => known === key)) {

@@ -2,6 +2,7 @@ import { codes } from "../../errors.ts";
 import type { Infer } from "../../schema/index.ts";
 import { isBase64 } from "../../validation/base64.ts";
 import type { Check } from "../../validation/check.ts";
+import { headerClaim } from "../../validation/claims.ts";
 import {
   checkDestination,
   checkDuration,
@@ -99,7 +100,9 @@ function checkMatch(match: HttpMatch, check: Check): void {
     for (const [name, value] of Object.entries(match[field] ?? {})) {
       const at = check.at(field, name);
       if (name.startsWith("@")) {
-        at.error("matching on JWT claims is not supported yet", { code: codes.unsupported, part: "key" });
+        if (headerClaim(name) === undefined) {
+          at.error(`"${name}" names no claim`, { part: "key", hint: 'write "@request.auth.claims.NAME"' });
+        }
       } else if (!isHeaderName(name)) at.error(`"${name}" is not a header name`, { part: "key" });
       checkStringMatch(value, at, true);
     }

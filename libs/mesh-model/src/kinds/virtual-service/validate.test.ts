@@ -144,9 +144,9 @@ describe("a VirtualService is refused, or warned about", () => {
       'error spec.http[0].match[0].headers["a b"]: "a b" is not a header name',
     ],
     [
-      "with a JWT claim",
-      http(`{match: [{headers: {"@request.auth.claims.sub": {exact: c}}}], ${ROUTE}}`),
-      'error spec.http[0].match[0].headers["@request.auth.claims.sub"]: matching on JWT claims is not supported yet',
+      "with something of a token that is no claim",
+      http(`{match: [{headers: {"@request.auth.principal": {exact: c}}}], ${ROUTE}}`),
+      'error spec.http[0].match[0].headers["@request.auth.principal"]: "@request.auth.principal" names no claim',
     ],
     [
       "with zero weights",

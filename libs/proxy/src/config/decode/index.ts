@@ -4,8 +4,17 @@ export { type DecodeContext, type DecodeRun, decodeRun } from "./context.ts";
 export { localities } from "./endpoints.ts";
 export { join, onlyFields, Refusal, refuse } from "./fields.ts";
 export { listenerSpec } from "./listener.ts";
-export { cidr, fractionOf, headerMatch, queryMatch, re2Pattern, runtimeFraction, stringMatch } from "./matchers.ts";
+export {
+  cidr,
+  fractionOf,
+  headerMatch,
+  metadataMatch,
+  queryMatch,
+  re2Pattern,
+  runtimeFraction,
+  stringMatch,
+} from "./matchers.ts";
 export { nameTable } from "./names.ts";
-export { routeTable } from "./route-table.ts";
+export { routeMatch, routeTable } from "./route-table.ts";
 export { secretSpec } from "./secret.ts";
 export { fileSecret } from "./tls.ts";

@@ -1,10 +1,19 @@
 import type { CidrRange } from "@lateen/proto/envoy/config/core/v3/address";
 import type { RuntimeFractionalPercent } from "@lateen/proto/envoy/config/core/v3/base";
 import type { HeaderMatcher, QueryParameterMatcher } from "@lateen/proto/envoy/config/route/v3/route_components";
+import type { MetadataMatcher } from "@lateen/proto/envoy/type/matcher/v3/metadata";
 import type { RegexMatcher } from "@lateen/proto/envoy/type/matcher/v3/regex";
 import type { StringMatcher } from "@lateen/proto/envoy/type/matcher/v3/string";
+import type { ValueMatcher } from "@lateen/proto/envoy/type/matcher/v3/value";
 import type { FractionalPercent } from "@lateen/proto/envoy/type/v3/percent";
-import { type HeaderMatchSpec, parseRegex, type QueryMatchSpec, type StringMatchSpec } from "@lateen/traffic";
+import {
+  type HeaderMatchSpec,
+  type MetadataMatchSpec,
+  parseRegex,
+  type QueryMatchSpec,
+  type StringMatchSpec,
+  type ValueMatchSpec,
+} from "@lateen/traffic";
 import { join, refuse } from "./fields.ts";
 
 /** Checks that the pattern is RE2 and of bearable size, so that a worker never meets one that is not. */
@@ -78,6 +87,45 @@ export function queryMatch(matcher: QueryParameterMatcher, at: string): QueryMat
   }
   if (!specifier.value) refuse(join(at, "present_match"), "false is not supported by this proxy");
   return { name: matcher.name, match: { kind: "present" } };
+}
+
+/** @see envoy.type.matcher.v3.MetadataMatcher */
+export function metadataMatch(matcher: MetadataMatcher, at: string): MetadataMatchSpec {
+  const path = matcher.path.map((part, index) => {
+    if (part.segment === undefined) return refuse(join(at, `path[${index}]`), "key is required");
+    return part.segment.value;
+  });
+  if (path.length === 0) refuse(join(at, "path"), "at least one segment is required");
+  return { filter: matcher.filter, path, value: valueMatch(matcher.value, join(at, "value")), invert: matcher.invert };
+}
+
+/** @see envoy.type.matcher.v3.ValueMatcher */
+function valueMatch(matcher: ValueMatcher | undefined, at: string): ValueMatchSpec {
+  const pattern = matcher?.matchPattern;
+  switch (pattern?.$case) {
+    case "nullMatch":
+      return { kind: "null" };
+    case "boolMatch":
+      return { kind: "bool", value: pattern.value };
+    case "presentMatch":
+      return { kind: "present", value: pattern.value };
+    case "stringMatch":
+      return { kind: "string", match: stringMatch(pattern.value, join(at, "string_match")) };
+    case "doubleMatch": {
+      const range = pattern.value.matchPattern;
+      if (range === undefined) return refuse(join(at, "double_match"), "a value is required");
+      const [from, to] = range.$case === "exact" ? [range.value, range.value] : [range.value.start, range.value.end];
+      return { kind: "number", from, to };
+    }
+    case "listMatch":
+      return { kind: "list", oneOf: valueMatch(pattern.value.matchPattern?.value, join(at, "list_match.one_of")) };
+    case "orMatch": {
+      const of = pattern.value.valueMatchers.map((one, index) => valueMatch(one, join(at, `or_match[${index}]`)));
+      return { kind: "or", of };
+    }
+    case undefined:
+      return refuse(at, "match_pattern is required");
+  }
 }
 
 const DENOMINATORS = [100, 10_000, 1_000_000] as const;

@@ -9,7 +9,7 @@ import type { RouteMatchSpec, RouteSpec, RouteTableSpec, VirtualHostSpec } from 
 import type { DecodeRun } from "./context.ts";
 import { join, onlyFields, refuse } from "./fields.ts";
 import { headerEdits } from "./headers.ts";
-import { headerMatch, queryMatch, re2Pattern, runtimeFraction } from "./matchers.ts";
+import { headerMatch, metadataMatch, queryMatch, re2Pattern, runtimeFraction } from "./matchers.ts";
 import { originOf } from "./metadata.ts";
 import { perFilterConfig } from "./per-filter-config.ts";
 import { rateLimits } from "./rate-limits.ts";
@@ -117,13 +117,27 @@ function metadataOf({ metadata }: Route): Pick<RouteSpec, "metadata"> {
 }
 
 /** @see envoy.config.route.v3.RouteMatch */
-function routeMatch(match: RouteMatch | undefined, at: string): RouteMatchSpec {
+export function routeMatch(match: RouteMatch | undefined, at: string): RouteMatchSpec {
   if (match === undefined) return refuse(at, "required");
-  onlyFields(match, at, ["pathSpecifier", "caseSensitive", "runtimeFraction", "headers", "queryParameters"]);
+  onlyFields(match, at, [
+    "pathSpecifier",
+    "caseSensitive",
+    "runtimeFraction",
+    "headers",
+    "queryParameters",
+    "dynamicMetadata",
+  ]);
   return {
     path: pathMatch(match, at),
     headers: match.headers.map((header, index) => headerMatch(header, join(at, `headers[${index}]`))),
     query: match.queryParameters.map((query, index) => queryMatch(query, join(at, `query_parameters[${index}]`))),
+    ...(match.dynamicMetadata.length === 0
+      ? {}
+      : {
+          metadata: match.dynamicMetadata.map((one, index) =>
+            metadataMatch(one, join(at, `dynamic_metadata[${index}]`)),
+          ),
+        }),
     fraction: runtimeFraction(match.runtimeFraction),
   };
 }
