@@ -1,6 +1,13 @@
 import type { HttpFilterFactory, HttpFilterRuntime, NetworkFilterFactory } from "@lateen/proxy";
 import { BUFFER } from "./buffer/config.ts";
 import { BUFFER_ROUTE_TYPE, BUFFER_TYPE, decodeBuffer, decodeBufferPerRoute } from "./buffer/decode.ts";
+import { COMPRESSOR } from "./compressor/config.ts";
+import {
+  COMPRESSOR_ROUTE_TYPE,
+  COMPRESSOR_TYPE,
+  decodeCompressor,
+  decodeCompressorPerRoute,
+} from "./compressor/decode.ts";
 import { CORS } from "./cors/config.ts";
 import { CORS_ROUTE_TYPE, CORS_TYPE, decodeCors, decodeCorsPolicy } from "./cors/decode.ts";
 import { EXT_AUTHZ } from "./ext-authz/config.ts";
@@ -24,6 +31,13 @@ import { LOCAL_RATE_LIMIT } from "./local-ratelimit/config.ts";
 import { decodeLocalRateLimit, LOCAL_RATE_LIMIT_TYPE } from "./local-ratelimit/decode.ts";
 import { PEER_METADATA } from "./peer-metadata/config.ts";
 import { decodePeerMetadata, PEER_METADATA_TYPE } from "./peer-metadata/decode.ts";
+import { RATE_LIMIT } from "./ratelimit/config.ts";
+import {
+  decodeRateLimit,
+  decodeRateLimitPerRoute,
+  RATE_LIMIT_ROUTE_TYPE,
+  RATE_LIMIT_TYPE,
+} from "./ratelimit/decode.ts";
 import { HTTP_RBAC, NETWORK_RBAC } from "./rbac/config.ts";
 import {
   decodeHttpRbac,
@@ -89,6 +103,18 @@ const HTTP_DECODERS: Readonly<Record<string, Decoders>> = {
     routeConfigType: LOCAL_RATE_LIMIT_TYPE,
     decodeConfig: decodeLocalRateLimit,
     decodeRouteConfig: decodeLocalRateLimit,
+  },
+  [RATE_LIMIT]: {
+    configType: RATE_LIMIT_TYPE,
+    routeConfigType: RATE_LIMIT_ROUTE_TYPE,
+    decodeConfig: decodeRateLimit,
+    decodeRouteConfig: decodeRateLimitPerRoute,
+  },
+  [COMPRESSOR]: {
+    configType: COMPRESSOR_TYPE,
+    routeConfigType: COMPRESSOR_ROUTE_TYPE,
+    decodeConfig: decodeCompressor,
+    decodeRouteConfig: decodeCompressorPerRoute,
   },
   [GRPC_STATS]: { configType: GRPC_STATS_TYPE, decodeConfig: decodeGrpcStats },
   [STATS]: { configType: STATS_TYPE, decodeConfig: decodeStats },

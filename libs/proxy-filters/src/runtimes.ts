@@ -1,5 +1,6 @@
 import type { HttpFilterRuntime, NetworkFilterRuntime } from "@lateen/proxy";
 import { bufferRuntime } from "./buffer/buffer.ts";
+import { compressorRuntime } from "./compressor/compressor.ts";
 import { corsRuntime } from "./cors/cors.ts";
 import { extAuthzRuntime } from "./ext-authz/ext-authz.ts";
 import { faultRuntime } from "./fault/fault.ts";
@@ -9,6 +10,7 @@ import { healthCheckRuntime } from "./health-check/health-check.ts";
 import { jwtAuthnRuntime } from "./jwt/jwt-authn.ts";
 import { localRateLimitRuntime } from "./local-ratelimit/local-ratelimit.ts";
 import { peerMetadataRuntime } from "./peer-metadata/peer-metadata.ts";
+import { rateLimitRuntime } from "./ratelimit/ratelimit.ts";
 import { httpRbacRuntime } from "./rbac/http-rbac.ts";
 import { networkRbacRuntime } from "./rbac/network-rbac.ts";
 import { statsRuntime } from "./stats/stats.ts";
@@ -26,7 +28,9 @@ export const httpFilterRuntimes: readonly HttpFilterRuntime[] = [
   bufferRuntime,
   healthCheckRuntime,
   localRateLimitRuntime,
+  rateLimitRuntime,
   grpcStatsRuntime,
+  compressorRuntime,
 ];
 
 export const networkFilterRuntimes: readonly NetworkFilterRuntime[] = [networkRbacRuntime];

@@ -134,7 +134,7 @@ export const filterCases: readonly FilterCase[] = [
       }),
     ],
     virtualHost: { routes: [route("/")] },
-    asks: [get("/"), get("/healthz?x"), post("/", "x")],
+    asks: [get("/"), get("/healthz"), get("/healthz?x"), post("/", "x"), post("/healthz", "x")],
   },
   {
     name: "local rate limit",
@@ -271,4 +271,179 @@ export const filterCases: readonly FilterCase[] = [
       post("/a?auth=deny", "text"),
     ],
   },
+  ...rateLimitCases(),
+  ...compressorCases(),
 ];
+
+function rateLimitCases(): readonly FilterCase[] {
+  const filter = (config: object = {}, cluster = "rls") =>
+    httpFilter("ratelimit", "ratelimit.v3.RateLimit", {
+      domain: "shop",
+      timeout: "0.5s",
+      rate_limit_service: { grpc_service: { envoy_grpc: { cluster_name: cluster } }, transport_api_version: "V3" },
+      ...config,
+    });
+  const byUser = { actions: [{ request_headers: { header_name: "x-user", descriptor_key: "user" } }] };
+  const virtualHost = {
+    rate_limits: [{ actions: [{ generic_key: { descriptor_value: "host" } }, { remote_address: {} }] }],
+    routes: [
+      route("/own", {}, { rate_limits: [byUser, { stage: 1, actions: [{ destination_cluster: {} }] }] }),
+      route("/all", {}, { rate_limits: [byUser], include_vh_rate_limits: true }),
+      route(
+        "/many",
+        {},
+        {
+          rate_limits: [
+            {
+              actions: [
+                { source_cluster: {} },
+                { destination_cluster: {} },
+                {
+                  header_value_match: {
+                    descriptor_value: "get",
+                    headers: [{ name: ":method", string_match: { exact: "GET" } }],
+                  },
+                },
+                { request_headers: { header_name: "x-none", descriptor_key: "none", skip_if_absent: true } },
+                { generic_key: { descriptor_value: "v", descriptor_key: "k" } },
+                { masked_remote_address: { v4_prefix_mask_len: 8 } },
+                {
+                  query_parameter_value_match: {
+                    descriptor_value: "q",
+                    query_parameters: [{ name: "a", string_match: { exact: "1" } }],
+                  },
+                },
+              ],
+            },
+          ],
+        },
+      ),
+      route("/ignore", perRoute("ratelimit", "ratelimit.v3.RateLimitPerRoute", { vh_rate_limits: "IGNORE" })),
+      route("/domain", perRoute("ratelimit", "ratelimit.v3.RateLimitPerRoute", { domain: "other" })),
+      route("/"),
+    ],
+  };
+  const asks = [
+    get("/"),
+    get("/own"),
+    ...["ann", "over", "fail"].map((user) => get("/own", { "x-user": user })),
+    get("/own", { "x-user": "over", "content-type": "application/grpc" }),
+    get("/all", { "x-user": "ann" }),
+    get("/many?a=1"),
+    get("/many?a=2"),
+    get("/ignore"),
+    get("/domain"),
+    get("/own", { "x-user": "slow" }),
+  ];
+  return [
+    {
+      name: "rate limits of a service",
+      filters: [filter({ enable_x_ratelimit_headers: "DRAFT_VERSION_03" })],
+      virtualHost,
+      asks,
+    },
+    {
+      name: "rate limits that refuse on errors",
+      filters: [
+        filter({
+          failure_mode_deny: true,
+          rate_limited_as_resource_exhausted: true,
+          disable_x_envoy_ratelimited_header: true,
+          rate_limited_status: { code: 503 },
+          response_headers_to_add: [{ header: { key: "x-refused", value: "yes" } }],
+        }),
+      ],
+      virtualHost,
+      asks,
+    },
+    { name: "rate limits of a service that is gone", filters: [filter({}, "closed")], virtualHost, asks: [get("/")] },
+    {
+      name: "rate limits of another stage",
+      filters: [filter({ stage: 1 })],
+      virtualHost,
+      asks: [get("/"), get("/own", { "x-user": "over" })],
+    },
+  ];
+}
+
+function compressorCases(): readonly FilterCase[] {
+  const compressor = (name: "gzip" | "brotli", config: object = {}) => {
+    const type = `type.googleapis.com/envoy.extensions.compression.${name}.compressor.v3.${name === "gzip" ? "Gzip" : "Brotli"}`;
+    const library = { name, typed_config: { "@type": type } };
+    const made = httpFilter("compressor", "compressor.v3.Compressor", { compressor_library: library, ...config });
+    return { ...made, name: `compressor-${name}` };
+  };
+  const off = {
+    "compressor-gzip": {
+      "@type": "type.googleapis.com/envoy.extensions.filters.http.compressor.v3.CompressorPerRoute",
+      disabled: true,
+    },
+  };
+  const virtualHost = {
+    routes: [
+      route("/off", off),
+      { match: { prefix: "/direct" }, direct_response: { status: 200, body: { inline_string: "x".repeat(100) } } },
+      { match: { prefix: "/short" }, direct_response: { status: 200, body: { inline_string: "x".repeat(10) } } },
+      route("/"),
+    ],
+  };
+  const encodings = [
+    "gzip",
+    "br",
+    "gzip, br",
+    "br;q=0.5, gzip;q=0.8",
+    "br;q=0.8, gzip;q=0.5",
+    "*",
+    "*;q=0",
+    "gzip;q=0, *",
+    "identity",
+    "gzip;q=0.5, identity",
+    "deflate",
+    "",
+    "gzip;q=x",
+  ];
+  const wants = [
+    'etag="strong"',
+    'etag=W/"weak"',
+    "vary=Origin",
+    "vary=Accept-Encoding",
+    "cache-control=no-transform",
+    "content-encoding=x",
+    "content-type=image/png",
+    "content-type=text/html; charset=x",
+  ];
+  const asks = [
+    get("/"),
+    ...encodings.map((encoding) => get("/", { "accept-encoding": encoding })),
+    ...wants.map((want) => get("/", { "accept-encoding": "gzip", "x-want-header": want })),
+    get("/off", { "accept-encoding": "gzip" }),
+    get("/direct", { "accept-encoding": "gzip" }),
+    get("/short", { "accept-encoding": "gzip" }),
+    { ...get("/", { "accept-encoding": "gzip" }), method: "HEAD" },
+    post("/", "y".repeat(100_000), { "accept-encoding": "gzip" }),
+  ];
+  return [
+    { name: "gzip", filters: [compressor("gzip")], virtualHost, asks },
+    {
+      name: "gzip with conditions",
+      filters: [
+        compressor("gzip", {
+          response_direction_config: {
+            common_config: { min_content_length: 1000, content_type: ["application/json"] },
+            disable_on_etag_header: true,
+            remove_accept_encoding_header: true,
+          },
+        }),
+      ],
+      virtualHost,
+      asks,
+    },
+    { name: "gzip and brotli", filters: [compressor("brotli"), compressor("gzip")], virtualHost, asks },
+    {
+      name: "brotli and gzip, first chosen",
+      filters: [compressor("brotli"), compressor("gzip", { choose_first: true })],
+      virtualHost,
+      asks,
+    },
+  ];
+}

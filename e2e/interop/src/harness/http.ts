@@ -1,5 +1,6 @@
 import http from "node:http";
 import https from "node:https";
+import { brotliDecompressSync, gunzipSync } from "node:zlib";
 
 /** A request, as the client puts it on the wire. */
 export interface Ask {
@@ -55,19 +56,26 @@ export function ask({ method = "GET", path, headers = {}, body }: Ask, via: Via)
     signal: AbortSignal.timeout(15_000),
   });
   request.on("response", (response) => {
-    let text = "";
-    response.setEncoding("utf8");
-    response.on("data", (chunk: string) => {
-      text += chunk;
-    });
+    const chunks: Buffer[] = [];
+    response.on("data", (chunk: Buffer) => chunks.push(chunk));
     response.on("error", (error) => resolve({ status: 0, headers: {}, body: error.message }));
-    response.on("end", () => resolve({ status: response.statusCode ?? 0, headers: response.headers, body: text }));
+    response.on("end", () => {
+      const body = decoded(Buffer.concat(chunks), response.headers["content-encoding"]);
+      resolve({ status: response.statusCode ?? 0, headers: response.headers, body });
+    });
   });
   request.on("error", (error: NodeJS.ErrnoException) =>
     resolve({ status: 0, headers: {}, body: error.code ?? error.message }),
   );
   request.end(body);
   return promise;
+}
+
+/** How a body was compressed is not compared, only that it was, and of what. */
+function decoded(bytes: Buffer, encoding: string | undefined): string {
+  if (bytes.length === 0) return "";
+  if (encoding === "gzip") return gunzipSync(bytes).toString("utf8");
+  return (encoding === "br" ? brotliDecompressSync(bytes) : bytes).toString("utf8");
 }
 
 /** GET over a Unix socket, or of an address. */

@@ -94,7 +94,7 @@ function entryOf(action: RateLimitActionSpec): Entry {
       return () => entry;
     }
     case "sourceCluster":
-      return (_, { self }) => ({ key: "source_cluster", value: `${self.canonicalService}.${self.namespace}` });
+      return (_, { self }) => ({ key: "source_cluster", value: ownCluster(self) });
     case "destinationCluster":
       return ({ summary }) => entry("destination_cluster", summary.cluster?.name);
     case "remoteAddress":
@@ -130,6 +130,11 @@ function entryOf(action: RateLimitActionSpec): Entry {
         return entry(key, text) ?? (skipIfAbsent ? null : undefined);
       };
   }
+}
+
+/** Envoy's `--service-cluster`: `app.namespace` in a mesh. */
+export function ownCluster({ nodeCluster, canonicalService, namespace }: FilterContext["self"]): string {
+  return nodeCluster ?? `${canonicalService}.${namespace}`;
 }
 
 function entry(key: string, value: string | undefined): DescriptorEntry | undefined {

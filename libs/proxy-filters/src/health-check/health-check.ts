@@ -1,5 +1,6 @@
 import type { Exchange, FilterContext, HttpFilter, HttpFilterRuntime, Verdict } from "@lateen/proxy";
 import { compileHeaderMatch, type HeaderMatch } from "@lateen/traffic";
+import { ownCluster } from "../common/descriptors.ts";
 import { HEALTH_CHECK, type HealthCheckConfig } from "./config.ts";
 
 /** Answers health checks. @see envoy.extensions.filters.http.health_check.v3.HealthCheck */
@@ -38,8 +39,7 @@ class HealthCheckFilter implements HttpFilter {
     const status = exchange.response?.status;
     if (status !== undefined && cacheMs > 0) this.#cached = { status, untilMs: this.#context.now() + cacheMs };
     if (this.#context.draining()) exchange.responseEdits.set("x-envoy-immediate-health-check-fail", "true");
-    const { canonicalService, namespace } = this.#context.self;
-    exchange.responseEdits.set("x-envoy-upstream-healthchecked-cluster", `${canonicalService}.${namespace}`);
+    exchange.responseEdits.set("x-envoy-upstream-healthchecked-cluster", ownCluster(this.#context.self));
   }
 
   #recent(): number | undefined {

@@ -76,11 +76,12 @@ async function assemble(config: AgentConfig, deps: AgentDependencies): Promise<A
   const stats = new StatsReader();
   const logFiles = new LogFiles(clock, logger);
   const status = new AgentStatus();
+  const node = bootstrap?.content.node ?? xdsNode(config, extensionNames(deps));
   const pool = new WorkerPool({
     entry: deps.workerEntry,
     count: config.concurrency,
     bootstrap: {
-      self: selfFacts(config.facts),
+      self: { ...selfFacts(config.facts), ...(node.cluster === "" ? {} : { nodeCluster: node.cluster }) },
       role: role === "router" ? "gateway" : "sidecar",
       limits: { maxConnections: config.maxConnections },
       ...capture,
@@ -91,7 +92,6 @@ async function assemble(config: AgentConfig, deps: AgentDependencies): Promise<A
     onMessage: (message) => received(message, logFiles, status),
     onLost: (lost) => stats.retire(lost),
   });
-  const node = bootstrap?.content.node ?? xdsNode(config, extensionNames(deps));
   return {
     ...{ config, deps, state, configuration, pool, stats, status, logFiles, bootstrap, node },
     applicationAddress: (port) => applicationAddress(capture, config.facts.instanceIp, port),

@@ -1,6 +1,7 @@
 import type { FormatOperator, HeadView, PeerFacts, RouteMatch } from "@lateen/traffic";
 import type { ClusterSpec, EndpointSpec, WorkloadFacts } from "../config/plan.ts";
 import type { ConnectionInfo } from "../listener/connection-info.ts";
+import type { SelfFacts } from "../worker/protocol.ts";
 
 /**
  * The whole contract of an HTTP filter. Filters see no sockets, no slabs and no HTTP version. A filter object is made once per
@@ -192,7 +193,7 @@ export interface FilterContext {
   readonly direction: "inbound" | "outbound" | "unspecified";
   readonly random: () => number;
   /** Who this proxy is. */
-  readonly self: WorkloadFacts & { readonly principal: string; readonly nodeId: string };
+  readonly self: SelfFacts;
   /** The worker's counters; stats/slots.ts is one. */
   readonly stats: FilterStats;
   /** What all filters of one name share in this worker, made at first use. */

@@ -1,12 +1,20 @@
 import type { PlanDelta, WorkloadFacts } from "../config/plan.ts";
 
+/** Who this proxy is. */
+export type SelfFacts = WorkloadFacts & {
+  readonly principal: string;
+  readonly nodeId: string;
+  /** Cluster of proxies it belongs to, as its node says; absent: its service and namespace. */
+  readonly nodeCluster?: string;
+};
+
 /**
  * What agent thread and data-path worker say to each other. Messages are structured-clone safe; counters live in shared memory
  * (see stats/slots.ts) and are never posted.
  */
 export interface WorkerBootstrap {
   /** This proxy's own facts, for metric labels and peer metadata. */
-  readonly self: WorkloadFacts & { readonly principal: string; readonly nodeId: string };
+  readonly self: SelfFacts;
   readonly role: "sidecar" | "gateway";
   readonly capture: CaptureSpec;
   /** xDS listener port → where its socket is really bound. A port without an entry binds at `bindAddress` on its own number. */
