@@ -96,7 +96,9 @@ class CompressorFilter implements HttpFilter {
     const { responseEdits: edits, responseLength } = exchange;
     const transferEncoding = edits.textOf("transfer-encoding")?.toLowerCase() ?? "";
     const length = Number(edits.textOf("content-length") ?? responseLength);
-    const longEnough = Number.isNaN(length) ? transferEncoding.includes("chunked") : length >= this.#config.minBytes;
+    const longEnough = Number.isNaN(length)
+      ? isHead(exchange) || transferEncoding.includes("chunked")
+      : length >= this.#config.minBytes;
     return (
       longEnough &&
       !/gzip|deflate/.test(transferEncoding) &&
@@ -108,9 +110,14 @@ class CompressorFilter implements HttpFilter {
   }
 }
 
-function hasBody({ request, responseLength }: Exchange): boolean {
-  if (responseLength === "none" || responseLength === 0) return false;
-  return request.text(request.methodStart, request.methodEnd) !== "HEAD";
+function hasBody(exchange: Exchange): boolean {
+  const { responseLength } = exchange;
+  return responseLength !== "none" && responseLength !== 0 && !isHead(exchange);
+}
+
+/** The head says what a GET would be answered with; how that would be framed need not be in it. */
+function isHead({ request }: Exchange): boolean {
+  return request.text(request.methodStart, request.methodEnd) === "HEAD";
 }
 
 /** Input that may wait in the compressor before the upstream has to. */
