@@ -15,6 +15,13 @@ export const SERVICES = {
   },
   "redis-server": { command: "redis-server", version: ["--version"], deb: "redis-server" },
   nginx: { command: "nginx", version: ["-v"], deb: "nginx-light" },
+  "nginx-stream": {
+    // A module of nginx, not a program: proven by its file.
+    command: "/bin/sh",
+    version: ["-c", "test -e /usr/lib/nginx/modules/ngx_stream_module.so && echo 1.0"],
+    deb: "libnginx-mod-stream",
+    proves: true,
+  },
   haproxy: { command: "haproxy", version: ["-v"], deb: "haproxy" },
   wrk: { command: "wrk", version: ["-v"], deb: "wrk" },
   h2load: { command: "h2load", version: ["--version"], deb: "nghttp2-client" },

@@ -33,23 +33,29 @@ export class Children {
     };
   }
 
+  /** Ends one of them. @param {number} pid */
+  async stopOne(pid) {
+    const child = this.#children.find((one) => one.pid === pid);
+    if (child !== undefined) await ended(child);
+  }
+
   async stop() {
-    await Promise.all(
-      this.#children.map(
-        (child) =>
-          new Promise((resolve) => {
-            if (child.exitCode !== null || child.signalCode !== null) return resolve(undefined);
-            const force = setTimeout(() => child.kill("SIGKILL"), 5_000);
-            child.on("exit", () => {
-              clearTimeout(force);
-              resolve(undefined);
-            });
-            child.kill("SIGTERM");
-          }),
-      ),
-    );
+    await Promise.all(this.#children.map(ended));
     rmSync(this.folder, { recursive: true, force: true });
   }
+}
+
+/** @param {import("node:child_process").ChildProcess} child */
+function ended(child) {
+  return new Promise((resolve) => {
+    if (child.exitCode !== null || child.signalCode !== null) return resolve(undefined);
+    const force = setTimeout(() => child.kill("SIGKILL"), 5_000);
+    child.on("exit", () => {
+      clearTimeout(force);
+      resolve(undefined);
+    });
+    child.kill("SIGTERM");
+  });
 }
 
 /** Resolves once something accepts on the port; rejects after 15 s or when `child` is gone. */

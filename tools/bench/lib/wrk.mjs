@@ -9,7 +9,7 @@ const milliseconds = (/** @type {string} */ text) => {
 
 /**
  * @param {{ wrk: string, url: string, connections: number, seconds: number, pin?: string[], headers?: string[] }} options
- * @returns {Promise<{ requests: number, rps: number, p50: number, p99: number, errors: number }>}
+ * @returns {Promise<{ requests: number, rps: number, bytes: number, p50: number, p99: number, errors: number }>} `bytes`: read from the server
  */
 export function runWrk({ wrk, url, connections, seconds, pin = [], headers = [] }) {
   const argv = [
@@ -31,11 +31,13 @@ export function runWrk({ wrk, url, connections, seconds, pin = [], headers = [] 
     child.on("close", () => {
       const requests = Number(/(\d+) requests in/.exec(text)?.[1]);
       if (!(requests > 0)) return reject(new Error(`wrk made no requests:\n${text}`));
+      const [, read, unit] = /, ([\d.]+)([KMGT]?)B read/.exec(text) ?? [];
       const socketErrors =
         /Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)/.exec(text)?.slice(1) ?? [];
       resolve({
         requests,
         rps: Number(/Requests\/sec:\s+([\d.]+)/.exec(text)?.[1]),
+        bytes: Number(read) * 1024 ** " KMGT".indexOf(unit === "" ? " " : (unit ?? " ")),
         p50: milliseconds(/\s50%\s+(\S+)/.exec(text)?.[1] ?? ""),
         p99: milliseconds(/\s99%\s+(\S+)/.exec(text)?.[1] ?? ""),
         errors:
