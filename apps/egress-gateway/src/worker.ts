@@ -2,4 +2,4 @@ import { parentPort } from "node:worker_threads";
 import { runWorker } from "@lateen/proxy";
 import { httpFilterRuntimes, networkFilterRuntimes } from "@lateen/proxy-filters";
 
-if (parentPort !== null) runWorker(httpFilterRuntimes, networkFilterRuntimes, parentPort);
+if (parentPort !== null) await runWorker(httpFilterRuntimes, networkFilterRuntimes, parentPort);

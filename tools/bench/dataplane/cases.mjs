@@ -38,6 +38,13 @@ const REAL_HEADERS = [
 const http1 = /** @type {const} */ ({ protocol: "http1" });
 const everyone = (/** @type {import("./envoy-config.mjs").Shape} */ shape) =>
   /** @type {const} */ (["nginx", "haproxy", "envoy", "lateen"]).map((program) => ({ name: program, program, shape }));
+/** On the back end that every Node.js has. */
+const PORTABLE = /** @type {const} */ ({
+  name: "lateen-portable",
+  program: "lateen",
+  shape: http1,
+  options: { flags: ["--io-backend", "portable"] },
+});
 const GET_1K = /** @type {const} */ ({ tool: "wrk", path: "/1k", connections: 64 });
 
 /** @param {string} folder where access logs go @returns {Case[]} */
@@ -57,7 +64,7 @@ export function cases(folder) {
     {
       name: "h1",
       title: "HTTP/1.1, GET 1 KB, nothing else",
-      contestants: everyone(http1),
+      contestants: [...everyone(http1), PORTABLE],
       load: GET_1K,
       unit: "cpuPerRequest",
       targets: [{ of: "lateen", peer: "nginx", most: 1.05 }],

@@ -3,4 +3,4 @@ import { runWorker } from "@lateen/proxy";
 import { httpFilterRuntimes, networkFilterRuntimes } from "../index.ts";
 
 /** A data path as the proxy apps start it. */
-if (parentPort !== null) runWorker(httpFilterRuntimes, networkFilterRuntimes, parentPort);
+if (parentPort !== null) await runWorker(httpFilterRuntimes, networkFilterRuntimes, parentPort);

@@ -1,5 +1,6 @@
 import { err, ok, type Result } from "@lateen/kernel";
 import { defineFlags, type Flags, type FlagValues } from "@lateen/runtime";
+import { IO_CHOICES, type IoChoice } from "../io/backend.ts";
 import type { AgentConfig, LogLevel, ProxyFacts } from "./options.ts";
 import { probeOf } from "./probe-spec.ts";
 import { VERSION } from "./version.ts";
@@ -44,6 +45,14 @@ export function proxyFlags({ program, role, drainTime }: ProxyFlavour) {
     statsPort: port("statistics", 15_090),
     concurrency: { kind: "number", min: 1, max: 64, default: 1, describe: "data-path threads" },
     maxConnections: { kind: "number", min: 1, default: 20_000, describe: "downstream connections of one thread" },
+    ioBackend: {
+      kind: "choice",
+      choices: IO_CHOICES,
+      default: "auto",
+      describe:
+        "how sockets are read and written: by node's stream handles (cheaper), by its public API, or what works",
+      env: ["LATEEN_IO_BACKEND"],
+    },
     certTtl: {
       kind: "duration",
       default: "24h",
@@ -149,6 +158,7 @@ export function proxyAgentConfig(
     statsPort: portOf("statsPort"),
     concurrency: values.concurrency,
     maxConnections: values.maxConnections,
+    io: values.ioBackend as IoChoice,
     certTtlMs: values.certTtl ?? 86_400_000,
     drainTimeMs: values.drainTime ?? 5000,
     version: VERSION,

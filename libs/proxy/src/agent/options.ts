@@ -2,6 +2,7 @@ import type { Clock, Logger, Random, Scope } from "@lateen/kernel";
 import type { ChannelOptions, ConnectAds, SignCsr } from "@lateen/ports";
 import type { StreamAccessLogsMessage } from "@lateen/proto/envoy/service/accesslog/v3/als";
 import type { HttpFilterFactory, NetworkFilterFactory } from "../chain/spi.ts";
+import type { IoChoice } from "../io/backend.ts";
 import type { ProbeSpec } from "./probe-spec.ts";
 
 /** How much the proxy's own log says. */
@@ -58,6 +59,8 @@ export interface AgentConfig {
   readonly concurrency: number;
   /** Downstream connections one thread holds at most. */
   readonly maxConnections: number;
+  /** How workers read and write sockets. Default: `auto`. */
+  readonly io?: IoChoice;
   /** Validity asked of the CA. */
   readonly certTtlMs: number;
   /** How long a drain waits for requests in flight. Default of Istio's terminationDrainDuration: 5 s. */

@@ -84,6 +84,7 @@ async function assemble(config: AgentConfig, deps: AgentDependencies): Promise<A
       self: { ...selfFacts(config.facts), ...(node.cluster === "" ? {} : { nodeCluster: node.cluster }) },
       role: role === "router" ? "gateway" : "sidecar",
       limits: { maxConnections: config.maxConnections },
+      ...(config.io === undefined ? {} : { io: config.io }),
       ...capture,
     },
     clock,

@@ -186,6 +186,8 @@ export class WorkerPool {
       thread.on("message", (message: FromWorker) => {
         if (message.type === "ready") {
           this.#members.set(index, member);
+          const { io, reason } = message;
+          logger.info({ event: "worker.ready", worker: index, io, ...(reason === undefined ? {} : { reason }) });
           const plan = this.#options.fullPlan();
           if (plan.generation > 0) thread.postMessage({ type: "plan", delta: plan } satisfies ToWorker);
           resolve();

@@ -63,7 +63,7 @@ export class ClientConnection implements Upstream, ConnectionHandler, BodySink {
   }
 
   get queuedBytes(): number {
-    return this.connection.socket.writableLength;
+    return this.connection.queued;
   }
 
   sendHead(request: UpstreamRequest): void {

@@ -1,5 +1,6 @@
 import type { Connection } from "../io/connection.ts";
 import { type Flushable, FRAME_BUFFER_BYTES, type IoLoop } from "../io/io-loop.ts";
+import { Slab } from "../io/slab.ts";
 import {
   ACK,
   CONTINUATION,
@@ -22,6 +23,7 @@ import {
 export class FrameWriter implements Flushable {
   readonly #connection: Connection;
   readonly #io: IoLoop;
+  #slab: Slab | undefined = undefined;
   #buffer: Buffer | undefined = undefined;
   #length = 0;
   #scheduled = false;
@@ -44,7 +46,9 @@ export class FrameWriter implements Flushable {
       buffer = undefined;
     }
     if (buffer === undefined) {
-      buffer = bytes > FRAME_BUFFER_BYTES ? Buffer.allocUnsafeSlow(bytes) : this.#io.takeBuffer();
+      const large = bytes > FRAME_BUFFER_BYTES;
+      this.#slab = (large ? undefined : this.#io.frameSlabs.take()) ?? new Slab(Math.max(bytes, FRAME_BUFFER_BYTES));
+      buffer = this.#slab.bytes;
       this.#buffer = buffer;
     }
     if (!this.#scheduled) {
@@ -186,14 +190,15 @@ export class FrameWriter implements Flushable {
   }
 
   #send(): void {
-    const buffer = this.#buffer;
-    if (buffer === undefined) return;
+    const slab = this.#slab;
+    if (slab === undefined) return;
     const length = this.#length;
+    this.#slab = undefined;
     this.#buffer = undefined;
     this.#length = 0;
     this.#lastFlags = -1;
-    const kept = length > 0 && this.#connection.sendGathered(buffer.subarray(0, length));
-    if (!kept && buffer.length === FRAME_BUFFER_BYTES) this.#io.giveBuffer(buffer);
+    if (length > 0) this.#connection.sendGathered(slab.bytes.subarray(0, length), slab);
+    slab.release();
     if (!this.#connection.congested) this.backlogFrames = 0;
   }
 }

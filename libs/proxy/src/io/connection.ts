@@ -1,6 +1,8 @@
 import type { Socket } from "node:net";
 import type { IoLoop } from "./io-loop.ts";
+import type { Slab } from "./slab.ts";
 import type { WheelTimer } from "./timer-wheel.ts";
+import type { Transport } from "./transport.ts";
 
 /** What a codec or tunnel implements to own a connection. Every callback runs inside `io.enter()`/`io.leave()`. */
 export interface ConnectionHandler {
@@ -14,8 +16,8 @@ export interface ConnectionHandler {
   onClose(error: string | undefined): void;
 }
 
-/** Most bytes that may wait in user space for a slow reader before the source is paused. */
-const HIGH_WATER_BYTES = 64 * 1024;
+/** A span of this size is worth a write of its own where that saves a copy. */
+const DIRECT_BYTES = 16 * 1024;
 /** How long the peer's FIN is waited for once all our bytes are with the kernel. */
 const LINGER_MS = 1000;
 /** How long a reader may take nothing of what is queued before it counts as gone. */
@@ -31,6 +33,8 @@ export class Connection {
   readonly io: IoLoop;
   readonly socket: Socket;
   readonly secure: boolean;
+  /** What moves the bytes; set by whoever makes the connection. */
+  transport: Transport;
   handler: ConnectionHandler = NO_HANDLER;
   congested = false;
   closed = false;
@@ -50,12 +54,12 @@ export class Connection {
   #queued = -1;
   #queuedSince = 0;
 
-  constructor(io: IoLoop, socket: Socket, secure: boolean) {
+  constructor(io: IoLoop, socket: Socket, secure: boolean, transport: (connection: Connection) => Transport) {
     this.io = io;
     this.socket = socket;
     this.secure = secure;
+    this.transport = transport(this);
     socket.on("end", () => this.#onEnd());
-    socket.on("drain", () => this.#onDrain());
     socket.on("error", (error: NodeJS.ErrnoException) => {
       this.#error ??= error.code ?? "ERROR";
       if (this.failure === "") this.failure = error.message;
@@ -65,6 +69,11 @@ export class Connection {
 
   get paused(): boolean {
     return this.#paused;
+  }
+
+  /** Bytes in user space that the peer has not taken yet. */
+  get queued(): number {
+    return this.transport.queued;
   }
 
   /** Bytes from the socket; they live in `bytes` only until this returns. */
@@ -103,7 +112,10 @@ export class Connection {
   /** Queues bytes for the peer. Nothing is kept of the caller's memory. */
   write(bytes: Uint8Array, start: number, end: number): void {
     if (this.closed || this.finished || end <= start) return;
-    this.io.out.append(this, bytes, start, end);
+    const { lent, out } = this.io;
+    if (lent !== undefined && end - start >= DIRECT_BYTES && bytes === lent.bytes && !out.holds(this)) {
+      this.sendGathered(lent.bytes.subarray(start, end), lent);
+    } else out.append(this, bytes, start, end);
   }
 
   writeText(text: string): void {
@@ -112,29 +124,22 @@ export class Connection {
   }
 
   /** @see OutSink */
-  sendGathered(bytes: Buffer): boolean {
-    if (this.closed || this.socket.destroyed) return false;
+  sendGathered(bytes: Buffer, slab: Slab): void {
+    if (this.closed || this.socket.destroyed) return;
     this.bytesWritten += bytes.length;
-    // A socket that already queues keeps references to what it is given.
-    if (this.socket.writableLength > 0) {
-      if (!this.socket.write(Buffer.from(bytes))) this.congested = true;
-      return false;
-    }
-    if (!this.socket.write(bytes)) this.congested = true;
-    // TLS has encrypted or copied the bytes by now; a plain socket that could not send them all still points at them.
-    return !this.secure && this.socket.writableLength > 0;
+    this.transport.send(bytes, slab);
   }
 
   pause(): void {
     if (this.#paused || this.closed) return;
     this.#paused = true;
-    this.socket.pause();
+    this.transport.pause();
   }
 
   resume(): void {
     if (!this.#paused || this.closed) return;
     this.#paused = false;
-    this.socket.resume();
+    this.transport.resume();
   }
 
   /** Half close: what is queued is written, then FIN. Reading goes on. */
@@ -142,7 +147,7 @@ export class Connection {
     if (this.closed || this.finished) return;
     this.io.out.flushFor(this);
     this.finished = true;
-    this.socket.end();
+    this.transport.end();
     if (this.ended) this.#lingerThenDestroy();
   }
 
@@ -181,7 +186,7 @@ export class Connection {
 
   /** A slow reader still gets what is queued, for as long as it takes any of it. */
   #onLinger(): void {
-    const queued = this.socket.writableLength;
+    const queued = this.transport.queued;
     const now = this.io.wheel.now();
     if (queued !== this.#queued) {
       this.#queued = queued;
@@ -205,7 +210,8 @@ export class Connection {
     if (this.finished && !this.closed) this.#lingerThenDestroy();
   }
 
-  #onDrain(): void {
+  /** The peer has taken what waited. */
+  drained(): void {
     if (this.closed) return;
     this.congested = false;
     this.io.enter();
@@ -221,6 +227,7 @@ export class Connection {
   #onClose(): void {
     if (this.closed) return;
     this.closed = true;
+    this.transport.closed();
     this.#linger?.cancel();
     this.io.enter();
     try {
@@ -248,6 +255,3 @@ class Discard implements ConnectionHandler {
     this.#owner.onClose(error);
   }
 }
-
-/** High-water mark sockets are made with. */
-export const SOCKET_HIGH_WATER_BYTES = HIGH_WATER_BYTES;

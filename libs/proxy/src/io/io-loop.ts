@@ -1,14 +1,20 @@
 import type { Clock } from "@lateen/kernel";
+import { type IoBackend, PORTABLE } from "./backend.ts";
+import type { WriteRequest } from "./handles.ts";
 import { OutBuffer } from "./out-buffer.ts";
+import { type Slab, SlabPool } from "./slab.ts";
 import { TimerWheel } from "./timer-wheel.ts";
 
 /** Bytes one read may bring; what a body chunk is at most. */
-export const READ_BYTES = 64 * 1024;
-/** Size of the buffers that {@link IoLoop.takeBuffer} lends. */
+export const READ_BYTES = 256 * 1024;
+/** Connections that may read into memory of their own at a time, while bodies flow; others go on with the shared buffer. */
+const READ_SLABS = 64;
+const FREE_READ_SLABS = 8;
+/** Size of {@link IoLoop.frameSlabs}. */
 export const FRAME_BUFFER_BYTES = 64 * 1024;
 /** Scratch memory: larger than anything a codec may unfold at once. */
 const SCRATCH_BYTES = 136 * 1024;
-const MOST_FREE_BUFFERS = 16;
+const FREE_FRAME_SLABS = 16;
 
 /** Somebody who gathers what it writes itself and sends it when the event is over. */
 export interface Flushable {
@@ -20,17 +26,27 @@ export interface Flushable {
  * Invariant: bytes in `readBuffer` are borrowed until the read callback returns; whoever needs them longer copies them.
  */
 export class IoLoop {
+  readonly backend: IoBackend;
   readonly readBuffer: Buffer = Buffer.allocUnsafeSlow(READ_BYTES);
   readonly out = new OutBuffer();
   readonly wheel: TimerWheel;
+  /** Memory of their own for connections that move bodies: it may be written from without a copy. */
+  readonly readSlabs = new SlabPool(READ_BYTES, READ_SLABS, FREE_READ_SLABS);
+  /** Memory to gather frames in. */
+  readonly frameSlabs = new SlabPool(FRAME_BUFFER_BYTES, Number.POSITIVE_INFINITY, FREE_FRAME_SLABS);
+  /** The slab that the bytes being handled now lie in, unless they lie in the shared buffer. */
+  lent: Slab | undefined = undefined;
+  /** A write request that no write uses. */
+  spareRequest: WriteRequest | undefined = undefined;
   /** Told of errors that nothing expected: the connection they came up on is closed, others go on. */
   onDefect: (error: unknown) => void = () => {};
   #depth = 0;
   #scratch: Buffer | undefined = undefined;
-  readonly #buffers: Buffer[] = [];
   #dirty: Flushable[] = [];
 
-  constructor(clock: Clock) {
+  /** @param backend how bytes are read and written; default: the public API of node's sockets. */
+  constructor(clock: Clock, backend: IoBackend = PORTABLE) {
+    this.backend = backend;
     this.wheel = new TimerWheel(
       clock,
       () => this.#flush(),
@@ -63,16 +79,6 @@ export class IoLoop {
   flushLater(writer: Flushable): void {
     this.#dirty.push(writer);
     if (this.#depth === 0 && this.#dirty.length === 1) queueMicrotask(() => this.#flush());
-  }
-
-  /** A buffer to gather frames in. */
-  takeBuffer(): Buffer {
-    return this.#buffers.pop() ?? Buffer.allocUnsafeSlow(FRAME_BUFFER_BYTES);
-  }
-
-  /** Gives a buffer back that nobody points at any more. */
-  giveBuffer(buffer: Buffer): void {
-    if (this.#buffers.length < MOST_FREE_BUFFERS) this.#buffers.push(buffer);
   }
 
   #flush(): void {

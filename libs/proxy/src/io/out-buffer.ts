@@ -1,22 +1,34 @@
+import { Slab, SlabPool } from "./slab.ts";
+
 /** Capacity of the gather buffer; larger than one read so that head and body leave together. */
-const CAPACITY = 128 * 1024;
+const CAPACITY = 288 * 1024;
+/** Gather buffers that are kept for the next slow reader. */
+const KEPT = 4;
 
 /** The part of a connection the gather buffer needs. */
 export interface OutSink {
-  /** Hands `bytes` to the socket. Answers true when the memory is still in use by the kernel queue afterwards. */
-  sendGathered(bytes: Buffer): boolean;
+  /** Hands `bytes` to the transport. Afterwards they are free, unless `slab`, which they lie in, is pinned. */
+  sendGathered(bytes: Buffer, slab: Slab): void;
 }
 
 /**
  * Gathers everything that goes to one connection within one event, so that head, body and pipelined responses leave in one
- * write. Holds bytes of one sink at a time; appending for another flushes first. The memory is reused unless the socket kept it.
+ * write. Holds bytes of one sink at a time; appending for another flushes first. The memory is reused at once, unless the write did not
+ * finish: then another slab takes its place until it has.
  */
 export class OutBuffer {
   onFirstByteOutsideCallback: () => void = () => {};
   /** The bytes gathered so far are `buffer[0..length)`. Serializers write into it directly after {@link reserve}. */
-  buffer: Buffer = Buffer.allocUnsafeSlow(CAPACITY);
+  buffer: Buffer;
   length = 0;
+  readonly #pool = new SlabPool(CAPACITY, Number.POSITIVE_INFINITY, KEPT);
+  #slab: Slab;
   #sink: OutSink | undefined = undefined;
+
+  constructor() {
+    this.#slab = this.#fresh();
+    this.buffer = this.#slab.bytes;
+  }
 
   /** Makes room for `bytes` more of this sink; afterwards the caller may write at `length` and advance it. */
   reserve(sink: OutSink, bytes: number): void {
@@ -28,7 +40,7 @@ export class OutBuffer {
     if (this.length + bytes > this.buffer.length) {
       this.flush();
       this.#sink = sink;
-      if (bytes > this.buffer.length) this.buffer = Buffer.allocUnsafeSlow(bytes);
+      if (bytes > this.buffer.length) this.#use(new Slab(bytes));
     }
   }
 
@@ -49,7 +61,23 @@ export class OutBuffer {
     if (sink === undefined || this.length === 0) return;
     const bytes = this.buffer.subarray(0, this.length);
     this.length = 0;
-    if (sink.sendGathered(bytes) || this.buffer.length > CAPACITY) this.buffer = Buffer.allocUnsafeSlow(CAPACITY);
+    sink.sendGathered(bytes, this.#slab);
+    if (this.#slab.pinned || this.buffer.length > CAPACITY) this.#use(this.#fresh());
+  }
+
+  #fresh(): Slab {
+    return this.#pool.take() ?? new Slab(CAPACITY);
+  }
+
+  #use(slab: Slab): void {
+    this.#slab.release();
+    this.#slab = slab;
+    this.buffer = slab.bytes;
+  }
+
+  /** Whether bytes for this sink wait here. */
+  holds(sink: OutSink): boolean {
+    return this.#sink === sink && this.length > 0;
   }
 
   /** Forgets what was gathered for a connection that is being destroyed. */

@@ -1,7 +1,10 @@
 import { createServer, connect as netConnect, type Server, Socket, type SocketConstructorOpts } from "node:net";
 import { type ConnectionOptions, type TLSSocket, connect as tlsConnect } from "node:tls";
 import { Connection } from "./connection.ts";
+import { HandleTransport } from "./handle-transport.ts";
+import { handleOf } from "./handles.ts";
 import type { IoLoop } from "./io-loop.ts";
+import { SocketTransport } from "./socket-transport.ts";
 
 /** A listening socket. */
 export interface ListeningSocket {
@@ -25,13 +28,13 @@ interface ServerHandle {
 }
 
 /**
- * Listens, and gives each accepted connection its reads through the one shared buffer (`onread`), which halves the cost of a
- * read against 'data' events. Where node hides its server handle, ordinary sockets with 'data' events are used instead.
+ * Listens. Each accepted connection reads through the one shared buffer, which halves the cost of a read against 'data' events.
+ * Where node hides its server handle, ordinary sockets with 'data' events are used instead.
  */
 export function listen(io: IoLoop, options: ListenOptions): Promise<ListeningSocket> {
   return new Promise((resolve, reject) => {
     const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) =>
-      options.onConnection(fromDataEvents(io, socket, false)),
+      options.onConnection(fromSocket(io, socket, false)),
     );
     server.once("error", reject);
     server.listen(
@@ -61,29 +64,56 @@ function takeOverAccept(io: IoLoop, server: Server, onConnection: (connection: C
   if (handle === undefined || typeof handle.onconnection !== "function") return;
   handle.onconnection = (status, client) => {
     if (status !== 0) return;
-    let connection: Connection | undefined;
-    const socket = new Socket({
-      handle: client,
-      allowHalfOpen: true,
-      onread: {
-        buffer: io.readBuffer,
-        callback: (length: number, bytes: Uint8Array) => {
-          connection?.received(bytes as Buffer, length);
-          return true;
-        },
-      },
-    } as SocketConstructorOpts);
-    socket.setNoDelay(true);
-    connection = new Connection(io, socket, false);
-    onConnection(connection);
+    onConnection(io.backend.kind === "handles" ? acceptHandle(io, client) : acceptSocket(io, client));
   };
 }
 
-/** A connection over a socket that reads by 'data' events (TLS server side, fallback). Starts when the caller resumes the socket. */
-export function fromDataEvents(io: IoLoop, socket: Socket | TLSSocket, secure: boolean): Connection {
-  const connection = new Connection(io, socket, secure);
-  socket.on("data", (bytes: Buffer) => connection.received(bytes, bytes.length));
+function acceptHandle(io: IoLoop, client: unknown): Connection {
+  const socket = new Socket({ handle: client, allowHalfOpen: true, manualStart: true } as SocketConstructorOpts);
+  socket.setNoDelay(true);
+  return fromSocket(io, socket, false);
+}
+
+function acceptSocket(io: IoLoop, client: unknown): Connection {
+  let connection: Connection | undefined;
+  const socket = new Socket({
+    handle: client,
+    allowHalfOpen: true,
+    onread: {
+      buffer: io.readBuffer,
+      callback: (length: number, bytes: Uint8Array) => {
+        connection?.received(bytes as Buffer, length);
+        return true;
+      },
+    },
+  } as SocketConstructorOpts);
+  socket.setNoDelay(true);
+  connection = overSocket(io, socket, false);
   return connection;
+}
+
+function overSocket(io: IoLoop, socket: Socket, secure: boolean): Connection {
+  return new Connection(io, socket, secure, (connection) => new SocketTransport(connection));
+}
+
+/** A connection over a socket that is connected and reads nothing yet, or (portable back end) reads by 'data' events. */
+export function fromSocket(io: IoLoop, socket: Socket | TLSSocket, secure: boolean): Connection {
+  const connection = overSocket(io, socket, secure);
+  if (!takeHandle(connection)) socket.on("data", (bytes: Buffer) => connection.received(bytes, bytes.length));
+  return connection;
+}
+
+/** Reads and writes of a connected socket go by its handle from now on, if the back end is of that kind. */
+function takeHandle(connection: Connection): boolean {
+  const { io, socket } = connection;
+  const handle = io.backend.kind === "handles" ? handleOf(socket) : undefined;
+  if (io.backend.kind !== "handles" || handle === undefined) return false;
+  connection.transport = new HandleTransport(connection, handle, io.backend.parts);
+  // What the socket has read already.
+  const early: Buffer | null = socket.readableLength > 0 ? socket.read() : null;
+  if (early !== null) queueMicrotask(() => connection.received(early, early.length));
+  connection.transport.resume();
+  return true;
 }
 
 export interface DialOptions {
@@ -95,6 +125,7 @@ export interface DialOptions {
 
 /** Starts to connect; `onReady` when bytes may flow (after the handshake for TLS). Failure is the handler's `onClose`. */
 export function dial(io: IoLoop, options: DialOptions, onReady: (connection: Connection) => void): Connection {
+  const portable = io.backend.kind === "portable";
   let connection: Connection | undefined;
   const onread = {
     buffer: io.readBuffer,
@@ -109,16 +140,18 @@ export function dial(io: IoLoop, options: DialOptions, onReady: (connection: Con
     allowHalfOpen: true,
     noDelay: true,
     ...(options.keepAliveMs === undefined ? {} : { keepAlive: true, keepAliveInitialDelay: options.keepAliveMs }),
-    onread,
+    ...(portable ? { onread } : {}),
   };
   const socket =
     options.tls === undefined ? netConnect(common) : tlsConnect({ ...options.tls, ...common } as ConnectionOptions);
-  const made = new Connection(io, socket, options.tls !== undefined);
+  const made = overSocket(io, socket, options.tls !== undefined);
   connection = made;
   socket.once(options.tls === undefined ? "connect" : "secureConnect", () => {
     io.enter();
     try {
-      if (!made.closed) onReady(made);
+      if (made.closed) return;
+      if (!takeHandle(made) && !portable) socket.on("data", (bytes: Buffer) => made.received(bytes, bytes.length));
+      onReady(made);
     } finally {
       io.leave();
     }

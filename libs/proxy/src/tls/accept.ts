@@ -1,7 +1,7 @@
 import { TLSSocket } from "node:tls";
 import { messageOf } from "@lateen/kernel";
 import type { Connection } from "../io/connection.ts";
-import { fromDataEvents } from "../io/sockets.ts";
+import { fromSocket } from "../io/sockets.ts";
 import type { ServerTls } from "./contexts.ts";
 import { PeerCertificate } from "./peer-certificate.ts";
 
@@ -36,6 +36,12 @@ export function acceptTls(raw: Connection, options: TlsAcceptOptions, outcome: T
   // A handshake without a common protocol goes on without one (as in Envoy) instead of being refused (as in node).
   const common = spoken.some((protocol) => offered.includes(protocol));
   raw.pause();
+  if (raw.queued > 0) {
+    // Whatever was said before TLS must be with the client by now: an unfinished write cannot change hands.
+    raw.destroy();
+    queueMicrotask(() => outcome.failed("client does not read"));
+    return;
+  }
   if (bytes !== undefined) raw.socket.unshift(bytes);
   const socket = new TLSSocket(raw.socket, {
     isServer: true,
@@ -71,7 +77,7 @@ export function acceptTls(raw: Connection, options: TlsAcceptOptions, outcome: T
     raw.handler = { onBytes() {}, onEnd() {}, onDrain() {}, onClose() {} };
     io.enter();
     try {
-      outcome.ready(fromDataEvents(io, socket, true), verdict.peer);
+      outcome.ready(fromSocket(io, socket, true), verdict.peer);
     } catch (error) {
       io.onDefect(error);
       socket.destroy();

@@ -4,6 +4,7 @@ import { LogSinks } from "../access-log/sinks.ts";
 import type { HttpFilterRuntime, NetworkFilterRuntime } from "../chain/spi.ts";
 import type { PlanDelta } from "../config/plan.ts";
 import { HeadPool } from "../http1/head.ts";
+import type { IoBackend } from "../io/backend.ts";
 import { IoLoop } from "../io/io-loop.ts";
 import { type Lookup, Resolver } from "../io/resolver.ts";
 import type { Terminals } from "../listener/chain.ts";
@@ -35,6 +36,8 @@ export interface DataPathOptions {
   /** Uniform in [0, 1). */
   readonly random: () => number;
   readonly lookup: Lookup;
+  /** Default: portable. */
+  readonly backend?: IoBackend;
   readonly post: (message: FromWorker) => void;
 }
 
@@ -56,9 +59,9 @@ export class DataPath {
   #queue: Promise<void> = Promise.resolve();
 
   constructor(options: DataPathOptions) {
-    const { bootstrap, clock, random, lookup, post } = options;
+    const { bootstrap, clock, random, lookup, backend, post } = options;
     this.#options = options;
-    const io = new IoLoop(clock);
+    const io = new IoLoop(clock, backend);
     this.#io = io;
     const heads = new HeadPool();
     const tls = new TlsContexts();

@@ -1,30 +1,35 @@
 import { type MessagePort, workerData } from "node:worker_threads";
 import { systemClock } from "@lateen/kernel";
 import type { HttpFilterRuntime, NetworkFilterRuntime } from "../chain/spi.ts";
+import { chooseBackend } from "../io/backend.ts";
 import { systemLookup } from "../io/resolver.ts";
 import { DataPath } from "./data-path.ts";
 import type { FromWorker, ToWorker, WorkerBootstrap } from "./protocol.ts";
 
 /**
  * Runs the data path in this worker thread until it is terminated. The thread's `workerData` is its {@link WorkerBootstrap}.
+ * @throws LateenError LTN5301 when the bootstrap demands stream handles that do not work.
  * @param port to the agent thread: takes {@link ToWorker}, sends {@link FromWorker}; `ready` comes first.
  */
-export function runWorker(
+export async function runWorker(
   httpFilters: readonly HttpFilterRuntime[],
   networkFilters: readonly NetworkFilterRuntime[],
   port: MessagePort,
-): void {
+): Promise<void> {
   const post = (message: FromWorker): void => {
     if (message.type === "log") port.postMessage(message, [message.bytes.buffer as ArrayBuffer]);
     else port.postMessage(message);
   };
+  const bootstrap = workerData as WorkerBootstrap;
+  const backend = await chooseBackend(bootstrap.io ?? "auto");
   const dataPath = new DataPath({
-    bootstrap: workerData as WorkerBootstrap,
+    bootstrap,
     httpFilters,
     networkFilters,
     clock: systemClock(),
     random: Math.random,
     lookup: systemLookup,
+    backend,
     post,
   });
   port.on("message", (message: ToWorker) => {
@@ -40,5 +45,5 @@ export function runWorker(
         break;
     }
   });
-  post({ type: "ready" });
+  post({ type: "ready", io: backend.kind, ...(backend.kind === "portable" ? { reason: backend.reason } : {}) });
 }

@@ -1,4 +1,5 @@
 import type { PlanDelta, WorkloadFacts } from "../config/plan.ts";
+import type { IoBackend, IoChoice } from "../io/backend.ts";
 
 /** Who this proxy is. */
 export type SelfFacts = WorkloadFacts & {
@@ -27,6 +28,8 @@ export interface WorkerBootstrap {
   readonly index: number;
   readonly workers: number;
   readonly limits: { readonly maxConnections: number };
+  /** How sockets are read and written. Default: `auto`. */
+  readonly io?: IoChoice;
   readonly stats: SharedStats;
   /** Memory of the cells that all workers share (stats/shared-cells.ts); absent: this worker is the only one. */
   readonly cells?: SharedArrayBuffer;
@@ -80,7 +83,8 @@ export type ToWorker =
   | { readonly type: "inspect"; readonly id: number; readonly what: "listeners" | "clusters" };
 
 export type FromWorker =
-  | { readonly type: "ready" }
+  /** The worker takes plans. `reason`: why it does without stream handles. */
+  | { readonly type: "ready"; readonly io?: IoBackend["kind"]; readonly reason?: string }
   /** The delta is live; `failures` names resources that could not be put in force (port in use, bad certificate …) with the reason. */
   | {
       readonly type: "applied";

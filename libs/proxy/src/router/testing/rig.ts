@@ -15,6 +15,7 @@ import { HeadPool } from "../../http1/head.ts";
 import type { Connection } from "../../io/connection.ts";
 import { IoLoop } from "../../io/io-loop.ts";
 import { type ListeningSocket, listen } from "../../io/sockets.ts";
+import { testBackend } from "../../io/testing/backend.ts";
 import type { ConnectionInfo } from "../../listener/connection-info.ts";
 import { ClusterCounters } from "../../stats/cluster-counters.ts";
 import { SharedCells } from "../../stats/shared-cells.ts";
@@ -198,7 +199,7 @@ export interface Rig {
 
 export async function startRig(options: RigOptions): Promise<Rig> {
   const clock = options.clock ?? systemClock();
-  const io = new IoLoop(clock);
+  const io = new IoLoop(clock, testBackend);
   const heads = new HeadPool();
   const seeded = seededRandom(1);
   const random = options.random ?? (() => seeded.next());
@@ -290,7 +291,6 @@ function listenFor(
         ...overrides,
       });
       connection.resume();
-      connection.socket.resume();
     },
   });
 }

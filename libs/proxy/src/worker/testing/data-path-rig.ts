@@ -13,6 +13,7 @@ import type {
   TcpProxySpec,
   UpstreamTlsSpec,
 } from "../../config/plan.ts";
+import { testBackend } from "../../io/testing/backend.ts";
 import { clusterSpec } from "../../router/testing/rig.ts";
 import { Peer } from "../../router/testing/wire.ts";
 import { DataPath } from "../data-path.ts";
@@ -168,6 +169,7 @@ export class DataPathRig {
       networkFilters: options.networkFilters ?? [],
       clock: options.clock ?? systemClock(),
       random: () => 0,
+      backend: testBackend,
       lookup: options.lookup ?? (() => Promise.reject(new Error("no such name"))),
       post: (message) => this.#received(message),
     });

@@ -1,4 +1,4 @@
 import { parentPort } from "node:worker_threads";
 import { runWorker } from "../main.ts";
 
-if (parentPort !== null) runWorker([], [], parentPort);
+if (parentPort !== null) await runWorker([], [], parentPort);

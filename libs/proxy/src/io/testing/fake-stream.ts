@@ -1,0 +1,98 @@
+import { EventEmitter } from "node:events";
+import type { Socket } from "node:net";
+import type { StreamHandle, WriteRequest } from "../handles.ts";
+
+interface Unfinished {
+  readonly request: WriteRequest;
+  readonly bytes: Uint8Array;
+  at: number;
+}
+
+/**
+ * A stream handle whose kernel takes as many bytes as the test says, and the rest later, out of the very memory it was given: whoever
+ * reuses that memory too early corrupts what arrives.
+ */
+export class FakeHandle implements StreamHandle {
+  onread: StreamHandle["onread"] = () => undefined;
+  bytesRead = 0;
+  reading = false;
+  /** Called with what the peer gets. */
+  readonly #deliver: (bytes: Uint8Array) => void;
+  #target: Uint8Array = new Uint8Array(0);
+  readonly #queue: Unfinished[] = [];
+  /** Bytes the kernel still takes at once. */
+  room = 0;
+  unfinished = 0;
+
+  constructor(deliver: (bytes: Uint8Array) => void) {
+    this.#deliver = deliver;
+  }
+
+  get writeQueueSize(): number {
+    return this.#queue.reduce((sum, { bytes, at }) => sum + bytes.length - at, 0);
+  }
+
+  readStart(): number {
+    this.reading = true;
+    return 0;
+  }
+
+  readStop(): number {
+    this.reading = false;
+    return 0;
+  }
+
+  useUserBuffer(buffer: Uint8Array): void {
+    this.#target = buffer;
+  }
+
+  writeBuffer(request: WriteRequest, bytes: Uint8Array): number {
+    const now = this.#queue.length > 0 ? 0 : Math.min(this.room, bytes.length);
+    this.#take(bytes, 0, now);
+    if (now === bytes.length) return 0;
+    this.#queue.push({ request, bytes, at: now });
+    this.unfinished++;
+    return 0;
+  }
+
+  /** The kernel has room for so many bytes more, which it fills from unfinished writes first. */
+  drain(room: number): void {
+    this.room += room;
+    for (let first = this.#queue[0]; first !== undefined && this.room > 0; first = this.#queue[0]) {
+      const count = Math.min(this.room, first.bytes.length - first.at);
+      this.#take(first.bytes, first.at, count);
+      first.at += count;
+      if (first.at < first.bytes.length) return;
+      this.#queue.shift();
+      first.request.oncomplete?.(0);
+    }
+  }
+
+  #take(bytes: Uint8Array, start: number, count: number): void {
+    this.room -= count;
+    if (count > 0) this.#deliver(bytes.slice(start, start + count));
+  }
+
+  /** The peer has sent something; answers how many bytes of it were read. */
+  receive(fill: (target: Uint8Array) => number): number {
+    const count = fill(this.#target);
+    this.bytesRead += count;
+    const next = this.onread();
+    if (next !== undefined) this.#target = next;
+    return count;
+  }
+}
+
+/** A socket around a handle, as far as a connection asks for one. */
+export function fakeSocket(handle: FakeHandle): Socket {
+  const socket = Object.assign(new EventEmitter(), {
+    _handle: handle,
+    destroyed: false,
+    readableLength: 0,
+    destroy() {
+      socket.destroyed = true;
+    },
+    end() {},
+  });
+  return socket as unknown as Socket;
+}

@@ -1,0 +1,18 @@
+import type { Slab } from "./slab.ts";
+
+/** Most bytes that may wait in user space for a slow reader before the source is paused. */
+export const HIGH_WATER_BYTES = 64 * 1024;
+
+/** What carries the bytes of one connection. There are two: node's sockets, and the stream handles below them. */
+export interface Transport {
+  /** Bytes that wait in user space for the peer. */
+  readonly queued: number;
+  /** Sends `bytes`. They are free again when it returns, unless `slab`, which they lie in, is pinned. */
+  send(bytes: Buffer, slab: Slab): void;
+  pause(): void;
+  resume(): void;
+  /** FIN, once everything is written. Reading goes on. */
+  end(): void;
+  /** The connection is gone. */
+  closed(): void;
+}
