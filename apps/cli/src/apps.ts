@@ -12,6 +12,7 @@ export const servedApps: Readonly<Record<string, string>> = {
   mixer: "policy checks and telemetry",
   "sidecar-injector": "adds the sidecar to pods (Kubernetes)",
   sidecar: "the proxy beside a workload",
+  agent: "certificate and configuration for an Envoy, or for gRPC without a proxy",
   "ingress-gateway": "the proxy at the edge, for requests that come in",
   "egress-gateway": "the proxy at the edge, for requests that go out",
 };

@@ -34,6 +34,8 @@ export interface XdsNode {
   readonly machine: string;
   /** WorkloadGroup of its namespace that it registers itself in; empty: none. */
   readonly autoRegisterGroup: string;
+  /** Address that listeners of every address are to be bound at instead, where the machine is shared. */
+  readonly bindAddress?: string;
 }
 
 /**
@@ -50,6 +52,7 @@ export function nodeFromProto(node: Node): Result<XdsNode, string> {
   const dot = workload.lastIndexOf(".");
   if (dot <= 0 || dot === workload.length - 1) return err(`node id "${node.id}": "${workload}" is not pod.namespace`);
   const metadata: Readonly<Record<string, unknown>> = node.metadata ?? {};
+  const bindAddress = ipLiteral(metadata.LATEEN_BIND_ADDRESS);
   const namespace = text(metadata.NAMESPACE) || workload.slice(dot + 1);
   if (namespace !== workload.slice(dot + 1)) {
     return err(`node id "${node.id}" and its metadata NAMESPACE "${namespace}" disagree`);
@@ -71,6 +74,7 @@ export function nodeFromProto(node: Node): Result<XdsNode, string> {
     network: text(metadata.NETWORK) || stringMap(metadata.LABELS)["topology.istio.io/network"] || "",
     machine: text(metadata.NODE_NAME),
     autoRegisterGroup: text(metadata.AUTO_REGISTER_GROUP),
+    ...(bindAddress === "" ? {} : { bindAddress }),
   });
 }
 
@@ -117,6 +121,12 @@ function parseJson(value: string): unknown {
 
 function text(value: unknown): string {
   return typeof value === "string" ? value : "";
+}
+
+/** An IPv4 or IPv6 literal; anything else is as if it were not there. */
+function ipLiteral(value: unknown): string {
+  const address = text(value);
+  return /^\d+(\.\d+){3}$/.test(address) || /^[0-9a-f:]*:[0-9a-f:.]*$/i.test(address) ? address : "";
 }
 
 function stringMap(value: unknown): Readonly<Record<string, string>> {

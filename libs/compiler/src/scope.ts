@@ -32,6 +32,8 @@ export interface ProxyScope {
 /** A scope together with what only the workload's own ports depend on. */
 export interface WorkloadScope extends ProxyScope {
   readonly containerPorts: XdsNode["containerPorts"];
+  /** See {@link XdsNode.bindAddress}; left out when there is none. */
+  readonly bindAddress?: string;
 }
 
 /** A proxy as the queries see it: as a client of other services, and as the server of its own ports. */
@@ -146,6 +148,7 @@ export function scopeOf(read: Pick<Read, "ask">, node: XdsNode): NodeScope {
     ...base,
     labels: pick(node.labels, read.ask(workloadLabels, "")),
     containerPorts: node.containerPorts,
+    ...(node.bindAddress === undefined ? {} : { bindAddress: node.bindAddress }),
   };
   const clientId = JSON.stringify(client);
   const workloadId = JSON.stringify(workload);

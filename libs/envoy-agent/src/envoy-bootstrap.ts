@@ -29,6 +29,8 @@ export interface EnvoyBootstrapOptions {
   readonly secretsSocket: string;
   /** Default state of the world; Istio's agents ask for `DELTA_GRPC`. */
   readonly protocol?: "GRPC" | "DELTA_GRPC";
+  /** Where a control plane of ours binds what Istio binds at every address; default: at every address. */
+  readonly bindAddress?: string;
   readonly admin: { readonly address: string; readonly port: number };
   /** Where `/stats/prometheus` and `/healthz/ready` are served; left out: not at all. */
   readonly faces?: { readonly address: string; readonly statsPort: number; readonly healthPort: number };
@@ -41,7 +43,10 @@ export interface EnvoyBootstrapOptions {
 export function envoyBootstrap(options: EnvoyBootstrapOptions): Readonly<Record<string, unknown>> {
   const source = { ads: {}, initial_fetch_timeout: "0s", resource_api_version: "V3" };
   return {
-    node: nodeDocument(options.node),
+    node: nodeDocument(
+      options.node,
+      options.bindAddress === undefined ? {} : { LATEEN_BIND_ADDRESS: options.bindAddress },
+    ),
     admin: { address: socketAddress(options.admin.address, options.admin.port) },
     layered_runtime: {
       // As Istio's bootstrap: rules may have long regular expressions.

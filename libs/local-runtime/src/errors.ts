@@ -98,3 +98,14 @@ export function stateNotWritable(directory: string, cause: unknown): LateenError
     cause,
   });
 }
+
+/** LTN7014: a pod's agent does not run, or got no certificate in time. */
+export function agentNotReady(pod: string, reason: string): LateenError {
+  return new LateenError({
+    code: "LTN7014",
+    fault: "system",
+    retryable: true,
+    message: `the agent of ${pod} is not ready${reason === "" ? "" : `: ${reason}`}`,
+    hint: "lateen status tells whether pod and control plane run",
+  });
+}

@@ -3,6 +3,7 @@ export { type ConfigText, readConfigFiles } from "./config-files.ts";
 export { controlPlaneUnavailable, meshNotRunning } from "./errors.ts";
 export type { RejectedView, SupervisorEvent } from "./events.ts";
 export type { SupervisorOptions, WatchConfig } from "./options.ts";
+export type { AgentView } from "./pod/agent.ts";
 export type { ControlPlanePorts, PodLine } from "./pod/dependencies.ts";
 export type { PodPort, PodView } from "./pod/types.ts";
 export { controlPlaneEconomy, type ProcessEconomy } from "./process/economy.ts";

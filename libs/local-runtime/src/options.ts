@@ -20,9 +20,10 @@ export interface SupervisorOptions {
   readonly configPaths: readonly string[];
   /** Port of the ingress gateway on the loopback addresses; 0 picks a free one; undefined: 8080, or a free one when it is busy. */
   readonly ingressPort: number | undefined;
-  /** Program and first arguments of the control plane and of the sidecar. */
+  /** Program and first arguments of the control plane, of the sidecar, and of the agent beside proxies that are not ours. */
   readonly controlPlane: readonly string[];
   readonly sidecar: readonly string[];
+  readonly agent: readonly string[];
   readonly watchConfig: WatchConfig;
   /** Environment of this process; only a few variables are handed on. */
   readonly env: Readonly<Record<string, string | undefined>>;

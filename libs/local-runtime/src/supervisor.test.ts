@@ -1,9 +1,10 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { RunEvent } from "./admin/run.ts";
+import type { AgentView } from "./pod/agent.ts";
 import { listedProcesses } from "./process/ledger.ts";
 import { startTimeOf } from "./process/start-time.ts";
 import { openSocketRequest, socketRequest } from "./socket-client.ts";
@@ -232,6 +233,30 @@ describe("a mesh that is started again", () => {
     const { pid, xds } = JSON.parse(readFileSync(controlPlaneFile, "utf8")) as { pid: number; xds: number };
     expect(pid).toBe(pidOf("control-plane"));
     expect((await mesh.status()).controlPlane.ports).toMatchObject({ xds });
+  });
+});
+
+describe("POST /pods/:pod/agent", () => {
+  const ask = (pod: string) =>
+    socketRequest({ socketPath: stateDir(root).adminSocket, path: `/pods/${pod}/agent`, method: "POST", body: {} });
+
+  it("starts the agent of a pod once, with its token, and hands out the bootstraps", async () => {
+    mesh = await startSupervisor(root, config);
+    await workloadIs("web", { ready: true });
+    const answers = await Promise.all([ask("web"), ask("web")]);
+    const [one, other] = answers.map(({ body }) => JSON.parse(body) as AgentView);
+    const [pod] = (await mesh.status()).workloads;
+    expect(one).toMatchObject({ envoy: { node: { id: `sidecar~${pod?.address}~${pod?.pod}` } } });
+    expect(one).toMatchObject({ grpc: { socket: one?.socket } });
+    expect(other).toEqual(one);
+    expect(readFileSync(join(one?.folder ?? "", "token"), "utf8").split(".")).toHaveLength(3);
+    expect(statSync(join(one?.folder ?? "", "token")).mode & 0o777).toBe(0o600);
+    expect(Buffer.byteLength(one?.socket ?? "")).toBeLessThanOrEqual(Buffer.byteLength(stateDir(root).controlSocket));
+  });
+
+  it("knows no agent of a pod that is not there", async () => {
+    mesh = await startSupervisor(root, config);
+    expect(await ask("nobody")).toMatchObject({ status: 400, body: expect.stringContaining("LTN7008") });
   });
 });
 

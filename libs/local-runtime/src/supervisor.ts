@@ -231,7 +231,7 @@ class LocalMesh implements Supervisor {
   }
 
   #podDependencies(ledger: ProcessLedger, inherited: ReadonlyMap<string, string>): PodDependencies {
-    const { clock, sidecar, mesh, env, parallelStarts } = this.#options;
+    const { clock, sidecar, agent, mesh, env, parallelStarts } = this.#options;
     const { block, identity, facts, loopback } = this.#prepared;
     return {
       clock,
@@ -246,6 +246,7 @@ class LocalMesh implements Supervisor {
       inherited,
       ownEnvironment: ownEnvironment(inherited, env),
       sidecar,
+      agent,
       clusterId: CLUSTER_ID,
       meshId: mesh,
       trustDomain: facts.trustDomain,

@@ -18,6 +18,10 @@ export interface ProxyConfigOptions {
   readonly name?: string;
   readonly address?: string;
   readonly cluster?: string;
+  /** A bootstrap for an Envoy that is not ours. */
+  readonly stock?: true;
+  /** A bootstrap for gRPC without a proxy. */
+  readonly grpc?: true;
   readonly mesh: string;
 }
 
@@ -27,6 +31,8 @@ export function proxyConfigCommand(cli: Cli): Command {
     "lateen proxy-config cluster productpage-v1",
     "lateen proxy-config route istio-ingressgateway.istio-system",
     "lateen proxy-config listener reviews-v1 --port 15006 -o json",
+    "lateen proxy-config bootstrap istio-ingressgateway --stock > envoy.json && envoy -c envoy.json",
+    "lateen proxy-config bootstrap productpage-v1 --grpc > grpc.json && GRPC_XDS_BOOTSTRAP=grpc.json python3 client.py",
   ])
     .alias("pc")
     .addArgument(
@@ -43,11 +49,28 @@ export function proxyConfigCommand(cli: Cli): Command {
     .option("--name <name>", "routes or listeners of this name")
     .option("--address <ip>", "listeners or endpoints of this address")
     .option("--cluster <name>", "endpoints of this cluster")
+    .addOption(
+      new Option(
+        "--stock",
+        "bootstrap: for an unmodified Envoy, with the workload's identity; its agent is started",
+      ).conflicts("grpc"),
+    )
+    .option("--grpc", "bootstrap: for gRPC without a proxy (GRPC_XDS_BOOTSTRAP); the agent is started")
     .addOption(meshOption())
     .action(async (what: string, workload: string, options: ProxyConfigOptions) => {
-      const { showProxyConfig } = await import("../proxy/config.ts");
+      const client = new MeshClient(cli, options.mesh);
       const format: OutputFormat = options.output === "short" ? "text" : options.output;
-      await showProxyConfig(cli, new MeshClient(cli, options.mesh), { what: kindOf(what), workload, options, format });
+      if (options.stock || options.grpc) {
+        const { showBootstrap } = await import("../proxy/bootstrap.ts");
+        return showBootstrap(cli, client, {
+          what: kindOf(what),
+          workload,
+          flavour: options.grpc ? "grpc" : "envoy",
+          format: format === "text" ? "json" : format,
+        });
+      }
+      const { showProxyConfig } = await import("../proxy/config.ts");
+      await showProxyConfig(cli, client, { what: kindOf(what), workload, options, format });
     });
 }
 

@@ -39,6 +39,7 @@ export async function runForeground(
     ingressPort: options.ingressPort,
     controlPlane: [process.execPath, ...controlPlaneEconomy.nodeFlags, appProgram("control-plane")],
     sidecar: [process.execPath, appProgram("sidecar")],
+    agent: [process.execPath, appProgram("agent")],
     watchConfig: (...args) => void import("@lateen/adapter-grpc").then(({ watchConfig }) => watchConfig(...args)),
     env: cli.env,
     clock: systemClock({ unref: false }),

@@ -3,6 +3,7 @@ import { Listener } from "@lateen/proto/envoy/config/listener/v3/listener";
 import { defineQuery, type Read } from "../engine/query-engine.ts";
 import type { TcpPolicy } from "../lower/filters.ts";
 import { boundInbound, virtualInbound } from "../lower/inbound-listener.ts";
+import { WILDCARD } from "../lower/names.ts";
 import type { OutboundContext } from "../lower/outbound-context.ts";
 import { outboundListeners } from "../lower/outbound-listeners.ts";
 import { milliseconds, policyFor } from "../lower/traffic-policy.ts";
@@ -119,9 +120,22 @@ const inboundListeners = defineQuery<WorkloadScope, readonly EncodedResource[]>(
 export const scopeListeners = defineQuery<NodeScope, ReadonlyMap<string, EncodedResource>>({
   name: "scopeListeners",
   key: scopeKey,
-  compute: (read, scope) =>
-    scope.workload.kind === "router"
-      ? read.ask(gatewayResources, scope).listeners
-      : byName([...read.ask(outboundListenersOf, scope.client), ...read.ask(inboundListeners, scope.workload)]),
+  compute: (read, scope) => {
+    const all =
+      scope.workload.kind === "router"
+        ? read.ask(gatewayResources, scope).listeners
+        : byName([...read.ask(outboundListenersOf, scope.client), ...read.ask(inboundListeners, scope.workload)]);
+    const { bindAddress } = scope.workload;
+    return bindAddress === undefined ? all : byName([...all.values()].map((one) => boundAt(read, one, bindAddress)));
+  },
   equal: sameMap,
 });
+
+/** A listener of every address, bound at one; what only takes connections handed on by another listener stays as it is. */
+function boundAt(read: Read, resource: EncodedResource, bindAddress: string): EncodedResource {
+  const listener = Listener.decode(resource.any.value);
+  const at = listener.address?.address;
+  if (listener.bindToPort === false || at?.$case !== "socketAddress" || at.value.address !== WILDCARD) return resource;
+  const address = { address: { $case: "socketAddress", value: { ...at.value, address: bindAddress } } } as const;
+  return encode(read, Listener, resource.name, Listener.fromPartial({ ...listener, address }));
+}

@@ -96,6 +96,7 @@ export interface NodeOptions {
   readonly ports?: readonly { readonly name?: string; readonly containerPort: number }[];
   /** A stock Envoy, which lists no capabilities. */
   readonly envoy?: boolean;
+  readonly metadata?: Readonly<Record<string, unknown>>;
 }
 
 export function nodeOf(options: NodeOptions = {}): XdsNode {
@@ -105,6 +106,7 @@ export function nodeOf(options: NodeOptions = {}): XdsNode {
     LABELS: labels,
     SERVICE_ACCOUNT: "default",
     POD_PORTS: JSON.stringify(ports),
+    ...options.metadata,
     ...(envoy
       ? {}
       : {

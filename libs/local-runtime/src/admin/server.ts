@@ -11,7 +11,7 @@ const PROXY_ADMIN_PORT = 15000;
 const FORWARD_TIMEOUT_MS = 330_000;
 
 /**
- * Serves the mesh's admin socket: status, configuration and debug questions handed on to the control plane, proxy admin by pod, logs,
+ * Serves the mesh's admin socket: status, configuration and debug questions handed on to the control plane, proxy admin and agent by pod, logs,
  * processes that join (`POST /run`), and shutdown. Who may open the socket (0600 in a 0700 directory) may do everything.
  */
 export async function serveAdmin(
@@ -30,6 +30,11 @@ export async function serveAdmin(
       return passOn(pod.address, `/${call.params["*"]}${search}`, reply);
     },
   );
+  app.post<{ Params: { pod: string } }>("/pods/:pod/agent", async (call) => {
+    const pod = mesh.pods.find(call.params.pod);
+    if (pod === undefined) throw unknownPod(call.params.pod, workloads(mesh));
+    return pod.agent();
+  });
   app.get("/pods", async () => ({ pods: mesh.pods.views() }));
   logRoute(app, mesh);
   runRoute(app, mesh);

@@ -42,6 +42,8 @@ export interface PodDependencies {
   readonly ownEnvironment: ReadonlyMap<string, string>;
   /** Program and first arguments of the sidecar app. */
   readonly sidecar: readonly string[];
+  /** Program and first arguments of the agent app. */
+  readonly agent: readonly string[];
   readonly clusterId: string;
   readonly meshId: string;
   readonly trustDomain: string;

@@ -2,12 +2,14 @@ import { rm } from "node:fs/promises";
 import { availableParallelism, totalmem } from "node:os";
 import { join } from "node:path";
 import { messageOf } from "@lateen/kernel";
+import { agentNotReady } from "../errors.ts";
+import { type AgentView, PodAgent } from "./agent.ts";
 import { PodContainer } from "./container.ts";
 import type { PodDependencies } from "./dependencies.ts";
 import type { PodFacts } from "./environment.ts";
 import { type ImageRule, matchImage } from "./image-match.ts";
 import { checkContainer, type ProbeResult } from "./probe.ts";
-import { explicitProxyUrl, PodProxy } from "./proxy.ts";
+import { explicitProxyUrl, PodProxy, type ProxyInput } from "./proxy.ts";
 import { ReadinessLoop } from "./readiness.ts";
 import { linkServices, missingService, namedServices, type ServiceLinks } from "./service-links.ts";
 import type { Container, PodBlueprint, PodPort, PodView } from "./types.ts";
@@ -45,6 +47,7 @@ export class Pod {
   #ports: readonly PodPort[] = [];
   #links: ServiceLinks | undefined;
   #proxy: PodProxy | undefined;
+  #agent: PodAgent | undefined;
   #init: PodContainer | undefined;
   #containers: readonly PodContainer[] = [];
   #joinedReady: ReadinessLoop | undefined;
@@ -120,10 +123,32 @@ export class Pod {
   }
 
   async refreshToken(): Promise<void> {
-    await this.#proxy?.refreshToken();
+    await Promise.all([this.#proxy?.refreshToken(), this.#agent?.refreshToken()]);
   }
   restartProxy(): void {
     this.#proxy?.restart();
+    this.#agent?.restart();
+  }
+
+  /**
+   * The agent for a proxy that is not ours, or for gRPC without one; it is started the first time and lives as long as the pod.
+   * @throws LTN7014 when it has no certificate in time, or the pod is not running.
+   */
+  async agent(): Promise<AgentView> {
+    if (this.#proxy === undefined || this.#terminating) throw agentNotReady(this.blueprint.name, this.#reason());
+    this.#agent ??= new PodAgent(this.#proxyInput(), this.#deps);
+    return this.#agent.view();
+  }
+
+  #proxyInput(): ProxyInput {
+    const { blueprint, address } = this;
+    return {
+      blueprint,
+      address,
+      runDirectory: this.#runDirectory,
+      ports: this.#ports,
+      listeners: this.#links?.listeners ?? [],
+    };
   }
   get proxyPid(): number | undefined {
     return this.#proxy?.pid;
@@ -213,18 +238,7 @@ export class Pod {
     const leave = await this.#deps.startGate.enter();
     try {
       if (this.#terminating) return;
-      const { blueprint, address } = this;
-      this.#proxy = new PodProxy(
-        {
-          blueprint,
-          address,
-          runDirectory: this.#runDirectory,
-          ports: this.#ports,
-          listeners: this.#links?.listeners ?? [],
-        },
-        this.#deps,
-        () => this.#proxyChanged(),
-      );
+      this.#proxy = new PodProxy(this.#proxyInput(), this.#deps, () => this.#proxyChanged());
       await this.#proxy.start();
       await this.proxyReady();
     } finally {
@@ -349,7 +363,7 @@ export class Pod {
       this.#init?.stop(appGraceMs),
       ...this.#containers.map((container) => container.stop(appGraceMs)),
     ]);
-    await this.#proxy?.stop(proxyGraceMs);
+    await Promise.all([this.#proxy?.stop(proxyGraceMs), this.#agent?.stop(proxyGraceMs)]);
     this.#deps.podAddresses.release(this.address);
     for (const address of this.#links?.addresses ?? []) this.#deps.serviceAddresses.release(address);
     for (const port of this.#ports) this.#deps.privatePorts.release(port.privatePort);

@@ -50,7 +50,7 @@ export class PodProxy {
     this.#process = new ManagedProcess({
       name: `proxy of ${namespace}/${name}`,
       kind: "own",
-      spec: async () => ({ argv: this.#argv(), env: this.#env() }),
+      spec: async () => ({ argv: this.#argv(), env: podEnvironment(input, deps) }),
       restarts: meshRestarts,
       clock: deps.clock,
       ledger: deps.ledger,
@@ -137,25 +137,6 @@ export class PodProxy {
     return [...this.#deps.sidecar, ...Object.entries(flags).flatMap(([name, value]) => [`--${name}`, value])];
   }
 
-  #env(): Record<string, string> {
-    const { blueprint, address, ports } = this.#input;
-    return {
-      ...Object.fromEntries(this.#deps.ownEnvironment),
-      POD_NAME: blueprint.name,
-      POD_NAMESPACE: blueprint.namespace,
-      INSTANCE_IP: address,
-      SERVICE_ACCOUNT: blueprint.serviceAccount,
-      TRUST_DOMAIN: this.#deps.trustDomain,
-      ISTIO_META_WORKLOAD_NAME: blueprint.workload,
-      ISTIO_META_CLUSTER_ID: this.#deps.clusterId,
-      ISTIO_META_MESH_ID: this.#deps.meshId,
-      ISTIO_METAJSON_LABELS: JSON.stringify(blueprint.labels),
-      ISTIO_META_POD_PORTS: JSON.stringify(
-        ports.map(({ name, container }) => ({ ...(name ? { name } : {}), containerPort: container, protocol: "TCP" })),
-      ),
-    };
-  }
-
   #capture(): unknown {
     const { blueprint, address, ports, listeners } = this.#input;
     if (blueprint.kind === "gateway") {
@@ -182,6 +163,28 @@ export class PodProxy {
       lowPortOffset: LOW_PORT_OFFSET,
     };
   }
+}
+
+/** Who a pod is, for our own programs beside it; the variables are those of Istio's injector. */
+export function podEnvironment(
+  { blueprint, address, ports }: ProxyInput,
+  deps: PodDependencies,
+): Record<string, string> {
+  return {
+    ...Object.fromEntries(deps.ownEnvironment),
+    POD_NAME: blueprint.name,
+    POD_NAMESPACE: blueprint.namespace,
+    INSTANCE_IP: address,
+    SERVICE_ACCOUNT: blueprint.serviceAccount,
+    TRUST_DOMAIN: deps.trustDomain,
+    ISTIO_META_WORKLOAD_NAME: blueprint.workload,
+    ISTIO_META_CLUSTER_ID: deps.clusterId,
+    ISTIO_META_MESH_ID: deps.meshId,
+    ISTIO_METAJSON_LABELS: JSON.stringify(blueprint.labels),
+    ISTIO_META_POD_PORTS: JSON.stringify(
+      ports.map(({ name, container }) => ({ ...(name ? { name } : {}), containerPort: container, protocol: "TCP" })),
+    ),
+  };
 }
 
 /** `code 1`, `signal SIGKILL` or why it could not start. */

@@ -117,6 +117,7 @@ export function startSupervisor(
     ingressPort: 0,
     controlPlane: [process.execPath, join(folder, "fake-control-plane.mjs")],
     sidecar: [process.execPath, join(folder, "fake-sidecar.mjs")],
+    agent: [process.execPath, join(folder, "fake-agent.mjs")],
     watchConfig: config.watch,
     env: process.env,
     clock: systemClock({ unref: false }),

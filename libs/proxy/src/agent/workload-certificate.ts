@@ -89,6 +89,11 @@ export class WorkloadCertificate {
     return this.#lastFailure;
   }
 
+  /** Resolves when the present certificate is in its files. */
+  stored(): Promise<void> {
+    return this.#storing;
+  }
+
   /** Loads what is on disk and starts the upkeep. Resolves after the first look at the disk; `onIdentity` tells the rest. */
   async start(): Promise<void> {
     const { clock, scope } = this.#options;
