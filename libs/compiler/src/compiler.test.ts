@@ -115,6 +115,39 @@ describe("a change", () => {
     expect(ran.routeConfig).toBe(1);
   });
 
+  it("of one rule among many recomputes one virtual host for each kind of client, and what holds it", () => {
+    const numbers = Array.from({ length: 60 }, (_, at) => at);
+    const rule = (at: number, timeout: string, exportTo = "*") =>
+      `apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: { name: many-${at}, namespace: default }
+spec: { hosts: [many-${at}], exportTo: ["${exportTo}"], http: [{ timeout: ${timeout}, route: [{ destination: { host: many-${at} } }] }] }`;
+    const compiler = compilerFor([
+      ...objectsFrom(...numbers.map((at) => service(`many-${at}`, `10.2.0.${at}`, ["http:80"]))),
+      ...objectsFrom(...numbers.map((at) => rule(at, "1s"))),
+    ]);
+    const nodes = [client, nodeOf({ namespace: "other" }), nodeOf({ namespace: "third" })];
+    for (const node of nodes) everything(compiler, node);
+    const changed = (text: string) => {
+      const before = nodes.map((node) => compiler.content(node));
+      const ran = work(compiler, () => {
+        compiler.apply({ upserted: objectsFrom(text), removed: [] });
+        for (const node of nodes) everything(compiler, node);
+      });
+      return { ran, reached: nodes.map((node, at) => compiler.content(node) !== before[at]) };
+    };
+    const all = changed(rule(7, "2s"));
+    expect(all.ran).toMatchObject({ httpRule: 3, virtualHost: 3, routeConfig: 3 });
+    for (const untouched of ["visibility", "visibleServices", "l4RulesOnPort", "clusters", "listener"]) {
+      expect(all.ran[untouched]).toBeUndefined();
+    }
+    expect(all.reached).toEqual([true, true, true]);
+    changed(rule(8, "1s", "."));
+    const own = changed(rule(8, "2s", "."));
+    expect(own.ran).toMatchObject({ virtualHost: 1, routeConfig: 1 });
+    expect(own.reached).toEqual([true, false, false]);
+  });
+
   it("of the mesh configuration reaches everybody", () => {
     const compiler = compilerFor([]);
     const before = compiler.resources(client, typeUrls.listener).get("virtualOutbound");

@@ -13,7 +13,7 @@ import { gatewaysFor } from "../world/gateways.ts";
 import { servedPorts } from "../world/inbound.ts";
 import { cells } from "../world/mesh-snapshot.ts";
 import { compare, meshConfigOf, serviceFor } from "../world/services.ts";
-import { visibility } from "../world/visibility.ts";
+import { visibleVirtualServices } from "../world/visibility.ts";
 import { sniTargets } from "./auto-passthrough.ts";
 import { accessRules, routeContext } from "./context.ts";
 import { byName, encode } from "./encode.ts";
@@ -68,7 +68,7 @@ export const gatewayResources = defineQuery<NodeScope, GatewayResources>({
       extensions: client.extensions,
       client,
       ...accessRules(read, workload, config),
-      virtualServices: read.ask(visibility, client).virtualServices,
+      virtualServices: read.ask(visibleVirtualServices, client),
       service: (host: string) => serviceFor(read, host, client.namespace),
       route: routeContext(read, client),
       sniTargets: read.ask(sniTargets, scope),

@@ -9,7 +9,7 @@ import {
 import { defineQuery, type Query, type Read } from "../engine/query-engine.ts";
 import { providerHost } from "../lower/access-log.ts";
 import { outboundCluster } from "../lower/names.ts";
-import { sameJson, sameList, sameMap } from "../resource.ts";
+import { sameJson, sameList } from "../resource.ts";
 import { type ProxyScope, scopeKey, scopePortKey } from "../scope.ts";
 import { exportedTo } from "./export-to.ts";
 import { addressedService, allServices, meshConfigOf, preferred, serviceByHost, settingsOf } from "./services.ts";
@@ -20,13 +20,54 @@ import { allVirtualServices, type BoundVirtualService } from "./virtual-services
 export interface Visibility {
   /** Oldest first. */
   readonly services: readonly MeshService[];
-  readonly virtualServices: readonly BoundVirtualService[];
   readonly allowAny: boolean;
   /** Cluster of the proxy that unknown traffic goes through; undefined: where it was headed. */
   readonly egressProxy: string | undefined;
   /** Egress listeners of the Sidecar; undefined: everything on every port. */
   readonly egress: NonNullable<Sidecar["spec"]["egress"]> | undefined;
 }
+
+/** Whether a proxy may see what a namespace has, by host. */
+export type Imports = (namespace: string, host: string) => boolean;
+
+const EVERYTHING: Imports = () => true;
+
+/** What the Sidecar that applies imports. The very same as long as that Sidecar does not change. */
+export const importsOf = defineQuery<ProxyScope, Imports>({
+  name: "imports",
+  key: scopeKey,
+  compute: (read, scope) => {
+    const imports = sidecarFor(read, scope)?.spec.egress?.flatMap((egress) => egress.hosts);
+    return imports === undefined ? EVERYTHING : importFilter(imports, scope.namespace);
+  },
+});
+
+/** Whether a virtual service counts for a proxy: exported to its namespace, and imported by its Sidecar when one applies. */
+export function sees(read: Read, scope: ProxyScope): (bound: BoundVirtualService) => boolean {
+  const { defaultVirtualServiceExportTo } = meshConfigOf(read);
+  const imported = read.ask(importsOf, scope);
+  return (bound) =>
+    exportedTo(bound.spec.exportTo, defaultVirtualServiceExportTo, bound.namespace, scope.namespace) &&
+    bound.hosts.some((host) => imported(bound.namespace, host));
+}
+
+/** Virtual services that count for a proxy, oldest first. */
+export const visibleVirtualServices = defineQuery<ProxyScope, readonly BoundVirtualService[]>({
+  name: "visibleVirtualServices",
+  key: scopeKey,
+  compute: (read, scope) => read.ask(allVirtualServices, "").filter(sees(read, scope)),
+  equal: sameList,
+});
+
+/** Hosts that imported virtual services send to; they change less often than those do. */
+const destinationsOfRules = defineQuery<ProxyScope, readonly string[]>({
+  name: "destinationsOfRules",
+  key: scopeKey,
+  compute: (read, scope) => [
+    ...new Set(read.ask(visibleVirtualServices, scope).flatMap((bound) => bound.destinations)),
+  ],
+  equal: sameList,
+});
 
 /**
  * What a proxy may see: exported to its namespace, and imported by its Sidecar when one applies. What an imported virtual service
@@ -38,21 +79,14 @@ export const visibility = defineQuery<ProxyScope, Visibility>({
   compute: (read, scope) => {
     const config = meshConfigOf(read);
     const sidecar = sidecarFor(read, scope);
-    const imports = sidecar?.spec.egress?.flatMap((egress) => egress.hosts);
-    const imported = importFilter(imports, scope.namespace);
-    const virtualServices = read
-      .ask(allVirtualServices, "")
-      .filter(
-        (bound) =>
-          exportedTo(bound.spec.exportTo, config.defaultVirtualServiceExportTo, bound.namespace, scope.namespace) &&
-          bound.hosts.some((host) => imported(bound.namespace, host)),
-      );
+    const imported = read.ask(importsOf, scope);
     const proxy = sidecar?.spec.outboundTrafficPolicy?.egressProxy;
     const proxyHost =
       proxy === undefined ? [] : [shortHostToFqdn(proxy.host, scope.namespace, settingsOf(read).domain)];
     const needed = new Set([
       ...proxyHost,
-      ...virtualServices.flatMap((bound) => bound.destinations),
+      // Where everything is imported, that is everything anyway.
+      ...(imported === EVERYTHING ? [] : read.ask(destinationsOfRules, scope)),
       ...logServices(config),
     ]);
     const candidates = read
@@ -68,7 +102,6 @@ export const visibility = defineQuery<ProxyScope, Visibility>({
     const mode = sidecar?.spec.outboundTrafficPolicy?.mode ?? config.outboundTrafficPolicy.mode;
     return {
       services,
-      virtualServices,
       allowAny: mode === "ALLOW_ANY",
       egressProxy:
         proxyHost[0] === undefined ? undefined : outboundCluster(proxyHost[0], proxy?.port?.number ?? 0, proxy?.subset),
@@ -79,8 +112,7 @@ export const visibility = defineQuery<ProxyScope, Visibility>({
     a.allowAny === b.allowAny &&
     a.egressProxy === b.egressProxy &&
     sameJson(a.egress, b.egress) &&
-    sameList(a.services, b.services) &&
-    sameList(a.virtualServices, b.virtualServices),
+    sameList(a.services, b.services),
 });
 
 /** One service for each host: of several, the one that clients of the namespace mean. */
@@ -99,11 +131,7 @@ function logServices(config: MeshConfig): readonly string[] {
 }
 
 /** Reads `namespace/dnsName` import lists of a Sidecar's egress. */
-function importFilter(
-  imports: readonly string[] | undefined,
-  own: string,
-): (namespace: string, host: string) => boolean {
-  if (imports === undefined) return () => true;
+function importFilter(imports: readonly string[], own: string): Imports {
   const parsed = imports.map((entry) => {
     const slash = entry.indexOf("/");
     return { namespace: entry.slice(0, slash), host: entry.slice(slash + 1).toLowerCase() };
@@ -146,7 +174,9 @@ export const BUCKETS = 64;
 function bucketOf(host: string): number {
   let hash = 0;
   for (let at = 0; at < host.length; at++) hash = (hash * 31 + host.charCodeAt(at)) | 0;
-  return hash & (BUCKETS - 1);
+  // Hosts of one mesh differ in a few characters: all of the number must count.
+  hash = Math.imul(hash ^ (hash >>> 16), 0x45d9f3b);
+  return (hash ^ (hash >>> 16)) & (BUCKETS - 1);
 }
 
 const servicesByBucket = defineQuery<ProxyScope, ReadonlyMap<number, readonly MeshService[]>>({
@@ -242,52 +272,78 @@ export const virtualServicesOnPort = defineQuery<
   key: scopePortKey,
   compute: (read, argument) => {
     const hosts = new Set<string>(read.ask(servicesOnPort, argument).map((service) => service.host));
-    const concerns = (pattern: string) =>
-      hosts.has(pattern) ||
-      (pattern.startsWith("*") && [...hosts].some((host) => hostMatches(pattern, host))) ||
-      (argument.port === 80 && read.ask(serviceByHost, pattern) === undefined);
     return read
-      .ask(visibility, argument.scope)
-      .virtualServices.filter((bound) => bound.gateways.includes("mesh") && bound.hosts.some(concerns));
+      .ask(visibleVirtualServices, argument.scope)
+      .filter((bound) => bound.gateways.includes("mesh") && bound.hosts.some(concerning(read, argument.port, hosts)));
   },
   equal: sameList,
 });
 
-/** Those of them that route TLS or TCP: HTTP rules do not concern listeners. */
+/** Whether hosts of rules are among those of services, or (port 80) hosts that no service has. */
+function concerning(read: Read, port: number, hosts: ReadonlySet<string>): (pattern: string) => boolean {
+  return (pattern) =>
+    hosts.has(pattern) ||
+    (pattern.startsWith("*") && [...hosts].some((host) => hostMatches(pattern, host))) ||
+    (port === 80 && read.ask(serviceByHost, pattern) === undefined);
+}
+
+/** Virtual services of the mesh gateway that route TLS or TCP, oldest first. */
+const l4Rules = defineQuery<"", readonly BoundVirtualService[]>({
+  name: "l4Rules",
+  compute: (read) =>
+    read
+      .ask(allVirtualServices, "")
+      .filter(
+        ({ gateways, spec }) =>
+          gateways.includes("mesh") && ((spec.tls ?? []).length > 0 || (spec.tcp ?? []).length > 0),
+      ),
+  equal: sameList,
+});
+
+/** Those of them that concern the services of a port: HTTP rules do not concern listeners. */
 export const l4RulesOnPort = defineQuery<
   { readonly scope: ProxyScope; readonly port: number },
   readonly BoundVirtualService[]
 >({
   name: "l4RulesOnPort",
   key: scopePortKey,
-  compute: (read, argument) =>
-    read
-      .ask(virtualServicesOnPort, argument)
-      .filter(({ spec }) => (spec.tls ?? []).length > 0 || (spec.tcp ?? []).length > 0),
+  compute: (read, argument) => {
+    const rules = read.ask(l4Rules, "");
+    if (rules.length === 0) return rules;
+    const hosts = new Set<string>(read.ask(servicesOnPort, argument).map((service) => service.host));
+    const concerns = concerning(read, argument.port, hosts);
+    const visible = sees(read, argument.scope);
+    return rules.filter((bound) => visible(bound) && bound.hosts.some(concerns));
+  },
   equal: sameList,
 });
 
 /** HTTP virtual services of the mesh gateway, each list oldest first. */
 interface HttpRules {
   /** By exact host, in buckets, so that the change of one rule concerns few hosts. */
-  readonly exact: ReadonlyMap<number, ReadonlyMap<string, BoundVirtualService>>;
-  readonly wildcards: readonly { readonly pattern: string; readonly bound: BoundVirtualService }[];
+  readonly exact: ReadonlyMap<number, ReadonlyMap<string, readonly BoundVirtualService[]>>;
+  /** The longest patterns first. */
+  readonly wildcards: readonly WildcardRule[];
 }
 
-const httpRules = defineQuery<ProxyScope, HttpRules>({
+interface WildcardRule {
+  readonly pattern: string;
+  readonly bound: BoundVirtualService;
+}
+
+const httpRules = defineQuery<"", HttpRules>({
   name: "httpRules",
-  key: scopeKey,
-  compute: (read, scope) => {
-    const exact = new Map<number, Map<string, BoundVirtualService>>();
-    const wildcards: { pattern: string; bound: BoundVirtualService }[] = [];
-    for (const bound of read.ask(visibility, scope).virtualServices) {
+  compute: (read) => {
+    const exact = new Map<number, Map<string, BoundVirtualService[]>>();
+    const wildcards: WildcardRule[] = [];
+    for (const bound of read.ask(allVirtualServices, "")) {
       if (!bound.gateways.includes("mesh") || (bound.spec.http ?? []).length === 0) continue;
       for (const host of bound.hosts) {
         if (host.startsWith("*")) wildcards.push({ pattern: host, bound });
         else {
-          const bucket = exact.get(bucketOf(host)) ?? new Map<string, BoundVirtualService>();
+          const bucket = exact.get(bucketOf(host)) ?? new Map<string, BoundVirtualService[]>();
           exact.set(bucketOf(host), bucket);
-          if (!bucket.has(host)) bucket.set(host, bound);
+          bucket.set(host, [...(bucket.get(host) ?? []), bound]);
         }
       }
     }
@@ -297,22 +353,25 @@ const httpRules = defineQuery<ProxyScope, HttpRules>({
   },
 });
 
-const NO_RULES: ReadonlyMap<string, BoundVirtualService> = new Map();
+const NO_RULES: ReadonlyMap<string, readonly BoundVirtualService[]> = new Map();
 
-const rulesInBucket = defineQuery<
-  { readonly scope: ProxyScope; readonly bucket: number },
-  ReadonlyMap<string, BoundVirtualService>
->({
+const rulesInBucket = defineQuery<string, ReadonlyMap<string, readonly BoundVirtualService[]>>({
   name: "httpRulesInBucket",
-  key: ({ scope, bucket }) => `${bucket} ${scope.id}`,
-  compute: (read, { scope, bucket }) => read.ask(httpRules, scope).exact.get(bucket) ?? NO_RULES,
-  equal: sameMap,
+  compute: (read, bucket) => read.ask(httpRules, "").exact.get(Number(bucket)) ?? NO_RULES,
+  equal: (before, after) =>
+    before.size === after.size && [...before].every(([host, rules]) => sameList(rules, after.get(host) ?? [])),
 });
 
-const wildcardRules = defineQuery<ProxyScope, HttpRules["wildcards"]>({
+/** Virtual services that name a host, whoever may see them. */
+const rulesOfHost = defineQuery<string, readonly BoundVirtualService[]>({
+  name: "httpRulesOfHost",
+  compute: (read, host) => read.ask(rulesInBucket, String(bucketOf(host))).get(host) ?? [],
+  equal: sameList,
+});
+
+const wildcardRules = defineQuery<"", readonly WildcardRule[]>({
   name: "httpWildcardRules",
-  key: scopeKey,
-  compute: (read, scope) => read.ask(httpRules, scope).wildcards,
+  compute: (read) => read.ask(httpRules, "").wildcards,
   equal: (before, after) =>
     before.length === after.length &&
     before.every((one, at) => one.pattern === after[at]?.pattern && one.bound === after[at]?.bound),
@@ -325,7 +384,11 @@ export const httpRuleFor = defineQuery<
 >({
   name: "httpRule",
   key: ({ scope, host }) => `${host} ${scope.id}`,
-  compute: (read, { scope, host }) =>
-    read.ask(rulesInBucket, { scope, bucket: bucketOf(host) }).get(host) ??
-    read.ask(wildcardRules, scope).find(({ pattern }) => hostMatches(pattern, host))?.bound,
+  compute: (read, { scope, host }) => {
+    const visible = sees(read, scope);
+    return (
+      read.ask(rulesOfHost, host).find(visible) ??
+      read.ask(wildcardRules, "").find(({ pattern, bound }) => hostMatches(pattern, host) && visible(bound))?.bound
+    );
+  },
 });
