@@ -174,7 +174,7 @@ function play(compiler: Compiler, world: Map<string, Resource>, { object, varian
 }
 
 describe("compiling step by step", () => {
-  it("gives what compiling the result from scratch gives", () => {
+  it("gives what compiling the result from scratch gives", { timeout: 120_000 }, () => {
     fc.assert(
       fc.property(fc.array(step, { minLength: 1, maxLength: 14 }), (steps) => {
         const meshConfig = defaultMeshConfig();
@@ -198,7 +198,7 @@ describe("compiling step by step", () => {
     );
   });
 
-  it("by name gives the same resources as all at once", () => {
+  it("by name gives the same resources as all at once", { timeout: 120_000 }, () => {
     const compiler = createCompiler({ meshConfig: defaultMeshConfig(), clusterId: "test" });
     compiler.apply({ upserted: VARIANTS.flatMap((variants) => variants.slice(0, 1)), removed: [] });
     for (const node of NODES) {

@@ -29,6 +29,7 @@ export type {
 export { canonicalRevisionOf, canonicalServiceOf } from "./identity/canonical.ts";
 export { parseSpiffeId, type SpiffeIdentity, spiffeId } from "./identity/spiffe.ts";
 export { keyOf, parseResourceKey, type ResourceKey, resourceKey } from "./key.ts";
+export { fieldPaths, usedPaths } from "./kinds/field-paths.ts";
 export * from "./kinds/index.ts";
 export { type ObjectMeta, objectMetaSchema } from "./metadata.ts";
 export { type Diagnostic, type DiagnosticLevel, diagnosticText, formatOrigin, type Origin } from "./origin.ts";
