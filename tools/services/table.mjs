@@ -38,6 +38,13 @@ export const SERVICES = {
     deb: "python3-grpcio",
     proves: true,
   },
+  "python3-h2": {
+    command: "/usr/bin/python3",
+    version: ["-c", "import h2; print(h2.__version__)"],
+    deb: "python3-h2",
+    proves: true,
+  },
+  curl: { command: "curl", version: ["--version"], deb: "curl" },
   iptables: { command: "iptables", version: ["--version"], deb: "iptables" },
   prometheus: { command: "prometheus", version: ["--version"], deb: "prometheus" },
   chromium: { command: "chromium", version: ["--version"], deb: "chromium" },

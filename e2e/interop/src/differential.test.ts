@@ -10,7 +10,7 @@ import type { Via } from "./harness/http.ts";
 import { InteropMesh, noEnvoy } from "./harness/mesh.ts";
 import { verdict } from "./harness/verdict.ts";
 
-const COUNT = process.env.LATEEN_TEST_FULL === "1" ? 1_000 : 50;
+const COUNT = process.env.LATEEN_TEST_FULL === "1" ? 1_000 : 30;
 const skip = noEnvoy();
 const title = `Envoy and our proxy decide alike${skip === undefined ? "" : ` (skipped: ${skip})`}`;
 
