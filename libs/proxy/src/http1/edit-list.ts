@@ -1,6 +1,10 @@
 import type { HeadEdits } from "../chain/spi.ts";
+import type { Connection } from "../io/connection.ts";
 import { AUTHORITY, TARGET, TOKEN, VALUE } from "./chars.ts";
 import type { Http1Head } from "./head.ts";
+
+/** Stands for an empty list until the first addition. Never written to. */
+const NONE: string[] = [];
 
 /**
  * Edits of one head, recorded by filters and routes and applied when the head is written: existing headers are marked dropped at
@@ -8,8 +12,8 @@ import type { Http1Head } from "./head.ts";
  */
 export class EditList implements HeadEdits {
   /** New header lines with their CRLFs, latin1. */
-  #names: string[] = [];
-  #values: string[] = [];
+  #names: string[] = NONE;
+  #values: string[] = NONE;
   #head: Http1Head | undefined;
 
   constructor(head?: Http1Head) {
@@ -29,8 +33,7 @@ export class EditList implements HeadEdits {
   set(name: string, value: string): void {
     if (this.#pseudo(name, value) || !writable(name, value)) return;
     this.remove(name);
-    this.#names.push(name);
-    this.#values.push(value);
+    this.add(name, value);
   }
 
   publish(name: string, value: string): boolean {
@@ -41,12 +44,15 @@ export class EditList implements HeadEdits {
 
   append(name: string, value: string): void {
     if (this.#pseudo(name, value) || !writable(name, value)) return;
-    this.#names.push(name);
-    this.#values.push(value);
+    this.add(name, value);
   }
 
   /** Adds a line whose name and value are known to be sound and whose name is not in the head. */
   add(name: string, value: string): void {
+    if (this.#names === NONE) {
+      this.#names = [];
+      this.#values = [];
+    }
     this.#names.push(name);
     this.#values.push(value);
   }
@@ -74,6 +80,34 @@ export class EditList implements HeadEdits {
     const added = this.#names.lastIndexOf(name);
     if (added >= 0) return this.#values[added];
     return this.#head?.textOf(name);
+  }
+
+  /** Writes the additions as header lines to a connection. */
+  write(connection: Connection): void {
+    if (this.isEmpty || connection.closed || connection.finished) return;
+    const { out } = connection.io;
+    for (let i = 0; i < this.#names.length; i++) {
+      const name = this.#names[i] as string;
+      const value = this.#values[i] as string;
+      out.reserve(connection, name.length + value.length + 4);
+      out.put(name);
+      out.put(": ");
+      out.put(value);
+      out.put("\r\n");
+    }
+  }
+
+  get count(): number {
+    return this.#names.length;
+  }
+
+  /** Name and value of the addition number `index`. */
+  nameAt(index: number): string {
+    return this.#names[index] as string;
+  }
+
+  valueAt(index: number): string {
+    return this.#values[index] as string;
   }
 
   /** The additions as header lines. */

@@ -15,7 +15,9 @@ const KEPT_BYTES = 16 * 1024;
  */
 export class Http1Head extends HeadView {
   /** Header index by position in KNOWN_NAMES, -1 when absent (the first one when repeated). */
-  readonly known = new Int8Array(KNOWN_NAMES.length);
+  readonly known: Int8Array;
+  /** The same memory, four at a time: it is cleared for every head. */
+  readonly #knownWords = new Int32Array(Math.ceil(KNOWN_NAMES.length / 4));
   /** 1 = do not forward this header. */
   readonly drop = new Uint8Array(MAX_HEADERS);
   /** Length of the whole head with its final empty line. */
@@ -43,6 +45,11 @@ export class Http1Head extends HeadView {
   #memory: Buffer = Buffer.allocUnsafeSlow(2048);
   #used = 0;
 
+  constructor() {
+    super();
+    this.known = new Int8Array(this.#knownWords.buffer);
+  }
+
   reset(): void {
     this.methodStart = 0;
     this.methodEnd = 0;
@@ -53,7 +60,7 @@ export class Http1Head extends HeadView {
     this.authorityEnd = 0;
     this.status = 0;
     this.count = 0;
-    this.known.fill(-1);
+    for (let i = 0; i < this.#knownWords.length; i++) this.#knownWords[i] = -1;
     this.length = 0;
     this.major = 1;
     this.minor = 1;
@@ -253,9 +260,14 @@ export class Http1Head extends HeadView {
     return this.text(this.authorityStart, this.authorityEnd);
   }
   get isHead(): boolean {
-    const b = this.bytes;
-    const s = this.methodStart;
-    return this.methodEnd - s === 4 && b[s] === 72 && b[s + 1] === 69 && b[s + 2] === 65 && b[s + 3] === 68;
+    return this.methodIs("HEAD");
+  }
+  /** Whether this is the method; makes no string of it. */
+  methodIs(name: string): boolean {
+    const { bytes, methodStart, methodEnd } = this;
+    if (methodEnd - methodStart !== name.length) return false;
+    for (let i = 0; i < name.length; i++) if (bytes[methodStart + i] !== name.charCodeAt(i)) return false;
+    return true;
   }
   get isConnect(): boolean {
     return this.form === "authority";
@@ -276,13 +288,17 @@ export class Http1Head extends HeadView {
   }
   /** Whether a request of this method has no content as a rule, so that its lack is not worth a word (RFC 9110 §8.6). */
   get isBodilessMethod(): boolean {
-    switch (this.methodText) {
-      case "GET":
-      case "HEAD":
-      case "DELETE":
-      case "TRACE":
-      case "CONNECT":
-        return true;
+    switch (this.methodEnd - this.methodStart) {
+      case 3:
+        return this.methodIs("GET");
+      case 4:
+        return this.isHead;
+      case 5:
+        return this.methodIs("TRACE");
+      case 6:
+        return this.methodIs("DELETE");
+      case 7:
+        return this.methodIs("CONNECT");
       default:
         return false;
     }

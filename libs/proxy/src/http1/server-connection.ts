@@ -288,19 +288,19 @@ export class ServerConnection implements Downstream, ConnectionHandler, BodySink
     if (!this.requestDone || this.owner.draining) this.#close = true;
     writeStatusLine(connection, status);
     if (head !== undefined) writeHeaders(connection, head);
-    let text = edits === undefined || edits.isEmpty ? lines : lines + edits.lines();
+    connection.writeText(lines);
+    edits?.write(connection);
     this.#bodiless = this.#isHead || length === "none";
     if (length === "unknown" && !this.#isHead) {
       if (this.#minor === 1) {
         this.#chunkedOut = true;
-        text += "transfer-encoding: chunked\r\n";
+        connection.writeText("transfer-encoding: chunked\r\n");
       } else this.#close = true;
     } else if (typeof length === "number" && !(head?.has(K["content-length"]) ?? false)) {
-      text += `content-length: ${length}\r\n`;
+      connection.writeText(`content-length: ${length}\r\n`);
     }
-    if (this.#close) text += "connection: close\r\n";
-    else if (this.#minor === 0) text += "connection: keep-alive\r\n";
-    connection.writeText(`${text}\r\n`);
+    if (this.#close) connection.writeText("connection: close\r\n\r\n");
+    else connection.writeText(this.#minor === 0 ? "connection: keep-alive\r\n\r\n" : "\r\n");
   }
 
   /** A 101: both directions become a byte tunnel. */

@@ -66,13 +66,14 @@ export function writeRequestHead(connection: Connection, request: UpstreamReques
   const { head } = request;
   writeRequestStart(connection, head);
   writeHeaders(connection, head);
-  let text = request.requestEdits.lines() + request.lines;
-  if (head.chunked) text += "transfer-encoding: chunked\r\n";
+  request.requestEdits.write(connection);
+  connection.writeText(request.lines);
+  if (head.chunked) connection.writeText("transfer-encoding: chunked\r\n");
   else if (head.contentLength < 0 && request.upgrade === undefined && !head.isBodilessMethod) {
-    text += "content-length: 0\r\n";
+    connection.writeText("content-length: 0\r\n");
   }
-  if (request.upgrade !== undefined) text += `connection: upgrade\r\nupgrade: ${request.upgrade}\r\n`;
-  connection.writeText(`${text}\r\n`);
+  if (request.upgrade !== undefined) connection.writeText(`connection: upgrade\r\nupgrade: ${request.upgrade}\r\n`);
+  connection.writeText("\r\n");
 }
 
 function copyTo(connection: Connection, bytes: Uint8Array, start: number, end: number): void {

@@ -3,7 +3,7 @@ import type { Http1Head } from "../http1/head.ts";
 import { K } from "../http1/known-headers.ts";
 import type { Connection } from "../io/connection.ts";
 import { CANCEL, REFUSED_STREAM } from "./frames.ts";
-import { boundOf, writeHeadFields, writeLines, writeRequestPseudo } from "./hpack-encoder.ts";
+import { boundOf, boundOfEdits, writeEdits, writeHeadFields, writeRequestPseudo } from "./hpack-encoder.ts";
 import type { Http2Session } from "./session.ts";
 import { Http2Stream, type StreamEnd } from "./stream.ts";
 
@@ -42,14 +42,18 @@ export class Http2ClientStream extends Http2Stream implements Upstream {
 
   sendHead(request: UpstreamRequest): void {
     const { head, requestEdits, secure } = request;
-    let text = requestEdits.lines() + request.lines;
-    if (head.teTrailers) text += TRAILERS_TAKEN;
+    const text = head.teTrailers ? request.lines + TRAILERS_TAKEN : request.lines;
+    const { texts } = this.session;
     this.#sent = true;
     this.session.sendBlock(this, false, {
-      bound: boundOf(head, text),
+      bound: boundOf(head, text) + boundOfEdits(requestEdits),
       maxFrame: this.session.maxFrame,
-      encode: (buffer, at) =>
-        writeLines(buffer, writeHeadFields(buffer, writeRequestPseudo(buffer, at, head, secure), head), text),
+      encode(buffer, start) {
+        let at = writeRequestPseudo(buffer, start, head, secure);
+        at = writeHeadFields(buffer, at, head);
+        at = writeEdits(buffer, at, requestEdits, texts);
+        return texts.lines(buffer, at, text);
+      },
     });
   }
 

@@ -57,8 +57,11 @@ export class Field {
     return this.nameEnd + 2;
   }
 
-  /** Completes a line whose name ends at `nameEnd` and whose value, from `nameEnd + 2` on, ends at `end`. */
-  finish(nameEnd: number, end: number): void {
+  /**
+   * Completes a line whose name ends at `nameEnd` and whose value, from `nameEnd + 2` on, ends at `end`.
+   * @param named a field whose name it took
+   */
+  finish(nameEnd: number, end: number, named?: Field): void {
     const { line } = this;
     this.nameEnd = nameEnd;
     this.end = end;
@@ -66,7 +69,17 @@ export class Field {
     line[nameEnd + 1] = 32;
     line[end] = 13;
     line[end + 1] = 10;
-    this.kind = this.#judge();
+    this.kind = named === undefined ? this.#judge() : this.#judgeValue(named);
+  }
+
+  /** The name is another field's, which was judged: its value remains. */
+  #judgeValue(named: Field): FieldKind {
+    const { line, nameEnd, end } = this;
+    this.hash = named.hash;
+    this.known = named.known;
+    // A malformed field may be so by its value or its name.
+    if (named.kind === MALFORMED || named.known === K.te) return this.#judge();
+    return soundValue(line, nameEnd + 2, end) ? named.kind : MALFORMED;
   }
 
   /** A copy in memory of its own, for a table. */

@@ -103,9 +103,10 @@ export class HpackDecoder {
     const index = this.#integer(bytes, end, mask);
     if (index < 0) return false;
     let nameEnd: number;
+    let named: Field | undefined;
     if (index === 0) nameEnd = this.#string(bytes, end, 0);
     else {
-      const named = this.#entry(index);
+      named = this.#entry(index);
       if (named === undefined) return false;
       nameEnd = named.nameEnd;
       for (let i = 0; i < nameEnd; i++) line[i] = named.line[i] as number;
@@ -113,7 +114,7 @@ export class HpackDecoder {
     if (nameEnd < 0) return false;
     const valueEnd = this.#string(bytes, end, nameEnd + 2);
     if (valueEnd < 0) return false;
-    this.#scratch.finish(nameEnd, valueEnd);
+    this.#scratch.finish(nameEnd, valueEnd, named);
     return true;
   }
 

@@ -1,4 +1,6 @@
+import { hashName } from "@lateen/traffic";
 import { equalsIgnoreCase, TOKEN } from "../http1/chars.ts";
+import type { EditList } from "../http1/edit-list.ts";
 import type { Http1Head } from "../http1/head.ts";
 import { K } from "../http1/known-headers.ts";
 import { STATIC_TABLE, staticByHash } from "./static-table.ts";
@@ -21,6 +23,69 @@ const STATUSES: ReadonlyMap<number, number> = new Map([
   [404, 13],
   [500, 14],
 ]);
+
+/** What of a value depends on the connection: nothing, so that names and lines that come again and again are encoded once. */
+export class EncodedTexts {
+  readonly #names = new Map<string, Uint8Array>();
+  readonly #lines = new Map<string, Uint8Array>();
+
+  /** Writes the name of a field whose value follows. */
+  name(buffer: Buffer, at: number, name: string): number {
+    let bytes = this.#names.get(name);
+    if (bytes === undefined) {
+      const scratch = Buffer.alloc(name.length + 8);
+      const end = writeName(scratch, 0, name, 0, name.length, hashName(name));
+      bytes = remember(this.#names, name, scratch.subarray(0, end));
+    }
+    return copyOf(bytes, buffer, at);
+  }
+
+  /** Writes lines as {@link writeLines} does. */
+  lines(buffer: Buffer, at: number, text: string): number {
+    if (text === "") return at;
+    let bytes = this.#lines.get(text);
+    if (bytes === undefined) {
+      const scratch = Buffer.alloc(text.length * 3 + 16);
+      bytes = remember(this.#lines, text, scratch.subarray(0, writeLines(scratch, 0, text)));
+    }
+    return copyOf(bytes, buffer, at);
+  }
+}
+
+/** Texts of this number are kept; with one more all are forgotten. */
+const MOST_TEXTS = 128;
+
+function remember(texts: Map<string, Uint8Array>, text: string, encoded: Uint8Array): Uint8Array {
+  if (texts.size >= MOST_TEXTS) texts.clear();
+  const bytes = Uint8Array.from(encoded);
+  texts.set(text, bytes);
+  return bytes;
+}
+
+function copyOf(bytes: Uint8Array, buffer: Buffer, at: number): number {
+  const { length } = bytes;
+  for (let i = 0; i < length; i++) buffer[at + i] = bytes[i] as number;
+  return at + length;
+}
+
+/** Most bytes that additions to a head can take when they are encoded. */
+export function boundOfEdits(edits: EditList | undefined): number {
+  let bound = 0;
+  if (edits === undefined) return bound;
+  for (let i = 0; i < edits.count; i++) bound += edits.nameAt(i).length + edits.valueAt(i).length + 16;
+  return bound;
+}
+
+/** Additions to a head, names in lower case. */
+export function writeEdits(buffer: Buffer, at: number, edits: EditList, texts: EncodedTexts): number {
+  let to = at;
+  for (let i = 0; i < edits.count; i++) {
+    to = texts.name(buffer, to, edits.nameAt(i));
+    const value = edits.valueAt(i);
+    to = writeText(buffer, to, value, 0, value.length);
+  }
+  return to;
+}
 
 /** Most bytes that the fields of a head can take when they are encoded, and `text`'s with them. */
 export function boundOf(head: Http1Head | undefined, text: string): number {

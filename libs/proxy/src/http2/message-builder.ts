@@ -117,7 +117,7 @@ export class MessageBuilder implements FieldSink {
         }
         head.methodStart = head.putBytes(line, valueStart, end);
         head.methodEnd = head.methodStart + end - valueStart;
-        this.#methodIsConnect = head.methodText === "CONNECT";
+        this.#methodIsConnect = head.methodIs("CONNECT");
         return;
       case SCHEME:
         this.#scheme(head, line, valueStart, end);
@@ -334,7 +334,7 @@ export class MessageBuilder implements FieldSink {
       break;
     }
     if (bytes[pathStart] === 47 && pathEnd > pathStart) return;
-    if (pathEnd - pathStart === 1 && bytes[pathStart] === 42 && head.methodText === "OPTIONS") head.form = "asterisk";
+    if (pathEnd - pathStart === 1 && bytes[pathStart] === 42 && head.methodIs("OPTIONS")) head.form = "asterisk";
     else this.#refuse("http2.invalid.path");
   }
 }

@@ -4,9 +4,17 @@ import type { Http1Head } from "../http1/head.ts";
 import { K } from "../http1/known-headers.ts";
 import type { Connection } from "../io/connection.ts";
 import { INTERNAL_ERROR } from "./frames.ts";
-import { boundOf, writeHeadFields, writeLines, writeStatus } from "./hpack-encoder.ts";
+import { boundOf, boundOfEdits, writeEdits, writeHeadFields, writeStatus } from "./hpack-encoder.ts";
 import type { Http2Session } from "./session.ts";
 import { Http2Stream, type StreamEnd } from "./stream.ts";
+
+interface ResponseHead {
+  readonly status: number;
+  readonly head: Http1Head | undefined;
+  readonly edits: EditList | undefined;
+  /** Further lines with their CRLFs. */
+  readonly text: string;
+}
 
 /** A request that came over HTTP/2, and the way of its response. */
 export class Http2ServerStream extends Http2Stream implements Downstream {
@@ -56,11 +64,11 @@ export class Http2ServerStream extends Http2Stream implements Downstream {
   // ------------------------------------------------------------------ response
 
   sendContinue(): void {
-    this.#send(100, undefined, "", false);
+    this.#send({ status: 100, head: undefined, edits: undefined, text: "" }, false);
   }
 
   sendInterim(head: Http1Head): void {
-    this.#send(head.status, head, "", false);
+    this.#send({ status: head.status, head, edits: undefined, text: "" }, false);
   }
 
   sendHead(
@@ -70,22 +78,24 @@ export class Http2ServerStream extends Http2Stream implements Downstream {
     lines: string,
     length: BodyLength,
   ): void {
-    let text = edits === undefined || edits.isEmpty ? lines : lines + edits.lines();
+    let text = lines;
     if (typeof length === "number" && length > 0 && !(head?.has(K["content-length"]) ?? false)) {
       text += `content-length: ${length}\r\n`;
     }
     const end = this.#isHead || length === "none" || length === 0;
-    this.#send(status, head, text, end);
+    this.#send({ status, head, edits, text }, end);
   }
 
-  #send(status: number, head: Http1Head | undefined, text: string, end: boolean): void {
+  #send({ status, head, edits, text }: ResponseHead, end: boolean): void {
+    const { texts } = this.session;
     this.session.sendBlock(this, end, {
-      bound: boundOf(head, text),
+      bound: boundOf(head, text) + boundOfEdits(edits),
       maxFrame: this.session.maxFrame,
       encode(buffer, start) {
         let at = writeStatus(buffer, start, status);
         if (head !== undefined) at = writeHeadFields(buffer, at, head);
-        return writeLines(buffer, at, text);
+        at = texts.lines(buffer, at, text);
+        return edits === undefined ? at : writeEdits(buffer, at, edits, texts);
       },
     });
   }

@@ -29,7 +29,7 @@ import {
 } from "./frames.ts";
 import { type BlockFlags, HeaderBlocks } from "./header-blocks.ts";
 import { HpackDecoder } from "./hpack-decoder.ts";
-import { writeLines } from "./hpack-encoder.ts";
+import { EncodedTexts, writeLines } from "./hpack-encoder.ts";
 import { MessageBuilder, type Verdict } from "./message-builder.ts";
 import { PeerBudget } from "./peer-budget.ts";
 import { PeerSettings } from "./peer-settings.ts";
@@ -52,6 +52,7 @@ const MAX_BACKLOG_FRAMES = 10_000;
 export abstract class Http2Session implements ConnectionHandler, FrameSink {
   readonly connection: Connection;
   protected readonly writer: FrameWriter;
+  readonly texts = new EncodedTexts();
   protected readonly streams = new Map<number, Http2Stream>();
   protected readonly builder = new MessageBuilder();
   protected readonly recent = new RecentStreams();

@@ -59,14 +59,18 @@ export class IoLoop {
 
   /** Every event from the outside enters here… */
   enter(): void {
-    this.#depth++;
+    if (this.#depth++ === 0) this.wheel.hold();
   }
 
   /** …and leaves here, which sends what was gathered: one write per destination and event. */
   leave(): void {
     this.#depth--;
-    if (this.#depth === 0) this.#flush();
-    else this.out.flush();
+    if (this.#depth > 0) {
+      this.out.flush();
+      return;
+    }
+    this.wheel.letGo();
+    this.#flush();
   }
 
   /** Memory for what is used up before the caller returns. */

@@ -2,6 +2,7 @@ import { Slab, SlabPool } from "./slab.ts";
 
 /** Capacity of the gather buffer; larger than one read so that head and body leave together. */
 const CAPACITY = 288 * 1024;
+const SHORT_TEXT = 64;
 /** Gather buffers that are kept for the next slow reader. */
 const KEPT = 4;
 
@@ -52,7 +53,19 @@ export class OutBuffer {
 
   appendAscii(sink: OutSink, text: string): void {
     this.reserve(sink, text.length);
-    this.length += this.buffer.write(text, this.length, "latin1");
+    this.put(text);
+  }
+
+  /** Writes latin1 text for which there is room. */
+  put(text: string): void {
+    const { length } = text;
+    let at = this.length;
+    // A call out of JavaScript costs more than a few bytes do.
+    if (length <= SHORT_TEXT) {
+      const { buffer } = this;
+      for (let i = 0; i < length; i++) buffer[at++] = text.charCodeAt(i);
+      this.length = at;
+    } else this.length = at + this.buffer.write(text, at, "latin1");
   }
 
   flush(): void {

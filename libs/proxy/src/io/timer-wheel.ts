@@ -16,6 +16,10 @@ export class TimerWheel {
   #armed = 0;
   #wakeTick = Number.POSITIVE_INFINITY;
   #cancelWake: CancelTimer | undefined;
+  #held = false;
+  /** What the clocks said since {@link hold}; NaN: not asked yet. */
+  #heldNow = Number.NaN;
+  #heldWall = Number.NaN;
 
   /**
    * @param onFired runs after each batch of callbacks (the io loop flushes its writes there).
@@ -33,14 +37,29 @@ export class TimerWheel {
     return new WheelTimer(this, callback);
   }
 
+  /** Time stands still until {@link letGo}: one event asks for it many times, and every question costs. */
+  hold(): void {
+    this.#held = true;
+    this.#heldNow = Number.NaN;
+    this.#heldWall = Number.NaN;
+  }
+
+  letGo(): void {
+    this.#held = false;
+  }
+
   /** Monotonic milliseconds. */
   now(): number {
-    return this.#clock.monotonic();
+    if (!this.#held) return this.#clock.monotonic();
+    if (Number.isNaN(this.#heldNow)) this.#heldNow = this.#clock.monotonic();
+    return this.#heldNow;
   }
 
   /** Wall clock, epoch milliseconds. */
   wallNow(): number {
-    return this.#clock.now();
+    if (!this.#held) return this.#clock.now();
+    if (Number.isNaN(this.#heldWall)) this.#heldWall = this.#clock.now();
+    return this.#heldWall;
   }
 
   /** Stops the underlying clock timer; nothing fires afterwards. */
@@ -52,7 +71,7 @@ export class TimerWheel {
 
   /** @internal */
   insert(timer: WheelTimer, ms: number): void {
-    const due = Math.floor((this.#clock.monotonic() + Math.max(0, ms)) / TICK_MS) + 1;
+    const due = Math.floor((this.now() + Math.max(0, ms)) / TICK_MS) + 1;
     timer.due = due;
     const slot = due % SLOTS;
     timer.slot = slot;

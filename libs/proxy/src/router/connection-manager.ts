@@ -17,6 +17,10 @@ import { RefusedLog } from "./exchange-log.ts";
 import { FilterSet } from "./filter-set.ts";
 import type { HeadRules } from "./request-head.ts";
 
+const SERVICE_TIME = "x-envoy-upstream-service-time: ";
+/** Times for which lines are kept. */
+const KEPT_LINES = 256;
+
 /**
  * The HTTP side of one filter chain: makes an exchange of every request. One instance per chain in force; when the chain is
  * replaced, `drain` lets its connections end with their next response.
@@ -39,6 +43,9 @@ export class HttpConnectionManager implements HttpTerminal, ExchangeHost {
   #draining = false;
   #dateSecond = 0;
   #dateLine = "";
+  /** Lines of responses that took so many milliseconds, without and with the `server` line. */
+  readonly #service: string[] = [];
+  readonly #serverAndService: string[] = [];
 
   /** @throws LateenError LTN5101 for an access log, LTN5102 for a filter this worker does not have; what its filters throw. */
   constructor(spec: HttpConnectionManagerSpec, chain: ChainFacts, context: WorkerContext) {
@@ -122,6 +129,13 @@ export class HttpConnectionManager implements HttpTerminal, ExchangeHost {
     this.#counters.malformed();
     if (this.log.empty) return;
     this.log.write(new RefusedLog(info, this.chain.direction, this.context.clock.now(), outcome));
+  }
+
+  serviceLines(withServer: boolean, ms: number): string {
+    if (ms >= KEPT_LINES) return `${withServer ? this.serverLine : ""}${SERVICE_TIME}${ms}\r\n`;
+    const kept = withServer ? this.#serverAndService : this.#service;
+    kept[ms] ??= `${withServer ? this.serverLine : ""}${SERVICE_TIME}${ms}\r\n`;
+    return kept[ms];
   }
 
   dateLine(): string {

@@ -24,6 +24,8 @@ export interface ExchangeHost {
   dateLine(): string;
   /** `server` line of this proxy with its CRLF. */
   readonly serverLine: string;
+  /** Line that tells how long the upstream took, behind the `server` line if asked for. @param ms whole milliseconds */
+  serviceLines(withServer: boolean, ms: number): string;
   /** Value of a `%…%` operator in a header edit; operators this proxy lacks are unset. */
   operator(operator: FormatOperator): OperatorValue;
   /** Exactly once for each exchange. `status` 0: the client got none. */

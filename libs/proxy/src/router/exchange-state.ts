@@ -77,7 +77,9 @@ export class ExchangeState implements ExchangeSummary {
   }
 
   /** Text of a `%…%` operator in a header edit. */
-  readonly resolve = (operator: FormatOperator): string => String(this.host.operator(operator)(this.log) ?? "");
+  get resolve(): (operator: FormatOperator) => string {
+    return (operator) => String(this.host.operator(operator)(this.log) ?? "");
+  }
 
   // ------------------------------------------------------------------ for filters
 

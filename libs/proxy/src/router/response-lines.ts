@@ -9,20 +9,21 @@ const NO_BODY = Buffer.alloc(0);
 
 /** The `date`, `server` and service-time lines of an upstream's response; what they replace is dropped from its head. */
 export function upstreamLines(head: Http1Head, host: ExchangeHost, serviceMs: number): string {
-  let lines = head.has(K.date) ? "" : host.dateLine();
+  let withServer = false;
   switch (host.spec.serverHeader) {
     case "overwrite":
       head.dropKnown(K.server);
-      lines += host.serverLine;
+      withServer = true;
       break;
     case "appendIfAbsent":
-      if (!head.has(K.server)) lines += host.serverLine;
+      withServer = !head.has(K.server);
       break;
     case "passThrough":
       break;
   }
   head.dropKnown(K["x-envoy-upstream-service-time"]);
-  return `${lines}x-envoy-upstream-service-time: ${Math.floor(serviceMs)}\r\n`;
+  const lines = host.serviceLines(withServer, Math.floor(serviceMs));
+  return head.has(K.date) ? lines : host.dateLine() + lines;
 }
 
 /** A response of the proxy's own: its headers go into the exchange's edits, body and status are answered. */
