@@ -35,6 +35,8 @@ describe.skipIf(skip !== undefined)(title, () => {
     const { proxies } = await shop.plane.sync();
     expect(proxies.length).toBe(shop.proxies.length);
     expect(proxies.filter(({ synced }) => !synced)).toEqual([]);
+    // Certificates in files of a workload are not on this machine: their listeners are accepted, and wait.
+    if (/serverCertificate: \//.test(input)) return;
     for (const proxy of shop.proxies) {
       // Accepted and in use: nothing waits for a secret or a route that never comes.
       const states = await proxy.admin("/stats?filter=^(listener_manager.total_listeners_warming|.*update_rejected)$");

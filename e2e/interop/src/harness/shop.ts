@@ -95,7 +95,9 @@ export class Shop {
 
   /** Secrets for the credentials that Gateways of a text name. */
   credentials(text: string): string {
-    const names = new Set([...text.matchAll(/credentialName: ([\w.-]+)/g)].map(([, name = ""]) => name));
+    const single = [...text.matchAll(/credentialName: ([\w.-]+)/g)].map(([, name = ""]) => name);
+    const lists = [...text.matchAll(/credentialNames: \[([^\]]+)\]/g)].flatMap(([, list = ""]) => list.split(/,\s*/));
+    const names = new Set([...single, ...lists]);
     return [...names].map((name) => tlsSecret(name, "istio-system")).join("");
   }
 
