@@ -6,6 +6,7 @@ export {
   type DefaultTrafficPolicy,
   defaultIngressSettings,
   defaultMeshConfig,
+  type ExtAuthzProvider,
   type ExtensionProvider,
   type FileAccessLogProvider,
   type HttpAlsProvider,

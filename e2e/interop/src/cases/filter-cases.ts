@@ -271,6 +271,32 @@ export const filterCases: readonly FilterCase[] = [
       post("/a?auth=deny", "text"),
     ],
   },
+  {
+    name: "ext_authz for what a shadow rule speaks of, as for CUSTOM policies",
+    filters: [
+      httpFilter("rbac", "rbac.v3.RBAC", {
+        shadow_rules: {
+          action: "DENY",
+          policies: {
+            "istio-ext-authz-p-ns[shop]-policy[custom]-rule[0]": {
+              permissions: [{ url_path: { path: { prefix: "/a" } } }],
+              principals: [{ any: true }],
+            },
+          },
+        },
+        shadow_rules_stat_prefix: "istio_ext_authz_",
+      }),
+      grpcAuthz({
+        filter_enabled_metadata: {
+          filter: "envoy.filters.http.rbac",
+          path: [{ key: "istio_ext_authz_shadow_effective_policy_id" }],
+          value: { string_match: { prefix: "istio-ext-authz-p" } },
+        },
+      }),
+    ],
+    virtualHost: { routes: [route("/")] },
+    asks: [...AUTHZ_ASKS, get("/other", { "x-auth": "deny" })],
+  },
   ...rateLimitCases(),
   ...compressorCases(),
 ];

@@ -1,4 +1,4 @@
-import type { MeshConfig } from "@lateen/mesh-model";
+import type { ExtAuthzProvider, MeshConfig } from "@lateen/mesh-model";
 import type { JwtAuthentication } from "@lateen/proto/envoy/extensions/filters/http/jwt_authn/v3/config";
 import { defineQuery, type Read } from "../engine/query-engine.ts";
 import { authorizationRules } from "../lower/authorization.ts";
@@ -71,7 +71,14 @@ export function accessRules(
   return {
     tokens: jwtAuthentication(read.ask(requestAuthenticationsFor, subject), keys, scope.kind === "router"),
     tokenless: authorizationRules(policies, { trustDomains, layer: "http", tokens: false }),
-    http: authorizationRules(policies, { trustDomains, layer: "http" }),
+    http: authorizationRules(policies, { trustDomains, layer: "http", providers: authorizers(config) }),
     tcp: authorizationRules(policies, { trustDomains, layer: "tcp" }),
   };
+}
+
+/** Providers that CUSTOM policies may name. */
+function authorizers({ extensionProviders }: MeshConfig): ReadonlyMap<string, ExtAuthzProvider> {
+  return new Map(
+    extensionProviders.flatMap(({ name, extAuthz }) => (extAuthz === undefined ? [] : [[name, extAuthz] as const])),
+  );
 }

@@ -16,7 +16,7 @@ import { isHttp2 } from "../lower/protocol.ts";
 import { sameJson } from "../resource.ts";
 import { convertedRoute } from "../world/converted.ts";
 import { cells } from "../world/mesh-snapshot.ts";
-import { allServices, keysOf } from "../world/services.ts";
+import { allServices, keysOf, meshConfigOf } from "../world/services.ts";
 import { allVirtualServices, type BoundVirtualService } from "../world/virtual-services.ts";
 
 /** Everything the configuration asks for that is done differently, or not at all. In the order of the objects' keys. */
@@ -38,13 +38,15 @@ function policyWarnings(read: Read, key: string): readonly Diagnostic[] {
   const policy = read.input(cells.object(key)) as AuthorizationPolicy | undefined;
   if (policy === undefined) return [];
   const found: Diagnostic[] = [];
-  if (policy.spec?.action === "CUSTOM") {
+  const provider = policy.spec?.action === "CUSTOM" ? (policy.spec.provider?.name ?? "") : undefined;
+  const known = meshConfigOf(read).extensionProviders.some(({ name, extAuthz }) => name === provider && extAuthz);
+  if (provider !== undefined && !known) {
     found.push(
       warning(
         policy,
         "LTN3101",
-        "spec.action",
-        "external authorization is not available: everything is denied instead",
+        "spec.provider.name",
+        `"${provider}" is no authorization service of extensionProviders: everything is denied instead`,
       ),
     );
   }

@@ -1,9 +1,11 @@
-import { decodeText, type Resource } from "@lateen/mesh-model";
+import { decodeText, type ExtAuthzProvider, type Resource } from "@lateen/mesh-model";
 import type { RBAC } from "@lateen/proto/envoy/config/rbac/v3/rbac";
+import { ExtAuthz } from "@lateen/proto/envoy/extensions/filters/http/ext_authz/v3/ext_authz";
 import { RBAC as HttpRbac } from "@lateen/proto/envoy/extensions/filters/http/rbac/v3/rbac";
 import { describe, expect, it } from "vitest";
 import { httpManagerOf, service, viewOf } from "../testing/mesh.ts";
 import { authorizationRules } from "./authorization.ts";
+import { customFilters } from "./ext-authz.ts";
 
 function policies(...specs: readonly string[]): readonly Resource<"AuthorizationPolicy">[] {
   return specs.map((spec, index) => {
@@ -178,3 +180,108 @@ spec: ${spec}
     ]);
   });
 });
+
+describe("CUSTOM policies", () => {
+  const CUSTOM = (provider: string, rule = "{}") =>
+    `{ action: CUSTOM, provider: { name: ${provider} }, rules: [${rule}] }`;
+  const provider = (kind: "grpc" | "http"): ExtAuthzProvider => ({
+    kind,
+    service: "infra/authz.infra.svc.cluster.local",
+    port: 9000,
+    timeoutMs: 1500,
+    failOpen: true,
+    statusOnError: 503,
+    clearRouteCache: false,
+    body: { maxBytes: 100, allowPartial: true, asBytes: false },
+    pathPrefix: "/check",
+    requestHeaders: ["x-a", "x-b-*"],
+    additionalHeaders: { "x-mesh": "m" },
+    upstreamOnAllow: ["*-user"],
+    downstreamOnDeny: ["*"],
+    downstreamOnAllow: [],
+  });
+  const compiled = (kind: "grpc" | "http", layer: "http" | "tcp", tokens: boolean, ...specs: readonly string[]) =>
+    authorizationRules(policies(...specs), {
+      trustDomains: ["td"],
+      layer,
+      tokens,
+      providers: new Map([["p", provider(kind)]]),
+    });
+  const filtersOf = (kind: "grpc" | "http", ...specs: readonly string[]) => {
+    const { custom } = compiled(kind, "http", true, ...specs);
+    return customFilters(custom ?? raise()).map(({ name, configType }) => {
+      const bytes = configType?.$case === "typedConfig" ? configType.value.value : Buffer.alloc(0);
+      return name.endsWith("rbac") ? HttpRbac.toJSON(HttpRbac.decode(bytes)) : ExtAuthz.toJSON(ExtAuthz.decode(bytes));
+    });
+  };
+
+  it("ask their provider about the requests they speak of", () => {
+    const [shadow, authz] = filtersOf("grpc", CUSTOM("p", "{ to: [{ operation: { paths: [/admin*] } }] }"));
+    expect(Object.keys(tree(shadow).shadowRules?.policies ?? {})).toEqual([
+      "istio-ext-authz-p-ns[ns]-policy[p0]-rule[0]",
+    ]);
+    expect(shadow).toMatchObject({ shadowRulesStatPrefix: "istio_ext_authz_" });
+    expect(authz).toMatchObject({
+      grpcService: {
+        envoyGrpc: {
+          clusterName: "outbound|9000||authz.infra.svc.cluster.local",
+          authority: "authz.infra.svc.cluster.local",
+        },
+        timeout: "1.5s",
+      },
+      transportApiVersion: "V3",
+      failureModeAllow: true,
+      statusOnError: { code: "ServiceUnavailable" },
+      withRequestBody: { maxRequestBytes: 100, allowPartialMessage: true },
+      filterEnabledMetadata: {
+        filter: "envoy.filters.http.rbac",
+        path: [{ key: "istio_ext_authz_shadow_effective_policy_id" }],
+        value: { stringMatch: { prefix: "istio-ext-authz-p" } },
+      },
+    });
+  });
+
+  it("ask HTTP services with the headers they are to see", () => {
+    const [, authz] = filtersOf("http", CUSTOM("p"));
+    expect(authz).toMatchObject({
+      allowedHeaders: {
+        patterns: [
+          { exact: "x-a", ignoreCase: true },
+          { prefix: "x-b-", ignoreCase: true },
+        ],
+      },
+      httpService: {
+        serverUri: { cluster: "outbound|9000||authz.infra.svc.cluster.local", timeout: "1.5s" },
+        pathPrefix: "/check",
+        authorizationRequest: { headersToAdd: [{ key: "x-mesh", value: "m" }] },
+        authorizationResponse: {
+          allowedUpstreamHeaders: { patterns: [{ suffix: "-user", ignoreCase: true }] },
+          allowedClientHeaders: { patterns: [{ prefix: "", ignoreCase: true }] },
+        },
+      },
+    });
+  });
+
+  it.each([
+    ["a provider that nobody defined", "http", true, [CUSTOM("other")]],
+    ["two providers", "http", true, [CUSTOM("p"), CUSTOM("other")]],
+    ["bytes", "tcp", true, [CUSTOM("p")]],
+    ["servers without a proxy", "http", false, [CUSTOM("p")]],
+  ] as const)("deny everything for %s", (_title, layer, tokens, specs) => {
+    const { custom, deny } = compiled("grpc", layer, tokens, ...specs);
+    expect([custom, Object.keys(deny?.policies ?? {})[0]]).toEqual([undefined, "ns[ns]-policy[p0]-rule[0]"]);
+  });
+
+  it("stand beside the others", () => {
+    const { custom, deny, allow } = compiled("grpc", "http", true, CUSTOM("p"), DENY("{}"), ALLOW("{}"));
+    expect([
+      custom?.providerName,
+      Object.keys(deny?.policies ?? {}).length,
+      Object.keys(allow?.policies ?? {}).length,
+    ]).toEqual(["p", 1, 1]);
+  });
+});
+
+function raise(): never {
+  throw new Error("no filters");
+}

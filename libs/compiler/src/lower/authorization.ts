@@ -1,13 +1,14 @@
 import type { AuthorizationPolicy } from "@lateen/mesh-model";
 import { type Permission, Policy, type Principal, RBAC, RBAC_Action } from "@lateen/proto/envoy/config/rbac/v3/rbac";
+import { type CustomRules, customPolicyName } from "./ext-authz.ts";
 import type { RbacRules } from "./filters.ts";
 import { allPermissions, conditionPermission, operationParts } from "./rbac-permissions.ts";
 import { allPrincipals, conditionPrincipal, sourceParts } from "./rbac-principals.ts";
 import { type AuthorizationContext, NOT_DECIDABLE, type Rule, type RuleContext } from "./rbac-values.ts";
 
 /**
- * Policies of a workload as RBAC. Only DENY and ALLOW are enforced here; CUSTOM has no enforcer yet and is made a denial of
- * everything (fail closed), AUDIT has no effect on traffic. On TCP, HTTP-only parts make an ALLOW rule match never and are
+ * Policies of a workload as RBAC. CUSTOM policies ask their provider on HTTP chains; where nobody can be asked (TCP chains, proxyless
+ * servers, providers that are not defined, several of them at once) they are made a denial of everything. AUDIT has no effect on traffic. On TCP, HTTP-only parts make an ALLOW rule match never and are
  * ignored in a DENY rule, which makes it stricter.
  */
 export function authorizationRules(policies: readonly AuthorizationPolicy[], context: AuthorizationContext): RbacRules {
@@ -16,11 +17,24 @@ export function authorizationRules(policies: readonly AuthorizationPolicy[], con
   const deny = policies.filter((policy) => action(policy) === "DENY");
   const allow = policies.filter((policy) => action(policy) === "ALLOW");
   const denials = rulesOf(deny, "DENY", context);
-  for (const policy of custom) denials[policyName(policy, 0)] = everything();
+  const asked = customRules(custom, context);
+  if (asked === undefined) for (const policy of custom) denials[policyName(policy, 0)] = everything();
   return {
+    ...(asked === undefined ? {} : { custom: asked }),
     deny: Object.keys(denials).length > 0 ? rbac(RBAC_Action.DENY, denials) : undefined,
     allow: allow.length > 0 ? rbac(RBAC_Action.ALLOW, rulesOf(allow, "ALLOW", context)) : undefined,
   };
+}
+
+/** The provider that all of them name, with what it is asked about; undefined: nobody can be asked. */
+function customRules(policies: readonly AuthorizationPolicy[], context: AuthorizationContext): CustomRules | undefined {
+  const [name = "", ...others] = new Set(policies.map((policy) => policy.spec?.provider?.name ?? ""));
+  const provider = context.providers?.get(name);
+  if (provider === undefined || others.length > 0 || context.layer === "tcp" || context.tokens === false)
+    return undefined;
+  const rules = Object.entries(rulesOf(policies, "DENY", context));
+  const named = rules.map(([rule, policy]) => [customPolicyName(name, rule), policy] as const);
+  return { providerName: name, provider, shadow: rbac(RBAC_Action.DENY, Object.fromEntries(named)) };
 }
 
 function rbac(action: RBAC_Action, policies: Record<string, Policy>): RBAC {

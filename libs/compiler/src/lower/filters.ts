@@ -21,6 +21,7 @@ import { Config as PeerMetadata } from "@lateen/proto/istio/peer_metadata/peer_m
 import { PluginConfig } from "@lateen/proto/istio/stats/stats";
 import { JWT_FILTER } from "./claims.ts";
 import { CORS_FILTER } from "./cors.ts";
+import { type CustomRules, customFilters } from "./ext-authz.ts";
 import { FAULT_FILTER } from "./faults.ts";
 import { adsSource, typed } from "./proto.ts";
 
@@ -33,6 +34,8 @@ export const TCP_PROXY = "envoy.filters.network.tcp_proxy";
 export interface RbacRules {
   readonly deny: RBAC | undefined;
   readonly allow: RBAC | undefined;
+  /** What a service outside is asked about, before everything else; HTTP only. */
+  readonly custom?: CustomRules | undefined;
 }
 
 /** What decides on an HTTP chain. `place` decides which filters it has. */
@@ -105,7 +108,7 @@ function normalization(mode: MeshConfig["pathNormalization"]): Parameters<typeof
 }
 
 /**
- * Order: peer metadata (proxies of this project), tokens, RBAC deny then allow (inbound and gateways), fault and CORS (outbound and
+ * Order: peer metadata (proxies of this project), services that authorise, tokens, RBAC deny then allow (inbound and gateways), fault and CORS (outbound and
  * gateways), statistics, router.
  */
 function httpFilters(options: HttpChainOptions): HttpFilter[] {
@@ -113,6 +116,7 @@ function httpFilters(options: HttpChainOptions): HttpFilter[] {
   const filters: HttpFilter[] = [];
   if (extensions.includes("istio.peer_metadata")) filters.push(peerMetadata(place));
   if (place !== "outbound") {
+    if (rbac.custom !== undefined) filters.push(...customFilters(rbac.custom));
     if (tokens !== undefined) filters.push(filter(JWT_FILTER, JwtAuthentication, tokens));
     for (const rules of [rbac.deny, rbac.allow]) {
       if (rules !== undefined)

@@ -1,4 +1,4 @@
-import type { AuthorizationPolicy } from "@lateen/mesh-model";
+import type { AuthorizationPolicy, ExtAuthzProvider } from "@lateen/mesh-model";
 import type { HeaderMatcher } from "@lateen/proto/envoy/config/route/v3/route_components";
 import type { StringMatcher } from "@lateen/proto/envoy/type/matcher/v3/string";
 import { endingWith, exactly, matchingRegex, startingWith } from "./proto.ts";
@@ -23,6 +23,8 @@ export interface AuthorizationContext {
   readonly layer: "http" | "tcp";
   /** False: nobody there verifies tokens. Default true. */
   readonly tokens?: boolean;
+  /** Who decides for CUSTOM policies, by name. */
+  readonly providers?: ReadonlyMap<string, ExtAuthzProvider>;
 }
 
 /** Thrown inside when a rule uses what this layer cannot decide; the caller turns it into Istio's treatment of the rule. */

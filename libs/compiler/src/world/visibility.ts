@@ -87,7 +87,7 @@ export const visibility = defineQuery<ProxyScope, Visibility>({
       ...proxyHost,
       // Where everything is imported, that is everything anyway.
       ...(imported === EVERYTHING ? [] : read.ask(destinationsOfRules, scope)),
-      ...logServices(config),
+      ...providerServices(config),
     ]);
     const candidates = read
       .ask(allServices, "")
@@ -123,11 +123,13 @@ function distinctHosts(services: readonly MeshService[], client: string): readon
   return services.filter((service) => chosen.has(service));
 }
 
-function logServices(config: MeshConfig): readonly string[] {
+/** Services that proxies themselves talk to, whatever their workloads may. */
+function providerServices(config: MeshConfig): readonly string[] {
   const named = new Set(config.defaultProviders.accessLogging);
-  return config.extensionProviders.flatMap(({ name, envoyHttpAls }) =>
-    envoyHttpAls !== undefined && named.has(name) ? [providerHost(envoyHttpAls.service)] : [],
-  );
+  return config.extensionProviders.flatMap(({ name, envoyHttpAls, extAuthz }) => {
+    if (extAuthz !== undefined) return [providerHost(extAuthz.service)];
+    return envoyHttpAls !== undefined && named.has(name) ? [providerHost(envoyHttpAls.service)] : [];
+  });
 }
 
 /** Reads `namespace/dnsName` import lists of a Sidecar's egress. */

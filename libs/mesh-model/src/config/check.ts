@@ -44,6 +44,19 @@ export function checkMeshConfig(config: Written, check: Check): void {
   checkProviders(config, check);
 }
 
+/** Statuses are written as text, as in Istio; paths are put before those of requests. */
+function checkExtAuthz(provider: NonNullable<Written["extensionProviders"]>[number], check: Check): void {
+  for (const type of ["envoyExtAuthzHttp", "envoyExtAuthzGrpc"] as const) {
+    const status = provider[type]?.statusOnError;
+    if (status === undefined || status === "" || /^[45][0-9]{2}$/.test(status)) continue;
+    check.at(type, "statusOnError").error(`"${status}" is not an error status`);
+  }
+  const prefix = provider.envoyExtAuthzHttp?.pathPrefix;
+  if (prefix !== undefined && prefix !== "" && !prefix.startsWith("/")) {
+    check.at("envoyExtAuthzHttp", "pathPrefix").error(`"${prefix}" does not begin with "/"`);
+  }
+}
+
 function checkProviders(config: Written, check: Check): void {
   const names = new Set(BUILT_IN_PROVIDERS);
   const unusable = new Set<string>();
@@ -59,6 +72,7 @@ function checkProviders(config: Written, check: Check): void {
       at.at("name").error(`provider "${provider.name}" is defined twice`, { code: codes.duplicate });
     }
     names.add(provider.name);
+    checkExtAuthz(provider, at);
     if (UNUSABLE.some((type) => types.includes(type))) unusable.add(provider.name);
   }
   for (const use of ["accessLogging", "metrics"] as const) {

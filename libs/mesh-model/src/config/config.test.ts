@@ -92,7 +92,34 @@ defaultProviders: {accessLogging: [mixer, envoy], metrics: [prometheus]}
     expect(config.defaultProviders).toEqual({ accessLogging: ["mixer", "envoy"], metrics: ["prometheus"] });
   });
 
+  it("knows services that authorise", () => {
+    const config = configOf(`
+extensionProviders:
+- name: opa
+  envoyExtAuthzGrpc: {service: opa.infra.svc.cluster.local, port: 9191, timeout: 2s, failOpen: true}
+- name: legacy
+  envoyExtAuthzHttp: {service: legacy.infra.svc.cluster.local, port: 80, pathPrefix: /check, statusOnError: "503", includeHeadersInCheck: [x-a]}
+`);
+    const of = (name: string) => config.extensionProviders.find((provider) => provider.name === name)?.extAuthz;
+    expect(of("opa")).toMatchObject({ kind: "grpc", port: 9191, timeoutMs: 2000, failOpen: true, statusOnError: 403 });
+    expect(of("legacy")).toMatchObject({
+      ...{
+        kind: "http",
+        timeoutMs: 600_000,
+        failOpen: false,
+        statusOnError: 503,
+        pathPrefix: "/check",
+        requestHeaders: ["x-a"],
+      },
+    });
+  });
+
   it.each([
+    [
+      "a status of errors that is none",
+      "extensionProviders: [{name: a, envoyExtAuthzGrpc: {service: b, port: 1, statusOnError: ok}}]",
+      '"ok" is not an error status',
+    ],
     ["an unknown field", "trustdomain: a", '1:1 unknown field "trustdomain"'],
     ["an unknown mode", "outboundTrafficPolicy: {mode: ANY}", '1:31 "ANY" is not one of ALLOW_ANY, REGISTRY_ONLY'],
     ["a trust domain that is none", "trustDomain: a/b", '1:14 "a/b" is not a trust domain'],

@@ -12,6 +12,7 @@ import { checkMeshConfig } from "./check.ts";
 import {
   defaultIngressSettings,
   defaultMeshConfig,
+  type ExtAuthzProvider,
   type ExtensionProvider,
   type HttpRetryPolicy,
   type IngressSettings,
@@ -133,7 +134,9 @@ function mergeProviders(
 }
 
 function provider(written: NonNullable<Written["extensionProviders"]>[number]): readonly ExtensionProvider[] {
-  const { name, envoyHttpAls, envoyFileAccessLog, prometheus } = written;
+  const { name, envoyHttpAls, envoyFileAccessLog, prometheus, envoyExtAuthzGrpc, envoyExtAuthzHttp } = written;
+  if (envoyExtAuthzGrpc !== undefined) return [{ name, extAuthz: extAuthz("grpc", envoyExtAuthzGrpc) }];
+  if (envoyExtAuthzHttp !== undefined) return [{ name, extAuthz: extAuthz("http", envoyExtAuthzHttp) }];
   if (envoyHttpAls !== undefined) {
     return [
       {
@@ -154,6 +157,40 @@ function provider(written: NonNullable<Written["extensionProviders"]>[number]): 
   }
   // One of a kind that nothing may use yet; using it has been refused.
   return prometheus === undefined ? [] : [{ name, prometheus: true }];
+}
+
+type WrittenProvider = NonNullable<Written["extensionProviders"]>[number];
+const TEN_MINUTES_MS = 600_000;
+
+function extAuthz(
+  kind: ExtAuthzProvider["kind"],
+  written: NonNullable<WrittenProvider["envoyExtAuthzGrpc"]> &
+    Partial<NonNullable<WrittenProvider["envoyExtAuthzHttp"]>>,
+): ExtAuthzProvider {
+  const body = written.includeRequestBodyInCheck;
+  return {
+    kind,
+    service: written.service,
+    port: written.port,
+    timeoutMs: durationMs(written.timeout) ?? TEN_MINUTES_MS,
+    failOpen: written.failOpen ?? false,
+    statusOnError: Number(written.statusOnError || 403),
+    clearRouteCache: written.clearRouteCache ?? false,
+    body:
+      body?.maxRequestBytes === undefined
+        ? undefined
+        : {
+            maxBytes: body.maxRequestBytes,
+            allowPartial: body.allowPartialMessage ?? false,
+            asBytes: body.packAsBytes ?? false,
+          },
+    pathPrefix: written.pathPrefix ?? "",
+    requestHeaders: written.includeRequestHeadersInCheck ?? written.includeHeadersInCheck ?? [],
+    additionalHeaders: written.includeAdditionalHeadersInCheck ?? {},
+    upstreamOnAllow: written.headersToUpstreamOnAllow ?? [],
+    downstreamOnDeny: written.headersToDownstreamOnDeny ?? [],
+    downstreamOnAllow: written.headersToDownstreamOnAllow ?? [],
+  };
 }
 
 function retryPolicy(written: NonNullable<Written["defaultHttpRetryPolicy"]>): HttpRetryPolicy {

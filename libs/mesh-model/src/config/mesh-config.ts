@@ -107,6 +107,32 @@ export interface ExtensionProvider {
   readonly envoyHttpAls?: HttpAlsProvider;
   readonly envoyFileAccessLog?: FileAccessLogProvider;
   readonly prometheus?: true;
+  /** Decides on the requests of AuthorizationPolicies with action CUSTOM. */
+  readonly extAuthz?: ExtAuthzProvider;
+}
+
+/** A service that is asked whether requests may pass, over gRPC or HTTP. */
+export interface ExtAuthzProvider {
+  readonly kind: "grpc" | "http";
+  /** `[namespace/]host` of the service. */
+  readonly service: string;
+  readonly port: number;
+  /** Milliseconds. Default ten minutes, as Istio's. */
+  readonly timeoutMs: number;
+  /** Requests pass when the service cannot say. Default false. */
+  readonly failOpen: boolean;
+  /** Status that clients get then. Default 403. */
+  readonly statusOnError: number;
+  readonly clearRouteCache: boolean;
+  /** Undefined: the body is not shown. */
+  readonly body: { readonly maxBytes: number; readonly allowPartial: boolean; readonly asBytes: boolean } | undefined;
+  /** Of HTTP services. Names may begin or end with `*`. */
+  readonly pathPrefix: string;
+  readonly requestHeaders: readonly string[];
+  readonly additionalHeaders: Readonly<Record<string, string>>;
+  readonly upstreamOnAllow: readonly string[];
+  readonly downstreamOnDeny: readonly string[];
+  readonly downstreamOnAllow: readonly string[];
 }
 export interface HttpAlsProvider {
   /** `[namespace/]host` of the service. */

@@ -45,6 +45,13 @@ const proxyConfig = s.object({
   envoyMetricsService: s.unsupported(s.any(), LATER),
 });
 
+/** How much of a request's body an authorisation service is shown. */
+const checkedBody = s.object({
+  maxRequestBytes: s.integer({ min: 1 }),
+  allowPartialMessage: s.boolean(),
+  packAsBytes: s.boolean(),
+});
+
 const extensionProvider = s.object({
   name: s.required(s.string()),
   envoyHttpAls: s.object({
@@ -69,8 +76,31 @@ const extensionProvider = s.object({
   opentelemetry: s.any(),
   envoyOtelAls: s.any(),
   envoyTcpAls: s.any(),
-  envoyExtAuthzHttp: s.any(),
-  envoyExtAuthzGrpc: s.any(),
+  envoyExtAuthzHttp: s.object({
+    service: s.required(s.string()),
+    port: s.required(s.integer({ min: 1, max: 65535 })),
+    timeout: s.duration(),
+    pathPrefix: s.string(),
+    failOpen: s.boolean(),
+    statusOnError: s.string(),
+    clearRouteCache: s.boolean(),
+    includeHeadersInCheck: names,
+    includeRequestHeadersInCheck: names,
+    includeAdditionalHeadersInCheck: s.map(s.string()),
+    includeRequestBodyInCheck: checkedBody,
+    headersToUpstreamOnAllow: names,
+    headersToDownstreamOnDeny: names,
+    headersToDownstreamOnAllow: names,
+  }),
+  envoyExtAuthzGrpc: s.object({
+    service: s.required(s.string()),
+    port: s.required(s.integer({ min: 1, max: 65535 })),
+    timeout: s.duration(),
+    failOpen: s.boolean(),
+    statusOnError: s.string(),
+    clearRouteCache: s.boolean(),
+    includeRequestBodyInCheck: checkedBody,
+  }),
   sds: s.any(),
 });
 

@@ -1,6 +1,5 @@
-import type { StringMatchSpec } from "@lateen/traffic";
+import type { MetadataMatchSpec, StringMatchSpec } from "@lateen/traffic";
 import type { GrpcServiceSpec } from "../common/grpc-call.ts";
-import type { MetadataMatchSpec } from "../common/metadata-matcher.ts";
 
 export const EXT_AUTHZ = "envoy.filters.http.ext_authz";
 

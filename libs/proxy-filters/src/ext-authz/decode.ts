@@ -7,11 +7,10 @@ import {
   type HttpService,
 } from "@lateen/proto/envoy/extensions/filters/http/ext_authz/v3/ext_authz";
 import type { ListStringMatcher } from "@lateen/proto/envoy/type/matcher/v3/string";
-import { join, onlyFields, refuse, stringMatch } from "@lateen/proxy";
+import { join, metadataMatch, onlyFields, refuse, stringMatch } from "@lateen/proxy";
 import type { StringMatchSpec } from "@lateen/traffic";
 import { errorStatus, fraction, headerName } from "../common/decode.ts";
 import { grpcService } from "../common/grpc-service.ts";
-import { metadataMatch } from "../common/metadata-match.ts";
 import type { BodySettings, ExtAuthzConfig, ExtAuthzRouteConfig, HttpServiceSpec } from "./config.ts";
 
 export const EXT_AUTHZ_TYPE = typeUrl(ExtAuthz);

@@ -7,8 +7,8 @@ import type {
   SideCall,
   Verdict,
 } from "@lateen/proxy";
+import { compileMetadataMatch, type MetadataMatch } from "@lateen/traffic";
 import { callGrpc } from "../common/grpc-call.ts";
-import { compileMetadataMatch } from "../common/metadata-matcher.ts";
 import { type CheckFacts, checkRequest, isPartial, readCheckResponse, visibleHeaders } from "./check.ts";
 import { type BodySettings, EXT_AUTHZ, type ExtAuthzConfig, type ExtAuthzRouteConfig } from "./config.ts";
 import { httpCheck, httpVerdicts } from "./http-check.ts";
@@ -39,7 +39,7 @@ type Counted = "ok" | "denied" | "error" | "timeout" | "disabled" | "failure_mod
 class ExtAuthzFilter implements HttpFilter {
   readonly #config: ExtAuthzConfig;
   readonly #context: FilterContext;
-  readonly #enabledByMetadata: ((exchange: Exchange) => boolean) | undefined;
+  readonly #enabledByMetadata: MetadataMatch | undefined;
   readonly #headers: (exchange: Exchange) => ReadonlyMap<string, string>;
   readonly #httpVerdict: ReturnType<typeof httpVerdicts> | undefined;
   readonly #slots: Readonly<Record<Counted, number>>;
@@ -97,7 +97,8 @@ class ExtAuthzFilter implements HttpFilter {
   #isEnabled(exchange: Exchange): boolean {
     const { enabled } = this.#config;
     if (enabled < 1 && !(enabled > 0 && this.#context.random() < enabled)) return false;
-    return this.#enabledByMetadata?.(exchange) ?? true;
+    const filter = this.#config.enabledMetadata?.filter ?? "";
+    return this.#enabledByMetadata?.({ [filter]: exchange.metadata(filter) }) ?? true;
   }
 
   #withBody(

@@ -4,6 +4,8 @@ import type { RbacSpec } from "@lateen/traffic";
 export interface RbacConfig {
   /** Undefined: the filter allows everything. */
   readonly rules: RbacSpec | undefined;
+  /** Rules that are looked at and not enforced: what they say is told to later filters under {@link HTTP_RBAC}. */
+  readonly shadow?: { readonly rules: RbacSpec; readonly prefix: string };
 }
 
 export const HTTP_RBAC = "envoy.filters.http.rbac";

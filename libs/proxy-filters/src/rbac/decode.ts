@@ -24,7 +24,7 @@ export const HTTP_RBAC_TYPE = typeUrl(HttpRbac);
 export const HTTP_RBAC_ROUTE_TYPE = typeUrl(RBACPerRoute);
 export const NETWORK_RBAC_TYPE = typeUrl(NetworkRbac);
 
-/** @see envoy.extensions.filters.http.rbac.v3.RBAC. Shadow rules and matcher trees are refused. */
+/** @see envoy.extensions.filters.http.rbac.v3.RBAC. Matcher trees are refused. */
 export function decodeHttpRbac(bytes: Uint8Array): RbacConfig {
   return httpRbac(HttpRbac.decode(bytes), "");
 }
@@ -44,8 +44,12 @@ export function decodeNetworkRbac(bytes: Uint8Array): RbacConfig {
 }
 
 function httpRbac(message: HttpRbac, at: string): RbacConfig {
-  onlyFields(message, at, ["rules", "rulesStatPrefix", "shadowRulesStatPrefix", "trackPerRuleStats"]);
-  return { rules: rulesOf(message.rules, join(at, "rules")) };
+  onlyFields(message, at, ["rules", "rulesStatPrefix", "shadowRules", "shadowRulesStatPrefix", "trackPerRuleStats"]);
+  const shadow = rulesOf(message.shadowRules, join(at, "shadow_rules"));
+  return {
+    rules: rulesOf(message.rules, join(at, "rules")),
+    ...(shadow === undefined ? {} : { shadow: { rules: shadow, prefix: message.shadowRulesStatPrefix } }),
+  };
 }
 
 const ACTIONS: Readonly<Record<number, RbacSpec["action"]>> = {

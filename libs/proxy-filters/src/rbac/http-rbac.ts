@@ -10,13 +10,13 @@ export const httpRbacRuntime: HttpFilterRuntime<RbacConfig> = {
 };
 
 class HttpRbacFilter implements HttpFilter {
-  readonly #own: CompiledRbac | undefined;
+  readonly #own: CompiledConfig;
   readonly #stats: FilterContext["stats"];
   readonly #name: string;
   readonly #allowed: number;
   readonly #denied: number;
   /** Rules of routes, compiled at their first request. */
-  readonly #ofRoutes = new WeakMap<RbacConfig, { readonly rbac: CompiledRbac | undefined }>();
+  readonly #ofRoutes = new WeakMap<RbacConfig, CompiledConfig>();
 
   constructor(config: RbacConfig, context: FilterContext) {
     this.#own = compiled(config);
@@ -32,7 +32,8 @@ class HttpRbacFilter implements HttpFilter {
 
   onRequestHead(exchange: Exchange): Verdict {
     const route = exchange.routeConfig(this.#name) as RbacConfig | undefined;
-    const rbac = route === undefined ? this.#own : this.#ofRoute(route);
+    const { rbac, shadow } = route === undefined ? this.#own : this.#ofRoute(route);
+    if (shadow !== undefined) tellShadow(exchange, shadow);
     if (rbac === undefined) return "continue";
     const verdict = rbac.evaluate(exchange.request, exchange.peer);
     if (verdict.allowed) {
@@ -51,16 +52,33 @@ class HttpRbacFilter implements HttpFilter {
     return "replied";
   }
 
-  #ofRoute(config: RbacConfig): CompiledRbac | undefined {
+  #ofRoute(config: RbacConfig): CompiledConfig {
     let known = this.#ofRoutes.get(config);
     if (known === undefined) {
-      known = { rbac: compiled(config) };
+      known = compiled(config);
       this.#ofRoutes.set(config, known);
     }
-    return known.rbac;
+    return known;
   }
 }
 
-function compiled(config: RbacConfig): CompiledRbac | undefined {
-  return config.rules === undefined ? undefined : compileRbac(config.rules);
+interface CompiledConfig {
+  readonly rbac: CompiledRbac | undefined;
+  readonly shadow: { readonly rbac: CompiledRbac; readonly prefix: string } | undefined;
+}
+
+function compiled({ rules, shadow }: RbacConfig): CompiledConfig {
+  return {
+    rbac: rules === undefined ? undefined : compileRbac(rules),
+    shadow: shadow && { rbac: compileRbac(shadow.rules), prefix: shadow.prefix },
+  };
+}
+
+/** What rules would have done, for later filters and logs. */
+function tellShadow(exchange: Exchange, { rbac, prefix }: NonNullable<CompiledConfig["shadow"]>): void {
+  const { allowed, policy } = rbac.evaluate(exchange.request, exchange.peer);
+  exchange.setMetadata(HTTP_RBAC, {
+    [`${prefix}shadow_engine_result`]: allowed ? "allowed" : "denied",
+    ...(policy === undefined ? {} : { [`${prefix}shadow_effective_policy_id`]: policy }),
+  });
 }

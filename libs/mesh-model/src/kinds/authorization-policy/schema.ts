@@ -36,7 +36,7 @@ export const authorizationPolicyBody = s.object({
     targetRef: s.unsupported(s.any(), LATER),
     targetRefs: s.unsupported(s.any(), LATER),
     action: s.oneOf(["ALLOW", "DENY", "AUDIT", "CUSTOM"]),
-    provider: s.unsupported(s.object({ name: s.string() }), LATER),
+    provider: s.object({ name: s.string() }),
     rules: s.array(
       s.object({
         from: s.array(s.object({ source })),

@@ -14,6 +14,7 @@ describe("an AuthorizationPolicy is accepted", () => {
       ),
     ],
     ["for service accounts", rule("{from: [{source: {serviceAccounts: [a, ns/b]}}]}")],
+    ["that asks a service", "{action: CUSTOM, provider: {name: a}, rules: [{to: [{operation: {paths: [/admin*]}}]}]}"],
     ["as a denial", rule("{to: [{operation: {methods: [POST]}}]}", "DENY")],
   ])("%s", (_, spec) => {
     expect(findingsOf(documentOf("AuthorizationPolicy", spec))).toEqual([]);
@@ -24,15 +25,16 @@ describe("an AuthorizationPolicy is refused, or warned about", () => {
   it.each([
     ["when it denies all by having no rules", "{}", "warning spec: an ALLOW policy without rules denies every request"],
     ["when it denies nothing", "{action: DENY}", "error spec: a DENY policy needs rules"],
+    ["with a custom action without provider", rule("{}", "CUSTOM"), "error spec: a CUSTOM policy needs provider.name"],
     [
-      "with a custom action",
-      "{action: CUSTOM, provider: {name: a}, rules: [{}]}",
-      'error spec.provider: "provider" cannot be used',
+      "with a custom action that depends on who calls",
+      "{action: CUSTOM, provider: {name: a}, rules: [{from: [{source: {principals: [a]}}]}]}",
+      "error spec.rules[0].from[0].source.principals: principals cannot be used with CUSTOM",
     ],
     [
-      "with a custom action without provider",
-      rule("{}", "CUSTOM"),
-      "error spec.action: action CUSTOM is not supported yet",
+      "with a provider that nobody asks",
+      "{provider: {name: a}, rules: [{}]}",
+      "error spec.provider: only CUSTOM policies have a provider",
     ],
     [
       "with an unknown action",

@@ -43,15 +43,44 @@ export function validateAuthorizationPolicy(body: Infer<typeof authorizationPoli
       .at("metadata", "annotations", DRY_RUN)
       .error("dry-run is not supported yet; the policy would be enforced", { code: codes.unsupported, part: "key" });
   }
-  if (action === "CUSTOM") {
-    check.at("action").error("action CUSTOM is not supported yet", { code: codes.unsupported });
-  }
+  if (action === "CUSTOM") checkCustom(spec, check);
+  else if (spec.provider !== undefined) check.at("provider").error("only CUSTOM policies have a provider");
   if (action === "AUDIT") check.at("action").warn("nothing records an AUDIT policy yet: it has no effect");
   if (spec.rules === undefined) {
     if (action === "DENY") check.error("a DENY policy needs rules", { code: codes.missingField });
     if (action === "ALLOW") check.warn("an ALLOW policy without rules denies every request");
   }
   for (const [index, rule] of (spec.rules ?? []).entries()) checkRule(rule, check.at("rules", index));
+}
+
+/** Conditions that depend on who calls: an authorisation service is asked before anybody knows. */
+const IDENTITY_KEYS = /^(source\.(namespace|principal|serviceAccount|trustDomain)|request\.auth\..*)$/;
+const IDENTITY_FIELDS = [
+  "principals",
+  "notPrincipals",
+  "requestPrincipals",
+  "notRequestPrincipals",
+  "namespaces",
+  "notNamespaces",
+  "serviceAccounts",
+  "notServiceAccounts",
+] as const;
+
+function checkCustom(spec: Spec, check: Check): void {
+  if (!spec.provider?.name) check.error("a CUSTOM policy needs provider.name", { code: codes.missingField });
+  if (spec.rules === undefined) check.error("a CUSTOM policy needs rules", { code: codes.missingField });
+  for (const [index, rule] of (spec.rules ?? []).entries()) {
+    const at = check.at("rules", index);
+    for (const [i, { source }] of (rule.from ?? []).entries()) {
+      for (const field of IDENTITY_FIELDS) {
+        if (source?.[field] === undefined) continue;
+        at.at("from", i, "source", field).error(`${field} cannot be used with CUSTOM`, { part: "key" });
+      }
+    }
+    for (const [i, { key }] of (rule.when ?? []).entries()) {
+      if (IDENTITY_KEYS.test(key)) at.at("when", i, "key").error(`"${key}" cannot be used with CUSTOM`);
+    }
+  }
 }
 
 function checkRule(rule: Rule, check: Check): void {
