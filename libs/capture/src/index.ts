@@ -1,0 +1,8 @@
+export { applyCapture, type RulesTarget, removeCapture } from "./apply.ts";
+export { type CaptureOptions, captureOptions, defaultCapture, type Selection } from "./options.ts";
+export {
+  type AskOriginalDestination,
+  loadOriginalDestination,
+  type OriginalDestination,
+} from "./original-destination.ts";
+export { captureRules, withCapture, withoutCapture } from "./rules.ts";
