@@ -1,4 +1,4 @@
-import { expectOk } from "@lateen/kernel";
+import { expectOk, type Result } from "@lateen/kernel";
 import { describe, expect, it } from "vitest";
 import { type CaptureOptions, captureOptions, defaultCapture } from "./options.ts";
 import { captureRules, withCapture, withoutCapture } from "./rules.ts";
@@ -133,10 +133,11 @@ describe("the whole table", () => {
   });
 });
 
+const read = <T>(result: Result<T, readonly string[]>): T => expectOk(result, (problems) => new Error(problems.join()));
+
 describe("captureOptions", () => {
   it("reads a pod's annotations", () => {
-    const of = (name: string, value: string) =>
-      expectOk(captureOptions({ [`traffic.sidecar.istio.io/${name}`]: value }), "annotation");
+    const of = (name: string, value: string) => read(captureOptions({ [`traffic.sidecar.istio.io/${name}`]: value }));
     expect(of("includeInboundPorts", "80, 443").includeInboundPorts).toEqual([80, 443]);
     expect(of("includeInboundPorts", "").includeInboundPorts).toEqual([]);
     expect(of("includeInboundPorts", "*").includeInboundPorts).toBe("*");
@@ -150,9 +151,7 @@ describe("captureOptions", () => {
     expect(of("includeOutboundPorts", "25").includeOutboundPorts).toEqual([25]);
     expect(of("excludeInterfaces", "eth1,tun+").excludeInterfaces).toEqual(["eth1", "tun+"]);
     expect(of("kubevirtInterfaces", "net1").virtualInterfaces).toEqual(["net1"]);
-    expect(expectOk(captureOptions({ "istio.io/reroute-virtual-interfaces": "net2" }), "annotation").virtualInterfaces).toEqual([
-      "net2",
-    ]);
+    expect(read(captureOptions({ "istio.io/reroute-virtual-interfaces": "net2" })).virtualInterfaces).toEqual(["net2"]);
   });
 
   it("names every bad value, so that none gets onto a command line", () => {
