@@ -1,4 +1,5 @@
 import type { AgentParts } from "../agent/parts.ts";
+import { appHealthPages } from "./app-health.ts";
 import { metrics, type Page, type PageEntry, type Pages, text } from "./page.ts";
 import { prometheusText } from "./stats-page.ts";
 
@@ -19,6 +20,7 @@ export function statusPages(parts: AgentParts, drain: () => Promise<void>): Page
     ["/stats/prometheus", statistics(parts)],
     ["/metrics", statistics(parts)],
     ["/drain", local("stops accepting, lets requests finish", () => void drain())],
+    ...appHealthPages(parts.config.appProbes ?? new Map(), parts.config.facts.instanceIp),
     ["/quitquitquit", local("drains and ends the process", () => void setImmediate(parts.deps.quit))],
   ]);
 }

@@ -30,6 +30,23 @@ const load = async (content: string) => {
 
 it("reads what the supervisor writes", async () => expect(await load(JSON.stringify(GOOD))).toEqual(GOOD));
 
+it("reads what is captured by the kernel", async () => {
+  const capture = { mode: "kernel", addresses: ["10.0.0.1"], inbound: [], virtualRanges: ["10.96.0.0/12"] };
+  expect(await load(JSON.stringify({ ...GOOD, capture }))).toEqual({ ...GOOD, capture });
+  const bad = { ...capture, virtualRanges: ["10.96.0.0/40"] };
+  await expect(load(JSON.stringify({ ...GOOD, capture: bad }))).rejects.toThrow(
+    "capture.virtualRanges[0] must be an address range",
+  );
+});
+
+it("follows the interception mode without a file", async () => {
+  expect(await loadCapture(undefined, "REDIRECT")).toMatchObject({
+    capture: { mode: "kernel" },
+    bindAddress: "0.0.0.0",
+  });
+  expect(await loadCapture(undefined, "NONE")).toMatchObject({ capture: { mode: "none" } });
+});
+
 it("captures nothing without a file", async () => {
   expect(await loadCapture(undefined)).toMatchObject({ capture: { mode: "none" }, bindAddress: "0.0.0.0" });
 });

@@ -1,7 +1,8 @@
 import { readFile } from "node:fs/promises";
 import { isIP } from "node:net";
 import { messageOf } from "@lateen/kernel";
-import type { CaptureSpec, WorkerBootstrap } from "../worker/protocol.ts";
+import { compileCidr } from "@lateen/traffic";
+import type { CaptureSpec, InboundMapping, WorkerBootstrap } from "../worker/protocol.ts";
 import { badProxyConfig } from "./errors.ts";
 
 /** How this proxy's listeners meet the machine: the content of the capture file. */
@@ -9,13 +10,15 @@ export type CaptureSettings = Pick<WorkerBootstrap, "capture" | "bindMap" | "bin
 
 /** Without a capture file: listeners bind where the configuration says. */
 const PLAIN: CaptureSettings = { capture: { mode: "none" }, bindMap: [], bindAddress: "0.0.0.0", lowPortOffset: 0 };
+/** As Istio's init container redirects a pod's traffic. */
+const REDIRECTED: CaptureSettings = { ...PLAIN, capture: { mode: "kernel", addresses: [], inbound: [] } };
 
 /**
- * Reads a capture file.
+ * Reads a capture file. Without one the interception mode counts, as the injector sets it (`ISTIO_META_INTERCEPTION_MODE`).
  * @throws LTN5001 when it is missing, no JSON, or a field is not of its kind.
  */
-export async function loadCapture(file: string | undefined): Promise<CaptureSettings> {
-  if (file === undefined) return PLAIN;
+export async function loadCapture(file: string | undefined, interception?: unknown): Promise<CaptureSettings> {
+  if (file === undefined) return interception === "REDIRECT" ? REDIRECTED : PLAIN;
   let document: unknown;
   try {
     document = JSON.parse(await readFile(file, "utf8"));
@@ -38,16 +41,26 @@ export async function loadCapture(file: string | undefined): Promise<CaptureSett
 
 function capture(spec: Readonly<Record<string, unknown>>, at: Fields): CaptureSpec {
   if (spec.mode === "none") return { mode: "none" };
-  if (spec.mode !== "proxy-env") at.at("mode").fail('must be "none" or "proxy-env"');
+  const inbound = (): readonly InboundMapping[] =>
+    at.at("inbound").list(spec.inbound, (entry, path) => ({
+      containerPort: path.at("containerPort").port(entry.containerPort),
+      appAddress: path.at("appAddress").ip(entry.appAddress),
+      appPort: path.at("appPort").port(entry.appPort),
+    }));
+  const virtual =
+    spec.virtualRanges === undefined
+      ? {}
+      : { virtualRanges: at.at("virtualRanges").texts(spec.virtualRanges, (text, path) => path.range(text)) };
+  if (spec.mode === "kernel") {
+    const addresses = at.at("addresses").texts(spec.addresses, (text, path) => path.ip(text));
+    return { mode: "kernel", addresses, inbound: inbound(), ...virtual };
+  }
+  if (spec.mode !== "proxy-env") at.at("mode").fail('must be "none", "proxy-env" or "kernel"');
   const explicit = at.at("explicitProxy").record(spec.explicitProxy);
   return {
     mode: "proxy-env",
     address: at.at("address").ip(spec.address),
-    inbound: at.at("inbound").list(spec.inbound, (entry, path) => ({
-      containerPort: path.at("containerPort").port(entry.containerPort),
-      appAddress: path.at("appAddress").ip(entry.appAddress),
-      appPort: path.at("appPort").port(entry.appPort),
-    })),
+    inbound: inbound(),
     explicitProxy: {
       address: at.at("explicitProxy.address").ip(explicit.address),
       port: at.at("explicitProxy.port").port(explicit.port),
@@ -58,6 +71,7 @@ function capture(spec: Readonly<Record<string, unknown>>, at: Fields): CaptureSp
       host: path.at("host").text(entry.host),
       destinationPort: path.at("destinationPort").port(entry.destinationPort),
     })),
+    ...virtual,
   };
 }
 
@@ -87,6 +101,18 @@ class Fields {
       const at = new Fields(this.#file, `${this.#path}[${index}]`);
       return read(at.record(entry), at);
     });
+  }
+  texts<T>(value: unknown, read: (entry: unknown, at: Fields) => T): readonly T[] {
+    if (!Array.isArray(value)) return this.fail("must be a list");
+    return value.map((entry: unknown, index) => read(entry, new Fields(this.#file, `${this.#path}[${index}]`)));
+  }
+  range(value: unknown): string {
+    try {
+      compileCidr(this.text(value));
+    } catch {
+      return this.fail("must be an address range");
+    }
+    return this.text(value);
   }
   text(value: unknown): string {
     return typeof value === "string" && value !== "" ? value : this.fail("must be a text");

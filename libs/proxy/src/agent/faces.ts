@@ -1,6 +1,6 @@
 import type { Scope } from "@lateen/kernel";
 import { adminPages } from "../admin/admin-pages.ts";
-import { openFace } from "../admin/http-faces.ts";
+import { openFace, openSocketFace } from "../admin/http-faces.ts";
 import { healthPages, statsPages, statusPages } from "../admin/status-pages.ts";
 import type { AgentParts } from "./parts.ts";
 
@@ -10,6 +10,7 @@ export interface AgentPorts {
   readonly status: number | undefined;
   readonly health: number | undefined;
   readonly stats: number | undefined;
+  readonly dns?: number | undefined;
 }
 
 /** Opens admin, agent status, health and statistics faces. @throws LTN5003 for an admin address that is not loopback. */
@@ -36,5 +37,6 @@ export async function openFaces(scope: Scope, parts: AgentParts, drain: () => Pr
     open("health", config.healthPort, healthPages(parts)),
     open("stats", config.statsPort, statsPages(parts)),
   ]);
+  if (config.adminSocket !== undefined) await openSocketFace(scope, config.adminSocket, admin, deps.logger);
   return { admin: adminBound, status, health, stats };
 }

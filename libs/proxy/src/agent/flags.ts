@@ -1,6 +1,8 @@
 import { err, ok, type Result } from "@lateen/kernel";
 import { defineFlags, type Flags, type FlagValues } from "@lateen/runtime";
 import { IO_CHOICES, type IoChoice } from "../io/backend.ts";
+import { parseAppProbes } from "../admin/app-health.ts";
+import { parseServer } from "../dns/resolv-conf.ts";
 import type { AgentConfig, LogLevel, ProxyFacts } from "./options.ts";
 import { probeOf } from "./probe-spec.ts";
 import { VERSION } from "./version.ts";
@@ -39,10 +41,30 @@ export function proxyFlags({ program, role, drainTime }: ProxyFlavour) {
     envoyConfig: text("Envoy bootstrap (YAML or JSON) with static resources and optionally ADS"),
     adminAddress: text("loopback address of the admin interface; default 127.0.0.1"),
     statusAddress: text("address of status, health and statistics; default: the admin address"),
+    adminSocket: text("unix socket on which the admin interface is served as well"),
     adminPort: port("admin interface", 15_000),
     statusPort: port("status of the agent", 15_020),
     healthPort: port("readiness", 15_021),
     statsPort: port("statistics", 15_090),
+    dnsCapture: {
+      kind: "boolean",
+      default: false,
+      describe: "answer names of the mesh on the loopback addresses",
+      env: ["ISTIO_META_DNS_CAPTURE"],
+    },
+    dnsPort: port("DNS proxy", 15_053),
+    dnsServer: {
+      kind: "list",
+      describe: "resolver for other names, address[:port]; default: those of /etc/resolv.conf",
+    },
+    dnsZone: text("domain in which names that the mesh does not know do not exist; default: others are asked"),
+    appProbers: {
+      kind: "string",
+      default: "",
+      describe: "probes of the application that the status port makes, JSON",
+      env: ["ISTIO_KUBE_APP_PROBERS"],
+    },
+    controlPlaneFile: text("JSON file with the ports of a local control plane, followed when they change"),
     concurrency: { kind: "number", min: 1, max: 64, default: 1, describe: "data-path threads" },
     maxConnections: { kind: "number", min: 1, default: 20_000, describe: "downstream connections of one thread" },
     ioBackend: {
@@ -139,8 +161,19 @@ export function proxyAgentConfig(
   const withDefault = discoveryAddress !== undefined;
   const portOf = (key: "adminPort" | "statusPort" | "healthPort" | "statsPort") =>
     withDefault || sources[key] !== "default" ? values[key] : undefined;
+  const appProbes = parseAppProbes(values.appProbers);
+  if (!appProbes.ok) problems.push(`ISTIO_KUBE_APP_PROBERS: ${appProbes.error}`);
+  const servers = values.dnsServer.map(parseServer);
+  const bad = servers.indexOf(undefined);
+  if (bad >= 0) problems.push(`--dns-server: "${values.dnsServer[bad]}" is not address or address:port`);
   if (problems.length > 0) return err(problems);
   return ok({
+    adminSocket: values.adminSocket,
+    dns: values.dnsCapture
+      ? { port: values.dnsPort, servers: servers.filter((server) => server !== undefined), zone: values.dnsZone }
+      : undefined,
+    appProbes: appProbes.ok ? appProbes.value : new Map(),
+    controlPlaneFile: values.controlPlaneFile,
     facts,
     workloadProbe: probe.ok ? probe.value : undefined,
     runDir: values.runDir,

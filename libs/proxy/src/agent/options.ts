@@ -1,9 +1,11 @@
 import type { Clock, Logger, Random, Scope } from "@lateen/kernel";
 import type { ChannelOptions, ConnectAds, SignCsr } from "@lateen/ports";
 import type { StreamAccessLogsMessage } from "@lateen/proto/envoy/service/accesslog/v3/als";
+import type { AppProbe } from "../admin/app-health.ts";
 import type { HttpFilterFactory, NetworkFilterFactory } from "../chain/spi.ts";
 import type { IoChoice } from "../io/backend.ts";
 import type { ProbeSpec } from "./probe-spec.ts";
+import type { DnsServer } from "../dns/upstream.ts";
 
 /** How much the proxy's own log says. */
 export type LogLevel = "debug" | "info" | "warn" | "error" | "silent";
@@ -26,6 +28,16 @@ export interface ProxyFacts {
   readonly podPorts: readonly unknown[];
   /** Further metadata for the node, taken as it is (keys as Istio's agents send them). */
   readonly metadata: Readonly<Record<string, unknown>>;
+}
+
+/** Answering names for programs whose queries are redirected. */
+export interface DnsConfig {
+  /** On the loopback addresses; 0 takes a free one. */
+  readonly port: number;
+  /** Resolvers for what the mesh does not know; empty: those of /etc/resolv.conf. */
+  readonly servers: readonly DnsServer[];
+  /** Names below it that the mesh does not know do not exist. Undefined: others are asked. */
+  readonly zone: string | undefined;
 }
 
 /** How the agent is set up; ports that are undefined are not opened. */
@@ -55,6 +67,14 @@ export interface AgentConfig {
   readonly statusPort: number | undefined;
   readonly healthPort: number | undefined;
   readonly statsPort: number | undefined;
+  /** A unix socket on which the admin interface is served as well, for whoever may open it. */
+  readonly adminSocket?: string | undefined;
+  /** The DNS proxy; undefined: none. */
+  readonly dns?: DnsConfig | undefined;
+  /** Probes of the application, by the path under which the status port makes them. */
+  readonly appProbes?: ReadonlyMap<string, AppProbe>;
+  /** JSON file of a local control plane with its ports, which may change while it is away; see `control-plane-address.ts`. */
+  readonly controlPlaneFile?: string | undefined;
   /** Number of data-path threads. */
   readonly concurrency: number;
   /** Downstream connections one thread holds at most. */

@@ -7,6 +7,7 @@ import { type CaptureSettings, loadCapture } from "./capture.ts";
 import { Configuration } from "./configuration.ts";
 import { joinControlPlane, usesControlPlane } from "./control-plane.ts";
 import { Controller } from "./controller.ts";
+import { openDns } from "./dns.ts";
 import { type AgentPorts, openFaces } from "./faces.ts";
 import { LastGood } from "./last-good.ts";
 import { LogFiles } from "./log-files.ts";
@@ -53,6 +54,7 @@ export async function runAgent(config: AgentConfig, deps: AgentDependencies, out
   scope.defer(clock.every(FILE_POLL_MS, () => void controller.rereadFiles()));
   const drainOnce = drainer(parts, lastGood);
   const ports = await openFaces(scope, parts, drainOnce);
+  const dns = await openDns(scope, parts);
   await pool.start();
   drain = drainOnce;
   const isDynamic =
@@ -60,7 +62,7 @@ export async function runAgent(config: AgentConfig, deps: AgentDependencies, out
     (await joinControlPlane({ parts, controller, lastGood, scope }, await deps.loadClients()));
   if (!isDynamic || bootstrap !== undefined) await controller.applyStaged();
   status.static = !isDynamic;
-  return { ports, notReady: () => status.notReady(), drain };
+  return { ports: { ...ports, dns: dns?.port }, notReady: () => status.notReady(), drain };
 }
 
 /** The parts that need no connection, with the static configuration staged. */
@@ -68,7 +70,7 @@ async function assemble(config: AgentConfig, deps: AgentDependencies): Promise<A
   const { clock, logger, httpFilters, networkFilters } = deps;
   const { namespace, role } = config.facts;
   const bootstrap = config.envoyConfigFile === undefined ? undefined : await loadBootstrap(config.envoyConfigFile);
-  const capture = await loadCapture(config.captureFile);
+  const capture = await loadCapture(config.captureFile, config.facts.metadata.INTERCEPTION_MODE);
   const state = new PlanState();
   const now = () => clock.now();
   const configuration = new Configuration({ state, httpFilters, networkFilters, namespace, now, logger });

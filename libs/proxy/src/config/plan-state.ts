@@ -69,6 +69,10 @@ export class PlanState {
   setNames(names: PlanDelta["names"]): void {
     this.#names = names;
   }
+  /** The newest; undefined: none came yet. */
+  names(): PlanDelta["names"] {
+    return this.#names;
+  }
 
   get generation(): number {
     return this.#generation;

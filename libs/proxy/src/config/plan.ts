@@ -64,6 +64,8 @@ export interface ClusterSpec {
   /** Labels of the destination for the standard metrics, from the cluster's `istio` metadata. */
   readonly destinationService: { readonly host: string; readonly name: string; readonly namespace: string } | undefined;
   readonly direction: "inbound" | "outbound";
+  /** Local addresses to connect from; the first of the destination's family counts. Default: the system's choice. */
+  readonly sourceAddresses?: readonly string[];
   /** `originalDst`: the port to go to instead of the one that was asked for. */
   readonly portOverride?: number;
   /** What is spoken to its endpoints; `downstream`: what the client speaks; `auto`: what ALPN finds. Default `http1`. */
@@ -167,6 +169,8 @@ export interface ListenerSpec {
   /** False: reached only by original-destination hand-off, no socket of its own. */
   readonly bindToPort: boolean;
   readonly useOriginalDst: boolean;
+  /** The kernel is asked where its connections were sent to before they were redirected. */
+  readonly restoresDestination?: boolean;
   readonly direction: "inbound" | "outbound" | "unspecified";
   readonly inspectors: {
     readonly tls: boolean;

@@ -119,6 +119,8 @@ function takeHandle(connection: Connection): boolean {
 export interface DialOptions {
   readonly host: string;
   readonly port: number;
+  /** Local address; undefined: the system's choice. */
+  readonly source?: string | undefined;
   readonly keepAliveMs: number | undefined;
   readonly tls: ConnectionOptions | undefined;
 }
@@ -137,6 +139,7 @@ export function dial(io: IoLoop, options: DialOptions, onReady: (connection: Con
   const common = {
     host: options.host,
     port: options.port,
+    ...(options.source === undefined ? {} : { localAddress: options.source }),
     allowHalfOpen: true,
     noDelay: true,
     ...(options.keepAliveMs === undefined ? {} : { keepAlive: true, keepAliveInitialDelay: options.keepAliveMs }),

@@ -22,6 +22,8 @@ export interface UpstreamContext {
     port: number,
     direction: ClusterSpec["direction"],
   ): { readonly host: string; readonly port: number } | undefined;
+  /** Where connections of such clusters come from, before what the cluster says itself. Default nowhere in particular. */
+  readonly sources?: (direction: ClusterSpec["direction"]) => readonly string[];
   resolve(host: string): Promise<readonly string[]>;
   counters(cluster: string): ClusterCounters;
 }

@@ -41,7 +41,8 @@ export function connectEndpoint(
     connection.destroy();
     outcome.failed("connectTimeout", "");
   });
-  const connection = dial(io, { host, port, keepAliveMs: cluster.spec.tcpKeepaliveMs, tls: options }, (ready) => {
+  const how = { host, port, source: sourceFor(host, endpoint), keepAliveMs: cluster.spec.tcpKeepaliveMs, tls: options };
+  const connection = dial(io, how, (ready) => {
     timer.cancel();
     outcome.ready(ready);
   });
@@ -57,6 +58,14 @@ export function connectEndpoint(
   };
   timer.arm(cluster.spec.connectTimeoutMs);
   return connection;
+}
+
+/** The local address to connect from: the first of the destination's family. */
+function sourceFor(host: string, { cluster }: Endpoint): string | undefined {
+  const { sourceAddresses = [], direction } = cluster.spec;
+  const family = host.includes(":");
+  const fits = (source: string): boolean => source.includes(":") === family;
+  return cluster.context.sources?.(direction).find(fits) ?? sourceAddresses.find(fits);
 }
 
 /** URI SAN of the server's certificate when it has exactly one. */

@@ -1,4 +1,5 @@
 import { hostname } from "node:os";
+import type { AskOriginalDestination } from "@lateen/capture";
 import { type Clock, messageOf } from "@lateen/kernel";
 import { LogSinks } from "../access-log/sinks.ts";
 import type { HttpFilterRuntime, NetworkFilterRuntime } from "../chain/spi.ts";
@@ -21,7 +22,7 @@ import { TcpProxy } from "../tcp/tcp-proxy.ts";
 import { TlsContexts } from "../tls/contexts.ts";
 import { Downstreams } from "./downstreams.ts";
 import { Intake } from "./intake.ts";
-import { mapDestination } from "./own-addresses.ts";
+import { captureSources, destinationMapper } from "./own-addresses.ts";
 import { PlanStore } from "./plan-store.ts";
 import type { ApplyFailure, FromWorker, WorkerBootstrap } from "./protocol.ts";
 import { reportClusters, reportListeners } from "./report.ts";
@@ -38,6 +39,8 @@ export interface DataPathOptions {
   readonly lookup: Lookup;
   /** Default: portable. */
   readonly backend?: IoBackend;
+  /** Where redirected connections were sent to; needed where the kernel captures. */
+  readonly askOriginalDestination?: AskOriginalDestination | undefined;
   readonly post: (message: FromWorker) => void;
 }
 
@@ -69,6 +72,7 @@ export class DataPath {
     const resolver = new Resolver(lookup, clock);
     const resolve = (host: string): Promise<readonly string[]> => resolver.resolve(host);
     this.#sockets = new Sockets(io, bootstrap.workers > 1, (connection, use) => this.#intake.accept(connection, use));
+    const mapDestination = destinationMapper(bootstrap.capture, (...asked) => this.#sockets.isOwn(...asked));
     this.#plan = new PlanStore(
       {
         io,
@@ -76,8 +80,8 @@ export class DataPath {
         tls,
         random,
         resolve,
-        mapDestination: (address, port, direction) =>
-          mapDestination({ address, port }, direction, bootstrap.capture, (...asked) => this.#sockets.isOwn(...asked)),
+        mapDestination: (address, port, direction) => mapDestination({ address, port }, direction),
+        sources: (direction) => captureSources(bootstrap.capture, direction),
         counters: (cluster) => new ClusterCounters(stats, cluster),
       },
       tls,
@@ -128,6 +132,7 @@ export class DataPath {
       downstreams: this.#downstreams,
       destinations,
       proxy: this.#proxy,
+      askOriginalDestination: options.askOriginalDestination,
     });
     const defects = stats.counter("lateen_proxy_defects_total", {});
     io.onDefect = (error) => {

@@ -1,3 +1,4 @@
+import type { AskOriginalDestination } from "@lateen/capture";
 import type { Connection } from "../io/connection.ts";
 import type { IoLoop } from "../io/io-loop.ts";
 import { unmapped } from "../listener/connection-info.ts";
@@ -14,6 +15,8 @@ export interface IntakeOptions {
   readonly downstreams: Downstreams;
   readonly destinations: Destinations;
   readonly proxy: ExplicitProxy;
+  /** Undefined where nothing is redirected: connections go where they came in. */
+  readonly askOriginalDestination: AskOriginalDestination | undefined;
 }
 
 interface Target {
@@ -68,8 +71,13 @@ export class Intake {
     const { table, destinations } = this.#options;
     switch (use.kind) {
       case "listener": {
-        const address = unmapped(connection.socket.localAddress ?? "");
-        return { listener: table.get(use.listener), address, port: use.port };
+        const listener = table.get(use.listener);
+        const sent = listener?.spec.restoresDestination === true ? this.#sentTo(connection) : undefined;
+        if (sent === undefined) {
+          return { listener, address: unmapped(connection.socket.localAddress ?? ""), port: use.port };
+        }
+        const taker = listener?.spec.useOriginalDst === true ? table.outboundFor(sent.address, sent.port) : listener;
+        return { listener: taker ?? listener, ...sent };
       }
       case "inbound":
         return { listener: table.inbound(), address: use.address, port: use.containerPort };
@@ -79,5 +87,14 @@ export class Intake {
         return { listener: table.outboundFor(found.address, found.port), ...found };
       }
     }
+  }
+
+  #sentTo({ socket }: Connection) {
+    const ask = this.#options.askOriginalDestination;
+    // A handle that has gone has no descriptor.
+    const fd = (socket as unknown as { readonly _handle?: { readonly fd?: number } | null })._handle?.fd ?? -1;
+    if (ask === undefined || fd < 0) return undefined;
+    const { localFamily, localAddress } = socket;
+    return ask(fd, localFamily === "IPv6" && localAddress?.startsWith("::ffff:") !== true ? 6 : 4);
   }
 }

@@ -1,4 +1,5 @@
 import { type MessagePort, workerData } from "node:worker_threads";
+import { loadOriginalDestination } from "@lateen/capture";
 import { systemClock } from "@lateen/kernel";
 import type { HttpFilterRuntime, NetworkFilterRuntime } from "../chain/spi.ts";
 import { chooseBackend } from "../io/backend.ts";
@@ -22,6 +23,8 @@ export async function runWorker(
   };
   const bootstrap = workerData as WorkerBootstrap;
   const backend = await chooseBackend(bootstrap.io ?? "auto");
+  // Without the kernel's answer nothing captured could be carried: the thread ends with the reason, and is not called ready.
+  const askOriginalDestination = bootstrap.capture.mode === "kernel" ? await loadOriginalDestination() : undefined;
   const dataPath = new DataPath({
     bootstrap,
     httpFilters,
@@ -30,6 +33,7 @@ export async function runWorker(
     random: Math.random,
     lookup: systemLookup,
     backend,
+    askOriginalDestination,
     post,
   });
   port.on("message", (message: ToWorker) => {

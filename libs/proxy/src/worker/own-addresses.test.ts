@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { type IsOwn, mapDestination } from "./own-addresses.ts";
+import { captureSources, destinationMapper, type IsOwn } from "./own-addresses.ts";
 import type { CaptureSpec } from "./protocol.ts";
 import type { SocketUse } from "./sockets.ts";
 
@@ -21,7 +21,7 @@ const isOwn: IsOwn = (address, port, counts) => {
   return use !== undefined && counts(use);
 };
 
-describe("mapDestination", () => {
+describe("destinationMapper", () => {
   it.each([
     ["inbound", "127.64.0.1", 9080, { host: "127.0.0.1", port: 41_000 }],
     ["inbound", "127.64.0.1", 9081, undefined],
@@ -34,14 +34,31 @@ describe("mapDestination", () => {
     ["outbound", "0.0.0.0", 80, undefined],
     ["outbound", "", 80, undefined],
   ] as const)("%s %s:%d", (direction, address, port, expected) => {
-    expect(mapDestination({ address, port }, direction, capture, isOwn)).toEqual(expected);
+    expect(destinationMapper(capture, isOwn)({ address, port }, direction)).toEqual(expected);
   });
 
   it("dials an inbound destination as it is when the kernel redirects, except its own sockets", () => {
     const none: CaptureSpec = { mode: "none" };
-    const dial = (port: number) => mapDestination({ address: "127.64.0.1", port }, "inbound", none, isOwn);
+    const dial = (port: number) => destinationMapper(none, isOwn)({ address: "127.64.0.1", port }, "inbound");
     expect(dial(8080)).toEqual({ host: "127.64.0.1", port: 8080 });
     expect(dial(9080)).toBeUndefined();
     expect(dial(15006)).toBeUndefined();
+  });
+
+  it.each([
+    ["inbound", "10.0.0.1", 9080, { host: "127.0.0.1", port: 41_000 }],
+    ["inbound", "10.0.0.1", 9081, { host: "10.0.0.1", port: 9081 }],
+    ["inbound", "10.0.0.2", 9081, undefined],
+    ["outbound", "10.0.0.2", 9081, { host: "10.0.0.2", port: 9081 }],
+    ["outbound", "10.96.0.7", 9999, undefined],
+  ] as const)("captured by the kernel: %s %s:%d", (direction, address, port, expected) => {
+    const kernel: CaptureSpec = {
+      mode: "kernel",
+      addresses: ["10.0.0.1"],
+      inbound: [{ containerPort: 9080, appAddress: "127.0.0.1", appPort: 41_000 }],
+      virtualRanges: ["10.96.0.0/12"],
+    };
+    expect(destinationMapper(kernel, isOwn)({ address, port }, direction)).toEqual(expected);
+    expect(captureSources(kernel, direction)).toEqual(direction === "inbound" ? ["127.0.0.6", "::6"] : []);
   });
 });

@@ -35,19 +35,23 @@ export interface WorkerBootstrap {
   readonly cells?: SharedArrayBuffer;
 }
 
-/** How traffic reaches the proxy when no kernel redirection is there. All addresses are IPs. */
+/** How traffic reaches the proxy. All addresses are IPs. */
 export type CaptureSpec =
   | { readonly mode: "none" }
+  /** Connections are redirected by the kernel, which knows where they were sent to; see `@lateen/capture`. */
+  | {
+      readonly mode: "kernel";
+      /** The pod's addresses; nothing else is dialled for an inbound connection. Empty: whatever it was sent to. */
+      readonly addresses: readonly string[];
+      /** Container ports whose application listens somewhere else than at the pod's address. */
+      readonly inbound: readonly InboundMapping[];
+      readonly virtualRanges?: readonly string[];
+    }
   | {
       readonly mode: "proxy-env";
       /** The pod's address. Inbound connections to `address:containerPort` are handed to virtualInbound with that original destination. */
       readonly address: string;
-      readonly inbound: readonly {
-        readonly containerPort: number;
-        /** Where the application really listens: what an inbound ORIGINAL_DST upstream to `address:containerPort` dials. */
-        readonly appAddress: string;
-        readonly appPort: number;
-      }[];
+      readonly inbound: readonly InboundMapping[];
       /** The explicit HTTP proxy (absolute-form and CONNECT) that `http_proxy` names; normally address:15001. */
       readonly explicitProxy: { readonly address: string; readonly port: number };
       /** TCP (or any) services handed out as SVC_SERVICE_HOST/_PORT: a connection here has original destination `host:port`. */
@@ -57,7 +61,17 @@ export type CaptureSpec =
         readonly host: string;
         readonly destinationPort: number;
       }[];
+      /** Ranges of service addresses, at which nothing listens: what no listener takes is refused and not sent there. */
+      readonly virtualRanges?: readonly string[];
     };
+
+/** A container port and its application. */
+export interface InboundMapping {
+  readonly containerPort: number;
+  /** Where the application really listens: what an inbound ORIGINAL_DST upstream to `address:containerPort` dials. */
+  readonly appAddress: string;
+  readonly appPort: number;
+}
 
 /** Shared memory for counters. `values` holds Float64 slots; the worker owns allocation and tells names by `series`. */
 export interface SharedStats {

@@ -1,3 +1,4 @@
+import { isIP } from "node:net";
 import type { CircuitBreakers } from "@lateen/proto/envoy/config/cluster/v3/circuit_breaker";
 import {
   type Cluster,
@@ -50,6 +51,7 @@ export function clusterSpec(cluster: Cluster, run: DecodeRun): DecodedCluster {
     ...http,
     tcpKeepaliveMs: keepalive(cluster),
     destinationService: serviceOf(cluster),
+    ...sourcesOf(cluster),
     direction:
       cluster.name.startsWith("inbound|") || cluster.name.startsWith("InboundPassthrough") ? "inbound" : "outbound",
     origin: originOf(cluster.metadata),
@@ -82,7 +84,6 @@ const KNOWN: readonly (keyof Cluster & string)[] = [
   "waitForWarmOnInit",
   "outlierDetection",
   "cleanupInterval",
-  // Source addresses such as 127.0.0.6 only keep captured traffic from looping; nothing is captured by the kernel here.
   "upstreamBindConfig",
   "lbConfig",
   "commonLbConfig",
@@ -95,6 +96,24 @@ const KNOWN: readonly (keyof Cluster & string)[] = [
   "trackClusterStats",
   "connectionPoolPerDownstreamConnection",
 ];
+
+/** @see envoy.config.core.v3.BindConfig */
+function sourcesOf({ upstreamBindConfig: bind }: Cluster): Pick<ClusterSpec, "sourceAddresses"> {
+  if (bind === undefined) return {};
+  onlyFields(bind, "upstream_bind_config", ["sourceAddress", "extraSourceAddresses"]);
+  const all = [bind.sourceAddress, ...bind.extraSourceAddresses.map(({ address }) => address)];
+  const found = all.flatMap((source) => {
+    if (source === undefined) return [];
+    const port = source.portSpecifier;
+    if (port?.$case === "namedPort" || (port?.value ?? 0) !== 0) {
+      refuse("upstream_bind_config", "a source port is not supported by this proxy");
+    }
+    if (isIP(source.address) === 0) refuse("upstream_bind_config", `"${source.address}" is not an IP address`);
+    return WILDCARDS.has(source.address) ? [] : [source.address];
+  });
+  return found.length > 0 ? { sourceAddresses: found } : {};
+}
+const WILDCARDS: ReadonlySet<string> = new Set(["0.0.0.0", "::"]);
 
 function discoveryOf(cluster: Cluster): ClusterSpec["discovery"] {
   const type = cluster.clusterDiscoveryType;

@@ -66,7 +66,7 @@ export function listenerSpec(listener: Listener, run: DecodeRun): ListenerSpec {
     bindToPort: listener.bindToPort ?? listener.deprecatedV1?.bindToPort ?? true,
     useOriginalDst: listener.useOriginalDst ?? false,
     direction: directionOf(listener.trafficDirection),
-    inspectors: inspectors(listener),
+    ...listenerFilters(listener),
     chains: listener.filterChains.map((chain, index) =>
       filterChain(chain, run, `filter_chains[${chain.name || index}]`),
     ),
@@ -93,19 +93,22 @@ const LISTENER_FILTERS: Readonly<Record<string, "tls" | "http" | "originalDst">>
   "envoy.filters.listener.original_dst": "originalDst",
 };
 
-function inspectors(listener: Listener): ListenerSpec["inspectors"] {
+function listenerFilters(listener: Listener): Pick<ListenerSpec, "inspectors" | "restoresDestination"> {
   const found = new Map<"tls" | "http" | "originalDst", readonly number[]>();
   for (const [index, filter] of listener.listenerFilters.entries()) {
     const at = `listener_filters[${filter.name || index}]`;
     found.set(inspectorKind(filter, at), disabledPorts(filter.filterDisabled, join(at, "filter_disabled")));
   }
   return {
-    tls: found.has("tls"),
-    http: found.has("http"),
-    httpDisabledPorts: found.get("http") ?? [],
-    tlsDisabledPorts: found.get("tls") ?? [],
-    timeoutMs: millis(listener.listenerFiltersTimeout, 15_000, "listener_filters_timeout"),
-    continueOnTimeout: listener.continueOnListenerFiltersTimeout,
+    inspectors: {
+      tls: found.has("tls"),
+      http: found.has("http"),
+      httpDisabledPorts: found.get("http") ?? [],
+      tlsDisabledPorts: found.get("tls") ?? [],
+      timeoutMs: millis(listener.listenerFiltersTimeout, 15_000, "listener_filters_timeout"),
+      continueOnTimeout: listener.continueOnListenerFiltersTimeout,
+    },
+    ...(found.has("originalDst") || listener.useOriginalDst === true ? { restoresDestination: true } : {}),
   };
 }
 
