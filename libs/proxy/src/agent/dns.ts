@@ -1,7 +1,5 @@
+import { DnsProxy, type NameRecords, systemServers } from "@lateen/dns";
 import type { Scope } from "@lateen/kernel";
-import { DnsProxy } from "../dns/dns-proxy.ts";
-import type { NameRecords } from "../dns/names.ts";
-import { systemServers } from "../dns/resolv-conf.ts";
 import type { AgentParts } from "./parts.ts";
 
 const LOOPBACK = ["127.0.0.1", "::1"] as const;

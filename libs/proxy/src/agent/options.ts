@@ -1,3 +1,4 @@
+import type { DnsServer } from "@lateen/dns";
 import type { Clock, Logger, Random, Scope } from "@lateen/kernel";
 import type { ChannelOptions, ConnectAds, SignCsr } from "@lateen/ports";
 import type { StreamAccessLogsMessage } from "@lateen/proto/envoy/service/accesslog/v3/als";
@@ -5,7 +6,6 @@ import type { AppProbe } from "../admin/app-health.ts";
 import type { HttpFilterFactory, NetworkFilterFactory } from "../chain/spi.ts";
 import type { IoChoice } from "../io/backend.ts";
 import type { ProbeSpec } from "./probe-spec.ts";
-import type { DnsServer } from "../dns/upstream.ts";
 
 /** How much the proxy's own log says. */
 export type LogLevel = "debug" | "info" | "warn" | "error" | "silent";
