@@ -29,7 +29,7 @@ const UNAVAILABLE = new Set([
   "LTN7004",
   "LTN7005",
   "LTN7006",
-  "LTN7012",
+  "LTN7016",
   "LTN7013",
   "LTN7502",
   "LTN7503",

@@ -125,7 +125,7 @@ export async function composeControlPlane(config: ControlPlaneConfig, { scope, l
     const open = async (port: number, setUp: (app: ReturnType<typeof createHttp>) => void | Promise<void>) => {
       const app = createHttp({ logger });
       await setUp(app);
-      const bound = await listenHttp(app, { host: config.host, port, fallbackToFreePort: true });
+      const bound = await listenHttp(app, { host: config.httpHost ?? config.host, port, fallbackToFreePort: true });
       scope.defer(() => app.close());
       return bound.port;
     };

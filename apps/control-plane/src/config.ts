@@ -12,6 +12,7 @@ export const flags = defineFlags("control-plane", {
   },
   config: { kind: "list", describe: "file or directory of YAML to watch; may be repeated" },
   host: { kind: "string", default: "127.0.0.1", describe: "address to listen on" },
+  httpHost: { kind: "string", describe: "address of metrics, readiness and debug; default: --host" },
   clusterId: { kind: "string", default: "local", describe: "name of this cluster, a label of every workload" },
   trustDomain: { kind: "string", default: "cluster.local", describe: "SPIFFE trust domain" },
   maxCertTtl: { kind: "duration", default: "24h", describe: "longest life of a workload certificate" },

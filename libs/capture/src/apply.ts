@@ -8,6 +8,8 @@ export interface RulesTarget {
   readonly prefix: readonly string[];
   /** Families that are there. Default both. */
   readonly families?: readonly (4 | 6)[];
+  /** Nobody has put rules there yet, so none are looked for. */
+  readonly fresh?: boolean;
 }
 
 const PROGRAMS = { 4: "iptables", 6: "ip6tables" } as const;
@@ -29,12 +31,12 @@ export async function removeCapture(target: RulesTarget): Promise<void> {
 }
 
 async function rewrite(
-  { prefix, families = [4, 6] }: RulesTarget,
+  { prefix, families = [4, 6], fresh = false }: RulesTarget,
   table: (family: 4 | 6, saved: string) => string,
 ): Promise<void> {
   for (const family of families) {
     const program = PROGRAMS[family];
-    const saved = await run([...prefix, `${program}-save`, "-t", "nat"], "");
+    const saved = fresh ? "" : await run([...prefix, `${program}-save`, "-t", "nat"], "");
     await run([...prefix, `${program}-restore`], table(family, saved));
   }
 }

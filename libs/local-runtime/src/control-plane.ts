@@ -17,6 +17,8 @@ export interface ControlPlaneOptions {
   /** Files and directories of configuration, the built-in file first. */
   readonly configPaths: readonly string[];
   readonly clusterId: string;
+  /** Where proxies reach it; people do on 127.0.0.1. */
+  readonly host: string;
   /** Of all identities; it stays what it was at the start of the mesh. */
   readonly trustDomain: string;
   readonly inherited: ReadonlyMap<string, string>;
@@ -115,10 +117,10 @@ export class ControlPlane {
   }
 
   #argv(): readonly string[] {
-    const { command, state, configPaths, clusterId, trustDomain } = this.#options;
+    const { command, state, configPaths, clusterId, trustDomain, host } = this.#options;
     return [
       ...command,
-      ...["--state-dir", state.root, "--host", "127.0.0.1", "--cluster-id", clusterId],
+      ...["--state-dir", state.root, "--host", host, "--http-host", "127.0.0.1", "--cluster-id", clusterId],
       ...["--trust-domain", trustDomain],
       ...configPaths.flatMap((path) => ["--config", path]),
       ...portFlags(this.#ports),

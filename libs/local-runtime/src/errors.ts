@@ -109,3 +109,22 @@ export function agentNotReady(pod: string, reason: string): LateenError {
     hint: "lateen status tells whether pod and control plane run",
   });
 }
+
+/** LTN7016: capture by network namespaces was asked for and cannot be had. */
+export function namespacesUnavailable(reason: string): LateenError {
+  return new LateenError({
+    code: "LTN7016",
+    fault: "user",
+    message: `--capture netns: ${reason}`,
+    hint: "use --capture proxy-env, where applications leave through http_proxy, or auto, which takes what there is",
+  });
+}
+
+/** LTN7017: a command that sets up a pod's network failed. */
+export function namespaceFailed(command: string, reason: string): LateenError {
+  return new LateenError({
+    code: "LTN7017",
+    fault: "system",
+    message: `the network of a pod could not be set up: ${command}: ${reason}`,
+  });
+}

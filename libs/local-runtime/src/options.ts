@@ -20,6 +20,8 @@ export interface SupervisorOptions {
   readonly configPaths: readonly string[];
   /** Port of the ingress gateway on the loopback addresses; 0 picks a free one; undefined: 8080, or a free one when it is busy. */
   readonly ingressPort: number | undefined;
+  /** How traffic gets into the sidecars. `auto`: by network namespaces where they can be had, else as by default, `proxy-env`. */
+  readonly capture?: "proxy-env" | "netns" | "auto";
   /** Program and first arguments of the control plane, of the sidecar, and of the agent beside proxies that are not ours. */
   readonly controlPlane: readonly string[];
   readonly sidecar: readonly string[];

@@ -16,6 +16,8 @@ export interface StateDir {
   readonly logs: string;
   readonly pods: string;
   readonly volumes: string;
+  /** Unix sockets of proxies whose admin interface cannot be reached from here. */
+  readonly admin: string;
   readonly adminSocket: string;
   readonly controlSocket: string;
   readonly controlPlaneFile: string;
@@ -46,6 +48,7 @@ export function stateDir(root: string): StateDir {
     logs: join(root, "logs"),
     pods: join(root, "pods"),
     volumes: join(root, "volumes"),
+    admin: join(root, "admin"),
     adminSocket: join(root, "admin.sock"),
     controlSocket: join(root, "control.sock"),
     controlPlaneFile: join(root, "control-plane.json"),

@@ -6,7 +6,7 @@ import { builtinDocuments } from "./builtin.ts";
 import { type RootNamespaceFacts, scanRootNamespace } from "./config-files.ts";
 import { ControlPlane } from "./control-plane.ts";
 import { CANONICAL_PORTS, movedPorts } from "./control-plane-ports.ts";
-import { meshAlreadyRunning } from "./errors.ts";
+import { meshAlreadyRunning, namespacesUnavailable } from "./errors.ts";
 import type { RejectedView } from "./events.ts";
 import { replaceFile } from "./files.ts";
 import { deployedGateways, ingressPorts } from "./gateway-api.ts";
@@ -14,6 +14,8 @@ import { egressGateway, type GatewayFlavor, ingressBindings, selects } from "./g
 import { loadMeshIdentity, type MeshIdentity, TOKEN_TTL_SECONDS } from "./identity.ts";
 import { chooseIngressPort } from "./net/ingress-port.ts";
 import { type ClaimedBlock, claimAddressBlock, PrivatePorts, probePort } from "./net/loopback.ts";
+import { whyNoNamespaces } from "./net/namespace-support.ts";
+import { loopbackNetwork, namespaceNetwork, type PodNetwork } from "./net/pod-network.ts";
 import { objectFiles } from "./object-files.ts";
 import type { SupervisorOptions } from "./options.ts";
 import type { ControlPlanePorts, PodDependencies, PodLine } from "./pod/dependencies.ts";
@@ -48,6 +50,8 @@ export interface Supervisor {
   readonly controlPlane: ControlPlane;
   readonly world: World;
   readonly logs: LogBook;
+  /** Whether the kernel carries the pods' traffic to their proxies. */
+  readonly captures: boolean;
   status(): Promise<StatusReport>;
   /** Ends everything in order; safe to call twice. */
   stop(): Promise<void>;
@@ -84,9 +88,33 @@ async function startLocked(options: SupervisorOptions, state: StateDir, lock: Su
     claimAddressBlock(state.root),
   ]);
   const identity = await loadMeshIdentity(state, facts.trustDomain, options.clock);
-  const mesh = new LocalMesh(options, { state, lock, ingressPort, loopback, facts, block, identity });
+  const ledger = new ProcessLedger(state.processesFile);
+  const setpriv = findSetpriv(options.env.PATH ?? "", process.platform);
+  const network = await podNetwork(options, { state, block, ledger, setpriv });
+  const prepared = { state, lock, ingressPort, loopback, facts, block, identity, ledger, setpriv, network };
+  const mesh = new LocalMesh(options, prepared);
   await mesh.start();
   return mesh;
+}
+
+/** Namespaces where they are asked for and can be had. @throws LTN7016 when they cannot and nothing else will do. */
+async function podNetwork(
+  options: SupervisorOptions,
+  { state, block, ledger, setpriv }: Pick<Prepared, "state" | "block" | "ledger" | "setpriv">,
+): Promise<PodNetwork> {
+  const { capture = "proxy-env", env, clock, random, logger, observe } = options;
+  const loopback = loopbackNetwork(block.block.pods);
+  if (capture === "proxy-env") return loopback;
+  const reason = whyNoNamespaces(env.PATH ?? "");
+  if (reason !== undefined || setpriv === undefined) {
+    if (capture === "netns") throw namespacesUnavailable(reason ?? "setpriv cannot be found");
+    const message = `capture by network namespaces is not possible here, applications leave through http_proxy: ${reason}`;
+    observe({ type: "notice", level: "warn", message });
+    return loopback;
+  }
+  const adminDirectory = state.admin;
+  const { index } = block.block;
+  return namespaceNetwork({ index, ledger, setpriv, domain: DOMAIN, adminDirectory, clock, random, logger });
 }
 
 interface Prepared {
@@ -97,6 +125,9 @@ interface Prepared {
   readonly facts: RootNamespaceFacts;
   readonly block: ClaimedBlock;
   readonly identity: MeshIdentity;
+  readonly ledger: ProcessLedger;
+  readonly setpriv: string | undefined;
+  readonly network: PodNetwork;
 }
 
 class LocalMesh implements Supervisor {
@@ -106,6 +137,7 @@ class LocalMesh implements Supervisor {
   readonly controlPlane: ControlPlane;
   readonly pods: PodSet;
   readonly logs: LogBook;
+  readonly captures: boolean;
   readonly stopped: Promise<void>;
   readonly #options: SupervisorOptions;
   readonly #prepared: Prepared;
@@ -133,12 +165,13 @@ class LocalMesh implements Supervisor {
     this.#facts = prepared.facts;
     this.state = prepared.state;
     this.ingressPort = prepared.ingressPort;
+    this.captures = prepared.network.captures;
     this.#registry = new PodRegistryFile(this.state.podsFile, options.clock.now());
     this.logs = new LogBook(this.state.logs);
     this.stopped = new Promise((settle) => {
       this.#settleStopped = settle;
     });
-    const ledger = new ProcessLedger(this.state.processesFile);
+    const { ledger, network } = prepared;
     const inherited = inheritedEnvironment(options.env);
     // Commands say `node`: they get the one that runs us, which is known to be recent enough.
     inherited.set("PATH", `${dirname(process.execPath)}:${inherited.get("PATH") ?? "/usr/bin:/bin"}`);
@@ -147,6 +180,7 @@ class LocalMesh implements Supervisor {
       state: this.state,
       configPaths: [this.state.builtinFile, ...options.configPaths],
       clusterId: CLUSTER_ID,
+      host: network.host,
       trustDomain: prepared.facts.trustDomain,
       inherited: ownEnvironment(inherited, options.env),
       clock: options.clock,
@@ -221,6 +255,7 @@ class LocalMesh implements Supervisor {
       await this.controlPlane.stop(graceMs);
       await this.#scope.close();
       await this.#registry.write([]);
+      await this.#prepared.network.close();
       await this.#prepared.block.release();
       await this.logs.close();
       reapLeftovers(this.state.processesFile);
@@ -232,16 +267,16 @@ class LocalMesh implements Supervisor {
 
   #podDependencies(ledger: ProcessLedger, inherited: ReadonlyMap<string, string>): PodDependencies {
     const { clock, sidecar, agent, mesh, env, parallelStarts } = this.#options;
-    const { block, identity, facts, loopback } = this.#prepared;
+    const { block, identity, facts, loopback, network, setpriv } = this.#prepared;
     return {
       clock,
       state: this.state,
       world: this.world,
-      podAddresses: block.block.pods,
+      network,
       serviceAddresses: block.block.services,
       privatePorts: new PrivatePorts(this.state.root),
       ledger,
-      setpriv: findSetpriv(env.PATH ?? "", process.platform),
+      setpriv,
       startGate: new StartGate(parallelStarts ?? 4),
       inherited,
       ownEnvironment: ownEnvironment(inherited, env),
@@ -293,7 +328,7 @@ class LocalMesh implements Supervisor {
     this.#options.watchConfig(
       this.#watchScope,
       {
-        address: `127.0.0.1:${port}`,
+        address: `${this.#prepared.network.host}:${port}`,
         serverName: "istiod.istio-system.svc",
         identity: () => ({ rootPem: identity.rootPem, token: identity.mint(who) }),
       },

@@ -6,7 +6,7 @@ import { command, fileOption, meshOption, parsePort } from "../command.ts";
 export interface UpOptions {
   readonly filename?: readonly string[];
   readonly runtime?: readonly string[];
-  readonly capture: "proxy-env" | "netns";
+  readonly capture: "proxy-env" | "netns" | "auto";
   readonly ingressPort?: number;
   readonly detach?: boolean;
   readonly logs: boolean;
@@ -20,13 +20,15 @@ export function upCommand(cli: Cli): Command {
     "lateen up -f samples/bookinfo",
     "lateen up -f mesh.yaml -f rules/ --runtime lateen.yaml --ingress-port 9000",
     "lateen up -f samples/bookinfo --detach && lateen status",
+    "sudo lateen up -f samples/bookinfo --capture netns",
   ])
     .addOption(fileOption("YAML or JSON file, or directory of such files; watched"))
     .option("--runtime <file...>", "file with LocalRuntime documents: which command stands for which image")
     .addOption(
       new Option("--capture <mode>", "how traffic gets into the sidecars")
-        .choices(["proxy-env", "netns"])
-        .default("proxy-env"),
+        .choices(["proxy-env", "netns", "auto"])
+        .default("proxy-env")
+        .env("LATEEN_CAPTURE"),
     )
     .option(
       "--ingress-port <port>",

@@ -26,7 +26,7 @@ export async function runJoined(cli: Cli, options: RunOptions, argv: readonly st
   cli.err(`joined as ${joined.pod}.${joined.namespace} at ${joined.address}\n`);
   let code: number;
   try {
-    code = await runProgram(cli, argv, { PORT: String(options.port), ...joined.env });
+    code = await runProgram(cli, [...joined.prefix, ...argv], { PORT: String(options.port), ...joined.env });
   } finally {
     // The reply comes when the pod is out of the endpoints; a mesh that is gone has nothing to leave.
     await client.post(`/run/${encodeURIComponent(joined.pod)}/leave`, {}).catch(() => undefined);

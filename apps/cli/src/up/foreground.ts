@@ -37,6 +37,7 @@ export async function runForeground(
     stateRoot: state.root,
     configPaths: paths,
     ingressPort: options.ingressPort,
+    capture: options.capture,
     controlPlane: [process.execPath, ...controlPlaneEconomy.nodeFlags, appProgram("control-plane")],
     sidecar: [process.execPath, appProgram("sidecar")],
     agent: [process.execPath, appProgram("agent")],

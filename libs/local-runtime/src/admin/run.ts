@@ -2,9 +2,7 @@ import { randomBytes } from "node:crypto";
 import type { FastifyInstance } from "fastify";
 import { badRunRequest } from "../errors.ts";
 import { freePort } from "../net/loopback.ts";
-import { proxyEnvironment } from "../pod/environment.ts";
 import type { Pod } from "../pod/pod.ts";
-import { explicitProxyUrl } from "../pod/proxy.ts";
 import type { Supervisor } from "../supervisor.ts";
 
 /** What `lateen run` asks for. */
@@ -25,6 +23,8 @@ export type RunEvent =
       readonly pod: string;
       readonly address: string;
       readonly env: Readonly<Record<string, string>>;
+      /** Goes before the command, so that it runs in the pod's network. */
+      readonly prefix: readonly string[];
     }
   | { readonly type: "ready" };
 
@@ -56,11 +56,15 @@ export function runRoute(app: FastifyInstance, mesh: Supervisor): void {
 }
 
 function joinedEvent(pod: Pod): RunEvent {
-  const env = {
-    ...pod.joinEnvironment(),
-    ...Object.fromEntries(proxyEnvironment(explicitProxyUrl(pod.address), pod.directAddresses)),
+  const { namespace, name } = pod.blueprint;
+  return {
+    type: "joined",
+    namespace,
+    pod: name,
+    address: pod.address,
+    env: pod.joinEnvironment(),
+    prefix: pod.joinPrefix,
   };
-  return { type: "joined", namespace: pod.blueprint.namespace, pod: pod.blueprint.name, address: pod.address, env };
 }
 
 async function joinMesh(mesh: Supervisor, body: RunRequest): Promise<{ readonly pod: Pod; leave(): Promise<void> }> {
@@ -69,7 +73,8 @@ async function joinMesh(mesh: Supervisor, body: RunRequest): Promise<{ readonly 
   const workload = version === undefined ? service : `${service}-${version}`;
   const target = existing?.spec.ports?.[0]?.targetPort ?? existing?.spec.ports?.[0]?.port;
   // Without a Service the mesh port is a free one, so that the process may bind its own port on every address.
-  const containerPort = typeof target === "number" ? target : await freePort(["127.0.0.1"]);
+  const free = (): number | Promise<number> => (mesh.captures ? port : freePort(["127.0.0.1"]));
+  const containerPort = typeof target === "number" ? target : await free();
   const labels = {
     app: service,
     ...(version === undefined ? {} : { version }),

@@ -3,6 +3,7 @@ import type { Logger, Scope } from "@lateen/kernel";
 import { createHttp, listenHttp } from "@lateen/runtime";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { unknownPod } from "../errors.ts";
+import type { Pod } from "../pod/pod.ts";
 import type { Supervisor } from "../supervisor.ts";
 import { logRoute } from "./logs.ts";
 import { runRoute } from "./run.ts";
@@ -27,7 +28,7 @@ export async function serveAdmin(
       const pod = mesh.pods.find(call.params.pod);
       if (pod === undefined) throw unknownPod(call.params.pod, workloads(mesh));
       const { search } = new URL(call.raw.url ?? "/", "http://localhost");
-      return passOn(pod.address, `/${call.params["*"]}${search}`, reply);
+      return passOn(pod, `/${call.params["*"]}${search}`, reply);
     },
   );
   app.post<{ Params: { pod: string } }>("/pods/:pod/agent", async (call) => {
@@ -67,9 +68,9 @@ function forwardRoutes(app: FastifyInstance, mesh: Supervisor): void {
   app.route({ method: ["GET", "POST"], url: "/debug/*", handler: forward });
 }
 
-function passOn(address: string, path: string, reply: FastifyReply): Promise<FastifyReply> {
+function passOn({ admin, address }: Pod, path: string, reply: FastifyReply): Promise<FastifyReply> {
   return new Promise((resolve) => {
-    const call = request({ host: address, port: PROXY_ADMIN_PORT, path, agent: false });
+    const call = request({ ...admin, port: PROXY_ADMIN_PORT, path, agent: false });
     call.setTimeout(10_000, () => call.destroy(new Error("no answer within 10 s")));
     call.once("response", (response) => {
       const type = response.headers["content-type"] ?? "text/plain";

@@ -16,9 +16,17 @@ export interface AddressBlock {
   readonly services: AddressPool;
 }
 
-/** The block with this number, 0 to {@link BLOCK_COUNT} - 1. */
-export function addressBlock(index: number): AddressBlock {
-  const base = POD_RANGE + index * BLOCK_SIZE;
+/** First address of 100.64.0.0/10, the address space shared by carriers: no machine's own network should have it. */
+const NAMESPACE_RANGE = 100 * 2 ** 24 + 64 * 2 ** 16;
+/** Prefix length of one mesh's addresses. */
+export const BLOCK_BITS = 18;
+
+/**
+ * The block with this number, 0 to {@link BLOCK_COUNT} - 1.
+ * @param where on loopback, or between the network namespaces of the mesh; then the marker is the machine's own address.
+ */
+export function addressBlock(index: number, where: "loopback" | "namespaces" = "loopback"): AddressBlock {
+  const base = (where === "loopback" ? POD_RANGE : NAMESPACE_RANGE) + index * BLOCK_SIZE;
   const half = BLOCK_SIZE / 2;
   return {
     index,
@@ -26,6 +34,11 @@ export function addressBlock(index: number): AddressBlock {
     pods: new AddressPool(base + 2, half - 2),
     services: new AddressPool(base + half, half - 1),
   };
+}
+
+/** The loopback address that belongs to an address between namespaces: for what only this machine may ask. */
+export function loopbackTwin(address: string): string {
+  return formatAddress(parseAddress(address) - NAMESPACE_RANGE + POD_RANGE);
 }
 
 /** Hands out addresses one after the other, so that an address is not used again soon after it was given back. */

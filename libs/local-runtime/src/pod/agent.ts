@@ -28,7 +28,7 @@ const POLL_MS = 50;
 
 /** The agent process of one pod, for a proxy that is not ours or for gRPC without one; started when somebody asks for it. */
 export class PodAgent {
-  readonly #input: ProxyInput;
+  readonly #input: Omit<ProxyInput, "place">;
   readonly #deps: PodDependencies;
   readonly #folder: string;
   readonly #socket: string;
@@ -37,7 +37,7 @@ export class PodAgent {
   #lastExit: ProcessExit | undefined;
   #lastLine = "";
 
-  constructor(input: ProxyInput, deps: PodDependencies) {
+  constructor(input: Omit<ProxyInput, "place">, deps: PodDependencies) {
     this.#input = input;
     this.#deps = deps;
     this.#folder = join(input.runDirectory, "agent");
@@ -114,7 +114,7 @@ export class PodAgent {
 
   #argv(): readonly string[] {
     const { blueprint } = this.#input;
-    const discovery = `127.0.0.1:${this.#deps.controlPlane()?.xds ?? 15012}`;
+    const discovery = `${this.#deps.network.host}:${this.#deps.controlPlane()?.xds ?? 15012}`;
     const flags: Record<string, string> = {
       role: blueprint.kind === "gateway" ? "router" : "sidecar",
       "run-dir": this.#folder,

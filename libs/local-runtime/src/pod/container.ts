@@ -1,11 +1,12 @@
 import { isAbsolute, resolve } from "node:path";
 import { LateenError } from "@lateen/kernel";
+import type { PodPlace } from "../net/pod-network.ts";
 import { containerRestarts } from "../process/backoff.ts";
 import { ManagedProcess, type ProcessExit, type ProcessSpec } from "../process/managed-process.ts";
 import type { PodDependencies } from "./dependencies.ts";
 import { addContainerEnvironment, type PodFacts, proxyEnvironment } from "./environment.ts";
 import type { ImageRule } from "./image-match.ts";
-import { checkContainer, probeTiming } from "./probe.ts";
+import { askProxy, checkContainer, probeTiming } from "./probe.ts";
 import { describeExit, explicitProxyUrl } from "./proxy.ts";
 import { ReadinessLoop } from "./readiness.ts";
 import type { ServiceLinks } from "./service-links.ts";
@@ -23,6 +24,7 @@ export interface ContainerInput {
   readonly ports: readonly PodPort[];
   readonly links: ServiceLinks;
   readonly volumes: ReadonlyMap<string, string>;
+  readonly place: PodPlace | undefined;
   /** `service`: kept running. `init`: runs once to success. */
   readonly role: "service" | "init";
 }
@@ -135,7 +137,13 @@ export class PodContainer {
   }
 
   #check() {
-    const { ports, container } = this.#input;
+    const { ports, container, facts, place } = this.#input;
+    const { readinessProbe: probe } = container;
+    if (this.#deps.network.captures && probe?.exec === undefined) {
+      const asked = appProbe(container, ports) !== undefined;
+      const { timeoutMs } = probeTiming(probe);
+      return asked ? askProxy(facts.ip, probePath(container), timeoutMs) : Promise.resolve({ ok: true as const });
+    }
     return checkContainer(container.readinessProbe, {
       host: "127.0.0.1",
       portOf: (wanted) =>
@@ -143,6 +151,7 @@ export class PodContainer {
       firstPort: ports[0]?.privatePort,
       env: this.#spec?.env ?? {},
       cwd: this.#spec?.cwd ?? "/",
+      prefix: place?.appPrefix ?? [],
     });
   }
 
@@ -151,6 +160,37 @@ export class PodContainer {
     this.#spec = containerSpec(this.#input, this.#deps);
     return this.#spec;
   }
+}
+
+/** Where a container's readiness is asked of its pod's proxy. */
+function probePath({ name }: Container): string {
+  return `/app-health/${name}/readyz`;
+}
+
+/** What is asked of the containers of a pod through its proxy, in the form of Istio's injector. */
+export function appProbes(
+  containers: readonly Container[],
+  ports: readonly PodPort[],
+): Readonly<Record<string, unknown>> {
+  return Object.fromEntries(
+    containers.flatMap((container) => {
+      const declared = new Set((container.ports ?? []).map(({ containerPort }) => containerPort));
+      const own = ports.filter((port) => declared.has(port.container));
+      const probe = appProbe(container, own.length > 0 || containers.length > 1 ? own : ports);
+      return probe === undefined ? [] : [[probePath(container), probe]];
+    }),
+  );
+}
+
+/** By the readiness probe, else whether the first port is open; undefined: nothing can be asked. */
+function appProbe({ readinessProbe: probe }: Container, ports: readonly PodPort[]): unknown {
+  if (probe?.exec !== undefined) return undefined;
+  const wanted = probe?.httpGet?.port ?? probe?.tcpSocket?.port ?? probe?.grpc?.port ?? ports[0]?.container;
+  const port = typeof wanted === "number" ? wanted : ports.find(({ name }) => name === wanted)?.container;
+  if (port === undefined) return undefined;
+  const timeoutSeconds = probe?.timeoutSeconds ?? 1;
+  if (probe?.httpGet === undefined) return { tcpSocket: { port }, timeoutSeconds };
+  return { httpGet: { ...probe.httpGet, port }, timeoutSeconds };
 }
 
 /**
@@ -165,10 +205,13 @@ export function containerSpec(input: ContainerInput, deps: PodDependencies): Pro
   const problems: string[] = [];
   const added = addContainerEnvironment(container, facts, deps.world, env);
   if (!added.ok) problems.push(...added.error);
-  for (const [name, value] of proxyEnvironment(explicitProxyUrl(facts.ip), links.addresses)) env.set(name, value);
+  const { captures } = deps.network;
+  if (!captures) {
+    for (const [name, value] of proxyEnvironment(explicitProxyUrl(facts.ip), links.addresses)) env.set(name, value);
+  }
   const command = [...(container.command ?? []), ...(container.args ?? [])].map((word) => expandReferences(word, env));
   const context: SubstitutionContext = {
-    host: "127.0.0.1",
+    host: captures ? "0.0.0.0" : "127.0.0.1",
     ports: new Map(input.ports.map((port) => [port.container, port.privatePort])),
     service: links.find,
     image: container.image ?? "",
@@ -187,7 +230,11 @@ export function containerSpec(input: ContainerInput, deps: PodDependencies): Pro
   if (!argv.ok) problems.push(`command: ${argv.error}`);
   if (!argv.ok || problems.length > 0) throw unresolved(container.name, rule.source, problems);
   return {
-    argv: [programPath(argv.value[0] ?? "", rule.workingDir), ...argv.value.slice(1)],
+    argv: [
+      ...(input.place?.appPrefix ?? []),
+      programPath(argv.value[0] ?? "", rule.workingDir),
+      ...argv.value.slice(1),
+    ],
     env: Object.fromEntries(env),
     cwd: rule.workingDir,
   };

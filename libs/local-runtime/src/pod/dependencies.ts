@@ -1,6 +1,7 @@
 import type { Clock } from "@lateen/kernel";
 import type { AddressPool } from "../net/addresses.ts";
 import type { PrivatePorts } from "../net/loopback.ts";
+import type { PodNetwork } from "../net/pod-network.ts";
 import type { ProcessLedger } from "../process/ledger.ts";
 import type { StartGate } from "../process/start-gate.ts";
 import type { StateDir } from "../state-dir.ts";
@@ -30,7 +31,7 @@ export interface PodDependencies {
   readonly clock: Clock;
   readonly state: StateDir;
   readonly world: World;
-  readonly podAddresses: AddressPool;
+  readonly network: PodNetwork;
   readonly serviceAddresses: AddressPool;
   readonly privatePorts: PrivatePorts;
   readonly ledger: ProcessLedger;

@@ -3,15 +3,16 @@ import { availableParallelism, totalmem } from "node:os";
 import { join } from "node:path";
 import { messageOf } from "@lateen/kernel";
 import { agentNotReady } from "../errors.ts";
+import type { PodPlace } from "../net/pod-network.ts";
 import { type AgentView, PodAgent } from "./agent.ts";
-import { PodContainer } from "./container.ts";
+import { appProbes, PodContainer } from "./container.ts";
 import type { PodDependencies } from "./dependencies.ts";
-import type { PodFacts } from "./environment.ts";
+import { type PodFacts, proxyEnvironment } from "./environment.ts";
 import { type ImageRule, matchImage } from "./image-match.ts";
-import { checkContainer, type ProbeResult } from "./probe.ts";
+import { askProxy, checkContainer, type ProbeResult } from "./probe.ts";
 import { explicitProxyUrl, PodProxy, type ProxyInput } from "./proxy.ts";
 import { ReadinessLoop } from "./readiness.ts";
-import { linkServices, missingService, namedServices, type ServiceLinks } from "./service-links.ts";
+import { linkServices, missingService, namedServices, type ServiceLinks, servicesByName } from "./service-links.ts";
 import type { Container, PodBlueprint, PodPort, PodView } from "./types.ts";
 import { makeVolumes } from "./volumes.ts";
 
@@ -19,6 +20,12 @@ import { makeVolumes } from "./volumes.ts";
 const INJECTED = new Set(["istio-proxy", "istio-init", "istio-validation", "lateen-proxy", "lateen-init"]);
 /** Milliseconds a proxy may take to drain when its pod ends. */
 const PROXY_GRACE_MS = 6_000;
+
+/** After an attempt to start that failed, before the next. */
+const RETRY_MS = 1_000;
+
+/** Where the proxy asks a process that joined. */
+const JOINED_PROBE = "/app-health/joined/readyz";
 
 /** A process that somebody else runs and that has joined the mesh. */
 export interface JoinedApp {
@@ -46,6 +53,7 @@ export class Pod {
   #stopped: Promise<void> | undefined;
   #ports: readonly PodPort[] = [];
   #links: ServiceLinks | undefined;
+  #place: PodPlace | undefined;
   #proxy: PodProxy | undefined;
   #agent: PodAgent | undefined;
   #init: PodContainer | undefined;
@@ -59,7 +67,7 @@ export class Pod {
     this.#joined = joined;
     this.#uid = uid;
     this.#createdAt = deps.clock.now();
-    this.address = deps.podAddresses.take();
+    this.address = deps.network.addresses.take();
     this.#runDirectory = join(deps.state.pods, `${blueprint.namespace}.${blueprint.name}`);
     this.#pending = "waiting to start";
   }
@@ -92,11 +100,13 @@ export class Pod {
     }
     this.#starting = true;
     void this.#start().catch((error) => {
-      const told = this.#pending;
       this.#pending = messageOf(error);
-      this.#starting = false;
-      // The next change tries again; the same reason a second time is none.
-      if (this.#pending !== told) this.#deps.onChange();
+      this.#deps.onChange();
+      // Not at once: each attempt is itself a change, and reasons may differ each time without anything having changed.
+      this.#deps.clock.after(RETRY_MS, () => {
+        this.#starting = false;
+        this.#deps.onChange();
+      });
     });
   }
 
@@ -108,18 +118,26 @@ export class Pod {
 
   /** What a joined process has to know: environment and addresses. Only valid once the proxy is ready. */
   joinEnvironment(): Readonly<Record<string, string>> {
+    const { captures } = this.#deps.network;
+    const proxyUrl = explicitProxyUrl(this.address);
     return {
       HOST: "127.0.0.1",
       POD_NAME: this.blueprint.name,
       POD_NAMESPACE: this.blueprint.namespace,
       POD_IP: this.address,
-      HTTP_PROXY_URL: explicitProxyUrl(this.address),
+      ...(captures ? {} : { HTTP_PROXY_URL: proxyUrl }),
       ...Object.fromEntries(this.#links?.environment ?? []),
+      ...(captures ? {} : Object.fromEntries(proxyEnvironment(proxyUrl, this.#links?.addresses ?? []))),
     };
   }
-  /** Addresses that must not go through the proxy. */
-  get directAddresses(): readonly string[] {
-    return this.#links?.addresses ?? [];
+  /** What goes before the command of a process that joins, so that it runs in its pod's network. */
+  get joinPrefix(): readonly string[] {
+    return this.#place?.appPrefix ?? [];
+  }
+  /** Unix socket of its proxy's admin interface, else its address. */
+  get admin(): { readonly socketPath: string } | { readonly host: string } {
+    const { adminSocket: socketPath, adminAddress: host = this.address } = this.#place ?? {};
+    return socketPath === undefined ? { host } : { socketPath };
   }
 
   async refreshToken(): Promise<void> {
@@ -140,11 +158,13 @@ export class Pod {
     return this.#agent.view();
   }
 
-  #proxyInput(): ProxyInput {
+  #proxyInput(): Omit<ProxyInput, "place"> {
     const { blueprint, address } = this;
     return {
       blueprint,
       address,
+      probes: this.#probes(),
+      joined: this.#joined !== undefined,
       runDirectory: this.#runDirectory,
       ports: this.#ports,
       listeners: this.#links?.listeners ?? [],
@@ -238,7 +258,8 @@ export class Pod {
     const leave = await this.#deps.startGate.enter();
     try {
       if (this.#terminating) return;
-      this.#proxy = new PodProxy(this.#proxyInput(), this.#deps, () => this.#proxyChanged());
+      this.#place ??= await this.#deps.network.place(this.blueprint, this.address, this.#runDirectory);
+      this.#proxy = new PodProxy({ ...this.#proxyInput(), place: this.#place }, this.#deps, () => this.#proxyChanged());
       await this.#proxy.start();
       await this.proxyReady();
     } finally {
@@ -275,6 +296,7 @@ export class Pod {
         workload: this.blueprint.workload,
         ports: own.length > 0 || this.#containers.length > 0 ? own : this.#ports,
         links: this.#links,
+        place: this.#place,
         volumes,
         role,
       },
@@ -283,18 +305,29 @@ export class Pod {
     );
   }
 
+  /** What the proxy has to ask of the applications, where they cannot be asked from outside. */
+  #probes(): Readonly<Record<string, unknown>> {
+    if (!this.#deps.network.captures) return {};
+    if (this.#joined !== undefined) {
+      return { [JOINED_PROBE]: { tcpSocket: { host: "127.0.0.1", port: this.#joined.appPort } } };
+    }
+    return appProbes(this.#appContainers(), this.#ports);
+  }
+
   #watchJoined(joined: JoinedApp): void {
     this.#joinedReady = new ReadinessLoop({
       clock: this.#deps.clock,
       timing: { periodMs: 1_000, timeoutMs: 1_000, successThreshold: 1, failureThreshold: 1 },
       check: (): Promise<ProbeResult> =>
-        checkContainer(undefined, {
-          host: "127.0.0.1",
-          portOf: () => joined.appPort,
-          firstPort: joined.appPort,
-          env: {},
-          cwd: "/",
-        }),
+        this.#deps.network.captures
+          ? askProxy(this.address, JOINED_PROBE, 1_000)
+          : checkContainer(undefined, {
+              host: "127.0.0.1",
+              portOf: () => joined.appPort,
+              firstPort: joined.appPort,
+              env: {},
+              cwd: "/",
+            }),
       onChange: () => this.#deps.onChange(),
     });
     this.#joinedReady.start();
@@ -306,7 +339,8 @@ export class Pod {
     if (this.blueprint.kind !== "gateway") {
       for (const { name, port } of this.#declaredPorts()) {
         const fixed = this.#joined?.containerPort === port ? this.#joined.appPort : undefined;
-        const privatePort = fixed ?? (await this.#deps.privatePorts.take());
+        // In a namespace of its own an application has its ports to itself.
+        const privatePort = fixed ?? (this.#deps.network.captures ? port : await this.#deps.privatePorts.take());
         ports.push({ container: port, name, privatePort });
       }
     }
@@ -314,7 +348,10 @@ export class Pod {
     const { namespace } = this.blueprint;
     const named = namedServices(this.#appContainers().flatMap((container) => ruleTexts(this.#ruleFor(container))));
     const services = this.blueprint.kind === "gateway" ? [] : this.#deps.world.services();
-    this.#links = linkServices(services, { namespace, domain: this.#deps.domain, named }, this.#deps.serviceAddresses);
+    const own = { namespace, domain: this.#deps.domain, named };
+    this.#links = this.#deps.network.captures
+      ? servicesByName(services, own)
+      : linkServices(services, own, this.#deps.serviceAddresses);
   }
 
   #declaredPorts(): readonly { readonly container: string; readonly name: string; readonly port: number }[] {
@@ -364,7 +401,8 @@ export class Pod {
       ...this.#containers.map((container) => container.stop(appGraceMs)),
     ]);
     await Promise.all([this.#proxy?.stop(proxyGraceMs), this.#agent?.stop(proxyGraceMs)]);
-    this.#deps.podAddresses.release(this.address);
+    await this.#place?.close();
+    this.#deps.network.addresses.release(this.address);
     for (const address of this.#links?.addresses ?? []) this.#deps.serviceAddresses.release(address);
     for (const port of this.#ports) this.#deps.privatePorts.release(port.privatePort);
     // Key, token and certificates of a pod that is gone are of no use to anybody.

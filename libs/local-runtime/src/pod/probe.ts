@@ -25,6 +25,8 @@ export interface ProbeTarget {
   readonly firstPort: number | undefined;
   readonly env: Readonly<Record<string, string>>;
   readonly cwd: string;
+  /** Before probe commands. Default none. */
+  readonly prefix?: readonly string[];
 }
 
 /** Kubernetes' defaults: every 10 s, 1 s timeout, 1 success, 3 failures. */
@@ -48,6 +50,29 @@ export function checkContainer(probe: Probe | undefined, target: ProbeTarget): P
   if (wanted !== undefined)
     return Promise.resolve({ ok: false, reason: `the probe names port ${wanted}, which is not declared` });
   return Promise.resolve({ ok: true });
+}
+
+/** The port on which proxies make the probes of applications that cannot be reached from outside. */
+const PROXY_STATUS_PORT = 15_020;
+
+/** Asks a pod's proxy how its application is. */
+export function askProxy(address: string, path: string, timeoutMs: number): Promise<ProbeResult> {
+  return new Promise((resolve) => {
+    const call = request({ host: address, port: PROXY_STATUS_PORT, path, agent: false });
+    // The proxy's own limit comes first, with a better reason.
+    call.setTimeout(timeoutMs + 1_000, () => call.destroy(new Error("the proxy does not answer")));
+    call.once("response", (response) => {
+      let body = "";
+      response.setEncoding("utf8").on("data", (text: string) => {
+        body += text;
+      });
+      response.once("end", () =>
+        resolve(response.statusCode === 200 ? { ok: true } : { ok: false, reason: body.trim() }),
+      );
+    });
+    call.once("error", (error) => resolve({ ok: false, reason: messageOf(error) }));
+    call.end();
+  });
 }
 
 function checkHttp(probe: NonNullable<Probe["httpGet"]>, target: ProbeTarget, timeoutMs: number): Promise<ProbeResult> {
@@ -92,7 +117,7 @@ function checkPort(host: string, port: number, timeoutMs: number): Promise<Probe
 
 function checkCommand(command: readonly string[], target: ProbeTarget, timeoutMs: number): Promise<ProbeResult> {
   return new Promise((resolve) => {
-    const [program = "", ...args] = command;
+    const [program = "", ...args] = [...(target.prefix ?? []), ...command];
     const child = spawn(program, args, { env: target.env, cwd: target.cwd, stdio: "ignore", detached: true });
     const timer = setTimeout(() => child.pid !== undefined && killGroup(child.pid, "SIGKILL"), timeoutMs);
     const done = (result: ProbeResult) => {

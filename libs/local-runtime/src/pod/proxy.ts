@@ -1,6 +1,8 @@
 import { join } from "node:path";
 import { ensureDirectory } from "@lateen/runtime";
 import { replaceFile } from "../files.ts";
+import { hasIpv6 } from "../net/namespaces.ts";
+import type { PodPlace } from "../net/pod-network.ts";
 import { meshRestarts } from "../process/backoff.ts";
 import { ManagedProcess, type ProcessExit } from "../process/managed-process.ts";
 import type { PodDependencies } from "./dependencies.ts";
@@ -18,6 +20,11 @@ const LOW_PORT_OFFSET = 10_000;
 export interface ProxyInput {
   readonly blueprint: PodBlueprint;
   readonly address: string;
+  readonly place: PodPlace;
+  /** By path, in the form of Istio's injector: what is asked of the applications through the proxy. */
+  readonly probes: Readonly<Record<string, unknown>>;
+  /** The application is somebody's own process, which may listen on loopback only. */
+  readonly joined: boolean;
   readonly runDirectory: string;
   readonly ports: readonly PodPort[];
   readonly listeners: readonly ServiceListener[];
@@ -121,20 +128,51 @@ export class PodProxy {
   }
 
   #argv(): readonly string[] {
-    const { address, runDirectory, blueprint } = this.#input;
+    const { address, runDirectory, blueprint, place } = this.#input;
+    const { network, domain } = this.#deps;
     const ports = this.#deps.controlPlane();
-    const discovery = `127.0.0.1:${ports?.xds ?? 15012}`;
+    const discovery = `${network.host}:${ports?.xds ?? 15012}`;
     const flags: Record<string, string> = {
       role: blueprint.kind === "gateway" ? "router" : "sidecar",
       "run-dir": runDirectory,
       "discovery-address": discovery,
       "ca-address": discovery,
-      "telemetry-address": `127.0.0.1:${ports?.als ?? 9091}`,
+      "telemetry-address": `${network.host}:${ports?.als ?? 9091}`,
       "server-name": "istiod.istio-system.svc",
       capture: join(runDirectory, "capture.json"),
-      "admin-address": address,
+      "admin-address": place.adminAddress,
+      "status-address": address,
+      ...(place.adminSocket === undefined ? {} : { "admin-socket": place.adminSocket }),
+      ...(network.captures && blueprint.kind !== "gateway"
+        ? { "dns-capture": "true", "dns-server": network.host, "dns-zone": domain }
+        : {}),
     };
-    return [...this.#deps.sidecar, ...Object.entries(flags).flatMap(([name, value]) => [`--${name}`, value])];
+    return [
+      ...place.proxyPrefix,
+      ...this.#deps.sidecar,
+      ...Object.entries(flags).flatMap(([name, value]) => [`--${name}`, value]),
+    ];
+  }
+
+  /** Listeners take both families where there are both. */
+  #kernelCapture(): unknown {
+    const { address, ports, joined } = this.#input;
+    const elsewhere = ports.filter(({ container, privatePort }) => joined || container !== privatePort);
+    return {
+      capture: {
+        mode: "kernel",
+        addresses: [address],
+        inbound: elsewhere.map(({ container, privatePort }) => ({
+          containerPort: container,
+          appAddress: "127.0.0.1",
+          appPort: privatePort,
+        })),
+        virtualRanges: VIRTUAL_RANGES,
+      },
+      bindMap: [],
+      bindAddress: hasIpv6() ? "::" : "0.0.0.0",
+      lowPortOffset: 0,
+    };
   }
 
   #capture(): unknown {
@@ -146,6 +184,7 @@ export class PodProxy {
       const bindMap = blueprint.labels.istio === "ingressgateway" ? bindings : [];
       return { capture: { mode: "none" }, bindMap, bindAddress, lowPortOffset: LOW_PORT_OFFSET };
     }
+    if (this.#deps.network.captures) return this.#kernelCapture();
     return {
       capture: {
         mode: "proxy-env",
@@ -157,6 +196,7 @@ export class PodProxy {
         })),
         explicitProxy: { address, port: EXPLICIT_PROXY_PORT },
         services: listeners,
+        virtualRanges: VIRTUAL_RANGES,
       },
       bindMap: [],
       bindAddress: address,
@@ -165,9 +205,12 @@ export class PodProxy {
   }
 }
 
+/** Service addresses: galley's ClusterIPs, and what ServiceEntries without an address get. Nothing but a listener answers there. */
+const VIRTUAL_RANGES = ["10.96.0.0/12", "240.240.0.0/16"];
+
 /** Who a pod is, for our own programs beside it; the variables are those of Istio's injector. */
 export function podEnvironment(
-  { blueprint, address, ports }: ProxyInput,
+  { blueprint, address, ports, probes }: Omit<ProxyInput, "place">,
   deps: PodDependencies,
 ): Record<string, string> {
   return {
@@ -180,6 +223,7 @@ export function podEnvironment(
     ISTIO_META_WORKLOAD_NAME: blueprint.workload,
     ISTIO_META_CLUSTER_ID: deps.clusterId,
     ISTIO_META_MESH_ID: deps.meshId,
+    ...(Object.keys(probes).length > 0 ? { ISTIO_KUBE_APP_PROBERS: JSON.stringify(probes) } : {}),
     ISTIO_METAJSON_LABELS: JSON.stringify(blueprint.labels),
     ISTIO_META_POD_PORTS: JSON.stringify(
       ports.map(({ name, container }) => ({ ...(name ? { name } : {}), containerPort: container, protocol: "TCP" })),

@@ -67,6 +67,34 @@ export function linkServices(
   };
 }
 
+/**
+ * The same for a pod whose connections are captured whatever their destination: services are reached by name, and told as in
+ * Kubernetes by ClusterIP.
+ */
+export function servicesByName(
+  services: readonly Service[],
+  pod: { readonly namespace: string; readonly domain: string },
+): ServiceLinks {
+  const environment = new Map<string, string>();
+  const reachable = new Map<string, string>();
+  for (const { metadata, spec } of [...services].sort((a, b) => keyOf(a).localeCompare(keyOf(b)))) {
+    const { name, namespace } = metadata;
+    const fqdn = `${name}.${namespace}.svc.${pod.domain}`;
+    const ports = (spec.ports ?? []).filter((port) => (port.protocol ?? "TCP") === "TCP");
+    const own = namespace === pod.namespace ? [name] : [];
+    for (const { port } of ports) {
+      for (const alias of [...own, `${name}.${namespace}`, `${name}.${namespace}.svc`, fqdn]) {
+        reachable.set(`${alias}:${port}`, `${fqdn}:${port}`);
+      }
+    }
+    const { clusterIP = "" } = spec;
+    if (own.length > 0 && ports.length > 0 && clusterIP !== "" && clusterIP !== "None") {
+      tellService(environment, name, clusterIP, ports);
+    }
+  }
+  return { listeners: [], environment, addresses: [], find: (name, port) => reachable.get(`${name}:${port}`) };
+}
+
 function keyOf(service: Service): string {
   return `${service.metadata.namespace}/${service.metadata.name}`;
 }
