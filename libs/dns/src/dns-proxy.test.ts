@@ -177,6 +177,23 @@ describe("other names", () => {
   });
 });
 
+it("a resolver to which there is no way is a failure, not the end of us", async () => {
+  const unreachable = await DnsProxy.start(scope, {
+    addresses: ["127.0.0.1"],
+    port: 0,
+    records: () => RECORDS,
+    rules: { search: [], zone: undefined },
+    // The limited broadcast address cannot be connected to; the second one refuses, the third is of no family here.
+    servers: ["255.255.255.255", "127.0.0.1", "fe80::1"].map((address) => ({ address, port: 1 })),
+    clock: systemClock(),
+    random: seededRandom(1),
+    logger: silentLogger,
+    timeoutMs: 200,
+  });
+  const reply = await exchange(unreachable.port, query("www.example.org"));
+  expect((reply[3] ?? 0) & 0xf).toBe(2);
+});
+
 describe("hostile messages", () => {
   it.each<[string, Buffer, number | undefined]>([
     ["two questions", mangle(query("reviews"), 5, 2), 1],

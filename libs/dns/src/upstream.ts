@@ -56,7 +56,10 @@ export class Forwarder {
     const { clock, timeoutMs = 2000 } = this.#options;
     return new Promise((resolve) => {
       const socket = createSocket(isIP(server.address) === 6 ? "udp6" : "udp4");
+      let over = false;
       const done = (answer: Buffer | undefined): void => {
+        if (over) return;
+        over = true;
         cancel();
         socket.removeAllListeners();
         socket.on("error", () => {});
@@ -66,7 +69,12 @@ export class Forwarder {
       const cancel = clock.after(timeoutMs, () => done(undefined));
       socket.once("error", () => done(undefined));
       // Connected: the kernel drops what others send.
-      socket.connect(server.port, server.address, () => socket.send(sent));
+      // Without a way to it there is no connection, and sending would throw.
+      const connected = (error?: Error): void => {
+        if (error !== undefined) done(undefined);
+        else socket.send(sent);
+      };
+      socket.connect(server.port, server.address, connected as () => void);
       socket.on("message", (answer) => {
         if (answers(answer, sent, question)) done(answer);
       });

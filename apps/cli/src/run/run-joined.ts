@@ -26,7 +26,7 @@ export async function runJoined(cli: Cli, options: RunOptions, argv: readonly st
   cli.err(`joined as ${joined.pod}.${joined.namespace} at ${joined.address}\n`);
   let code: number;
   try {
-    code = await runProgram(cli, [...joined.prefix, ...argv], { PORT: String(options.port), ...joined.env });
+    code = await runProgram(cli, [...(joined.prefix ?? []), ...argv], { PORT: String(options.port), ...joined.env });
   } finally {
     // The reply comes when the pod is out of the endpoints; a mesh that is gone has nothing to leave.
     await client.post(`/run/${encodeURIComponent(joined.pod)}/leave`, {}).catch(() => undefined);
@@ -44,6 +44,8 @@ function joinedEvent(session: IncomingMessage): Promise<JoinedEvent> {
       const event = JSON.parse(line) as RunEvent;
       if (event.type === "joined") resolve(event);
     });
+    // The stream's failure comes through the lines as well; that it is over is told by `close`.
+    lines.on("error", () => {});
     session.once("close", () => reject(meshUnavailable("the mesh ended before the process could join")));
     session.on("error", () => {});
   });

@@ -85,9 +85,12 @@ export class Mesh {
   readonly config: string;
   readonly ingress: number;
   readonly env: NodeJS.ProcessEnv;
+  /** Before every command, such as what enters a network namespace. */
+  readonly prefix: readonly string[];
 
-  constructor(folder: string, ingress: number) {
+  constructor(folder: string, ingress: number, prefix: readonly string[] = []) {
     this.folder = folder;
+    this.prefix = prefix;
     this.config = join(folder, "config");
     this.ingress = ingress;
     this.env = { ...process.env, LATEEN_HOME: join(folder, "home"), NO_COLOR: "1" };
@@ -99,7 +102,8 @@ export class Mesh {
   }
 
   lateen(...args: readonly string[]): Promise<Finished> {
-    return runCommand([process.execPath, join(repository, "apps/cli/bin/lateen.mjs"), ...args], { env: this.env });
+    const cli = join(repository, "apps/cli/bin/lateen.mjs");
+    return runCommand([...this.prefix, process.execPath, cli, ...args], { env: this.env, timeoutMs: 120_000 });
   }
 
   /** Runs the CLI and expects success. */
@@ -160,14 +164,26 @@ export class Mesh {
  * Prepares a mesh with a copy of the Bookinfo sample among its watched files.
  * @param extra further files, by name, beside the sample's.
  */
-export async function prepareMesh(extra: Readonly<Record<string, string>> = {}): Promise<Mesh> {
-  const folder = await mkdtemp(join(tmpdir(), "lateen-e2e-"));
-  const mesh = new Mesh(folder, await freePort());
-  await mkdir(mesh.config, { recursive: true });
+export async function prepareMesh(
+  extra: Readonly<Record<string, string>> = {},
+  prefix: readonly string[] = [],
+): Promise<Mesh> {
+  const mesh = await emptyMesh(extra, prefix);
   for (const name of ["bookinfo.yaml", "gateway.yaml", "destination-rules.yaml", "lateen.yaml"])
     await cp(join(sample, name), join(mesh.config, name));
   await cp(join(sample, "src"), join(mesh.config, "src"), { recursive: true });
-  for (const [name, text] of Object.entries(extra)) await mesh.write(name, text);
+  return mesh;
+}
+
+/** Prepares a mesh of these files alone. */
+export async function emptyMesh(
+  files: Readonly<Record<string, string>>,
+  prefix: readonly string[] = [],
+): Promise<Mesh> {
+  const folder = await mkdtemp(join(tmpdir(), "lateen-e2e-"));
+  const mesh = new Mesh(folder, await freePort(), prefix);
+  await mkdir(mesh.config, { recursive: true });
+  for (const [name, text] of Object.entries(files)) await mesh.write(name, text);
   return mesh;
 }
 

@@ -91,7 +91,7 @@ describe("one port, many kinds", () => {
   it("what is unknown is dropped when the mesh is closed", () => {
     const yaml = entry(
       "tls",
-      "{ hosts: [api.example.com], resolution: DNS, ports: [{ number: 443, name: tls, protocol: TLS }] }",
+      "{ hosts: [api.example.com], resolution: NONE, ports: [{ number: 443, name: tls, protocol: TLS }] }",
     );
     const view = viewOf(yaml, {}, { outboundTrafficPolicy: { mode: "REGISTRY_ONLY" } });
     expect(chainsOf(view.listener("0.0.0.0_443")).at(-1)).toBe("* → tcp BlackHoleCluster");
@@ -162,7 +162,7 @@ describe("virtual services for bytes", () => {
     const yaml =
       entry(
         "tls",
-        "{ hosts: [api.example.com], resolution: DNS, ports: [{ number: 443, name: tls, protocol: TLS }] }",
+        "{ hosts: [api.example.com], resolution: NONE, ports: [{ number: 443, name: tls, protocol: TLS }] }",
       ) +
       service("egress", "10.0.0.2", ["tls:443"]) +
       virtualService(

@@ -24,7 +24,7 @@ export type RunEvent =
       readonly address: string;
       readonly env: Readonly<Record<string, string>>;
       /** Goes before the command, so that it runs in the pod's network. */
-      readonly prefix: readonly string[];
+      readonly prefix?: readonly string[];
     }
   | { readonly type: "ready" };
 

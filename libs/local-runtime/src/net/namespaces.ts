@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync } from "node:fs";
+import { writeFile } from "node:fs/promises";
 import { applyCapture, type CaptureOptions } from "@lateen/capture";
 import { namespaceFailed } from "../errors.ts";
 import type { ProcessLedger } from "../process/ledger.ts";
@@ -64,6 +65,7 @@ export class Namespaces {
         `link set ${device} netns ${process.pid}`,
       ]);
       await run(["ip", "-batch", "-"], [`addr add ${gateway}/${BLOCK_BITS} dev ${device}`, `link set ${device} up`]);
+      await openWayOut(device, gateway);
       return new Namespaces(options, hub);
     } catch (error) {
       hub.close();
@@ -125,9 +127,37 @@ export class Namespaces {
     };
   }
 
-  close(): void {
+  async close(): Promise<void> {
+    const { index, gateway } = this.#options;
     this.#hub.close();
+    await closeWayOut(deviceOf(index), gateway);
   }
+}
+
+/**
+ * What the proxies send to hosts outside leaves with the machine's address. Only where there is an outside; on a machine that is not on
+ * any network nothing is changed. Rules of a mesh that was killed name an interface that is gone, and are replaced here.
+ */
+async function openWayOut(device: string, gateway: string): Promise<void> {
+  if ((await output(["ip", "route", "show", "default"])).trim() === "") return;
+  await closeWayOut(device, gateway);
+  await writeFile("/proc/sys/net/ipv4/ip_forward", "1");
+  for (const rule of wayOut(device, gateway)) await run(["iptables", "-w", "-t", rule.table, "-I", ...rule.words], []);
+}
+
+async function closeWayOut(device: string, gateway: string): Promise<void> {
+  for (const rule of wayOut(device, gateway)) {
+    await run(["iptables", "-w", "-t", rule.table, "-D", ...rule.words], []).catch(() => undefined);
+  }
+}
+
+function wayOut(device: string, gateway: string) {
+  const answers = ["-o", device, "-m", "conntrack", "--ctstate", "ESTABLISHED,RELATED", "-j", "ACCEPT"];
+  return [
+    { table: "nat", words: ["POSTROUTING", "-s", `${gateway}/${BLOCK_BITS}`, "!", "-o", device, "-j", "MASQUERADE"] },
+    { table: "filter", words: ["FORWARD", "-i", device, "-j", "ACCEPT"] },
+    { table: "filter", words: ["FORWARD", ...answers] },
+  ];
 }
 
 /** Name of the machine's end of the cable to a mesh. */
@@ -204,16 +234,25 @@ class Holder {
 }
 
 /** Runs a command to its end. @throws LTN7017 with what it said. */
-function run(argv: readonly string[], input: readonly string[]): Promise<void> {
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
+async function run(argv: readonly string[], input: readonly string[]): Promise<void> {
+  await output(argv, input);
+}
+
+/** As {@link run}; resolves with what the command printed. */
+function output(argv: readonly string[], input: readonly string[] = []): Promise<string> {
+  const { promise, resolve, reject } = Promise.withResolvers<string>();
   const [command = "", ...rest] = argv;
-  const child = spawn(command, rest, { stdio: ["pipe", "ignore", "pipe"] });
+  const child = spawn(command, rest, { stdio: ["pipe", "pipe", "pipe"] });
+  let printed = "";
+  child.stdout.setEncoding("utf8").on("data", (text: string) => {
+    printed += text;
+  });
   let said = "";
   child.stderr.setEncoding("utf8").on("data", (text: string) => {
     said += text;
   });
   child.once("error", (error) => reject(namespaceFailed(argv.join(" "), error.message)));
-  child.once("close", (code) => (code === 0 ? resolve() : reject(namespaceFailed(argv.join(" "), said.trim()))));
+  child.once("close", (code) => (code === 0 ? resolve(printed) : reject(namespaceFailed(argv.join(" "), said.trim()))));
   child.stdin.on("error", () => {});
   child.stdin.end(input.map((line) => `${line}\n`).join(""));
   return promise;

@@ -92,7 +92,7 @@ export async function namespaceNetwork(options: NamespaceNetworkOptions): Promis
     },
     async close() {
       await scope.close();
-      namespaces.close();
+      await namespaces.close();
     },
   };
 }

@@ -33,7 +33,7 @@ describe("addresses of services without one", () => {
     ["of static endpoints", { resolution: "clientSide" }, true],
     ["one with an address", { addresses: ["1.2.3.4"] }, false],
     ["resolution NONE", { resolution: "passthrough" }, false],
-    ["HTTP only", { ports: http }, false],
+    ["HTTP only: programs have to find its name", { ports: http }, true],
     ["opted out", { labels: { "networking.istio.io/enable-autoallocate-ip": "false" } }, false],
     ["a service of Kubernetes", { registry: "Kubernetes" }, false],
   ])("%s", (_title, change, expected) => {

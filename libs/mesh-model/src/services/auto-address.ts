@@ -1,4 +1,3 @@
-import { isHttpProtocol, isTlsProtocol } from "./protocol.ts";
 import type { MeshService } from "./types.ts";
 
 /** Addresses that no host has: clients reach services without one by them, when their proxy answers DNS. */
@@ -7,8 +6,8 @@ const SIZE = 65_534;
 const OPT_OUT = "networking.istio.io/enable-autoallocate-ip";
 
 /**
- * Whether a service gets an address of its own: an entry without one, of hosts that can be told apart by nothing else because a
- * port is neither HTTP nor TLS. Entries of resolution NONE keep the addresses their clients use.
+ * Whether a service gets an address of its own: an entry without one. Programs whose connections are captured then find its name, and
+ * hosts of opaque ports can be told apart. Entries of resolution NONE keep the addresses their clients use.
  */
 export function needsAutoAddress(service: MeshService): boolean {
   return (
@@ -16,8 +15,7 @@ export function needsAutoAddress(service: MeshService): boolean {
     service.addresses.length === 0 &&
     service.resolution !== "passthrough" &&
     !service.host.startsWith("*") &&
-    service.labels[OPT_OUT] !== "false" &&
-    service.ports.some((port) => !isHttpProtocol(port.protocol) && !isTlsProtocol(port.protocol))
+    service.labels[OPT_OUT] !== "false"
   );
 }
 
