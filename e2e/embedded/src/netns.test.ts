@@ -1,8 +1,8 @@
 import { type ChildProcess, spawnSync } from "node:child_process";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { eventually } from "@lateen/test-support";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { eventually } from "./harness/eventually.ts";
 import { Machine, whyNoMachine } from "./harness/machine.ts";
 import { type Mesh, prepareMesh } from "./harness/mesh.ts";
 

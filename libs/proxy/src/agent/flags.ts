@@ -1,8 +1,8 @@
 import { parseServer } from "@lateen/dns";
 import { err, ok, type Result } from "@lateen/kernel";
 import { defineFlags, type Flags, type FlagValues } from "@lateen/runtime";
-import { IO_CHOICES, type IoChoice } from "../io/backend.ts";
 import { parseAppProbes } from "../admin/app-health.ts";
+import { IO_CHOICES, type IoChoice } from "../io/backend.ts";
 import type { AgentConfig, LogLevel, ProxyFacts } from "./options.ts";
 import { probeOf } from "./probe-spec.ts";
 import { VERSION } from "./version.ts";
