@@ -5,7 +5,7 @@ import { defineQuery, type Read } from "../engine/query-engine.ts";
 import type { ClientTraits } from "../lower/cluster-context.ts";
 import { CONFIG_MAP_ROOTS } from "../lower/cluster-tls.ts";
 import { discoveryOf, serviceClusters } from "../lower/clusters.ts";
-import { loadAssignment, type PlacedEndpoint, selectEndpoints } from "../lower/endpoints.ts";
+import { hasIpAddress, loadAssignment, type PlacedEndpoint, selectEndpoints } from "../lower/endpoints.ts";
 import { failsOver, localitySetting, zoneAwareSetting } from "../lower/load-balancing.ts";
 import type { ClientPlace, LocalityPreference } from "../lower/localities.ts";
 import { clusterOfSni, parseOutboundCluster } from "../lower/names.ts";
@@ -233,7 +233,7 @@ function endpointsOfCluster(
   const rule = read.ask(destinationPolicy, { host, client });
   const policy = policyFor(rule, port, subset, config.defaultTrafficPolicy);
   if (discoveryOf(destination.service, policy, router) !== "clientSide") return undefined;
-  const endpoints = placed(read, destination, { port, subset, rule }, place);
+  const endpoints = placed(read, destination, { port, subset, rule }, place).filter(hasIpAddress);
   const assignment = loadAssignment(cluster, endpoints, preferenceOf(config, policy, destination.backend, place));
   return encode(read, ClusterLoadAssignment, cluster, assignment);
 }

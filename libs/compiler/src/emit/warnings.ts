@@ -16,6 +16,7 @@ import { isHttp2 } from "../lower/protocol.ts";
 import { sameJson } from "../resource.ts";
 import { convertedRoute } from "../world/converted.ts";
 import { cells } from "../world/mesh-snapshot.ts";
+import { namedGateways } from "../world/networks.ts";
 import { allServices, keysOf, meshConfigOf } from "../world/services.ts";
 import { allVirtualServices, type BoundVirtualService } from "../world/virtual-services.ts";
 
@@ -30,6 +31,16 @@ export const meshWarnings: Query<"", readonly Diagnostic[]> = defineQuery<"", re
     ...keysOf(read, "DestinationRule").flatMap((key) => withheldPolicies(read, key)),
     ...keysOf(read, "Sidecar").flatMap((key) => unixApplications(read, key)),
     ...keysOf(read, "Gateway").flatMap((key) => withheldServers(read, key)),
+    ...read
+      .ask(namedGateways, "")
+      .map(({ key, names }) =>
+        warningAbout(
+          key,
+          "LTN3112",
+          "status.loadBalancer",
+          `gateways of networks need addresses, not ${names.join(", ")}`,
+        ),
+      ),
   ],
   equal: sameJson,
 });

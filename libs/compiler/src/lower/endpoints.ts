@@ -19,6 +19,11 @@ export function selectEndpoints(endpoints: readonly ServiceEndpoint[], subset: L
   );
 }
 
+/** Whether an endpoint can come by EDS, which resolves no names: one that cannot would have the whole assignment refused. */
+export function hasIpAddress({ endpoint: { address } }: PlacedEndpoint): boolean {
+  return address.includes(":") || /^\d+(\.\d+){3}$/.test(address);
+}
+
 /**
  * Endpoints by locality, in the order of priority and name.
  * @param preference how the client prefers localities; without it all are equal, by their weights.

@@ -1,4 +1,4 @@
-import type { Resource } from "@lateen/mesh-model";
+import { keyOf, type Resource } from "@lateen/mesh-model";
 import { defineQuery, type Read } from "../engine/query-engine.ts";
 import { sameJson } from "../resource.ts";
 import { cells } from "./mesh-snapshot.ts";
@@ -16,7 +16,10 @@ export interface NetworkGateway {
   readonly port: number;
 }
 
-/** Gateways by network: the addresses, as seen from outside, of Services that carry a network's label. */
+/**
+ * Gateways by network: the addresses, as seen from outside, of Services that carry a network's label. Host names are left out, for
+ * endpoints that come by EDS are addresses; see {@link namedGateways}.
+ */
 export const networkGateways = defineQuery<"", Readonly<Record<string, readonly NetworkGateway[]>>>({
   name: "networkGateways",
   compute: (read) => {
@@ -25,13 +28,29 @@ export const networkGateways = defineQuery<"", Readonly<Record<string, readonly 
     for (const { metadata, spec, status } of services) {
       const network = metadata.labels?.[NETWORK_LABEL] ?? "";
       const port = Number(metadata.labels?.[GATEWAY_PORT_LABEL] ?? GATEWAY_PORT);
-      const addresses = new Set([...loadBalancerAddresses(status), ...(spec.externalIPs ?? [])]);
-      found[network] = [...(found[network] ?? []), ...[...addresses].map((address) => ({ address, port }))];
+      const addresses = [...new Set([...loadBalancerAddresses(status), ...(spec.externalIPs ?? [])])].filter(isIp);
+      if (addresses.length > 0)
+        found[network] = [...(found[network] ?? []), ...addresses.map((address) => ({ address, port }))];
     }
     return found;
   },
   equal: sameJson,
 });
+
+/** Gateways of networks that are known by host name alone, by the keys of their Services. */
+export const namedGateways = defineQuery<"", readonly { readonly key: string; readonly names: readonly string[] }[]>({
+  name: "namedGateways",
+  compute: (read) => {
+    const services = (read.input(cells.networkServices) as readonly Resource<"Service">[] | undefined) ?? [];
+    return services.flatMap((service) => {
+      const names = loadBalancerAddresses(service.status).filter((address) => !isIp(address));
+      return names.length === 0 ? [] : [{ key: keyOf(service), names }];
+    });
+  },
+  equal: sameJson,
+});
+
+const isIp = (text: string): boolean => /^\d+(\.\d+){3}$/.test(text) || text.includes(":");
 
 function loadBalancerAddresses(status: unknown): readonly string[] {
   const { loadBalancer } = asRecord(status);
