@@ -88,6 +88,20 @@ export class Chain {
     return isDeepStrictEqual(this.spec, spec);
   }
 
+  /** Connections of that chain look here as they did there. */
+  sameTransport(other: Chain): boolean {
+    return isDeepStrictEqual(this.spec.transport, other.spec.transport);
+  }
+
+  /** Gives HTTP connections to the chains that `to` answers for them. */
+  handOver(to: (info: ConnectionInfo) => Chain | undefined): void {
+    if (this.terminal.kind !== "http") return;
+    this.terminal.server.handOver((info) => {
+      const { terminal } = to(info) ?? {};
+      return terminal?.kind === "http" ? terminal.server : undefined;
+    });
+  }
+
   get active(): number {
     return this.terminal.server.active + (this.#httpFace?.active ?? 0);
   }

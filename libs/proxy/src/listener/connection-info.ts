@@ -1,3 +1,5 @@
+import type { ConnectionFacts } from "@lateen/traffic";
+
 /** What is known about a downstream connection once it is accepted and, with TLS, its handshake is done. */
 export interface ConnectionInfo {
   readonly sourceAddress: string;
@@ -9,6 +11,8 @@ export interface ConnectionInfo {
   readonly serverName: string;
   readonly secure: boolean;
   readonly peer: PeerCertificateFacts | undefined;
+  /** What its filter chain was chosen by; absent where nothing was chosen. */
+  readonly matched?: ConnectionFacts;
 }
 
 /** Facts of a verified client certificate. */

@@ -122,7 +122,13 @@ export class Listener {
       this.#serve(
         chain,
         connection,
-        { ...route, serverName: inspection.serverName, secure: false, peer: undefined },
+        {
+          ...route,
+          serverName: inspection.serverName,
+          secure: false,
+          peer: undefined,
+          matched: factsOf(route, inspection),
+        },
         inspection,
       );
       return;
@@ -199,16 +205,34 @@ export class Listener {
     if (inspection?.bytes !== undefined || connection.ended) connection.replay(inspection?.bytes);
   }
 
-  /** Chains that `next` does not carry on are asked to let their connections go; what has not gone in time is broken. */
+  /**
+   * Connections of chains that `next` does not carry on go to the chain that it would choose for them, where that is HTTP behind the same
+   * transport. Others are asked to go; what has not gone in time is broken.
+   */
   retire(next: Listener | undefined): void {
     const kept = new Set(next === undefined ? [] : next.#allChains());
     const leaving = this.#allChains().filter((chain) => !kept.has(chain));
-    for (const chain of leaving) chain.drain();
+    for (const chain of leaving) {
+      if (next !== undefined && this.#samePlace(next)) chain.handOver((info) => next.#successor(chain, info));
+      chain.drain();
+    }
     if (leaving.every((chain) => chain.active === 0)) return;
     const deadline = this.#services.context.io.wheel.timer(() => {
       for (const chain of leaving) chain.destroy();
     });
     deadline.arm(DRAIN_MS);
+  }
+
+  #samePlace({ spec }: Listener): boolean {
+    const { address, port, direction } = this.spec;
+    return spec.address === address && spec.port === port && spec.direction === direction;
+  }
+
+  /** The chain for a connection that another version of this listener accepted. */
+  #successor(before: Chain, { matched, ...info }: ConnectionInfo): Chain | undefined {
+    const chain = matched === undefined ? undefined : this.chainFor(matched);
+    if (chain === undefined || !chain.sameTransport(before) || chain.judge(info) !== undefined) return undefined;
+    return chain;
   }
 
   drain(): void {
@@ -217,5 +241,10 @@ export class Listener {
 }
 
 function infoOf(route: Route4, hello: Inspection, peer: PeerCertificate | undefined): ConnectionInfo {
-  return { ...route, serverName: hello.serverName, secure: true, peer };
+  return { ...route, serverName: hello.serverName, secure: true, peer, matched: factsOf(route, hello) };
+}
+
+function factsOf(route: Route4, { serverName, transportProtocol, applicationProtocols }: Inspection): ConnectionFacts {
+  const { sourceAddress, destinationAddress, destinationPort } = route;
+  return { sourceAddress, destinationAddress, destinationPort, serverName, transportProtocol, applicationProtocols };
 }

@@ -36,7 +36,7 @@ export class HttpConnectionManager implements HttpTerminal, ExchangeHost {
   readonly log: AccessLog;
   readonly serverLine: string;
   readonly routes: () => RouteTable | undefined;
-  readonly #connections = new Set<ServerConnection | Http2ServerSession>();
+  readonly #connections = new Map<ServerConnection | Http2ServerSession, ManagedOwner>();
   readonly #operators = new Map<FormatOperator, OperatorValue>();
   readonly #counters: ManagerCounters;
   #exchanges = 0;
@@ -88,14 +88,27 @@ export class HttpConnectionManager implements HttpTerminal, ExchangeHost {
   serve(connection: Connection, info: ConnectionInfo): void {
     const owner = new ManagedOwner(this, info);
     const http2 = this.spec.codec === "http2";
-    this.#connections.add(http2 ? new Http2ServerSession(connection, owner) : new ServerConnection(connection, owner));
+    const server = http2 ? new Http2ServerSession(connection, owner) : new ServerConnection(connection, owner);
+    this.#connections.set(server, owner);
     this.#counters.connection();
   }
 
   /** A connection of ours turned out to speak HTTP/2. */
   becomeHttp2(server: ServerConnection, owner: ManagedOwner): void {
     this.#connections.delete(server);
-    this.#connections.add(new Http2ServerSession(server.connection, owner));
+    this.#connections.set(new Http2ServerSession(server.connection, owner), owner);
+  }
+
+  handOver(to: (info: ConnectionInfo) => HttpTerminal | undefined): void {
+    for (const [server, owner] of [...this.#connections]) {
+      const next = to(owner.info);
+      // A codec that was agreed on stays.
+      if (!(next instanceof HttpConnectionManager) || next.draining || next.spec.codec !== this.spec.codec) continue;
+      this.closed(server);
+      owner.manager = next;
+      next.#connections.set(server, owner);
+      next.#counters.connection();
+    }
   }
 
   begin(server: Downstream, head: Http1Head, info: ConnectionInfo): void {
@@ -108,11 +121,11 @@ export class HttpConnectionManager implements HttpTerminal, ExchangeHost {
 
   drain(): void {
     this.#draining = true;
-    for (const server of [...this.#connections]) server.closeIfIdle();
+    for (const server of [...this.#connections.keys()]) server.closeIfIdle();
   }
 
   destroy(): void {
-    for (const server of [...this.#connections]) server.connection.destroy();
+    for (const server of [...this.#connections.keys()]) server.connection.destroy();
   }
 
   closed(server: ServerConnection | Http2ServerSession): void {
@@ -160,45 +173,51 @@ export class HttpConnectionManager implements HttpTerminal, ExchangeHost {
 
 /** What the codec of one connection asks of the manager. */
 class ManagedOwner implements ServerOwner, Http2ServerOwner {
-  readonly #manager: HttpConnectionManager;
-  readonly #info: ConnectionInfo;
+  /** Changes when the connection is handed over. */
+  manager: HttpConnectionManager;
+  readonly info: ConnectionInfo;
   readonly heads: HeadPool;
-  readonly acceptHttp10: boolean;
-  readonly idleTimeoutMs: number;
+  /** What the client was told stays. */
   readonly maxConcurrentStreams: number;
 
   constructor(manager: HttpConnectionManager, info: ConnectionInfo) {
-    this.#manager = manager;
-    this.#info = info;
+    this.manager = manager;
+    this.info = info;
     this.heads = manager.context.heads;
-    this.acceptHttp10 = manager.spec.acceptHttp10;
-    this.idleTimeoutMs = manager.spec.idleTimeoutMs;
     this.maxConcurrentStreams = maxStreams(manager.spec);
   }
 
+  get acceptHttp10(): boolean {
+    return this.manager.spec.acceptHttp10;
+  }
+
+  get idleTimeoutMs(): number {
+    return this.manager.spec.idleTimeoutMs;
+  }
+
   get draining(): boolean {
-    return this.#manager.draining;
+    return this.manager.draining;
   }
 
   begin(server: Downstream, head: Http1Head): void {
-    this.#manager.begin(server, head, this.#info);
+    this.manager.begin(server, head, this.info);
   }
 
   refused(server: ServerConnection | undefined, status: number, details: string): void {
-    this.#manager.refused(this.#info, { status, details, protocol: server === undefined ? "HTTP/2" : "HTTP/1.1" });
+    this.manager.refused(this.info, { status, details, protocol: server === undefined ? "HTTP/2" : "HTTP/1.1" });
   }
 
   get becomeHttp2(): ((server: ServerConnection) => void) | undefined {
-    const manager = this.#manager;
+    const manager = this.manager;
     return manager.spec.codec === "http1" ? undefined : (server) => manager.becomeHttp2(server, this);
   }
 
   closed(server: ServerConnection | Http2ServerSession): void {
-    this.#manager.closed(server);
+    this.manager.closed(server);
   }
 
   localHeaders(): string {
-    return this.#manager.dateLine() + this.#manager.serverLine;
+    return this.manager.dateLine() + this.manager.serverLine;
   }
 }
 

@@ -30,7 +30,42 @@ describe("updates", () => {
     expect(answer).not.toContain("connection: close");
   });
 
-  it("let connections of a changed chain finish what they do", async () => {
+  it("hand HTTP connections of a changed chain to the one in its place", async () => {
+    const asked = Promise.withResolvers<Peer>();
+    let requests = 0;
+    const app = await fixtures.origin((peer) => {
+      if (requests++ === 0) asked.resolve(peer);
+      else peer.send(response("200 OK", "next"));
+    });
+    const proxy = fixtures.rig();
+    await proxy.apply({
+      clusters: [clusterSpec("app", [app.port])],
+      listeners: [bound(8080, { chains: [chainSpec({ ...manager("app"), serverHeader: "overwrite" })] })],
+    });
+    const [idle, busy] = [await proxy.dial(8080), await proxy.dial(8080)];
+    busy.send(GET);
+    const peer = await asked.promise;
+    const changed = { ...manager("app"), serverName: "other", serverHeader: "overwrite" } as const;
+    await proxy.apply({ listeners: [bound(8080, { chains: [chainSpec(changed)] })] });
+    // What is under way ends as it began, and the connection goes on.
+    peer.send(response("200 OK", "late"));
+    const first = await busy.message();
+    expect(first).toMatch(/server: lateen-test\r\n[\s\S]*late$/);
+    expect(first).not.toContain("connection: close");
+    for (const client of [busy, idle]) {
+      client.text = "";
+      client.send(GET);
+      const answer = await client.message();
+      expect(answer).toMatch(/server: other\r\n[\s\S]*next$/);
+      expect(answer).not.toContain("connection: close");
+    }
+  });
+
+  it.each([
+    ["another port's chain", { destinationPort: 1 }, {}],
+    ["a chain with TLS", {}, { transport: serverTls({}) }],
+    ["a chain of bytes", undefined, {}],
+  ])("let connections finish what they do where only %s is left", async (_title, match, more) => {
     const asked = Promise.withResolvers<Peer>();
     const app = await fixtures.origin((peer) => asked.resolve(peer));
     const proxy = fixtures.rig();
@@ -42,8 +77,8 @@ describe("updates", () => {
     const busy = await proxy.dial(8080);
     busy.send(GET);
     const peer = await asked.promise;
-    const changed = chainSpec({ ...manager("app"), serverName: "other" });
-    await proxy.apply({ listeners: [bound(8080, { chains: [changed] })] });
+    const left = match === undefined ? chainSpec(tcpSpec("app")) : chainSpec(manager("app"), match, more);
+    await proxy.apply({ listeners: [bound(8080, { chains: [left] })] });
     await idle.untilEnd();
     peer.send(response("200 OK", "late"));
     expect(await busy.untilEnd()).toMatch(/connection: close[\s\S]*late$/);

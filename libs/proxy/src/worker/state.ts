@@ -66,6 +66,11 @@ export interface Terminal {
 /** An HTTP terminal, which the explicit proxy also drives per request. */
 export interface HttpTerminal extends Terminal {
   readonly spec: HttpConnectionManagerSpec;
+  /**
+   * Gives connections to the terminals that `to` answers for them: their next requests are those terminals'. Requests under way end as
+   * they began.
+   */
+  handOver(to: (info: ConnectionInfo) => HttpTerminal | undefined): void;
   /** One request of a connection that someone else owns. The head is the terminal's until the exchange ends. */
   begin(server: Downstream, head: Http1Head, info: ConnectionInfo): void;
 }
