@@ -26,7 +26,7 @@ describe.skipIf(skip !== undefined)(title, () => {
   afterAll(() => shop?.stop());
 
   it.each(cases)("$name", async ({ path }) => {
-    const input = readFileSync(path("input.yaml"), "utf8");
+    const input = readFileSync(path("input.yaml"), "utf8").replaceAll("file:///etc/wasm/", `file://${shop.code}/`);
     await shop.plane.apply(
       `${meshConfig(readFileSync(path("calls.yaml"), "utf8"))}${shop.credentials(input)}---\n${input}`,
     );

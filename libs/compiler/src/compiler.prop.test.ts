@@ -4,7 +4,8 @@ import { describe, expect, it } from "vitest";
 import { type Compiler, createCompiler } from "./compiler.ts";
 import type { XdsNode } from "./node.ts";
 import { typeUrls } from "./resource.ts";
-import { nodeOf, objectsFrom, pod, service } from "./testing/mesh.ts";
+import { at, envoyFilter, lua, patch } from "./testing/extensions.ts";
+import { described, nodeOf, objectsFrom, pod, service } from "./testing/mesh.ts";
 
 /** Every object in some variants; a world has at most one variant of each. */
 const VARIANTS: readonly (readonly Resource[])[] = [
@@ -104,6 +105,28 @@ const VARIANTS: readonly (readonly Resource[])[] = [
     ),
   ],
   [
+    envoyFilter("ef", [
+      patch("CLUSTER", "MERGE", "{}", "{ connect_timeout: 1.5s }"),
+      patch("HTTP_FILTER", "ADD", at("ANY"), lua("x"), ", filterClass: AUTHZ"),
+    ]),
+    envoyFilter(
+      "ef",
+      [
+        patch("CLUSTER", "ADD", "{ proxy: { metadata: { NAMESPACE: default } } }", "{ name: extra, type: STATIC }"),
+        patch("VIRTUAL_HOST", "REMOVE", "{ routeConfiguration: { vhost: { domainName: a } } }"),
+      ],
+      { selects: "workloadSelector: { labels: { app: b } }," },
+    ),
+  ],
+  [
+    envoyFilter("ef", [patch("HTTP_FILTER", "INSERT_BEFORE", at("ANY", "x"), lua("y"))], { namespace: "istio-system" }),
+    envoyFilter("ef", [patch("CLUSTER", "MERGE", "{}", "{ connect_timeout: 2s }")], { namespace: "istio-system" }),
+  ],
+  [
+    "\napiVersion: extensions.istio.io/v1alpha1\nkind: WasmPlugin\nmetadata: { name: w }\nspec: { url: 'file:///w', match: [{ mode: SERVER }] }\n",
+    "\napiVersion: extensions.istio.io/v1alpha1\nkind: WasmPlugin\nmetadata: { name: w }\nspec: { url: 'file:///w', failStrategy: FAIL_OPEN, selector: { matchLabels: { app: b } } }\n",
+  ],
+  [
     `\napiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: { name: i }\nspec: { ingressClassName: istio, defaultBackend: { service: { name: a, port: { name: http } } } }\n`,
   ],
 ].map((texts) => texts.flatMap((text) => objectsFrom(text)));
@@ -178,7 +201,7 @@ describe("compiling step by step", () => {
     fc.assert(
       fc.property(fc.array(step, { minLength: 1, maxLength: 14 }), (steps) => {
         const meshConfig = defaultMeshConfig();
-        const compiler = createCompiler({ meshConfig, clusterId: "test" });
+        const compiler = createCompiler({ meshConfig, clusterId: "test", messages: described });
         const world = new Map<string, Resource>();
         let config = meshConfig;
         for (const next of steps) {
@@ -190,7 +213,7 @@ describe("compiling step by step", () => {
           else compiler.resources(asking, typeUrls.listener);
         }
         // Another order of arrival must not matter either.
-        const fresh = createCompiler({ meshConfig: config, clusterId: "test" });
+        const fresh = createCompiler({ meshConfig: config, clusterId: "test", messages: described });
         fresh.apply({ upserted: [...world.values()].reverse(), removed: [] });
         for (const node of NODES) expect(answer(compiler, node)).toEqual(answer(fresh, node));
       }),
@@ -199,7 +222,7 @@ describe("compiling step by step", () => {
   });
 
   it("by name gives the same resources as all at once", { timeout: 120_000 }, () => {
-    const compiler = createCompiler({ meshConfig: defaultMeshConfig(), clusterId: "test" });
+    const compiler = createCompiler({ meshConfig: defaultMeshConfig(), clusterId: "test", messages: described });
     compiler.apply({ upserted: VARIANTS.flatMap((variants) => variants.slice(0, 1)), removed: [] });
     for (const node of NODES) {
       for (const url of Object.values(typeUrls)) {

@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import { type Compiler, createCompiler } from "./compiler.ts";
 import type { XdsNode } from "./node.ts";
 import { typeUrls } from "./resource.ts";
+import { envoyFilter, patch } from "./testing/extensions.ts";
 import { compilerFor, nodeOf, objectsFrom, pod, service } from "./testing/mesh.ts";
 
 const SERVICES = Array.from({ length: 30 }, (_, index) => service(`s${index}`, `10.0.1.${index}`, ["http:80"])).join(
@@ -204,5 +205,65 @@ describe("warnings", () => {
     expect(compiler.warnings().map(({ code, message }) => `${code} ${message}`)).toEqual([
       "LTN3103 VirtualService/default/grpc: port 90 of grpc.default.svc.cluster.local is GRPC: proxies without HTTP/2 forward it as TCP, and these rules do not apply there",
     ]);
+  });
+});
+
+describe("extensions of proxies", () => {
+  const timeout = (name: string, value: string, labels: string) =>
+    envoyFilter(
+      name,
+      [
+        patch(
+          "CLUSTER",
+          "MERGE",
+          "{ cluster: { service: s3.default.svc.cluster.local } }",
+          `{ connect_timeout: ${value} }`,
+        ),
+      ],
+      {
+        selects: `workloadSelector: { labels: ${labels} },`,
+      },
+    );
+  const objects = objectsFrom(SERVICES, PODS, timeout("a", "1s", "{ app: s0 }"), timeout("b", "1s", "{ app: s1 }"));
+  const one = nodeOf({ envoy: true, labels: { app: "s0" } });
+  const other = nodeOf({ envoy: true, labels: { app: "s1" } });
+  const apart = nodeOf({ envoy: true, namespace: "other", labels: { app: "s0" } });
+
+  it("a change of one touches only the proxies that it selects, and of those only what it is about", () => {
+    const compiler = compilerFor(objects);
+    const before = [one, other, apart].map((node) => compiler.content(node));
+    const clusters = compiler.resources(one, typeUrls.cluster);
+    const done = work(compiler, () => {
+      compiler.apply({ upserted: objectsFrom(timeout("a", "2s", "{ app: s0 }")), removed: [] });
+      const after = [one, other, apart].map((node) => compiler.content(node));
+      expect(after.map((content, index) => content === before[index])).toEqual([false, true, true]);
+    });
+    const name = "outbound|80||s3.default.svc.cluster.local";
+    const changed = [...compiler.resources(one, typeUrls.cluster)].filter(
+      ([key, value]) => clusters.get(key) !== value,
+    );
+    expect(changed.map(([key]) => key)).toEqual([name]);
+    expect(done).toMatchObject({ patchesOfFilter: 1, scopePatches: 2, patchedOutboundClusters: 1 });
+    expect(done.clustersOfPort).toBeUndefined();
+    expect(done.outboundClusters).toBeUndefined();
+  });
+
+  it("of a thousand patched clusters, a change of one patches one", () => {
+    const compiler = compilerFor(objects);
+    compiler.content(one);
+    const done = work(compiler, () => {
+      compiler.apply({ upserted: objectsFrom(service("s3", "10.0.9.9", ["http:80", "http-b:81"])), removed: [] });
+      compiler.content(one);
+    });
+    // The service's two clusters and its routes and listener; the other 29 services are as they were.
+    expect(done.patchedResource).toBeLessThan(10);
+  });
+
+  it("replicas that are patched alike share everything", () => {
+    const compiler = compilerFor(objects);
+    const replica = { ...one, address: "10.9.9.9", pod: "else" };
+    everything(compiler, one).forEach((map, index) => {
+      expect(everything(compiler, replica)[index]).toBe(map);
+    });
   });
 });

@@ -1,18 +1,22 @@
 import { createHash } from "node:crypto";
-import { DEFAULT_DOMAIN, type Diagnostic, type MeshConfig, type Resource, type ResourceKey } from "@lateen/mesh-model";
-import { endpointResource, nodeEndpoints, scopeClusters } from "./emit/clusters.ts";
+import { DEFAULT_DOMAIN, type MeshConfig, type Resource, type ResourceKey } from "@lateen/mesh-model";
+import { describeMessages } from "@lateen/proto/messages";
+import { endpointResource, nodeEndpoints } from "./emit/clusters.ts";
+import type { CompilerWarning } from "./emit/compiler-warning.ts";
 import { INTERNER_CELL } from "./emit/encode.ts";
+import { SCOPES_CELL } from "./emit/extension-warnings.ts";
+import { scopeExtensions } from "./emit/extensions.ts";
 import { grpcResource } from "./emit/grpc.ts";
-import { scopeListeners } from "./emit/listeners.ts";
 import { scopeNames } from "./emit/names.ts";
-import { routeResource, scopeRoutes } from "./emit/routes.ts";
+import { routeResource, scopeClusters, scopeListeners, scopeRoutes } from "./emit/patched.ts";
 import { nodeSecrets } from "./emit/secrets.ts";
 import { meshWarnings } from "./emit/warnings.ts";
 import { defineQuery, type EngineStats, QueryEngine } from "./engine/query-engine.ts";
 import type { XdsNode } from "./node.ts";
 import { type EncodedResource, ResourceInterner, type ResourceMap, typeUrls } from "./resource.ts";
-import { type NodeScope, scopeKey, scopeOf } from "./scope.ts";
+import { type NodeScope, scopeKey, scopeOf, type WorkloadScope } from "./scope.ts";
 import { convertedObjects, convertedStatus } from "./world/converted.ts";
+import { LazyMessages, MESSAGES_CELL } from "./world/envoy-messages.ts";
 import { cells, MeshSnapshot } from "./world/mesh-snapshot.ts";
 import { type CompileSettings, SETTINGS_CELL } from "./world/services.ts";
 
@@ -22,6 +26,8 @@ export interface CompilerOptions {
   readonly clusterId: string;
   /** DNS domain of Kubernetes services. Default `cluster.local`. */
   readonly domain?: string;
+  /** Descriptions of the messages that extensions may be made of. Default: all of Envoy's, made when they are first needed. */
+  readonly messages?: typeof describeMessages;
 }
 
 /** What became different: objects to store, keys of objects to drop, the whole mesh configuration when that changed. */
@@ -47,8 +53,8 @@ export interface Compiler {
    * it changed. An unknown type has no resources.
    */
   resources(node: XdsNode, typeUrl: string, names?: ReadonlySet<string>): ResourceMap;
-  /** What the configuration asks for and some proxy cannot do. */
-  warnings(): readonly Diagnostic[];
+  /** What the configuration asks for and some proxy cannot do; of extensions, some proxy that asked for resources. */
+  warnings(): readonly CompilerWarning[];
   /**
    * Stands for all resources of a node: the identical value as long as none of them changed. Asking costs next to nothing when no
    * change touched what the node may see.
@@ -79,6 +85,7 @@ const scopeContent = defineQuery<NodeScope, object>({
     scopeRoutes(read, scope);
     read.ask(nodeSecrets, scope);
     read.ask(scopeNames, scope.client);
+    read.ask(scopeExtensions, scope.workload);
     return {};
   },
 });
@@ -101,11 +108,39 @@ function shortened(scope: NodeScope): NodeScope {
   return { id: `${client.id} ${workload.id}`, client, workload };
 }
 
+/** The proxies that asked for something, as long as anybody has them. */
+class SeenNodes {
+  readonly #nodes = new Map<string, WeakRef<XdsNode>>();
+  #scopes: readonly WorkloadScope[] = [];
+
+  add(node: XdsNode): void {
+    this.#nodes.set(node.id, new WeakRef(node));
+  }
+
+  /** Their scopes, each once; the identical list while it is the same. */
+  scopes(scopeOfNode: (node: XdsNode) => NodeScope): readonly WorkloadScope[] {
+    const found = new Map<string, WorkloadScope>();
+    for (const [id, reference] of this.#nodes) {
+      const node = reference.deref();
+      if (node === undefined) this.#nodes.delete(id);
+      else if (node.generator === "proxy") {
+        const { workload } = scopeOfNode(node);
+        found.set(workload.id, workload);
+      }
+    }
+    const { size } = found;
+    const same = size === this.#scopes.length && this.#scopes.every(({ id }) => found.has(id));
+    if (!same) this.#scopes = [...found.values()];
+    return this.#scopes;
+  }
+}
+
 class IncrementalCompiler implements Compiler {
   readonly #engine = new QueryEngine();
   readonly #snapshot = new MeshSnapshot();
   /** Scopes of nodes, as of an engine revision: a proxy is asked for several times a push. */
   readonly #scopes = new WeakMap<XdsNode, KnownScope>();
+  readonly #seen = new SeenNodes();
   #revision = 0;
 
   constructor(options: CompilerOptions) {
@@ -116,6 +151,7 @@ class IncrementalCompiler implements Compiler {
     this.#engine.set([
       [SETTINGS_CELL, settings],
       [INTERNER_CELL, new ResourceInterner()],
+      [MESSAGES_CELL, new LazyMessages(options.messages ?? describeMessages)],
       [cells.meshConfig, options.meshConfig],
     ]);
   }
@@ -161,11 +197,13 @@ class IncrementalCompiler implements Compiler {
     if (known?.revision === revision) return known.scope;
     const full = scopeOf(this.#engine, node);
     const scope = known?.fullId === full.id ? known.scope : shortened(full);
+    if (known === undefined) this.#seen.add(node);
     this.#scopes.set(node, { revision, fullId: full.id, scope });
     return scope;
   }
 
-  warnings(): readonly Diagnostic[] {
+  warnings(): readonly CompilerWarning[] {
+    this.#engine.set([[SCOPES_CELL, this.#seen.scopes((node) => this.#scopeOf(node))]]);
     return this.#engine.ask(meshWarnings, "");
   }
 
@@ -193,6 +231,8 @@ class IncrementalCompiler implements Compiler {
         return scopeRoutes(this.#engine, scope);
       case typeUrls.secret:
         return this.#engine.ask(nodeSecrets, scope);
+      case typeUrls.extension:
+        return this.#engine.ask(scopeExtensions, scope.workload);
       case typeUrls.nds:
         return this.#engine.ask(scopeNames, scope.client);
       default:

@@ -13,6 +13,7 @@ describe("an xDS node", () => {
       LABELS: { b: "2", a: "1", odd: 3 },
       SERVICE_ACCOUNT: "web",
       CLUSTER_ID: "east",
+      ISTIO_VERSION: "1.27.0",
       POD_PORTS:
         '[{"containerPort":9090},{"name":"http","containerPort":80,"protocol":"TCP"},{"containerPort":53,"protocol":"UDP"}]',
     });
@@ -38,8 +39,24 @@ describe("an xDS node", () => {
         network: "",
         machine: "",
         autoRegisterGroup: "",
+        version: "1.27.0",
+        metadata: expect.objectContaining({ NAMESPACE: "prod", ISTIO_VERSION: "1.27.0" }),
+        types: undefined,
       },
     });
+  });
+
+  it("runs the filters that it lists: Envoy by its extensions, proxies of this project in their metadata", () => {
+    const types = (fields: Parameters<typeof Node.fromPartial>[0]) => {
+      const node = nodeFromProto(Node.fromPartial({ id: ID, ...fields }));
+      return node.ok ? node.value.types && [...node.value.types] : node.error;
+    };
+    const lua = { category: "envoy.filters.http", typeUrls: ["envoy.extensions.filters.http.lua.v3.Lua"] };
+    const sink = { category: "envoy.stats_sinks", typeUrls: ["envoy.config.metrics.v3.StatsdSink"] };
+    expect(types({})).toBeUndefined();
+    expect(types({ extensions: [lua, sink] })).toEqual(lua.typeUrls);
+    expect(types({ metadata: { LATEEN_CAPABILITIES: ["http1"], LATEEN_EXTENSIONS: ["a.B"] } })).toEqual(["a.B"]);
+    expect(types({ metadata: { LATEEN_CAPABILITIES: ["http1"] }, extensions: [lua] })).toEqual([]);
   });
 
   it.each([

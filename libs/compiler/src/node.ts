@@ -36,6 +36,12 @@ export interface XdsNode {
   readonly autoRegisterGroup: string;
   /** Address that listeners of every address are to be bound at instead, where the machine is shared. */
   readonly bindAddress?: string;
+  /** Version the proxy says it is, `ISTIO_VERSION`. */
+  readonly version?: string;
+  /** Metadata that is text, for EnvoyFilters that ask for it. */
+  readonly metadata?: Readonly<Record<string, string>>;
+  /** Types of configuration that its filters take; undefined: it does not list them. */
+  readonly types?: ReadonlySet<string> | undefined;
 }
 
 /**
@@ -75,7 +81,19 @@ export function nodeFromProto(node: Node): Result<XdsNode, string> {
     machine: text(metadata.NODE_NAME),
     autoRegisterGroup: text(metadata.AUTO_REGISTER_GROUP),
     ...(bindAddress === "" ? {} : { bindAddress }),
+    version: text(metadata.ISTIO_VERSION),
+    metadata: stringMap(metadata),
+    types: filterTypes(node),
   });
+}
+
+/** Envoy lists all its extensions with the types of their configuration; of proxies of this project the list has filters only. */
+function filterTypes({ metadata, extensions }: Node): ReadonlySet<string> | undefined {
+  const listed: unknown = metadata?.LATEEN_EXTENSIONS;
+  if (metadata?.LATEEN_CAPABILITIES !== undefined) return new Set(Array.isArray(listed) ? listed.map(String) : []);
+  if (extensions.length === 0) return undefined;
+  const filters = extensions.filter(({ category }) => category.startsWith("envoy.filters."));
+  return new Set(filters.flatMap(({ typeUrls }) => typeUrls.map((url) => url.slice(url.lastIndexOf("/") + 1))));
 }
 
 function localityText(locality: Node["locality"]): string {

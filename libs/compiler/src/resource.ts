@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { AnyPacker, type ReusingMessage, typeUrl } from "@lateen/proto";
 import { Cluster } from "@lateen/proto/envoy/config/cluster/v3/cluster";
+import { TypedExtensionConfig } from "@lateen/proto/envoy/config/core/v3/extension";
 import { ClusterLoadAssignment } from "@lateen/proto/envoy/config/endpoint/v3/endpoint";
 import { Listener } from "@lateen/proto/envoy/config/listener/v3/listener";
 import { RouteConfiguration } from "@lateen/proto/envoy/config/route/v3/route";
@@ -16,6 +17,7 @@ export const typeUrls = {
   route: typeUrl(RouteConfiguration),
   secret: typeUrl(Secret),
   nds: typeUrl(NameTable),
+  extension: typeUrl(TypedExtensionConfig),
 } as const;
 
 /** One xDS resource, encoded once and shared by every proxy that gets it. */

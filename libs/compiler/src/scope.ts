@@ -6,6 +6,7 @@ import type { XdsNode } from "./node.ts";
 import { sameList } from "./resource.ts";
 import { cells } from "./world/mesh-snapshot.ts";
 import { hasNetworks, ownNetwork } from "./world/networks.ts";
+import { conditionsMet, GATEWAY_NAME_LABEL } from "./world/proxy-conditions.ts";
 import { keysOf, meshConfigOf, nodeLocality } from "./world/services.ts";
 
 /**
@@ -27,6 +28,8 @@ export interface ProxyScope {
   readonly network?: string;
   /** Machine of a client, where that matters to some service. */
   readonly machine?: string;
+  /** What EnvoyFilters and WasmPlugins ask of proxies and this one is; of workloads only. */
+  readonly proxy?: readonly string[];
 }
 
 /** A scope together with what only the workload's own ports depend on. */
@@ -56,6 +59,8 @@ const WORKLOAD_KINDS: readonly SelectingKind[] = [
   "PeerAuthentication",
   "AuthorizationPolicy",
   "RequestAuthentication",
+  "WasmPlugin",
+  "EnvoyFilter",
 ];
 
 const labelsOfObject = defineQuery<string, readonly string[]>({
@@ -105,6 +110,12 @@ function selectorsOf(object: Resource): readonly (Labels | undefined)[] {
     case "AuthorizationPolicy":
     case "RequestAuthentication":
       return [object.spec?.selector?.matchLabels];
+    case "EnvoyFilter":
+      return [object.spec?.workloadSelector?.labels, targetLabels(object.spec?.targetRefs)];
+    case "WasmPlugin": {
+      const { selector, targetRef, targetRefs } = object.spec;
+      return [selector?.matchLabels, targetLabels(targetRefs ?? (targetRef === undefined ? [] : [targetRef]))];
+    }
     case "DestinationRule": {
       const { trafficPolicy, subsets = [], workloadSelector } = object.spec;
       const policies = [trafficPolicy, ...subsets.map((subset) => subset.trafficPolicy)];
@@ -129,6 +140,11 @@ function selectorsOf(object: Resource): readonly (Labels | undefined)[] {
   }
 }
 
+/** The label by which a proxy belongs to a Gateway that is named. */
+function targetLabels(targets: readonly unknown[] | undefined): Labels | undefined {
+  return targets === undefined || targets.length === 0 ? undefined : { [GATEWAY_NAME_LABEL]: "" };
+}
+
 /** Labels that decide how far an endpoint is from the client. */
 function failoverLabels(setting: Pick<LocalityLbSetting, "failoverPriority"> | undefined): Labels {
   return Object.fromEntries((setting?.failoverPriority ?? []).map((text) => [text.split("=", 1)[0] ?? "", ""]));
@@ -147,6 +163,7 @@ export function scopeOf(read: Pick<Read, "ask">, node: XdsNode): NodeScope {
   const workload = {
     ...base,
     labels: pick(node.labels, read.ask(workloadLabels, "")),
+    proxy: conditionsMet(read, node),
     containerPorts: node.containerPorts,
     ...(node.bindAddress === undefined ? {} : { bindAddress: node.bindAddress }),
   };

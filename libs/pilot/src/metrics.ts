@@ -10,6 +10,7 @@ const SHORT: ReadonlyMap<string, string> = new Map([
   [xdsTypes.route, "rds"],
   [xdsTypes.secret, "sds"],
   [xdsTypes.nds, "nds"],
+  [xdsTypes.extension, "ecds"],
 ]);
 const SECONDS = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 3, 5, 10, 20, 30];
 

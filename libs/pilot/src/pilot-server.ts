@@ -233,11 +233,18 @@ export class PilotServer implements Pilot {
   #warnings(): readonly Diagnostic[] {
     const own = [...this.#unusable].map(([object, reason]) => objectNotTakenOver(object, reason));
     try {
-      return [...own, ...this.#settings.problems, ...this.#keys.problems(), ...this.#compiler.warnings()];
+      const compiled = this.#compiler.warnings().map((warning) => this.#placed(warning));
+      return [...own, ...this.#settings.problems, ...this.#keys.problems(), ...compiled];
     } catch (error) {
       this.#logger.error({ event: "compile.warnings_failed", reason: messageOf(error) });
       return [...own, ...this.#settings.problems, ...this.#keys.problems()];
     }
+  }
+
+  /** The compiler knows objects, and not where they are written. */
+  #placed({ about, ...warning }: ReturnType<PilotCompiler["warnings"]>[number]): Diagnostic {
+    const origin = this.#world.originOf(about);
+    return origin === undefined ? warning : { ...warning, origin };
   }
 
   #stop(): void {

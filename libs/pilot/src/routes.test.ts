@@ -88,6 +88,7 @@ describe("pilotRoutes", () => {
       "EndpointsConfigDump",
       "ListenersConfigDump",
       "RoutesConfigDump",
+      "EcdsConfigDump",
       "SecretsConfigDump",
     ]);
     const clusters = body.configs[0].dynamicActiveClusters;

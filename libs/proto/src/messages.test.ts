@@ -1,7 +1,7 @@
 import { fromBinary, fromJson, toBinary } from "@bufbuild/protobuf";
 import { describe, expect, it } from "vitest";
 import { Lua } from "./gen/envoy/extensions/filters/http/lua/v3/lua.ts";
-import { describeMessages } from "./messages.ts";
+import { describeMessages, MessageWriter } from "./messages.ts";
 
 const registry = describeMessages();
 
@@ -30,5 +30,18 @@ describe("descriptions of messages", () => {
     const bytes = toBinary(type, fromJson(type, source, { registry }));
     expect(Lua.decode(bytes).defaultSourceCode?.specifier).toEqual({ $case: "inlineString", value: "x = 1" });
     expect(fromBinary(type, Lua.encode(Lua.decode(bytes)).finish())).toEqual(fromBinary(type, bytes));
+  });
+});
+
+describe("a writer of messages", () => {
+  it("writes what is packed inside as well", () => {
+    const inner = { "@type": "type.googleapis.com/envoy.extensions.filters.network.echo.v3.Echo" };
+    const name = "envoy.config.listener.v3.Filter";
+    const type = registry.getMessage(name);
+    if (type === undefined) throw new Error("missing");
+    const bytes = toBinary(type, fromJson(type, { name: "a", typedConfig: inner }, { registry }));
+    const writer = new MessageWriter();
+    expect(writer.toJson(`type.googleapis.com/${name}`, bytes)).toEqual({ name: "a", typedConfig: inner });
+    expect(() => writer.toJson("type.googleapis.com/no.Such", bytes)).toThrow("no.Such");
   });
 });

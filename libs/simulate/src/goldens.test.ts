@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { typeUrls } from "@lateen/compiler";
 import { defaultMeshConfig, type MeshConfig, type Resource } from "@lateen/mesh-model";
 import { Cluster } from "@lateen/proto/envoy/config/cluster/v3/cluster";
+import { TypedExtensionConfig } from "@lateen/proto/envoy/config/core/v3/extension";
 import { ClusterLoadAssignment } from "@lateen/proto/envoy/config/endpoint/v3/endpoint";
 import { Listener } from "@lateen/proto/envoy/config/listener/v3/listener";
 import { RouteConfiguration } from "@lateen/proto/envoy/config/route/v3/route";
@@ -44,6 +45,8 @@ interface GoldenCalls {
   readonly envoy?: GoldenCalls["resources"];
   /** What some proxy cannot do of the case: code and object of every warning. Default none is looked at. */
   readonly warnings?: readonly string[];
+  /** The same in full. */
+  readonly told?: readonly string[];
   readonly calls: readonly GoldenCall[];
 }
 
@@ -52,6 +55,7 @@ const TYPES = {
   route: [typeUrls.route, RouteConfiguration],
   cluster: [typeUrls.cluster, Cluster],
   endpoint: [typeUrls.endpoint, ClusterLoadAssignment],
+  extension: [typeUrls.extension, TypedExtensionConfig],
 } as const;
 
 const cases = goldenCases(ROOT, "calls.yaml").map(({ name, path }) => {
@@ -109,6 +113,7 @@ describe.each(cases)("$name", ({ path, calls, objects }) => {
   });
 
   it("says what some proxy cannot do", () => {
+    if (calls.told !== undefined) expect(mesh.warnings().map(({ message }) => message)).toEqual(calls.told);
     if (calls.warnings === undefined) return;
     expect(mesh.warnings().map(({ code, message }) => `${code} ${message.split(":")[0]}`)).toEqual(calls.warnings);
   });

@@ -9,7 +9,8 @@ import {
   workloadFromPod,
 } from "@lateen/mesh-model";
 import { Node } from "@lateen/proto/envoy/config/core/v3/base";
-import { CAPABILITIES } from "@lateen/proxy";
+import { CAPABILITIES, listedExtensions } from "@lateen/proxy";
+import { httpFilters, networkFilters } from "@lateen/proxy-filters";
 import { hasSidecar, isGatewayPod } from "./offline-world.ts";
 import { SimulatedProxy } from "./proxy-resources.ts";
 
@@ -34,7 +35,7 @@ export interface SimulatedMeshOptions {
 /** Node metadata of Lateen's own proxies, as far as it decides what they get. */
 export const LATEEN_METADATA: Readonly<Record<string, unknown>> = {
   LATEEN_CAPABILITIES: [...CAPABILITIES],
-  LATEEN_EXTENSIONS: ["istio.peer_metadata", "istio.stats"],
+  LATEEN_EXTENSIONS: [...listedExtensions({ httpFilters, networkFilters })],
 };
 
 /** A mesh as its compiler sees it, with the workloads in it. Nothing runs. */
@@ -44,6 +45,7 @@ export class SimulatedMesh {
   readonly #services: readonly Resource<"Service">[];
   readonly #metadata: Readonly<Record<string, unknown>>;
   readonly #proxies = new Map<string, SimulatedProxy>();
+  readonly #nodes = new Map<string, XdsNode>();
 
   constructor(options: SimulatedMeshOptions) {
     const { objects, meshConfig, clusterId } = options;
@@ -120,25 +122,13 @@ export class SimulatedMesh {
   }
 
   /** A proxy of a workload as it would introduce itself. */
-  nodeOf({ workload, proxy }: Participant, metadata = this.#metadata): XdsNode {
-    const { pod, namespace, address, labels, serviceAccount, name, containerPorts } = workload;
-    const node = nodeFromProto(
-      Node.fromPartial({
-        id: `${proxy === "gateway" ? "router" : "sidecar"}~${address}~${pod}.${namespace}~${namespace}.svc.cluster.local`,
-        metadata: {
-          NAMESPACE: namespace,
-          LABELS: labels,
-          SERVICE_ACCOUNT: serviceAccount,
-          WORKLOAD_NAME: name,
-          POD_PORTS: JSON.stringify(
-            containerPorts.map(({ name: portName, port }) => ({ name: portName, containerPort: port })),
-          ),
-          ...metadata,
-        },
-      }),
-    );
-    if (!node.ok) throw new TypeError(node.error);
-    return node.value;
+  nodeOf(participant: Participant, metadata = this.#metadata): XdsNode {
+    const made = madeNode(participant, metadata);
+    // The compiler's warnings are about nodes that somebody has.
+    const key = JSON.stringify([made.id, metadata]);
+    const known = this.#nodes.get(key) ?? made;
+    this.#nodes.set(key, known);
+    return known;
   }
 
   /**
@@ -148,4 +138,25 @@ export class SimulatedMesh {
   resources(participant: Participant, typeUrl: string, metadata = this.#metadata) {
     return this.#compiler.resources(this.nodeOf(participant, metadata), typeUrl);
   }
+}
+
+function madeNode({ workload, proxy }: Participant, metadata: Readonly<Record<string, unknown>>): XdsNode {
+  const { pod, namespace, address, labels, serviceAccount, name, containerPorts } = workload;
+  const node = nodeFromProto(
+    Node.fromPartial({
+      id: `${proxy === "gateway" ? "router" : "sidecar"}~${address}~${pod}.${namespace}~${namespace}.svc.cluster.local`,
+      metadata: {
+        NAMESPACE: namespace,
+        LABELS: labels,
+        SERVICE_ACCOUNT: serviceAccount,
+        WORKLOAD_NAME: name,
+        POD_PORTS: JSON.stringify(
+          containerPorts.map(({ name: portName, port }) => ({ name: portName, containerPort: port })),
+        ),
+        ...metadata,
+      },
+    }),
+  );
+  if (!node.ok) throw new TypeError(node.error);
+  return node.value;
 }

@@ -6,6 +6,7 @@ export const xdsTypes = {
   route: "type.googleapis.com/envoy.config.route.v3.RouteConfiguration",
   secret: "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret",
   nds: "type.googleapis.com/istio.networking.nds.v1.NameTable",
+  extension: "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig",
 } as const;
 
 /** Type URL of requests in which an agent says how its workload is; nothing is ever sent back. */
@@ -18,6 +19,7 @@ const ORDER: readonly string[] = [
   xdsTypes.listener,
   xdsTypes.route,
   xdsTypes.secret,
+  xdsTypes.extension,
   xdsTypes.nds,
 ];
 
@@ -27,9 +29,11 @@ export function pushOrder(typeUrl: string): number {
   return at < 0 ? ORDER.length : at;
 }
 
+const BY_NAME: ReadonlySet<string> = new Set([xdsTypes.endpoint, xdsTypes.route, xdsTypes.secret, xdsTypes.extension]);
+
 /** Whether an empty first subscription means "everything". For types asked for by name it means "nothing yet". */
 export function hasImplicitWildcard(typeUrl: string): boolean {
-  return typeUrl !== xdsTypes.endpoint && typeUrl !== xdsTypes.route && typeUrl !== xdsTypes.secret;
+  return !BY_NAME.has(typeUrl);
 }
 
 /** Whether a state-of-the-world response must list every resource (an absent one is gone), or may list only changed ones. */
@@ -58,6 +62,7 @@ const REMOVED_AFTER: Readonly<Record<string, readonly string[]>> = {
   [xdsTypes.cluster]: [xdsTypes.listener, xdsTypes.route],
   [xdsTypes.endpoint]: [xdsTypes.listener, xdsTypes.route, xdsTypes.cluster],
   [xdsTypes.route]: [xdsTypes.listener],
+  [xdsTypes.extension]: [xdsTypes.listener],
 };
 
 export function removedAfter(typeUrl: string): readonly string[] {

@@ -6,6 +6,7 @@ import {
   type MeshConfig,
   meshConfigFromConfigMap,
   meshConfigFromText,
+  type Origin,
   type Resource,
 } from "@lateen/mesh-model";
 import type { Cli } from "../cli.ts";
@@ -16,13 +17,16 @@ import type { SourceText } from "../mesh/documents.ts";
 /** The valid objects of some texts, as galley takes them over. What is wrong with the others goes to stderr. */
 export function acceptedObjects(cli: Cli, sources: readonly SourceText[]) {
   const objects = new Map<string, Resource>();
+  const origins = new Map<string, Origin>();
   let invalid = false;
   for (const source of sources) {
     for (const document of decodeText(source)) {
       if (document.ok) {
         const key = keyOf(document.object);
         // As galley: of two objects of one name the first stays.
-        if (!objects.has(key)) objects.set(key, document.object);
+        if (objects.has(key)) continue;
+        objects.set(key, document.object);
+        origins.set(key, document.origin);
         continue;
       }
       invalid ||= !document.ignored;
@@ -32,7 +36,7 @@ export function acceptedObjects(cli: Cli, sources: readonly SourceText[]) {
       }
     }
   }
-  return { objects: [...objects.values()], invalid };
+  return { objects: [...objects.values()], origins, invalid };
 }
 
 /**

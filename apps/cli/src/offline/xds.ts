@@ -2,10 +2,12 @@ import { createCompiler, nodeFromProto, typeUrls } from "@lateen/compiler";
 import { formatOrigin } from "@lateen/mesh-model";
 import { Cluster } from "@lateen/proto/envoy/config/cluster/v3/cluster";
 import { Node } from "@lateen/proto/envoy/config/core/v3/base";
+import { TypedExtensionConfig } from "@lateen/proto/envoy/config/core/v3/extension";
 import { ClusterLoadAssignment } from "@lateen/proto/envoy/config/endpoint/v3/endpoint";
 import { Listener } from "@lateen/proto/envoy/config/listener/v3/listener";
 import { RouteConfiguration } from "@lateen/proto/envoy/config/route/v3/route";
 import { Secret } from "@lateen/proto/envoy/extensions/transport_sockets/tls/v3/secret";
+import { MessageWriter } from "@lateen/proto/messages";
 import { withServiceAddresses } from "@lateen/simulate";
 import type { Cli } from "../cli.ts";
 import { badFile } from "../errors.ts";
@@ -20,6 +22,8 @@ export interface XdsPreview {
   readonly clusters: readonly unknown[];
   readonly endpoints: readonly unknown[];
   readonly secrets: readonly unknown[];
+  /** Configurations of extensions that filters ask for by name. */
+  readonly extensions: readonly unknown[];
 }
 
 export interface PreviewInput {
@@ -38,16 +42,18 @@ export function previewXds(
   cli: Cli,
   input: PreviewInput,
 ): { readonly resources: XdsPreview; readonly invalid: boolean } {
-  const { objects, invalid } = acceptedObjects(cli, input.sources);
+  const { objects, origins, invalid } = acceptedObjects(cli, input.sources);
   const compiler = createCompiler({ meshConfig: meshConfigOf(cli, input.mesh, objects), clusterId: input.clusterId });
   compiler.apply({ upserted: withServiceAddresses(objects), removed: [] });
   const node = readNode(input.node);
   const list = (typeUrl: string, type: JsonType) =>
     [...compiler.resources(node, typeUrl).values()]
       .sort((a, b) => (a.name < b.name ? -1 : 1))
-      .map(({ any }) => type.toJSON(type.decode(any.value) as never));
-  for (const { message, origin } of compiler.warnings()) {
-    cli.err(`warning: ${shortenPaths(cli, formatOrigin(origin))}: ${message}\n`);
+      .map(({ any }) => written(type, any, writer));
+  const writer = new MessageWriter();
+  for (const { message, origin, about } of compiler.warnings()) {
+    const place = shortenPaths(cli, formatOrigin(origins.get(about) ?? origin));
+    cli.err(`warning: ${place}: ${message}\n`);
   }
   return {
     resources: {
@@ -56,9 +62,23 @@ export function previewXds(
       clusters: list(typeUrls.cluster, Cluster),
       endpoints: list(typeUrls.endpoint, ClusterLoadAssignment),
       secrets: list(typeUrls.secret, Secret),
+      extensions: list(typeUrls.extension, TypedExtensionConfig),
     },
     invalid,
   };
+}
+
+function written(
+  type: JsonType,
+  any: { readonly typeUrl: string; readonly value: Buffer },
+  writer: MessageWriter,
+): unknown {
+  try {
+    return type.toJSON(type.decode(any.value) as never);
+  } catch {
+    // Something packed in it is of a type that only an EnvoyFilter knows.
+    return writer.toJson(any.typeUrl, any.value);
+  }
 }
 
 interface JsonType {

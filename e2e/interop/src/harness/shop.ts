@@ -1,10 +1,11 @@
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { tlsSecret } from "./certificates.ts";
 import { ControlPlane, type Pod } from "./control-plane.ts";
 import { program } from "./programs.ts";
 import { type RunningProxy, startAgent, startEnvoy } from "./proxies.ts";
+import { responseHeaderModule } from "./wasm-module.ts";
 
 /** Where the compiler keeps its goldens. */
 export const GOLDENS = `${resolve(import.meta.dirname, "../../../../libs/compiler/goldens")}/`;
@@ -58,10 +59,18 @@ spec:
 export class Shop {
   readonly plane: ControlPlane;
   readonly proxies: readonly RunningProxy[];
+  /** Folder with the plugins that stand for those of `/etc/wasm`. */
+  readonly code: string;
   readonly #stops: (() => Promise<unknown>)[];
 
-  private constructor(plane: ControlPlane, proxies: readonly RunningProxy[], stops: (() => Promise<unknown>)[]) {
+  private constructor(
+    plane: ControlPlane,
+    code: string,
+    proxies: readonly RunningProxy[],
+    stops: (() => Promise<unknown>)[],
+  ) {
     this.plane = plane;
+    this.code = code;
     this.proxies = proxies;
     this.#stops = stops;
   }
@@ -70,6 +79,9 @@ export class Shop {
     const folder = await mkdtemp(join(tmpdir(), "lateen-shop-"));
     const stops: (() => Promise<unknown>)[] = [() => rm(folder, { recursive: true, force: true })];
     try {
+      for (const name of ["auth", "count", "bytes"]) {
+        await writeFile(join(folder, `${name}.wasm`), responseHeaderModule("x-wasm", name));
+      }
       const base = `${SYSTEM}---\n${await readFile(`${GOLDENS}shop.yaml`, "utf8")}`;
       const plane = await ControlPlane.start(folder, base, [...Object.values(pods), bare]);
       stops.push(() => plane.stop());
@@ -86,7 +98,7 @@ export class Shop {
         return proxy;
       };
       const proxies = await Promise.all(Object.values(pods).map(start)).catch((error: Error) => plane.explain(error));
-      return new Shop(plane, proxies, stops);
+      return new Shop(plane, folder, proxies, stops);
     } catch (error) {
       for (const stop of stops.reverse()) await stop().catch(() => {});
       throw error;

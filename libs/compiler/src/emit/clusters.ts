@@ -125,7 +125,7 @@ const clustersOfPort = defineQuery<ServicePortKey, readonly EncodedResource[]>({
   equal: sameList,
 });
 
-const outboundClusters = defineQuery<ProxyScope, ReadonlyMap<string, EncodedResource>>({
+export const outboundClusters = defineQuery<ProxyScope, ReadonlyMap<string, EncodedResource>>({
   name: "outboundClusters",
   key: scopeKey,
   compute: (read, scope) => {
@@ -147,7 +147,8 @@ const outboundClusters = defineQuery<ProxyScope, ReadonlyMap<string, EncodedReso
 });
 
 /** Clusters of the workload's own ports, and the fixed ones. */
-const ownClusters = defineQuery<WorkloadScope, readonly EncodedResource[]>({
+/** Clusters of a proxy's own ports, and those that every proxy has. */
+export const ownClusters = defineQuery<WorkloadScope, readonly EncodedResource[]>({
   name: "ownClusters",
   key: scopeKey,
   compute: (read, scope) => {
@@ -173,9 +174,9 @@ const ownClusters = defineQuery<WorkloadScope, readonly EncodedResource[]>({
   equal: sameList,
 });
 
-/** All clusters of a proxy. */
-export const scopeClusters = defineQuery<NodeScope, ReadonlyMap<string, EncodedResource>>({
-  name: "scopeClusters",
+/** All clusters of a proxy, as nothing patched them. */
+export const plainClusters = defineQuery<NodeScope, ReadonlyMap<string, EncodedResource>>({
+  name: "plainClusters",
   key: scopeKey,
   compute: (read, scope) =>
     new LayeredMap([

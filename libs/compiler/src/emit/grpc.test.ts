@@ -1,4 +1,5 @@
 import { Cluster } from "@lateen/proto/envoy/config/cluster/v3/cluster";
+import { Node } from "@lateen/proto/envoy/config/core/v3/base";
 import { ClusterLoadAssignment } from "@lateen/proto/envoy/config/endpoint/v3/endpoint";
 import { Listener } from "@lateen/proto/envoy/config/listener/v3/listener";
 import { RouteConfiguration } from "@lateen/proto/envoy/config/route/v3/route";
@@ -43,7 +44,9 @@ spec: { hosts: [echo], http: ${http} }
 function gets(yaml: string) {
   const compiler = compilerFor(objectsFrom(WORLD + yaml));
   const metadata = { NAMESPACE: "default", GENERATOR: "grpc", LABELS: { app: "client" } };
-  const node = nodeFromProto({ id: "sidecar~10.1.0.9~c.default~default.svc.cluster.local", metadata } as never);
+  const node = nodeFromProto(
+    Node.fromPartial({ id: "sidecar~10.1.0.9~c.default~default.svc.cluster.local", metadata }),
+  );
   if (!node.ok) throw new Error(node.error);
   const find = (type: keyof typeof typeUrls, name: string) =>
     compiler.resources(node.value, typeUrls[type], new Set([name])).get(name)?.any.value;

@@ -18,7 +18,7 @@ import { type NodeScope, type ProxyScope, scopeKey } from "../scope.ts";
 import { peerPolicy } from "../world/policies.ts";
 import { meshConfigOf, settingsOf } from "../world/services.ts";
 import { httpRuleFor, visibleService } from "../world/visibility.ts";
-import { endpointResource, scopeClusters } from "./clusters.ts";
+import { endpointResource, plainClusters } from "./clusters.ts";
 import { accessRules, routeContext } from "./context.ts";
 import { encode } from "./encode.ts";
 
@@ -87,7 +87,7 @@ function routes(read: Read, scope: ProxyScope, name: string): EncodedResource | 
 }
 
 function cluster(read: Read, scope: NodeScope, name: string): EncodedResource | undefined {
-  const full = read.ask(scopeClusters, scope).get(name);
+  const full = read.ask(plainClusters, scope).get(name);
   const adapted = full === undefined ? undefined : grpcCluster(Cluster.decode(full.any.value));
   return adapted === undefined ? undefined : encode(read, Cluster, name, adapted);
 }

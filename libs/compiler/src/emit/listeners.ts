@@ -82,7 +82,8 @@ function tcpPolicy(
   };
 }
 
-const outboundListenersOf = defineQuery<ProxyScope, readonly EncodedResource[]>({
+/** Listeners for connections to others. */
+export const outboundListenersOf = defineQuery<ProxyScope, readonly EncodedResource[]>({
   name: "outboundListeners",
   key: scopeKey,
   compute: (read, scope) => {
@@ -95,7 +96,8 @@ const outboundListenersOf = defineQuery<ProxyScope, readonly EncodedResource[]>(
   equal: sameList,
 });
 
-const inboundListeners = defineQuery<WorkloadScope, readonly EncodedResource[]>({
+/** Listeners for connections to the workload. */
+export const inboundListeners = defineQuery<WorkloadScope, readonly EncodedResource[]>({
   name: "inboundListeners",
   key: scopeKey,
   compute: (read, scope) => {
@@ -116,9 +118,9 @@ const inboundListeners = defineQuery<WorkloadScope, readonly EncodedResource[]>(
   equal: sameList,
 });
 
-/** All listeners of a proxy. */
-export const scopeListeners = defineQuery<NodeScope, ReadonlyMap<string, EncodedResource>>({
-  name: "scopeListeners",
+/** All listeners of a proxy, as nothing patched them. */
+export const plainListeners = defineQuery<NodeScope, ReadonlyMap<string, EncodedResource>>({
+  name: "plainListeners",
   key: scopeKey,
   compute: (read, scope) => {
     const all =

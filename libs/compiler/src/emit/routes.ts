@@ -116,8 +116,8 @@ const sidecarRouteNames = defineQuery<ProxyScope, readonly string[]>({
   equal: sameList,
 });
 
-/** One route configuration of a proxy; undefined when it has none of that name. */
-export function routeResource(read: Pick<Read, "ask">, scope: NodeScope, name: string): EncodedResource | undefined {
+/** One route configuration of a proxy, as nothing patched it; undefined when it has none of that name. */
+export function plainRoute(read: Pick<Read, "ask">, scope: NodeScope, name: string): EncodedResource | undefined {
   if (scope.workload.kind === "router") return read.ask(gatewayResources, scope).routes.get(name);
   return read.ask(sidecarRoutes, { scope: scope.client, name });
 }
@@ -136,8 +136,8 @@ const sidecarRouteMap = defineQuery<ProxyScope, ReadonlyMap<string, EncodedResou
   equal: sameMap,
 });
 
-/** All route configurations of a proxy. */
-export function scopeRoutes(read: Pick<Read, "ask">, scope: NodeScope): ReadonlyMap<string, EncodedResource> {
+/** All route configurations of a proxy, as nothing patched them. */
+export function plainRoutes(read: Pick<Read, "ask">, scope: NodeScope): ReadonlyMap<string, EncodedResource> {
   return scope.workload.kind === "router"
     ? read.ask(gatewayResources, scope).routes
     : read.ask(sidecarRouteMap, scope.client);

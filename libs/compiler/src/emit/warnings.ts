@@ -1,7 +1,6 @@
 import {
   type AuthorizationPolicy,
   type DestinationRule,
-  type Diagnostic,
   type Gateway,
   hostMatches,
   keyOf,
@@ -19,9 +18,11 @@ import { cells } from "../world/mesh-snapshot.ts";
 import { namedGateways } from "../world/networks.ts";
 import { allServices, keysOf, meshConfigOf } from "../world/services.ts";
 import { allVirtualServices, type BoundVirtualService } from "../world/virtual-services.ts";
+import { type CompilerWarning, warningAbout } from "./compiler-warning.ts";
+import { extensionWarnings } from "./extension-warnings.ts";
 
 /** Everything the configuration asks for that is done differently, or not at all. In the order of the objects' keys. */
-export const meshWarnings: Query<"", readonly Diagnostic[]> = defineQuery<"", readonly Diagnostic[]>({
+export const meshWarnings: Query<"", readonly CompilerWarning[]> = defineQuery<"", readonly CompilerWarning[]>({
   name: "warnings",
   compute: (read) => [
     ...keysOf(read, "AuthorizationPolicy").flatMap((key) => policyWarnings(read, key)),
@@ -41,14 +42,15 @@ export const meshWarnings: Query<"", readonly Diagnostic[]> = defineQuery<"", re
           `gateways of networks need addresses, not ${names.join(", ")}`,
         ),
       ),
+    ...extensionWarnings(read),
   ],
   equal: sameJson,
 });
 
-function policyWarnings(read: Read, key: string): readonly Diagnostic[] {
+function policyWarnings(read: Read, key: string): readonly CompilerWarning[] {
   const policy = read.input(cells.object(key)) as AuthorizationPolicy | undefined;
   if (policy === undefined) return [];
-  const found: Diagnostic[] = [];
+  const found: CompilerWarning[] = [];
   const provider = policy.spec?.action === "CUSTOM" ? (policy.spec.provider?.name ?? "") : undefined;
   const known = meshConfigOf(read).extensionProviders.some(({ name, extAuthz }) => name === provider && extAuthz);
   if (provider !== undefined && !known) {
@@ -70,7 +72,7 @@ function policyWarnings(read: Read, key: string): readonly Diagnostic[] {
 }
 
 /** HTTP rules for ports whose protocol proxies of this project carry as bytes. */
-function opaquePorts(read: Read, bound: BoundVirtualService): readonly Diagnostic[] {
+function opaquePorts(read: Read, bound: BoundVirtualService): readonly CompilerWarning[] {
   if ((bound.spec.http ?? []).length === 0 || !bound.gateways.includes("mesh")) return [];
   const object = read.input(cells.object(`VirtualService/${bound.namespace}/${bound.name}`)) as
     | VirtualService
@@ -96,7 +98,7 @@ function opaquePorts(read: Read, bound: BoundVirtualService): readonly Diagnosti
 }
 
 /** Rules that delegate to a virtual service which is not there, or is no delegate. */
-function missingDelegates(read: Read, key: string): readonly Diagnostic[] {
+function missingDelegates(read: Read, key: string): readonly CompilerWarning[] {
   const object = read.input(cells.object(key)) as VirtualService | undefined;
   return (object?.spec.http ?? []).flatMap(({ delegate }, index) => {
     if (object === undefined || delegate === undefined) return [];
@@ -109,7 +111,7 @@ function missingDelegates(read: Read, key: string): readonly Diagnostic[] {
 }
 
 /** Settings that proxies of this project cannot honour; what they cannot do is withheld from them. */
-function withheldPolicies(read: Read, key: string): readonly Diagnostic[] {
+function withheldPolicies(read: Read, key: string): readonly CompilerWarning[] {
   const rule = read.input(cells.object(key)) as DestinationRule | undefined;
   if (rule === undefined) return [];
   const { trafficPolicy, subsets = [] } = rule.spec;
@@ -155,7 +157,7 @@ function withheldPolicies(read: Read, key: string): readonly Diagnostic[] {
 }
 
 /** Servers that gateways of this project do otherwise than asked. */
-function withheldServers(read: Read, key: string): readonly Diagnostic[] {
+function withheldServers(read: Read, key: string): readonly CompilerWarning[] {
   const gateway = read.input(cells.object(key)) as Gateway | undefined;
   return (gateway?.spec.servers ?? []).flatMap((server, index) => {
     if (gateway === undefined || server.tls === undefined) return [];
@@ -176,7 +178,7 @@ function withheldServers(read: Read, key: string): readonly Diagnostic[] {
 }
 
 /** Applications behind Unix sockets, which proxies of this project do not reach. */
-function unixApplications(read: Read, key: string): readonly Diagnostic[] {
+function unixApplications(read: Read, key: string): readonly CompilerWarning[] {
   const sidecar = read.input(cells.object(key)) as Sidecar | undefined;
   return (sidecar?.spec.ingress ?? []).flatMap(({ defaultEndpoint }, index) => {
     if (sidecar === undefined || !defaultEndpoint?.startsWith("unix://")) return [];
@@ -187,22 +189,12 @@ function unixApplications(read: Read, key: string): readonly Diagnostic[] {
 }
 
 /** A gRPC client speaks HTTP/2 to the gateway. */
-function grpcAtGateways(read: Read, key: string): readonly Diagnostic[] {
+function grpcAtGateways(read: Read, key: string): readonly CompilerWarning[] {
   const attached = read.ask(convertedRoute, key)?.parents.some(({ listeners }) => listeners.length > 0) ?? false;
   const message = "gateways without HTTP/2 cannot serve gRPC clients";
   return attached ? [warningAbout(key, "LTN3110", "spec.parentRefs", message)] : [];
 }
 
-function warning(object: Resource, code: string, path: string, message: string): Diagnostic {
+function warning(object: Resource, code: string, path: string, message: string): CompilerWarning {
   return warningAbout(keyOf(object), code, path, message);
-}
-
-function warningAbout(name: string, code: string, path: string, message: string): Diagnostic {
-  return {
-    level: "warning",
-    code,
-    message: `${name}: ${message}`,
-    path,
-    origin: { file: "", line: 1, column: 1 },
-  };
 }

@@ -9,6 +9,7 @@ import {
 } from "@lateen/mesh-model";
 import { durationToMs } from "@lateen/proto";
 import { Cluster } from "@lateen/proto/envoy/config/cluster/v3/cluster";
+import { Node } from "@lateen/proto/envoy/config/core/v3/base";
 import { ClusterLoadAssignment } from "@lateen/proto/envoy/config/endpoint/v3/endpoint";
 import { Listener } from "@lateen/proto/envoy/config/listener/v3/listener";
 import type { Filter } from "@lateen/proto/envoy/config/listener/v3/listener_components";
@@ -19,6 +20,7 @@ import { SubjectAltNameMatcher_SanType as SanType } from "@lateen/proto/envoy/ex
 import { Secret } from "@lateen/proto/envoy/extensions/transport_sockets/tls/v3/secret";
 import { DownstreamTlsContext, UpstreamTlsContext } from "@lateen/proto/envoy/extensions/transport_sockets/tls/v3/tls";
 import { NameTable } from "@lateen/proto/istio/networking/nds/v1/nds";
+import { describeMessages } from "@lateen/proto/messages";
 import { type Compiler, createCompiler } from "../compiler.ts";
 import { nodeFromProto, type XdsNode } from "../node.ts";
 import { type EncodedResource, typeUrls } from "../resource.ts";
@@ -96,33 +98,46 @@ export interface NodeOptions {
   readonly ports?: readonly { readonly name?: string; readonly containerPort: number }[];
   /** A stock Envoy, which lists no capabilities. */
   readonly envoy?: boolean;
+  /** What a stock Envoy says of the extensions it has. */
+  readonly extensions?: readonly { readonly category: string; readonly typeUrls: string[] }[];
   readonly metadata?: Readonly<Record<string, unknown>>;
 }
 
 export function nodeOf(options: NodeOptions = {}): XdsNode {
-  const { kind = "sidecar", namespace = "default", labels = {}, ports = [], envoy = false } = options;
+  const { kind = "sidecar", namespace = "default", labels = {}, ports = [], envoy = false, extensions = [] } = options;
   const metadata = {
     NAMESPACE: namespace,
     LABELS: labels,
     SERVICE_ACCOUNT: "default",
     POD_PORTS: JSON.stringify(ports),
-    ...options.metadata,
     ...(envoy
       ? {}
       : {
           LATEEN_CAPABILITIES: ["http1", "tcp", "tls"],
           LATEEN_EXTENSIONS: ["istio.stats", "istio.peer_metadata"],
         }),
+    ...options.metadata,
   };
   const id = `${kind}~10.1.0.1~client.${namespace}~${namespace}.svc.cluster.local`;
-  const node = nodeFromProto({ id, metadata } as never);
+  const node = nodeFromProto(Node.fromPartial({ id, metadata, extensions: [...extensions] }));
   if (!node.ok) throw new Error(node.error);
   return node.value;
 }
 
+/** Describing all messages takes a while: once for all tests of a file. */
+const known: { messages?: ReturnType<typeof describeMessages> } = {};
+export function described(): ReturnType<typeof describeMessages> {
+  known.messages ??= describeMessages();
+  return known.messages;
+}
+
 /** A compiler that knows the objects of these YAML texts. */
 export function compilerFor(objects: readonly Resource[], meshConfig: Partial<MeshConfig> = {}): Compiler {
-  const compiler = createCompiler({ meshConfig: defaultMeshConfig(meshConfig), clusterId: "test" });
+  const compiler = createCompiler({
+    meshConfig: defaultMeshConfig(meshConfig),
+    clusterId: "test",
+    messages: described,
+  });
   compiler.apply({ upserted: objects, removed: [] as ResourceKey[] });
   return compiler;
 }

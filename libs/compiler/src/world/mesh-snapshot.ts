@@ -37,6 +37,8 @@ const LISTED: ReadonlySet<KindName> = new Set<KindName>([
   "PeerAuthentication",
   "AuthorizationPolicy",
   "RequestAuthentication",
+  "WasmPlugin",
+  "EnvoyFilter",
   "ReferenceGrant",
 ]);
 /** Kinds that compile to something; others are not kept. */
@@ -80,6 +82,8 @@ const KEYED: ReadonlySet<KindName> = new Set<KindName>([
   "PeerAuthentication",
   "AuthorizationPolicy",
   "RequestAuthentication",
+  "WasmPlugin",
+  "EnvoyFilter",
 ]);
 const NETWORK_LABEL = "topology.istio.io/network";
 const SLICE_SERVICE = "kubernetes.io/service-name";

@@ -16,6 +16,13 @@ export function analyzeSelectors(world: AnalysisWorld, report: Report): void {
   for (const policy of world.all("RequestAuthentication")) {
     checkSelector(policy, policy.spec?.selector?.matchLabels, ["spec", "selector", "matchLabels"], world, report);
   }
+  for (const plugin of world.all("WasmPlugin")) {
+    checkSelector(plugin, plugin.spec.selector?.matchLabels, ["spec", "selector", "matchLabels"], world, report);
+  }
+  for (const filter of world.all("EnvoyFilter")) {
+    const labels = filter.spec?.workloadSelector?.labels;
+    checkSelector(filter, labels, ["spec", "workloadSelector", "labels"], world, report);
+  }
   for (const sidecar of world.all("Sidecar")) {
     const { workloadSelector } = sidecar.spec;
     checkSelector(sidecar, workloadSelector?.labels, ["spec", "workloadSelector", "labels"], world, report);

@@ -89,7 +89,7 @@ describe("kinds", () => {
   });
 
   it.each([
-    ["networking.istio.io/v1alpha3", "EnvoyFilter", "would be accepted and not enforced"],
+    ["extensions.istio.io/v1alpha1", "TrafficExtension", "would be accepted and not enforced"],
     ["gateway.networking.k8s.io/v1alpha2", "UDPRoute", "would be accepted and not enforced"],
     ["extensions/v1beta1", "Ingress", 'kind Ingress does not belong to "extensions"'],
     ["networking.istio.io/v1", "VirtualServices", 'kind "VirtualServices" is not known'],

@@ -13,6 +13,8 @@ import { destinationRuleBody } from "./destination-rule/schema.ts";
 import { validateDestinationRule } from "./destination-rule/validate.ts";
 import { endpointSliceBody } from "./endpoint-slice/schema.ts";
 import { endpointsBody } from "./endpoints/schema.ts";
+import { envoyFilterBody } from "./envoy-filter/schema.ts";
+import { validateEnvoyFilter } from "./envoy-filter/validate.ts";
 import { gatewayBody } from "./gateway/schema.ts";
 import { validateGateway } from "./gateway/validate.ts";
 import { gatewayClassBody } from "./gateway-class/schema.ts";
@@ -51,6 +53,8 @@ import { tlsRouteBody } from "./tls-route/schema.ts";
 import { validateTlsRoute } from "./tls-route/validate.ts";
 import { virtualServiceBody } from "./virtual-service/schema.ts";
 import { validateVirtualService } from "./virtual-service/validate.ts";
+import { wasmPluginBody } from "./wasm-plugin/schema.ts";
+import { validateWasmPlugin } from "./wasm-plugin/validate.ts";
 import { workloadEntryBody } from "./workload-entry/schema.ts";
 import { validateWorkloadEntry } from "./workload-entry/validate.ts";
 import { workloadGroupBody } from "./workload-group/schema.ts";
@@ -135,6 +139,16 @@ export const kinds = {
   RequestAuthentication: kind(security("requestauthentications", "ra"), requestAuthenticationBody, {
     validate: validateRequestAuthentication,
   }),
+  EnvoyFilter: kind(
+    { group: "networking.istio.io", versions: ["v1alpha3"], plural: "envoyfilters", shortNames: [] },
+    envoyFilterBody,
+    { validate: validateEnvoyFilter },
+  ),
+  WasmPlugin: kind(
+    { group: "extensions.istio.io", versions: ["v1alpha1"], plural: "wasmplugins", shortNames: [] },
+    wasmPluginBody,
+    { validate: validateWasmPlugin },
+  ),
   GatewayClass: kind(gatewayApi("gatewayclasses", ["v1", "v1beta1"], "gc"), gatewayClassBody, { scope: "Cluster" }),
   KubernetesGateway: kind(gatewayApi("gateways", ["v1", "v1beta1"], "gtw"), kubernetesGatewayBody, {
     validate: validateKubernetesGateway,
@@ -209,6 +223,8 @@ export type Sidecar = Resource<"Sidecar">;
 export type PeerAuthentication = Resource<"PeerAuthentication">;
 export type AuthorizationPolicy = Resource<"AuthorizationPolicy">;
 export type RequestAuthentication = Resource<"RequestAuthentication">;
+export type EnvoyFilter = Resource<"EnvoyFilter">;
+export type WasmPlugin = Resource<"WasmPlugin">;
 export type LocalRuntime = Resource<"LocalRuntime">;
 export type ConfigMap = Resource<"ConfigMap">;
 export type GatewayClass = Resource<"GatewayClass">;

@@ -1,8 +1,10 @@
 import { Cluster } from "@lateen/proto/envoy/config/cluster/v3/cluster";
+import { TypedExtensionConfig } from "@lateen/proto/envoy/config/core/v3/extension";
 import { ClusterLoadAssignment } from "@lateen/proto/envoy/config/endpoint/v3/endpoint";
 import { Listener } from "@lateen/proto/envoy/config/listener/v3/listener";
 import { RouteConfiguration } from "@lateen/proto/envoy/config/route/v3/route";
 import { Secret } from "@lateen/proto/envoy/extensions/transport_sockets/tls/v3/secret";
+import { MessageWriter } from "@lateen/proto/messages";
 import { type EncodedResource, xdsTypes } from "@lateen/xds";
 
 type Ask = (typeUrl: string) => ReadonlyMap<string, EncodedResource>;
@@ -23,13 +25,13 @@ const SECRET_FIELDS: ReadonlySet<string> = new Set([
 ]);
 
 /** What a proxy should run, in the shape of Envoy's `/config_dump`. Everything that holds a key is redacted. */
-export function configDump(ask: Ask): unknown {
+export function configDump(ask: Ask, writer: MessageWriter = new MessageWriter()): unknown {
   const part = (typeUrl: string, type: JsonType, field: string) =>
     [...ask(typeUrl).values()].map((resource) => ({
       name: resource.name,
       entry: {
         versionInfo: resource.version,
-        [field]: { "@type": typeUrl, ...toJson(type, resource) },
+        [field]: { "@type": typeUrl, ...toJson(type, resource, writer) },
       },
     }));
   const entries = (typeUrl: string, type: JsonType, field: string) =>
@@ -53,6 +55,10 @@ export function configDump(ask: Ask): unknown {
         dynamicRouteConfigs: entries(xdsTypes.route, RouteConfiguration, "routeConfig"),
       },
       {
+        "@type": `${ADMIN}EcdsConfigDump`,
+        ecdsFilters: entries(xdsTypes.extension, TypedExtensionConfig, "ecdsFilter"),
+      },
+      {
         "@type": `${ADMIN}SecretsConfigDump`,
         dynamicActiveSecrets: part(xdsTypes.secret, Secret, "secret").map(({ name, entry }) => ({ name, ...entry })),
       },
@@ -61,12 +67,21 @@ export function configDump(ask: Ask): unknown {
 }
 
 /** Proto JSON, or why it cannot be shown. */
-function toJson(type: JsonType, resource: EncodedResource): object {
+function toJson(type: JsonType, resource: EncodedResource, writer: MessageWriter): object {
   try {
-    const json: unknown = redact(type.toJSON(type.decode(resource.any.value) as never));
+    const json: unknown = redact(written(type, resource, writer));
     return typeof json === "object" && json !== null ? json : {};
   } catch (error) {
     return { name: resource.name, undecodable: error instanceof Error ? error.message : String(error) };
+  }
+}
+
+function written(type: JsonType, { any }: EncodedResource, writer: MessageWriter): unknown {
+  try {
+    return type.toJSON(type.decode(any.value) as never);
+  } catch {
+    // Something packed in it is of a type that only an EnvoyFilter knows.
+    return writer.toJson(any.typeUrl, any.value);
   }
 }
 

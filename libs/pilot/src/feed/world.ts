@@ -1,4 +1,4 @@
-import { keyOf, parseResourceKey, type Resource, type ResourceKey } from "@lateen/mesh-model";
+import { keyOf, type Origin, parseResourceKey, type Resource, type ResourceKey } from "@lateen/mesh-model";
 import type { AcceptedObject, RegistryDelta, StateDelta } from "@lateen/ports";
 
 /** What became different, as the compiler takes it. */
@@ -17,6 +17,7 @@ export class World {
   readonly #registry = new Map<ResourceKey, Resource>();
   readonly #changed = new Set<ResourceKey>();
   #configRevision: number | undefined;
+  readonly #origins = new Map<string, Origin>();
   #registrySeen = false;
   #registryVersion: string | undefined;
 
@@ -57,7 +58,15 @@ export class World {
     for (const [key, object] of this.#config) if (!this.#registry.has(key)) yield object;
   }
 
+  /** Where a configured object is written. */
+  originOf(key: string): Origin | undefined {
+    return this.#origins.get(key);
+  }
+
   takeConfig(delta: StateDelta<AcceptedObject>): void {
+    if (delta.snapshot) this.#origins.clear();
+    for (const key of delta.removed) this.#origins.delete(key);
+    for (const { value } of delta.upserted) this.#origins.set(keyOf(value.object), value.origin);
     const upserted = delta.upserted.map(({ value }) => value.object);
     this.#merge(this.#config, { snapshot: delta.snapshot, upserted, removed: delta.removed });
     this.#configRevision = delta.revision;

@@ -1,6 +1,6 @@
 import type { Node } from "@lateen/proto/envoy/config/core/v3/base";
 import type { WorkloadFacts } from "../config/plan.ts";
-import type { AgentConfig, ProxyFacts } from "./options.ts";
+import type { AgentConfig, AgentDependencies, ProxyFacts } from "./options.ts";
 
 /** What the data path can carry; without `http2` a control plane sends HTTP/2 ports as opaque TCP. */
 export const CAPABILITIES = ["http1", "http2", "tcp", "tls"] as const;
@@ -63,6 +63,19 @@ function localityOf(labels: ProxyFacts["labels"]): Node["locality"] {
       ];
   const [region = "", zone = "", subZone = ""] = parts;
   return region === "" ? undefined : { region, zone, subZone };
+}
+
+/**
+ * Istio's own filters among ours by name, and all by the type of their configuration: the control plane sends extensions only to
+ * proxies that list them.
+ */
+export function listedExtensions({
+  httpFilters,
+  networkFilters,
+}: Pick<AgentDependencies, "httpFilters" | "networkFilters">): readonly string[] {
+  const names = httpFilters.map(({ name }) => name).filter((name) => name.startsWith("istio."));
+  const types = [...httpFilters, ...networkFilters].map(({ configType }) => configType);
+  return [...names, ...types.map((type) => type.slice(type.lastIndexOf("/") + 1))];
 }
 
 /** This workload as metrics and peers see it. */

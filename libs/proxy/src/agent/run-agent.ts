@@ -11,7 +11,7 @@ import { openDns } from "./dns.ts";
 import { type AgentPorts, openFaces } from "./faces.ts";
 import { LastGood } from "./last-good.ts";
 import { LogFiles } from "./log-files.ts";
-import { selfFacts, xdsNode } from "./node.ts";
+import { listedExtensions, selfFacts, xdsNode } from "./node.ts";
 import type { AgentConfig, AgentDependencies } from "./options.ts";
 import type { AgentParts } from "./parts.ts";
 import { StatsReader } from "./stats-reader.ts";
@@ -78,7 +78,7 @@ async function assemble(config: AgentConfig, deps: AgentDependencies): Promise<A
   const stats = new StatsReader();
   const logFiles = new LogFiles(clock, logger);
   const status = new AgentStatus();
-  const node = bootstrap?.content.node ?? xdsNode(config, extensionNames(deps));
+  const node = bootstrap?.content.node ?? xdsNode(config, listedExtensions(deps));
   const pool = new WorkerPool({
     entry: deps.workerEntry,
     count: config.concurrency,
@@ -107,11 +107,6 @@ function applicationAddress({ capture }: CaptureSettings, instanceIp: string, po
   const inbound = capture.mode === "none" ? [] : capture.inbound;
   const own = inbound.find(({ containerPort }) => containerPort === port);
   return own === undefined ? { host: instanceIp, port } : { host: own.appAddress, port: own.appPort };
-}
-
-/** Names of Istio's own filters among ours; the control plane sends them only to proxies that list them. */
-function extensionNames({ httpFilters }: AgentDependencies): readonly string[] {
-  return httpFilters.map(({ name }) => name).filter((name) => name.startsWith("istio."));
 }
 
 function received(message: FromWorker, logFiles: LogFiles, status: AgentStatus): void {

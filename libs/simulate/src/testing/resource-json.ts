@@ -3,8 +3,11 @@ import { CorsPolicy } from "@lateen/proto/envoy/config/route/v3/route_components
 import { FileAccessLog } from "@lateen/proto/envoy/extensions/access_loggers/file/v3/file";
 import { Cors } from "@lateen/proto/envoy/extensions/filters/http/cors/v3/cors";
 import { HTTPFault } from "@lateen/proto/envoy/extensions/filters/http/fault/v3/fault";
+import { LocalRateLimit } from "@lateen/proto/envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit";
+import { Lua } from "@lateen/proto/envoy/extensions/filters/http/lua/v3/lua";
 import { RBAC as HttpRbac } from "@lateen/proto/envoy/extensions/filters/http/rbac/v3/rbac";
 import { Router } from "@lateen/proto/envoy/extensions/filters/http/router/v3/router";
+import { Wasm } from "@lateen/proto/envoy/extensions/filters/http/wasm/v3/wasm";
 import { HttpInspector } from "@lateen/proto/envoy/extensions/filters/listener/http_inspector/v3/http_inspector";
 import { OriginalDst } from "@lateen/proto/envoy/extensions/filters/listener/original_dst/v3/original_dst";
 import { TlsInspector } from "@lateen/proto/envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector";
@@ -15,6 +18,8 @@ import { PreviousHostsPredicate } from "@lateen/proto/envoy/extensions/retry/hos
 import { RawBuffer } from "@lateen/proto/envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer";
 import { DownstreamTlsContext, UpstreamTlsContext } from "@lateen/proto/envoy/extensions/transport_sockets/tls/v3/tls";
 import { HttpProtocolOptions } from "@lateen/proto/envoy/extensions/upstreams/http/v3/http_protocol_options";
+import { StringValue } from "@lateen/proto/google/protobuf/wrappers";
+import { MessageWriter } from "@lateen/proto/messages";
 
 interface MessageType {
   readonly $type: string;
@@ -26,14 +31,20 @@ const TYPES: ReadonlyMap<string, MessageType> = new Map(
   [
     ...[CorsPolicy, FileAccessLog, Cors, HTTPFault, HttpRbac, Router, HttpInspector, OriginalDst, TlsInspector],
     ...[HttpConnectionManager, NetworkRbac, TcpProxy, PreviousHostsPredicate, RawBuffer, DownstreamTlsContext],
-    ...[UpstreamTlsContext, HttpProtocolOptions],
+    ...[UpstreamTlsContext, HttpProtocolOptions, Lua, LocalRateLimit, Wasm, StringValue],
   ].map((type) => [typeUrl(type), type as MessageType]),
 );
 
 /** A resource as people can read it: proto JSON, with what is packed inside unpacked. Types not listed above stay packed. */
 export function resourceJson(type: MessageType, bytes: Uint8Array): unknown {
-  return unpacked(type.toJSON(type.decode(bytes) as never));
+  try {
+    return unpacked(type.toJSON(type.decode(bytes) as never));
+  } catch {
+    // Something packed in it is of a type that only an EnvoyFilter knows.
+    return writer.toJson(`type.googleapis.com/${type.$type}`, bytes);
+  }
 }
+const writer = new MessageWriter();
 
 function unpacked(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(unpacked);

@@ -1,0 +1,111 @@
+import { Cluster } from "@lateen/proto/envoy/config/cluster/v3/cluster";
+import { RouteConfiguration } from "@lateen/proto/envoy/config/route/v3/route";
+import { clusterSpec, routeTable } from "@lateen/proxy";
+import { describe, expect, it } from "vitest";
+import { described } from "../../testing/mesh.ts";
+import { run } from "../../testing/simulate.ts";
+import { notHonoured } from "./honoured.ts";
+import { EnvoyMessages } from "./messages.ts";
+
+const messages = new EnvoyMessages(described());
+
+function read(type: string, json: unknown) {
+  const message = messages.parse(type, json);
+  if (!message.ok) throw new Error(message.error);
+  return message.value;
+}
+
+// What the table lets through is decoded as the proxies do it: they throw on what they cannot honour.
+describe("what is given to proxies of this project is taken by them", () => {
+  it.each([
+    [{ connect_timeout: "1s", alt_stat_name: "a", per_connection_buffer_limit_bytes: 1 }],
+    [{ type: "STRICT_DNS", dns_refresh_rate: "5s", respect_dns_ttl: true, dns_lookup_family: "V4_ONLY" }],
+    [
+      {
+        load_assignment: {
+          cluster_name: "c",
+          endpoints: [
+            {
+              locality: { region: "r", zone: "z", sub_zone: "s" },
+              lb_endpoints: [
+                {
+                  endpoint: { address: { socket_address: { address: "127.0.0.1", port_value: 80 } } },
+                  load_balancing_weight: 2,
+                },
+              ],
+              load_balancing_weight: 1,
+              priority: 0,
+            },
+          ],
+        },
+      },
+    ],
+    [
+      {
+        circuit_breakers: {
+          thresholds: [
+            { priority: "DEFAULT", max_connections: 1, max_pending_requests: 1, max_requests: 1, max_retries: 1 },
+          ],
+        },
+      },
+    ],
+    [
+      {
+        outlier_detection: {
+          consecutive_5xx: 1,
+          interval: "1s",
+          base_ejection_time: "1s",
+          max_ejection_percent: 50,
+          enforcing_consecutive_5xx: 100,
+          consecutive_gateway_failure: 1,
+          enforcing_consecutive_gateway_failure: 100,
+        },
+      },
+    ],
+  ])("cluster %j", (json) => {
+    const cluster = read("envoy.config.cluster.v3.Cluster", { name: "c", ...json });
+    expect(notHonoured(messages, cluster)).toEqual([]);
+    expect(clusterSpec(Cluster.decode(messages.encode(cluster)), run()).spec.name).toBe("c");
+  });
+
+  const header = [{ header: { key: "a", value: "b" }, append_action: "OVERWRITE_IF_EXISTS_OR_ADD" }];
+  const headers = {
+    request_headers_to_add: header,
+    request_headers_to_remove: ["x"],
+    response_headers_to_add: header,
+    response_headers_to_remove: ["y"],
+  };
+  it.each([
+    [{ match: { prefix: "/" }, route: { cluster: "c", timeout: "1s" }, ...headers }],
+    [{ match: { path: "/a" }, direct_response: { status: 418, body: { inline_string: "no" } } }],
+    [{ match: { prefix: "/" }, redirect: { host_redirect: "h", path_redirect: "/p", response_code: "FOUND" } }],
+  ])("route %j", (route) => {
+    const host = { name: "v", domains: ["*"], routes: [{ name: "r", ...route }], ...headers };
+    const parts = { request_headers_to_add: header, response_headers_to_add: header };
+    for (const part of [
+      read("envoy.config.route.v3.VirtualHost", host),
+      read("envoy.config.route.v3.RouteConfiguration", parts),
+    ]) {
+      expect(notHonoured(messages, part)).toEqual([]);
+    }
+    const config = read("envoy.config.route.v3.RouteConfiguration", { name: "t", virtual_hosts: [host], ...parts });
+    expect(() => routeTable(RouteConfiguration.decode(messages.encode(config)), run())).not.toThrow();
+  });
+});
+
+describe("what they do not honour", () => {
+  it.each([
+    ["cluster.v3.Cluster", { health_checks: [{}] }, ["healthChecks"]],
+    ["cluster.v3.Cluster", { cluster_type: { name: "redis" } }, ["clusterType"]],
+    ["cluster.v3.Cluster", { circuit_breakers: { per_host_thresholds: [{}] } }, ["circuitBreakers.perHostThresholds"]],
+    ["route.v3.Route", { match: { connect_matcher: {} } }, ["match.connectMatcher"]],
+    [
+      "route.v3.Route",
+      { typed_per_filter_config: { a: { "@type": "type.googleapis.com/google.protobuf.Empty" } } },
+      ["typedPerFilterConfig"],
+    ],
+    ["listener.v3.Listener", { name: "a" }, [""]],
+  ])("%s %j", (type, json, expected) => {
+    expect(notHonoured(messages, read(`envoy.config.${type}`, json))).toEqual(expected);
+  });
+});

@@ -1,0 +1,122 @@
+import type { DynamicMessage, EnvoyMessages } from "./messages.ts";
+import { isMessage } from "./messages.ts";
+
+/**
+ * What proxies of this project honour of the messages that patches of clusters and routes are made of. Their decoders refuse anything
+ * else, so that nothing is dropped silently; `honoured.test.ts` holds this table against them.
+ */
+const FIELDS: Readonly<Record<string, readonly string[]>> = {
+  "envoy.config.cluster.v3.Cluster": [
+    "name",
+    "altStatName",
+    "clusterDiscoveryType",
+    "connectTimeout",
+    "perConnectionBufferLimitBytes",
+    "loadAssignment",
+    "circuitBreakers",
+    "outlierDetection",
+    "dnsRefreshRate",
+    "dnsFailureRefreshRate",
+    "respectDnsTtl",
+    "dnsLookupFamily",
+    "waitForWarmOnInit",
+  ],
+  "envoy.config.cluster.v3.CircuitBreakers": ["thresholds"],
+  "envoy.config.cluster.v3.CircuitBreakers.Thresholds": [
+    "priority",
+    "maxConnections",
+    "maxPendingRequests",
+    "maxRequests",
+    "maxRetries",
+    "trackRemaining",
+  ],
+  "envoy.config.cluster.v3.OutlierDetection": [
+    "consecutive5xx",
+    "interval",
+    "baseEjectionTime",
+    "maxEjectionPercent",
+    "enforcingConsecutive5xx",
+    "consecutiveGatewayFailure",
+    "enforcingConsecutiveGatewayFailure",
+  ],
+  "envoy.config.endpoint.v3.ClusterLoadAssignment": ["clusterName", "endpoints"],
+  "envoy.config.endpoint.v3.LocalityLbEndpoints": ["locality", "lbEndpoints", "loadBalancingWeight", "priority"],
+  "envoy.config.endpoint.v3.LbEndpoint": ["hostIdentifier", "loadBalancingWeight"],
+  "envoy.config.endpoint.v3.Endpoint": ["address"],
+  "envoy.config.core.v3.Locality": ["region", "zone", "subZone"],
+  "envoy.config.core.v3.Address": ["address"],
+  "envoy.config.core.v3.SocketAddress": ["address", "portSpecifier"],
+  "envoy.config.route.v3.RouteConfiguration": ["requestHeadersToAdd", "responseHeadersToAdd"],
+  "envoy.config.route.v3.VirtualHost": [
+    "name",
+    "domains",
+    "routes",
+    "requestHeadersToAdd",
+    "requestHeadersToRemove",
+    "responseHeadersToAdd",
+    "responseHeadersToRemove",
+  ],
+  "envoy.config.route.v3.Route": [
+    "name",
+    "match",
+    "action",
+    "requestHeadersToAdd",
+    "requestHeadersToRemove",
+    "responseHeadersToAdd",
+    "responseHeadersToRemove",
+  ],
+  "envoy.config.route.v3.RouteMatch": ["pathSpecifier"],
+  "envoy.config.route.v3.RouteAction": ["clusterSpecifier", "timeout"],
+  "envoy.config.route.v3.DirectResponseAction": ["status", "body"],
+  "envoy.config.route.v3.RedirectAction": ["hostRedirect", "pathRewriteSpecifier", "responseCode"],
+  "envoy.config.core.v3.DataSource": ["specifier"],
+  "envoy.config.core.v3.HeaderValueOption": ["header", "appendAction"],
+  "envoy.config.core.v3.HeaderValue": ["key", "value"],
+  "google.protobuf.Duration": ["seconds", "nanos"],
+};
+/** Alternatives that are honoured where not all are. */
+const CASES: Readonly<Record<string, readonly string[]>> = {
+  clusterDiscoveryType: ["type"],
+  hostIdentifier: ["endpoint"],
+  "envoy.config.core.v3.Address.address": ["socketAddress"],
+  portSpecifier: ["portValue"],
+  pathSpecifier: ["prefix", "path"],
+  action: ["route", "redirect", "directResponse"],
+  clusterSpecifier: ["cluster"],
+  pathRewriteSpecifier: ["pathRedirect"],
+  specifier: ["inlineString"],
+};
+
+/** Fields of a message that proxies of this project do not honour, as paths in lower camel case; of a list the first. */
+export function notHonoured(messages: EnvoyMessages, message: DynamicMessage): readonly string[] {
+  const known = FIELDS[message.$typeName];
+  const description = messages.find(message.$typeName);
+  if (known === undefined || description === undefined) return [""];
+  return description.members.flatMap((member) => {
+    const { localName } = member;
+    const value = message[localName];
+    if (member.kind === "oneof") {
+      const { case: chosen, value: content } = value as { readonly case?: string; readonly value?: unknown };
+      if (chosen === undefined) return [];
+      const cases = CASES[`${message.$typeName}.${localName}`] ?? CASES[localName];
+      if (!known.includes(localName) || !(cases?.includes(chosen) ?? false)) return [chosen];
+      return within(messages, chosen, content);
+    }
+    if (isEmpty(value)) return [];
+    if (!known.includes(localName)) return [localName];
+    return within(messages, localName, value);
+  });
+}
+
+function within(messages: EnvoyMessages, name: string, value: unknown): readonly string[] {
+  const parts: readonly unknown[] = Array.isArray(value) ? value : [value];
+  const paths = parts.flatMap((part) => (isMessage(part) ? notHonoured(messages, part) : []));
+  return [...new Set(paths)].map((path) => (path === "" ? name : `${name}.${path}`)).slice(0, 1);
+}
+
+/** Not set, as proto sees it: also a scalar at its default. */
+function isEmpty(value: unknown): boolean {
+  if (value === undefined || value === "" || value === 0 || value === 0n || value === false) return true;
+  if (Array.isArray(value) || value instanceof Uint8Array) return value.length === 0;
+  return typeof value === "object" && value !== null && !("$typeName" in value) && Object.keys(value).length === 0;
+}
