@@ -13,7 +13,7 @@ import { gatewaysFor } from "../world/gateways.ts";
 import { servedPorts } from "../world/inbound.ts";
 import { cells } from "../world/mesh-snapshot.ts";
 import { compare, meshConfigOf, serviceFor } from "../world/services.ts";
-import { visibleVirtualServices } from "../world/visibility.ts";
+import { usesDynamicDns, visibleVirtualServices } from "../world/visibility.ts";
 import { sniTargets } from "./auto-passthrough.ts";
 import { accessRules, routeContext } from "./context.ts";
 import { byName, encode } from "./encode.ts";
@@ -66,6 +66,7 @@ export const gatewayResources = defineQuery<NodeScope, GatewayResources>({
     const context = {
       config,
       extensions: client.extensions,
+      dynamicDns: read.ask(usesDynamicDns, client),
       client,
       ...accessRules(read, workload, config),
       virtualServices: read.ask(visibleVirtualServices, client),

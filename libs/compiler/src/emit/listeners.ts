@@ -15,7 +15,14 @@ import { destinationByHost, endpointsOnPort } from "../world/destinations.ts";
 import { inboundPorts } from "../world/inbound.ts";
 import { peerPolicy } from "../world/policies.ts";
 import { meshConfigOf, serviceFor, settingsOf } from "../world/services.ts";
-import { egressListeners, l4RulesOnPort, servicesOnPort, type Visibility, visiblePorts } from "../world/visibility.ts";
+import {
+  egressListeners,
+  l4RulesOnPort,
+  servicesOnPort,
+  usesDynamicDns,
+  type Visibility,
+  visiblePorts,
+} from "../world/visibility.ts";
 import { accessRules, fallbackCluster } from "./context.ts";
 import { byName, encode } from "./encode.ts";
 import { gatewayResources } from "./gateways.ts";
@@ -33,6 +40,7 @@ const portListeners = defineQuery<{ readonly scope: ProxyScope; readonly port: n
       domain: settingsOf(read).domain,
       client: scope,
       extensions: scope.extensions,
+      dynamicDns: read.ask(usesDynamicDns, scope),
       fallback: read.ask(fallbackCluster, scope),
       bind: bindOf(read.ask(egressListeners, scope)?.find((listener) => listener.port?.number === port)),
       service: (host) => serviceFor(read, host, scope.namespace),

@@ -12,6 +12,7 @@ import { HttpProtocolOptions } from "@lateen/proto/envoy/extensions/upstreams/ht
 import type { ClusterContext } from "./cluster-context.ts";
 import { transportFields } from "./cluster-tls.ts";
 import { commonOptions, HTTP_OPTIONS, http2Options, poolFields } from "./connection-pools.ts";
+import { dynamicDnsDiscovery } from "./dynamic-dns.ts";
 import { balancer, localitySetting, zoneAwareSetting } from "./load-balancing.ts";
 import { configPath, outboundCluster } from "./names.ts";
 import { outlier } from "./outliers.ts";
@@ -28,6 +29,7 @@ export function serviceClusters(context: ClusterContext): readonly Cluster[] {
     const policy = policyFor(context.rule, context.port.number, subset, context.config.defaultTrafficPolicy);
     // A server that waits for a PROXY line must not be spoken to without one.
     if (context.client.lateen && policy.proxyProtocol !== undefined) return [];
+    if (context.client.lateen && context.service.resolution === "dynamicDns") return [];
     return [serviceCluster(context, subset, policy)];
   });
 }
@@ -104,6 +106,8 @@ function discoveryFields(
         clusterDiscoveryType: { $case: "type", value: Cluster_DiscoveryType.ORIGINAL_DST },
         lbPolicy: Cluster_LbPolicy.CLUSTER_PROVIDED,
       };
+    case "dynamicDns":
+      return { clusterDiscoveryType: dynamicDnsDiscovery(), lbPolicy: Cluster_LbPolicy.CLUSTER_PROVIDED };
     case "dns":
     case "dnsRoundRobin":
     case "alias": {
@@ -135,10 +139,13 @@ function connectTimeoutMs(context: ClusterContext, policy: PolicyBlocks): number
 function protocolOptions(context: ClusterContext, policy: PolicyBlocks): Cluster["typedExtensionProtocolOptions"] {
   const common = commonOptions(policy.connectionPool);
   const upstream = upstreamProtocol(context, policy);
-  if (upstream === "http1" && Object.keys(common).length === 0) return {};
+  const dynamic = context.service.resolution === "dynamicDns";
+  if (upstream === "http1" && Object.keys(common).length === 0 && !dynamic) return {};
   const http2ProtocolOptions = http2Options(policy.connectionPool);
   const options = HttpProtocolOptions.fromPartial({
     ...(Object.keys(common).length > 0 ? { commonHttpProtocolOptions: common } : {}),
+    // Whatever host is asked for is the one that has to answer; Envoy takes no such cluster without it.
+    ...(dynamic ? { upstreamHttpProtocolOptions: { autoSni: true, autoSanValidation: true } } : {}),
     upstreamProtocolOptions:
       upstream === "follow"
         ? { $case: "useDownstreamProtocolConfig", value: { httpProtocolOptions: {}, http2ProtocolOptions } }

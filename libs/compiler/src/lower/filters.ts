@@ -5,6 +5,7 @@ import type { Filter } from "@lateen/proto/envoy/config/listener/v3/listener_com
 import type { RBAC } from "@lateen/proto/envoy/config/rbac/v3/rbac";
 import type { RouteConfiguration } from "@lateen/proto/envoy/config/route/v3/route";
 import { Cors } from "@lateen/proto/envoy/extensions/filters/http/cors/v3/cors";
+import { FilterConfig } from "@lateen/proto/envoy/extensions/filters/http/dynamic_forward_proxy/v3/dynamic_forward_proxy";
 import { HTTPFault } from "@lateen/proto/envoy/extensions/filters/http/fault/v3/fault";
 import { JwtAuthentication } from "@lateen/proto/envoy/extensions/filters/http/jwt_authn/v3/config";
 import { RBAC as HttpRbac } from "@lateen/proto/envoy/extensions/filters/http/rbac/v3/rbac";
@@ -21,6 +22,7 @@ import { Config as PeerMetadata } from "@lateen/proto/istio/peer_metadata/peer_m
 import { PluginConfig } from "@lateen/proto/istio/stats/stats";
 import { JWT_FILTER } from "./claims.ts";
 import { CORS_FILTER } from "./cors.ts";
+import { DYNAMIC_DNS_FILTER, dynamicDnsFilter } from "./dynamic-dns.ts";
 import { type CustomRules, customFilters } from "./ext-authz.ts";
 import { FAULT_FILTER } from "./faults.ts";
 import { adsSource, typed } from "./proto.ts";
@@ -50,6 +52,8 @@ export interface HttpChainOptions {
   /** How tokens are verified; undefined: they are not. */
   readonly tokens?: JwtAuthentication | undefined;
   readonly accessLog: readonly AccessLog[];
+  /** Some destination is found by the host of each request. */
+  readonly dynamicDns?: boolean;
 }
 
 /** The HTTP connection manager of a chain, with the filters of its place in order. */
@@ -127,6 +131,7 @@ function httpFilters(options: HttpChainOptions): HttpFilter[] {
     filters.push(filter(FAULT_FILTER, HTTPFault, HTTPFault.fromPartial({})));
     filters.push(filter(CORS_FILTER, Cors, Cors.fromPartial({})));
   }
+  if (options.dynamicDns) filters.push(filter(DYNAMIC_DNS_FILTER, FilterConfig, dynamicDnsFilter()));
   if (extensions.includes("istio.stats"))
     filters.push(filter("istio.stats", PluginConfig, PluginConfig.fromPartial({})));
   filters.push(filter("envoy.filters.http.router", Router, Router.fromPartial({})));

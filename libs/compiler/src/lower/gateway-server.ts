@@ -49,6 +49,8 @@ export function serverClass(server: GatewayServer): ServerClass {
 export interface GatewayContext {
   readonly config: MeshConfig;
   readonly extensions: readonly string[];
+  /** Some visible service is found by the host of each request, and the proxy can do that. */
+  readonly dynamicDns: boolean;
   readonly client: { readonly http2: boolean; readonly lateen: boolean };
   readonly http: RbacRules;
   readonly tcp: RbacRules;

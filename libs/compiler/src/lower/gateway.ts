@@ -159,6 +159,7 @@ function manager(routes: string, context: GatewayContext) {
     routes,
     config: context.config,
     extensions: context.extensions,
+    dynamicDns: context.dynamicDns,
     rbac: context.http,
     tokens: context.tokens,
     accessLog: accessLogs(context.config).http,

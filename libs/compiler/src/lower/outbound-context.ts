@@ -11,6 +11,8 @@ export interface OutboundContext {
   readonly domain: string;
   readonly client: { readonly http2: boolean; readonly lateen: boolean };
   readonly extensions: readonly string[];
+  /** Some visible service is found by the host of each request, and the proxy can do that. */
+  readonly dynamicDns: boolean;
   /** Cluster of unknown traffic; undefined: it is refused. */
   readonly fallback: string | undefined;
   /** Where the egress listener of the port is, when a Sidecar says so. */

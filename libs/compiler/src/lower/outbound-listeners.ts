@@ -245,8 +245,9 @@ class PortPlan {
   }
 
   #http(routes: string): Filter {
-    const { config, extensions } = this.#context;
+    const { config, extensions, dynamicDns } = this.#context;
     return httpConnectionManager({
+      dynamicDns,
       place: "outbound",
       statPrefix: `outbound_${WILDCARD}_${routes}`,
       routes,

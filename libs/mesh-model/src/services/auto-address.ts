@@ -14,6 +14,7 @@ export function needsAutoAddress(service: MeshService): boolean {
     service.registry === "External" &&
     service.addresses.length === 0 &&
     service.resolution !== "passthrough" &&
+    service.resolution !== "dynamicDns" &&
     !service.host.startsWith("*") &&
     service.labels[OPT_OUT] !== "false"
   );

@@ -10,6 +10,7 @@ const RESOLUTIONS: Readonly<Record<string, Resolution>> = {
   STATIC: "clientSide",
   DNS: "dns",
   DNS_ROUND_ROBIN: "dnsRoundRobin",
+  DYNAMIC_DNS: "dynamicDns",
 };
 
 /** The services a ServiceEntry declares: one for each host, sharing ports, addresses and endpoints. */

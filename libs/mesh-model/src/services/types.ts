@@ -39,8 +39,8 @@ export interface MeshService {
   readonly ports: readonly MeshServicePort[];
   /** Virtual IPs or CIDRs; empty for headless services and address-less entries. */
   readonly addresses: readonly string[];
-  /** clientSide = EDS; passthrough = ORIGINAL_DST (headless, resolution NONE); dns = STRICT_DNS; dnsRoundRobin = LOGICAL_DNS; alias = ExternalName. */
-  readonly resolution: "clientSide" | "passthrough" | "dns" | "dnsRoundRobin" | "alias";
+  /** clientSide = EDS; passthrough = ORIGINAL_DST (headless, resolution NONE); dns = STRICT_DNS; dnsRoundRobin = LOGICAL_DNS; alias = ExternalName; dynamicDns = the host of each request (dynamic forward proxy). */
+  readonly resolution: "clientSide" | "passthrough" | "dns" | "dnsRoundRobin" | "alias" | "dynamicDns";
   /** For alias: the host it stands for. */
   readonly aliasOf: string | undefined;
   /** MESH_EXTERNAL: no mTLS. */

@@ -107,9 +107,14 @@ describe("a ServiceEntry is refused, or warned about", () => {
       "error spec.endpoints: resolution DNS_ROUND_ROBIN takes at most one endpoint",
     ],
     [
-      "with dynamic DNS",
-      `{hosts: ['*.example.com'], ${HTTP}, resolution: DYNAMIC_DNS}`,
-      "error spec.resolution: resolution DYNAMIC_DNS is not supported yet",
+      "with dynamic DNS of what proxies cannot read",
+      `{hosts: ['*.example.com'], ports: [{number: 443, name: tls, protocol: TLS}], resolution: DYNAMIC_DNS}`,
+      "error spec.ports[0].protocol: resolution DYNAMIC_DNS needs ports whose requests proxies can read",
+    ],
+    [
+      "with dynamic DNS and endpoints",
+      `{hosts: ['*.example.com'], ${HTTP}, resolution: DYNAMIC_DNS, endpoints: [{address: 10.0.0.1}]}`,
+      "error spec.endpoints: resolution DYNAMIC_DNS cannot have endpoints",
     ],
     [
       "with a relative socket",

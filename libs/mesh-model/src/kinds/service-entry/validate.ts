@@ -1,6 +1,6 @@
 import { codes } from "../../errors.ts";
 import type { Infer } from "../../schema/index.ts";
-import { parseProtocol } from "../../services/protocol.ts";
+import { isHttpProtocol, parseProtocol } from "../../services/protocol.ts";
 import type { Check } from "../../validation/check.ts";
 import { checkExportTo, checkSelector, checkUnique } from "../../validation/common.ts";
 import { isCidr, isIp, isIpOrCidr } from "../../validation/ip.ts";
@@ -111,7 +111,29 @@ function checkResolution(spec: Spec, check: Check): void {
       checkDnsResolution(spec, check);
       break;
     case "DYNAMIC_DNS":
-      check.at("resolution").error("resolution DYNAMIC_DNS is not supported yet", { code: codes.unsupported });
+      checkDynamicDns(spec, check);
+  }
+}
+
+/** The host of each request is what is resolved, so there must be requests, and nothing else to go to. */
+function checkDynamicDns(spec: Spec, check: Check): void {
+  for (const field of ["endpoints", "addresses"] as const) {
+    if (spec[field]?.length) {
+      check.at(field).error(`resolution DYNAMIC_DNS cannot have ${field}`, { code: codes.conflict, part: "key" });
+    }
+  }
+  if (spec.workloadSelector !== undefined) {
+    check
+      .at("workloadSelector")
+      .error("resolution DYNAMIC_DNS cannot have a workloadSelector", { code: codes.conflict, part: "key" });
+  }
+  for (const [index, port] of (spec.ports ?? []).entries()) {
+    const protocol = parseProtocol(port.protocol ?? "");
+    if (protocol !== undefined && isHttpProtocol(protocol)) continue;
+    check.at("ports", index, "protocol").error("resolution DYNAMIC_DNS needs ports whose requests proxies can read", {
+      code: codes.unsupported,
+      hint: "use HTTP, HTTP2 or GRPC; for TLS that clients speak themselves, resolution NONE",
+    });
   }
 }
 
