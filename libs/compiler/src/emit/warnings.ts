@@ -190,7 +190,7 @@ function unixApplications(read: Read, key: string): readonly CompilerWarning[] {
 }
 
 /** Hosts that only Envoy resolves request by request. */
-function dynamicHosts(read: Read, key: string): readonly Diagnostic[] {
+function dynamicHosts(read: Read, key: string): readonly CompilerWarning[] {
   const entry = read.input(cells.object(key)) as Resource<"ServiceEntry"> | undefined;
   if (entry?.spec.resolution !== "DYNAMIC_DNS") return [];
   const message = "only Envoy resolves the host of each request: Lateen's proxies answer 503 for this destination";
