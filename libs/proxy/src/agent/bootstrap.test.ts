@@ -63,6 +63,36 @@ ${transport}
     expect(plane.callers[0]).toMatchObject({ namespace: "shop", serviceAccount: "web" });
   });
 
+  it("names the line of every field that it cannot honour", async () => {
+    const listener = (port: number, field: string) => `
+    - name: l${port}
+      address: { socket_address: { address: 127.0.0.1, port_value: ${port} } }
+      filter_chains:
+        - filters:
+            - name: hcm
+              typed_config:
+                "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
+                stat_prefix: a
+                ${field}
+                route_config: { virtual_hosts: [] }
+                http_filters:
+                  - name: envoy.filters.http.router
+                    typed_config: { "@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router }`;
+    const text = `static_resources:
+  clusters:
+    - name: a
+      type: STATIC
+      lb_policy: LOAD_BALANCING_POLICY_CONFIG
+  listeners:${listener(1, "proxy_100_continue: true")}${listener(2, "")}`;
+    const failure = await start(await bootstrap(text)).catch((error: unknown) => String(error));
+    expect(failure).toMatch(/bootstrap\.yaml:5: a: lb_policy: 7 is not supported/);
+    expect(failure).toMatch(/bootstrap\.yaml:15: l1: .*proxy100_continue: not supported/);
+    expect(failure).not.toContain("l2");
+    await expect(start(await bootstrap(text.replace("lb_policy:", "lb_polcy:")))).rejects.toMatchObject({
+      message: expect.stringMatching(/bootstrap\.yaml:5: static_resources\.clusters\[0\]\.lb_polcy: unknown field/),
+    });
+  });
+
   it.each([
     ["ADS without TLS", xdsCluster(1, ""), "ADS without TLS is not supported"],
     [

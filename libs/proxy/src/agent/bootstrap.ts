@@ -4,10 +4,11 @@ import type { ChannelOptions } from "@lateen/ports";
 import { packAny } from "@lateen/proto";
 import { Cluster } from "@lateen/proto/envoy/config/cluster/v3/cluster";
 import { Listener } from "@lateen/proto/envoy/config/listener/v3/listener";
-import { type DecodeContext, decodeRun, localities, refuse } from "../config/decode/index.ts";
+import { type DecodeContext, decodeRun, localities, Refusal, refuse } from "../config/decode/index.ts";
 import { upstreamTransport } from "../config/decode/transport.ts";
 import { type EnvoyBootstrap, readEnvoyBootstrap } from "../config/envoy-bootstrap.ts";
 import type { SecretSpec } from "../config/plan.ts";
+import { ReadDocument } from "../config/read-document.ts";
 import { type Configuration, types } from "./configuration.ts";
 import { badProxyConfig } from "./errors.ts";
 
@@ -16,6 +17,8 @@ export interface LoadedBootstrap {
   readonly file: string;
   /** The parsed document, for the config dump. */
   readonly document: unknown;
+  /** Line of a field, from 1. */
+  readonly lineOf: (path: string) => number;
   readonly content: EnvoyBootstrap;
 }
 
@@ -24,38 +27,51 @@ export interface LoadedBootstrap {
  * @throws LTN5001 naming the field that cannot be honoured.
  */
 export async function loadBootstrap(file: string): Promise<LoadedBootstrap> {
+  let read: ReadDocument | undefined;
   try {
     const text = await readFile(file, "utf8");
     // Only this mode needs a YAML reader.
-    const { default: yaml } = await import("yaml");
-    const document: unknown = yaml.parse(text, { maxAliasCount: 100 });
-    return { file, document, content: readEnvoyBootstrap(document) };
+    read = new ReadDocument(await import("yaml"), text);
+    const { value } = read;
+    const lineOf = (path: string) => read?.lineOf(path) ?? 1;
+    return { file, document: value, content: readEnvoyBootstrap(value), lineOf };
   } catch (error) {
-    throw badProxyConfig(file, messageOf(error), error);
+    const place = read !== undefined && error instanceof Refusal ? `${file}:${read.lineOf(error.field)}` : file;
+    throw badProxyConfig(place, messageOf(error), error);
   }
 }
 
 /**
- * Stages the static resources. The first that cannot be honoured ends the start: nobody would send a better one.
- * @throws LTN5001
+ * Stages the static resources. One that cannot be honoured ends the start: nobody would send a better one.
+ * @throws LTN5001 with the line and the field of all of them.
  */
-export function stageStatic({ file, content }: LoadedBootstrap, configuration: Configuration): void {
+export function stageStatic({ file, content, lineOf }: LoadedBootstrap, configuration: Configuration): void {
   for (const secret of content.secrets) configuration.addSecret(secret);
   const clusters = content.clusters.filter(({ name }) => name !== content.adsCluster);
+  const failed = (list: string) => (failure: { readonly name: string; readonly reason: string }) => {
+    const field = failure.reason.split(": ", 1).join("");
+    return { ...failure, line: lineOf(`static_resources.${list}[${failure.name}].${field}`) };
+  };
   const failures = [
-    ...configuration.update(
-      types.cluster,
-      clusters.map((cluster) => ({ name: cluster.name, version: "", any: packAny(Cluster, cluster) })),
-      [],
-    ),
-    ...configuration.update(
-      types.listener,
-      content.listeners.map((listener) => ({ name: listener.name, version: "", any: packAny(Listener, listener) })),
-      [],
-    ),
+    ...configuration
+      .update(
+        types.cluster,
+        clusters.map((cluster) => ({ name: cluster.name, version: "", any: packAny(Cluster, cluster) })),
+        [],
+      )
+      .map(failed("clusters")),
+    ...configuration
+      .update(
+        types.listener,
+        content.listeners.map((listener) => ({ name: listener.name, version: "", any: packAny(Listener, listener) })),
+        [],
+      )
+      .map(failed("listeners")),
   ];
-  const [first] = failures;
-  if (first !== undefined) throw badProxyConfig(file, `${first.name}: ${first.reason}`);
+  const [first, ...more] = failures;
+  if (first === undefined) return;
+  const others = more.map(({ line, name, reason }) => `\n${file}:${line}: ${name}: ${reason}`).join("");
+  throw badProxyConfig(`${file}:${first.line}`, `${first.name}: ${first.reason}${others}`);
 }
 
 /**

@@ -5,9 +5,13 @@ import { durationToMs, type ProtoDuration } from "@lateen/proto";
  * the NACK, so it names the field as the proto file spells it.
  */
 export class Refusal extends Error {
+  /** Path of the field. */
+  readonly field: string;
+
   constructor(field: string, reason: string) {
     super(`${field}: ${reason}`);
     this.name = "Refusal";
+    this.field = field;
   }
 }
 
