@@ -88,8 +88,10 @@ ${transport}
     expect(failure).toMatch(/bootstrap\.yaml:5: a: lb_policy: 7 is not supported/);
     expect(failure).toMatch(/bootstrap\.yaml:15: l1: .*proxy100_continue: not supported/);
     expect(failure).not.toContain("l2");
-    await expect(start(await bootstrap(text.replace("lb_policy:", "lb_polcy:")))).rejects.toMatchObject({
-      message: expect.stringMatching(/bootstrap\.yaml:5: static_resources\.clusters\[0\]\.lb_polcy: unknown field/),
+    await expect(start(await bootstrap(text.replace("type: STATIC", "connect_timout: 1s")))).rejects.toMatchObject({
+      message: expect.stringMatching(
+        /bootstrap\.yaml:4: static_resources\.clusters\[0\]\.connect_timout: unknown field/,
+      ),
     });
   });
 

@@ -55,6 +55,8 @@ export interface ClusterSpec {
     readonly retryBudget?: { readonly percent: number; readonly minimum: number };
   };
   readonly outlier: OutlierSpec | undefined;
+  /** Asks endpoints whether they are well; those that were not asked yet count as ill. */
+  readonly healthCheck?: HealthCheckSpec;
   readonly idleTimeoutMs: number;
   /** 0 = unlimited. */
   readonly maxRequestsPerConnection: number;
@@ -86,6 +88,41 @@ export interface SlowStartSpec {
   readonly minPercent: number;
   /** 1 grows evenly; larger grows faster at first. */
   readonly aggression: number;
+}
+
+/** Milliseconds all. @see envoy.config.core.v3.HealthCheck */
+export interface HealthCheckSpec {
+  readonly timeoutMs: number;
+  readonly intervalMs: number;
+  /** While the cluster has not been used. */
+  readonly noTrafficMs: number;
+  /** While the endpoint is ill. */
+  readonly unhealthyMs: number;
+  /** After it became ill, or well. */
+  readonly unhealthyEdgeMs: number;
+  readonly healthyEdgeMs: number;
+  /** Up to so much is waited before the first check, and added to every interval, beside a share (0–100) of the interval. */
+  readonly initialJitterMs: number;
+  readonly jitterMs: number;
+  readonly jitterPercent: number;
+  /** Failures in a row that make an endpoint ill, successes in a row that make it well again. */
+  readonly unhealthyThreshold: number;
+  readonly healthyThreshold: number;
+  readonly ask:
+    | {
+        readonly kind: "http";
+        readonly method: string;
+        readonly host: string;
+        readonly path: string;
+        readonly headers: readonly (readonly [name: string, value: string])[];
+        readonly http2: boolean;
+        /** First status and the one behind the last. Another status makes ill at once, unless it is `retriable`. */
+        readonly expected: readonly (readonly [from: number, to: number])[];
+        readonly retriable: readonly (readonly [from: number, to: number])[];
+      }
+    | { readonly kind: "grpc"; readonly service: string; readonly authority: string }
+    /** Parts of the answer must come in this order; none: a connection is enough. */
+    | { readonly kind: "tcp"; readonly send: Uint8Array; readonly receive: readonly Uint8Array[] };
 }
 
 export interface OutlierSpec {

@@ -90,6 +90,12 @@ export class Cluster {
     }
   }
 
+  /** A request was sent to it, or is about to be. */
+  get used(): boolean {
+    return this.#used;
+  }
+  #used = false;
+
   get endpoints(): Iterable<Endpoint> {
     return this.#endpoints.values();
   }
@@ -113,10 +119,13 @@ export class Cluster {
       gone.retire();
     }
     this.#rebalance();
+    if (this.spec.healthCheck === undefined) return;
+    for (const endpoint of this.#endpoints.values()) endpoint.watch(() => this.#rebalance());
   }
 
   /** The endpoint for one request, or undefined: no healthy upstream. `tried` are avoided when `attempts` allows. */
   pick({ tried = NONE, attempts = 1, hash, avoidPriorities = false }: PickOptions = {}): Endpoint | undefined {
+    this.#used = true;
     const groups = avoidPriorities && tried.length > 1 ? this.#untried(tried) : this.#groups;
     const place = this.spec.balance === "hash" ? (hash ?? this.#anyPlace()) : 0n;
     let endpoint = this.#pickOnce(groups, place, 0);

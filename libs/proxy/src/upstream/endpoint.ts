@@ -1,6 +1,7 @@
 import type { EndpointSpec, UpstreamTransportSpec } from "../config/plan.ts";
 import { AutoPool } from "./auto-pool.ts";
 import type { Cluster } from "./cluster.ts";
+import { EndpointCheck } from "./health-check.ts";
 import { Http2Pool } from "./http2-pool.ts";
 import { EndpointPool } from "./pool.ts";
 import type { RequestPool } from "./request-pool.ts";
@@ -20,6 +21,9 @@ export class Endpoint {
   /** Requests under way, for least-request. */
   active = 0;
   ejected = false;
+  /** It has not said, or not often enough, that it is well. */
+  failedCheck: boolean;
+  #check: EndpointCheck | undefined = undefined;
   /** How often in a row it was ejected; lengthens the next ejection. */
   ejections = 0;
   consecutive5xx = 0;
@@ -40,6 +44,7 @@ export class Endpoint {
     this.createdMs = cluster.context.io.wheel.now();
     this.transport = transportFor(cluster, spec);
     this.#http1 = new EndpointPool(this);
+    this.failedCheck = cluster.spec.healthCheck !== undefined;
   }
 
   /** The pool for a request: by what the cluster speaks, where that follows the client by what the client speaks. */
@@ -72,8 +77,15 @@ export class Endpoint {
     return this.#http1.connectionCount + (this.#http2?.connectionCount ?? 0);
   }
 
+  /** Begins to ask it whether it is well, where its cluster does that. `changed` is called when the answer does. */
+  watch(changed: () => void): void {
+    const { healthCheck } = this.cluster.spec;
+    if (healthCheck !== undefined) this.#check ??= new EndpointCheck(this, healthCheck, changed);
+  }
+
   /** Closes idle connections and lets others finish. */
   retire(): void {
+    this.#check?.stop();
     this.#http1.retire();
     this.#http2?.retire();
   }
@@ -90,7 +102,7 @@ export class Endpoint {
   }
 
   get healthy(): boolean {
-    return this.spec.healthy && !this.ejected;
+    return this.spec.healthy && !this.ejected && !this.failedCheck;
   }
 
   get weight(): number {

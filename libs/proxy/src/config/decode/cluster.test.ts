@@ -136,7 +136,7 @@ describe("clusters", () => {
       { lbPolicy: 5, lbConfig: { $case: "maglevLbConfig", value: { tableSize: 100n } } },
       "maglev_lb_config.table_size: 100 is not a prime number",
     ],
-    [{ healthChecks: [{}] }, "health_checks: not supported by this proxy"],
+    [{ healthChecks: [{}] }, "health_checks[0].interval: must be more than nothing"],
     [{ circuitBreakers: { perHostThresholds: [{}] } }, "circuit_breakers.per_host_thresholds: not supported"],
     [
       { outlierDetection: { enforcingSuccessRate: 5 } },

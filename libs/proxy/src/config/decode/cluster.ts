@@ -14,6 +14,7 @@ import type { ClusterSpec, OutlierSpec } from "../plan.ts";
 import type { DecodeRun } from "./context.ts";
 import { localities } from "./endpoints.ts";
 import { millis, onlyFields, portNumber, refuse } from "./fields.ts";
+import { healthCheck } from "./health-check.ts";
 import { filterMetadata, originOf, stringEntries } from "./metadata.ts";
 import { upstreamTransport } from "./transport.ts";
 import { upstreamProtocol } from "./upstream-protocol.ts";
@@ -48,6 +49,7 @@ export function clusterSpec(cluster: Cluster, run: DecodeRun): DecodedCluster {
     transport: upstreamTransport(cluster.transportSocket, run, "transport_socket"),
     circuitBreakers: breakers(cluster.circuitBreakers),
     outlier: cluster.outlierDetection === undefined ? undefined : outlier(cluster.outlierDetection),
+    ...healthCheck(cluster, discovery),
     ...http,
     tcpKeepaliveMs: keepalive(cluster),
     destinationService: serviceOf(cluster),
@@ -83,6 +85,7 @@ const KNOWN: readonly (keyof Cluster & string)[] = [
   "dnsLookupFamily",
   "waitForWarmOnInit",
   "outlierDetection",
+  "healthChecks",
   "cleanupInterval",
   "upstreamBindConfig",
   "lbConfig",
