@@ -1,6 +1,7 @@
 import type { EngineStats } from "@lateen/compiler";
 import { createRegistry } from "@lateen/telemetry";
 import { xdsTypes } from "@lateen/xds";
+import type { WorldFacts } from "./world-facts.ts";
 
 /** Label values of Istio's `type`. Clients choose the types they ask for, so all others share one. */
 const SHORT: ReadonlyMap<string, string> = new Map([
@@ -14,13 +15,17 @@ const SHORT: ReadonlyMap<string, string> = new Map([
 ]);
 const SECONDS = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 3, 5, 10, 20, 30];
 
-/** Counts of the world at the time of a scrape. */
-export interface WorldCounts {
-  readonly services: number;
-  readonly virtualServices: number;
+/** What a scrape looks at. */
+export interface ScrapeFacts {
+  readonly world: WorldFacts;
+  /** Type URL → proxies that refuse what they were sent of it last. */
+  readonly refusing: ReadonlyMap<string, number>;
   /** Work of the compiler, if it says. */
   readonly compiler?: EngineStats | undefined;
 }
+
+/** Types whose refusals have a metric of their own. */
+const REFUSABLE = [xdsTypes.cluster, xdsTypes.endpoint, xdsTypes.listener, xdsTypes.route] as const;
 
 /** Pilot's metrics, under the names Istio gave them. */
 export class PilotMetrics {
@@ -95,6 +100,26 @@ export class PilotMetrics {
     help: "Total virtual services known to pilot.",
   });
 
+  readonly #noIp = this.#registry.gauge({
+    name: "pilot_no_ip",
+    help: "Pods that run and have no address.",
+  });
+  readonly #duplicateDomains = this.#registry.gauge({
+    name: "pilot_vservice_dup_domain",
+    help: "Virtual services with duplicate domains.",
+  });
+  readonly #duplicateSubsets = this.#registry.gauge({
+    name: "pilot_destrule_subsets",
+    help: "Duplicate subsets across destination rules for same host",
+  });
+  readonly #refusing = new Map(
+    REFUSABLE.map((typeUrl) => {
+      const type = SHORT.get(typeUrl) ?? "";
+      const help = `Proxies that refuse the ${type.toUpperCase()} resources they were sent last.`;
+      return [typeUrl as string, this.#registry.gauge({ name: `pilot_xds_${type}_reject`, help })] as const;
+    }),
+  );
+
   readonly #queries = this.#registry.gauge({
     name: "lateen_compile_queries_total",
     help: "Times a query of the compiler ran.",
@@ -154,10 +179,14 @@ export class PilotMetrics {
     this.#convergence.observe(ms / 1000);
   }
 
-  exposition(counts: WorldCounts): string {
-    this.#services.set(counts.services);
-    this.#virtualServices.set(counts.virtualServices);
-    const { computed = {}, cutOff = 0, memos = 0 } = counts.compiler ?? {};
+  exposition({ world, refusing, compiler }: ScrapeFacts): string {
+    this.#services.set(world.services);
+    this.#virtualServices.set(world.virtualServices);
+    this.#noIp.set(world.podsWithoutIp);
+    this.#duplicateDomains.set(world.duplicateDomains);
+    this.#duplicateSubsets.set(world.duplicateSubsets);
+    for (const [typeUrl, gauge] of this.#refusing) gauge.set(refusing.get(typeUrl) ?? 0);
+    const { computed = {}, cutOff = 0, memos = 0 } = compiler ?? {};
     for (const [query, count] of Object.entries(computed)) this.#queries.set(count, { query });
     this.#cutOff.set(cutOff);
     this.#results.set(memos);

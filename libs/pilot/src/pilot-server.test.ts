@@ -370,6 +370,11 @@ describe("metrics", () => {
       'pilot_xds_pushes{type="lds"} 1',
       "pilot_services 2",
       "pilot_virt_services 0",
+      "pilot_no_ip 0",
+      "pilot_vservice_dup_domain 0",
+      "pilot_destrule_subsets 0",
+      "pilot_xds_cds_reject 0",
+      "pilot_xds_rds_reject 0",
       "pilot_push_triggers 2",
       'pilot_inbound_updates{type="config"} 2',
     ]) {

@@ -1,5 +1,5 @@
 import { type Logger, messageOf } from "@lateen/kernel";
-import type { Diagnostic, MeshConfig, ResourceKey } from "@lateen/mesh-model";
+import { DEFAULT_DOMAIN, type Diagnostic, type MeshConfig, type ResourceKey } from "@lateen/mesh-model";
 import { type AcceptedObject, CONFIG_TOPIC } from "@lateen/ports";
 import { grpcStatus } from "@lateen/xds";
 import type { PilotCompiler } from "./compiler-face.ts";
@@ -21,6 +21,7 @@ import { Registrations } from "./registration/registrations.ts";
 import { type PilotStatus, type ProxyStatus, proxyStatus } from "./status.ts";
 import { AdsFront } from "./streams/ads-front.ts";
 import { type Connection, hasSettled } from "./streams/connection.ts";
+import { worldFacts } from "./world-facts.ts";
 
 /** How entries of self-registered workloads name who keeps them. */
 const CONTROLLER_NAME = "lateen-pilot";
@@ -88,7 +89,13 @@ export class PilotServer implements Pilot {
       versionInfo: () => `${this.#revisions.config}/${this.#revisions.push}`,
       onChange: () => this.#waits.poke(),
     });
-    this.debug = new DebugView(this.#world, this.ads, compiler, options.domain);
+    this.debug = new DebugView({
+      world: this.#world,
+      ads: this.ads,
+      compiler,
+      domain: options.domain,
+      meshConfig: () => this.#settings.current,
+    });
   }
 
   get ready(): boolean {
@@ -143,13 +150,14 @@ export class PilotServer implements Pilot {
   }
 
   metrics(): string {
-    let services = 0;
-    let virtualServices = 0;
-    for (const { kind } of this.#world.objects()) {
-      if (kind === "Service" || kind === "ServiceEntry") services++;
-      else if (kind === "VirtualService") virtualServices++;
+    const refusing = new Map<string, number>();
+    for (const { status } of this.ads.proxies()) {
+      for (const [typeUrl, { nack }] of Object.entries(status().types)) {
+        if (nack !== undefined) refusing.set(typeUrl, (refusing.get(typeUrl) ?? 0) + 1);
+      }
     }
-    return this.#metrics.exposition({ services, virtualServices, compiler: this.#compiler.stats?.() });
+    const world = worldFacts(this.#world.objects(), this.#options.domain ?? DEFAULT_DOMAIN);
+    return this.#metrics.exposition({ world, refusing, compiler: this.#compiler.stats?.() });
   }
 
   #notReady(): string | undefined {

@@ -2,6 +2,7 @@ import { createCompiler } from "@lateen/compiler";
 import { Scope } from "@lateen/kernel";
 import { defaultMeshConfig } from "@lateen/mesh-model";
 import { manualClock, recordingLogger } from "@lateen/test-support";
+import { xdsTypes } from "@lateen/xds";
 import { fastify } from "fastify";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { PilotServer } from "./pilot-server.ts";
@@ -56,11 +57,11 @@ async function start({ ready = true } = {}) {
   const app = fastify();
   await app.register(pilotRoutes(pilot));
   scope.defer(() => app.close());
-  const get = async (url: string) => {
-    const response = await app.inject({ url });
+  const ask = (method: "GET" | "POST") => async (url: string) => {
+    const response = await app.inject({ method, url });
     return { status: response.statusCode, body: response.json(), text: response.body };
   };
-  return { pilot, get, clock };
+  return { pilot, get: ask("GET"), post: ask("POST"), clock };
 }
 
 describe("pilotRoutes", () => {
@@ -114,6 +115,42 @@ describe("pilotRoutes", () => {
     expect((await get("/debug/statusz")).body).toMatchObject({
       statuses: { "HTTPRoute/shop/cart": { parents: [{ conditions: [{ reason: "NoMatchingParent" }, {}] }] } },
     });
+  });
+
+  it("shows what its list names, and no secret anywhere", async () => {
+    const { pilot, get } = await start();
+    const proxy = new AutoProxy(pilot.ads, "cart");
+    await proxy.subscribe();
+    const { body: list } = await get("/debug/list");
+    expect(list).toContain("configz");
+    expect(Object.keys((await get("/debug")).body).sort()).toEqual(list);
+    for (const page of list as readonly string[]) {
+      if (page.startsWith("force_disconnect") || page.startsWith("wait")) continue;
+      const { status, text } = await get(`/debug/${page.replace("POD.NAMESPACE", "cart-1.shop")}`);
+      expect([page, status]).toEqual([page, 200]);
+      expect(text).not.toContain(Buffer.from("TOP-SECRET").toString("base64"));
+    }
+    expect((await get("/debug/adsz")).body).toMatchObject({
+      totalClients: 1,
+      clients: [{ identity: "shop/cart", protocol: "delta", watches: { [xdsTypes.cluster]: expect.any(Number) } }],
+    });
+    expect((await get("/debug/resourcesz")).body).toMatchObject({ Service: 1, HTTPRoute: 1 });
+    expect(JSON.stringify((await get("/debug/edsz?proxyID=cart-1.shop")).body)).toContain("127.64.0.3");
+    expect(JSON.stringify((await get("/debug/ndsz?proxyID=cart-1.shop")).body)).toContain(
+      "cart.shop.svc.cluster.local",
+    );
+    expect(await get("/debug/edsz?proxyID=nobody.shop")).toMatchObject({ status: 404 });
+    expect(await get("/debug/ndsz")).toMatchObject({ status: 400 });
+  });
+
+  it("ends the streams of a proxy on request, and only by POST", async () => {
+    const { pilot, get, post } = await start();
+    const proxy = new AutoProxy(pilot.ads, "cart");
+    await proxy.subscribe();
+    expect(await get("/debug/force_disconnect?proxyID=cart-1.shop")).toMatchObject({ status: 404 });
+    expect(proxy.closed).toBeUndefined();
+    expect(await post("/debug/force_disconnect?proxyID=cart-1.shop")).toMatchObject({ status: 200 });
+    expect(proxy.closed).toMatchObject({ code: 14 });
   });
 
   it("waits for a revision", async () => {

@@ -1,5 +1,5 @@
 import { LateenError } from "@lateen/kernel";
-import type { FastifyPluginAsync } from "fastify";
+import type { FastifyInstance, FastifyPluginAsync } from "fastify";
 import { badQuery } from "./errors.ts";
 import type { Pilot } from "./pilot.ts";
 
@@ -18,7 +18,7 @@ const MAX_WAIT_MS = 600_000;
 /**
  * Pilot's HTTP face. Who may ask is the owner's business: all but `/ready` and `/version` shows configuration.
  * `GET /ready`, `/version`, `/debug/syncz`, `/debug/config_dump?proxyID=`, `/debug/endpointz`, `/debug/registryz`, `/debug/statusz`,
- * `/debug/wait?revision=&timeoutMs=`. An error is `{error: {code, message, hint}}` with 400 or, for an unknown proxy, 404.
+ * `/debug/wait?revision=&timeoutMs=`, and what `/debug/list` lists; `POST /debug/force_disconnect?proxyID=`. An error is `{error: {code, message, hint}}` with 400 or, for an unknown proxy, 404.
  */
 export function pilotRoutes(pilot: Pilot): FastifyPluginAsync {
   return async (app) => {
@@ -32,10 +32,10 @@ export function pilotRoutes(pilot: Pilot): FastifyPluginAsync {
     );
     app.get("/version", async () => ({ version: VERSION }));
     app.get("/debug/syncz", async () => pilot.status());
-    app.get<{ Querystring: DumpQuery }>("/debug/config_dump", async ({ query }) => {
-      if (!query.proxyID) throw badQuery("proxyID", "?proxyID=POD.NAMESPACE");
-      return pilot.debug.configDump(query.proxyID);
-    });
+    app.get<{ Querystring: DumpQuery }>("/debug/config_dump", async ({ query }) =>
+      pilot.debug.configDump(proxyOf(query)),
+    );
+    registerDebug(app, pilot);
     app.get("/debug/endpointz", async () => pilot.debug.endpoints());
     app.get("/debug/statusz", async () => ({ statuses: pilot.debug.statuses() }));
     app.get("/debug/registryz", async () => pilot.debug.services());
@@ -47,6 +47,72 @@ export function pilotRoutes(pilot: Pilot): FastifyPluginAsync {
       return { revision: pilot.status().revision, ...outcome };
     });
   };
+}
+
+/** What the debug pages of Istio's names show. */
+const PAGES: Readonly<Record<string, readonly [text: string, show: (pilot: Pilot) => unknown]>> = {
+  adsz: ["open streams and what they watch", ({ debug }) => clientsOf(debug.streams())],
+  connections: [
+    "open streams, by number",
+    ({ debug }) => clientsOf(debug.streams().map(({ watches: _, ...line }) => line)),
+  ],
+  configz: ["configuration as it was taken over, without secrets", ({ debug }) => debug.config()],
+  sidecarz: ["Sidecars", ({ debug }) => debug.config(new Set(["Sidecar"]))],
+  authorizationz: [
+    "who may do what",
+    ({ debug }) => debug.config(new Set(["AuthorizationPolicy", "RequestAuthentication", "PeerAuthentication"])),
+  ],
+  resourcesz: ["objects by kind", ({ debug }) => countsOf(debug.config().map(({ kind }) => kind))],
+  mesh: ["mesh configuration in force", ({ debug }) => debug.meshConfig()],
+  cachez: ["work of the compiler", ({ debug }) => debug.compiler() ?? {}],
+  push_status: ["what could not be taken over as it was written", (pilot) => pilot.status().warnings],
+};
+/** Pages that need a query, or that are not under `PAGES` for another reason. */
+const OTHERS: Readonly<Record<string, string>> = {
+  syncz: "proxies and what they run",
+  registryz: "services",
+  endpointz: "services and where they run",
+  statusz: "status of Gateway API objects and Ingress",
+  "config_dump?proxyID=POD.NAMESPACE": "what a proxy should run, as Envoy shows it",
+  "edsz?proxyID=POD.NAMESPACE": "endpoints that a proxy should know",
+  "ndsz?proxyID=POD.NAMESPACE": "names that a proxy should know",
+  "wait?revision=N&timeoutMs=N": "waits until all proxies run a revision",
+  "force_disconnect?proxyID=POD.NAMESPACE": "POST: ends the streams of a proxy, which then comes again",
+};
+
+function registerDebug(app: FastifyInstance, pilot: Pilot): void {
+  for (const [name, [, show]] of Object.entries(PAGES)) app.get(`/debug/${name}`, async () => show(pilot));
+  const list = {
+    ...OTHERS,
+    ...Object.fromEntries(Object.entries(PAGES).map(([name, [text]]) => [name, text])),
+  };
+  app.get("/debug", async () => list);
+  app.get("/debug/list", async () => Object.keys(list).sort());
+  app.get<{ Querystring: DumpQuery }>("/debug/edsz", async ({ query }) =>
+    pilot.debug.resources(proxyOf(query), "endpoints"),
+  );
+  app.get<{ Querystring: DumpQuery }>("/debug/ndsz", async ({ query }) =>
+    pilot.debug.resources(proxyOf(query), "names"),
+  );
+  app.post<{ Querystring: DumpQuery }>("/debug/force_disconnect", async ({ query }) => {
+    pilot.debug.disconnect(proxyOf(query));
+    return { disconnected: query.proxyID };
+  });
+}
+
+function clientsOf<T>(clients: readonly T[]): { readonly totalClients: number; readonly clients: readonly T[] } {
+  return { totalClients: clients.length, clients };
+}
+
+function countsOf(names: readonly string[]): Readonly<Record<string, number>> {
+  const counts: Record<string, number> = {};
+  for (const name of names) counts[name] = (counts[name] ?? 0) + 1;
+  return counts;
+}
+
+function proxyOf({ proxyID }: DumpQuery): string {
+  if (!proxyID) throw badQuery("proxyID", "?proxyID=POD.NAMESPACE");
+  return proxyID;
 }
 
 function wholeNumber(name: string, text: string | undefined, most: number): number {

@@ -1,12 +1,18 @@
+import type { EngineStats } from "@lateen/compiler";
 import {
   endpointsOf,
+  type KindName,
   keyOf,
+  type MeshConfig,
   type MeshService,
   type Resource,
   type ServiceEndpoint,
   serviceFromKubernetes,
   servicesFromServiceEntry,
 } from "@lateen/mesh-model";
+import { ClusterLoadAssignment } from "@lateen/proto/envoy/config/endpoint/v3/endpoint";
+import { NameTable } from "@lateen/proto/istio/networking/nds/v1/nds";
+import { grpcStatus, xdsTypes } from "@lateen/xds";
 import type { PilotCompiler } from "../compiler-face.ts";
 import { unknownProxy } from "../errors.ts";
 import type { World } from "../feed/world.ts";
@@ -20,18 +26,107 @@ export interface ServiceWithEndpoints {
   readonly endpoints: readonly ServiceEndpoint[];
 }
 
+/** What the view looks at. */
+export interface DebugSources {
+  readonly world: World;
+  readonly ads: AdsFront;
+  readonly compiler: PilotCompiler;
+  readonly domain: string | undefined;
+  readonly meshConfig: () => MeshConfig;
+}
+
+/** One open stream. */
+export interface StreamLine {
+  /** Unique in the life of this process. */
+  readonly id: number;
+  readonly node: string;
+  /** Namespace and account of the verified identity. */
+  readonly identity: string;
+  readonly protocol: "delta" | "sotw";
+  /** The one type it carries; absent for ADS. */
+  readonly only?: string;
+  /** RFC 3339. */
+  readonly connectedAt: string;
+  /** Type URL → resources it was told of. */
+  readonly watches: Readonly<Record<string, number>>;
+}
+
+/** Kinds that hold what nobody should read, and those that come from the registry in great number. */
+const NOT_SHOWN: ReadonlySet<KindName> = new Set<KindName>(["Secret", "Pod", "EndpointSlice", "Endpoints", "Node"]);
+
 /** Looks at the inside for the debug routes. Computes anew each time; not for hot paths. */
 export class DebugView {
   readonly #world: World;
   readonly #ads: AdsFront;
   readonly #compiler: PilotCompiler;
   readonly #domain: string | undefined;
+  readonly #meshConfig: () => MeshConfig;
 
-  constructor(world: World, ads: AdsFront, compiler: PilotCompiler, domain: string | undefined) {
+  constructor({ world, ads, compiler, domain, meshConfig }: DebugSources) {
     this.#world = world;
     this.#ads = ads;
     this.#compiler = compiler;
     this.#domain = domain;
+    this.#meshConfig = meshConfig;
+  }
+
+  /** Mesh configuration in force. */
+  meshConfig(): MeshConfig {
+    return this.#meshConfig();
+  }
+
+  /** Open streams, the oldest first. */
+  streams(): readonly StreamLine[] {
+    return [...this.#ads.connections].flatMap(({ id, proxy, caller, protocol, only, connectedAt, status }) => {
+      if (proxy === undefined) return [];
+      const watches = Object.entries(status().types).map(([typeUrl, { resources }]) => [typeUrl, resources]);
+      return [
+        {
+          id,
+          node: proxy.node.id,
+          identity: caller === undefined ? "" : `${caller.namespace}/${caller.serviceAccount}`,
+          protocol,
+          ...(only === undefined ? {} : { only }),
+          connectedAt: new Date(connectedAt).toISOString(),
+          watches: Object.fromEntries(watches),
+        },
+      ];
+    });
+  }
+
+  /** Configuration as it was taken over, of some kinds or of all but those with secrets and of the registry. */
+  config(kinds?: ReadonlySet<KindName>): readonly Resource[] {
+    const shown = [...this.#world.objects()].filter(({ kind }) =>
+      kinds === undefined ? !NOT_SHOWN.has(kind) : kinds.has(kind),
+    );
+    return shown.sort((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1));
+  }
+
+  /** Work of the compiler by query. */
+  compiler(): EngineStats | undefined {
+    return this.#compiler.stats?.();
+  }
+
+  /**
+   * Resources of one type that a connected proxy should have, decoded.
+   * @throws LTN3502 when no such proxy is connected.
+   */
+  resources(proxyId: string, type: "endpoints" | "names"): readonly unknown[] {
+    const { node } = this.#find(proxyId);
+    const message = type === "endpoints" ? ClusterLoadAssignment : NameTable;
+    const found = this.#compiler.resources(node, type === "endpoints" ? xdsTypes.endpoint : xdsTypes.nds);
+    return [...found.values()].map(({ any }) => message.toJSON(message.decode(any.value) as never));
+  }
+
+  /**
+   * Ends the streams of a proxy, which then comes again.
+   * @throws LTN3502 when no such proxy is connected.
+   */
+  disconnect(proxyId: string): void {
+    const { node } = this.#find(proxyId);
+    for (const connection of [...this.#ads.connections]) {
+      if (connection.proxy?.node.id === node.id) connection.end(grpcStatus.unavailable, "disconnected on request");
+    }
   }
 
   /**
