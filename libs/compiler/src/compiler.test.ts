@@ -174,6 +174,27 @@ spec: { hosts: [many-${at}], exportTo: ["${exportTo}"], http: [{ timeout: ${time
   });
 });
 
+describe("what is compiled for nobody", () => {
+  it("is forgotten on demand, and only that", () => {
+    const compiler = compilerFor(objectsFrom(SERVICES, PODS));
+    const before = everything(compiler, client);
+    compiler.retain([client]);
+    const own = compiler.stats().memos;
+    for (let stranger = 0; stranger < 20; stranger++) everything(compiler, nodeOf({ namespace: `n${stranger}` }));
+    expect(compiler.kinds).toBe(21);
+    expect(compiler.stats().memos).toBeGreaterThan(own + 100);
+    compiler.retain([client]);
+    expect(compiler.kinds).toBe(1);
+    expect(compiler.stats().memos).toBeLessThanOrEqual(own);
+    const ran = work(compiler, () =>
+      everything(compiler, client).forEach((map, index) => {
+        expect(map).toBe(before[index]);
+      }),
+    );
+    expect(ran).toEqual({});
+  });
+});
+
 describe("resources", () => {
   it("of an unknown type, or of names that do not exist, are none", () => {
     const compiler = compilerFor(objectsFrom(SERVICES));

@@ -60,6 +60,12 @@ export interface Compiler {
    * change touched what the node may see.
    */
   content(node: XdsNode): unknown;
+  /** Names what clients of this node's kind have in common: nodes with equal names share most of what is compiled for them. */
+  kindOf(node: XdsNode): string;
+  /** Kinds of clients that something was compiled for since the last {@link Compiler.retain}. */
+  readonly kinds: number;
+  /** Forgets what was compiled for nobody among these nodes. */
+  retain(nodes: Iterable<XdsNode>): void;
   /** The Istio objects that Gateway API objects and Ingress were converted to, by what they were made of. */
   converted(): readonly Resource[];
   /** `status` of a Gateway API object or Ingress as its API has it; undefined for other kinds and other controllers' objects. */
@@ -141,6 +147,8 @@ class IncrementalCompiler implements Compiler {
   /** Scopes of nodes, as of an engine revision: a proxy is asked for several times a push. */
   readonly #scopes = new WeakMap<XdsNode, KnownScope>();
   readonly #seen = new SeenNodes();
+  /** Ids of client scopes that were asked for. */
+  readonly #kinds = new Set<string>();
   #revision = 0;
 
   constructor(options: CompilerOptions) {
@@ -187,6 +195,21 @@ class IncrementalCompiler implements Compiler {
     }
   }
 
+  kindOf(node: XdsNode): string {
+    return this.#scopeOf(node).client.id;
+  }
+
+  get kinds(): number {
+    return this.#kinds.size;
+  }
+
+  retain(nodes: Iterable<XdsNode>): void {
+    this.#engine.advance();
+    this.#kinds.clear();
+    for (const node of nodes) this.content(node);
+    this.#engine.forget(this.#engine.revision);
+  }
+
   content(node: XdsNode): unknown {
     return this.#engine.ask(scopeContent, this.#scopeOf(node));
   }
@@ -198,6 +221,7 @@ class IncrementalCompiler implements Compiler {
     const full = scopeOf(this.#engine, node);
     const scope = known?.fullId === full.id ? known.scope : shortened(full);
     if (known === undefined) this.#seen.add(node);
+    this.#kinds.add(scope.client.id);
     this.#scopes.set(node, { revision, fullId: full.id, scope });
     return scope;
   }

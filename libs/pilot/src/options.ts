@@ -20,6 +20,11 @@ export interface ConnectedLimits {
   readonly streams: number;
   /** The same of one identity, so that no workload takes the place of all others. Default 2000. */
   readonly streamsPerIdentity: number;
+  /**
+   * Kinds of clients at a time that streams of one identity may be: by namespace, labels that configuration mentions, locality and
+   * abilities. For each kind much is compiled. Default 64.
+   */
+  readonly kindsPerIdentity: number;
   /** Bounds within one stream. */
   readonly perStream: Partial<StreamLimits>;
 }
@@ -67,7 +72,13 @@ export function withDefaults(options: PilotOptions): {
   readonly registration: RegistrationTimes;
 } {
   const debounce = { quietMs: 15, maxMs: 300, intervalMs: 120, ...options.debounce };
-  const limits = { streams: 10_000, streamsPerIdentity: 2000, perStream: {}, ...options.connectedLimits };
+  const limits = {
+    streams: 10_000,
+    streamsPerIdentity: 2000,
+    kindsPerIdentity: 64,
+    perStream: {},
+    ...options.connectedLimits,
+  };
   const registration = { graceMs: 10_000, reconnectMs: 60_000, ...options.registration };
   const firstSnapshotsMs = options.firstSnapshotsMs ?? 5000;
   const atLeast = (name: string, value: number, least: number) => {
@@ -78,6 +89,7 @@ export function withDefaults(options: PilotOptions): {
   atLeast("debounce.intervalMs", debounce.intervalMs, 0);
   atLeast("connectedLimits.streams", limits.streams, 1);
   atLeast("connectedLimits.streamsPerIdentity", limits.streamsPerIdentity, 1);
+  atLeast("connectedLimits.kindsPerIdentity", limits.kindsPerIdentity, 1);
   atLeast("firstSnapshotsMs", firstSnapshotsMs, 0);
   atLeast("registration.graceMs", registration.graceMs, 0);
   atLeast("registration.reconnectMs", registration.reconnectMs, 1);

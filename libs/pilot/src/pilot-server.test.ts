@@ -288,6 +288,35 @@ describe("when something fails", () => {
     expect(new AutoProxy(pilot.ads, "web").closed).toBeUndefined();
   });
 
+  it("refuses an identity more kinds of clients than its share", async () => {
+    const { pilot } = await started({ connectedLimits: { kindsPerIdentity: 2 } });
+    const proxy = async (kind: string, app = "web") => {
+      const one = new AutoProxy(pilot.ads, app, undefined, { LABELS: { kind } });
+      await one.subscribe();
+      return one;
+    };
+    const first = await proxy("a");
+    expect((await proxy("b")).closed).toBeUndefined();
+    expect((await proxy("c")).closed?.code).toBe(8);
+    expect((await proxy("b")).closed).toBeUndefined();
+    expect((await proxy("c", "cart")).closed).toBeUndefined();
+    first.disconnect();
+    expect((await proxy("c")).closed).toBeUndefined();
+  });
+
+  it("lets the compiler forget clients that come and go, each of another kind", async () => {
+    const { pilot, compiler } = await started();
+    const stays = new AutoProxy(pilot.ads, "cart", undefined, { LABELS: { kind: "stays" } });
+    await stays.subscribe();
+    for (let round = 0; round < 100; round++) {
+      const one = new AutoProxy(pilot.ads, "web", undefined, { LABELS: { kind: `${round}` } });
+      await one.subscribe();
+      one.disconnect();
+      expect(compiler.kinds).toBeLessThan(30);
+    }
+    expect(stays.closed).toBeUndefined();
+  });
+
   it("ends every stream and leaves no timer when its scope closes", async () => {
     const { scope, clock, pilot, config } = await started();
     const proxy = new AutoProxy(pilot.ads);
@@ -350,6 +379,7 @@ describe("options", () => {
     [{ debounce: { quietMs: 100, maxMs: 50 } }],
     [{ connectedLimits: { streams: 0 } }],
     [{ connectedLimits: { streamsPerIdentity: 0 } }],
+    [{ connectedLimits: { kindsPerIdentity: 0 } }],
     [{ firstSnapshotsMs: Number.NaN }],
   ])("%j are refused", (options) => {
     expect(() => prepare(options)).toThrow(expect.objectContaining({ code: "LTN3501" }));

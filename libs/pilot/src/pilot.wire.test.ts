@@ -294,6 +294,19 @@ spec:
     expect(proxy.updates.filter((update) => update.startsWith("Listener "))).toEqual([]);
   });
 
+  it("is sent nothing by a control plane that starts again with the same world", async () => {
+    const before = await startMesh();
+    const proxy = new TestProxy(before);
+    await proxy.until(() => proxy.names(xdsTypes.route).includes("80"));
+    await synced(before, 1);
+    expect(before.pilot.metrics()).toMatch(/^pilot_xds_pushes\{type="cds"\} 1$/m);
+    await before.scope.close();
+    await proxy.until(() => !proxy.client.connected);
+    const after = await startMesh({ port: before.server.port });
+    while (after.pilot.status().proxies[0]?.synced !== true) await new Promise((resolve) => setImmediate(resolve));
+    expect(after.pilot.metrics()).not.toMatch(/^pilot_xds_pushes\{/m);
+  });
+
   it("is refused when it acts for a service account that is not its own", async () => {
     const mesh = await startMesh();
     const proxy = new TestProxy(mesh, { app: "web", account: "cart", claims: "web" });

@@ -79,4 +79,6 @@ process.on("message", async ({ id, operation, argument }) => {
     process.send?.({ id, error: String(error?.stack ?? error) });
   }
 });
+// Whoever started it is gone.
+process.on("disconnect", () => process.exit());
 process.send?.({ ready: true });

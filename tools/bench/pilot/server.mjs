@@ -55,6 +55,9 @@ const server = await serveGrpc({
   logger: silentLogger,
 });
 
+const numbers = (pattern) =>
+  Object.fromEntries([...pilot.metrics().matchAll(pattern)].map(([, name, count]) => [name, Number(count)]));
+
 function facts() {
   const { user, system } = process.cpuUsage();
   const memory = process.memoryUsage();
@@ -62,17 +65,10 @@ function facts() {
     cpuMs: (user + system) / 1000,
     rssMb: memory.rss / 1e6,
     heapMb: (memory.heapUsed + memory.external) / 1e6,
-    queries: Object.fromEntries(
-      [...pilot.metrics().matchAll(/^lateen_compile_queries_total\{query="([^"]+)"\} (\d+)$/gm)].map(
-        ([, query, count]) => [query, Number(count)],
-      ),
-    ),
-    pushes: Object.fromEntries(
-      [...pilot.metrics().matchAll(/^pilot_xds_pushes\{type="([^"]+)"\} (\d+)$/gm)].map(([, type, count]) => [
-        type,
-        Number(count),
-      ]),
-    ),
+    queries: numbers(/^lateen_compile_queries_total\{query="([^"]+)"\} (\d+)$/gm),
+    pushes: numbers(/^pilot_xds_pushes\{type="([^"]+)"\} (\d+)$/gm),
+    /** Responses whose oldest change was at most so many seconds old when they were written. */
+    ages: numbers(/^lateen_xds_age_at_push_seconds_bucket\{le="([^"]+)"\} (\d+)$/gm),
   };
 }
 
@@ -139,4 +135,6 @@ process.on("message", async ({ id, operation, argument }) => {
     process.send?.({ id, error: String(error?.stack ?? error) });
   }
 });
+// Whoever started it is gone.
+process.on("disconnect", () => process.exit());
 process.send?.({ ready: { port: server.port, startMs: performance.now() - began, ...facts() } });

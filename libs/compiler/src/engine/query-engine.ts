@@ -124,6 +124,11 @@ export class QueryEngine {
     return this.#update(this.#memo(query, argument)).changedAt;
   }
 
+  /** A new revision in which nothing changed: what is asked for from now on is told from what was asked for before. */
+  advance(): void {
+    this.#revision++;
+  }
+
   /** Forgets results that nobody has asked for since `revision`; results that others read are kept. */
   forget(revision: number): void {
     const unused = (memo: Memo) => memo.usedAt < revision && !hasDependents(memo);

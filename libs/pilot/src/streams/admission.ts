@@ -4,6 +4,9 @@ import type { Caller } from "@lateen/ports";
 import type { Node } from "@lateen/proto/envoy/config/core/v3/base";
 import { grpcStatus, type StreamRefusal } from "@lateen/xds";
 
+/** Characters of what is kept of a node; one with 50 long labels has about 8000. */
+const MAX_NODE = 64 * 1024;
+
 /**
  * Whether a caller may have the configuration of the node it says it is: the node must live in the caller's namespace and, where it
  * names a service account, run under the caller's. The account of the result is always the verified one.
@@ -12,6 +15,10 @@ export function admitNode(caller: Caller | undefined, node: Node): Result<XdsNod
   if (caller === undefined) return refuse(grpcStatus.unauthenticated, "callers must identify themselves");
   const parsed = nodeFromProto(node);
   if (!parsed.ok) return refuse(grpcStatus.invalidArgument, parsed.error);
+  // What is kept of a node lives as long as its stream, and what is compiled for it depends on it.
+  if (JSON.stringify(parsed.value).length > MAX_NODE) {
+    return refuse(grpcStatus.resourceExhausted, `the node says more of itself than ${MAX_NODE} characters`);
+  }
   const { namespace, serviceAccount } = caller;
   if (parsed.value.namespace !== namespace) {
     return refuse(

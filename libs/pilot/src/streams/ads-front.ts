@@ -1,4 +1,5 @@
-import { type Clock, type Logger, messageOf, ok } from "@lateen/kernel";
+import type { XdsNode } from "@lateen/compiler";
+import { type Clock, err, type Logger, messageOf, ok } from "@lateen/kernel";
 import type { AdsServer, AdsSession, AdsTransport, Caller } from "@lateen/ports";
 import type { Node } from "@lateen/proto/envoy/config/core/v3/base";
 import {
@@ -37,6 +38,9 @@ export interface AdsFrontOptions {
   readonly onChange: () => void;
 }
 
+/** New kinds of clients after which those that are gone are forgotten. */
+const KINDS_GONE = 16;
+
 /** Milliseconds in which a client has surely asked for all its types. */
 const INTRODUCTION_MS = 1000;
 
@@ -47,7 +51,11 @@ export class AdsFront implements AdsServer {
   readonly #work = new SharedWork();
   /** Open streams by identity. */
   readonly #ofIdentity = new Map<string, number>();
+  /** Kinds of clients of open streams, by identity: how many streams are of each. */
+  readonly #kindsOfIdentity = new Map<string, Map<string, number>>();
   #lastId = 0;
+  /** Kinds of clients that the compiler knew after it last forgot those that are gone. */
+  #kindsKept = 0;
 
   constructor(options: AdsFrontOptions) {
     this.#options = options;
@@ -131,6 +139,7 @@ export class AdsFront implements AdsServer {
       ...kind,
       connectedAt: this.#options.clock.now(),
       proxy: undefined,
+      kind: undefined,
       changedSince: undefined,
       untoldSince: undefined,
       queuedAt: undefined,
@@ -202,6 +211,11 @@ export class AdsFront implements AdsServer {
       metrics.refused();
       return admitted;
     }
+    const tooMany = this.#tooManyKinds(connection, admitted.value);
+    if (tooMany !== undefined) {
+      metrics.refused();
+      return err({ code: grpcStatus.resourceExhausted, message: tooMany });
+    }
     const proxy: AdmittedProxy = {
       node: admitted.value,
       version: versionOf(node),
@@ -232,9 +246,54 @@ export class AdsFront implements AdsServer {
     return joined.ok ? admitted : joined;
   }
 
+  /** Notes what kind of client a stream is; why an identity may not have another one, or undefined when it may. */
+  #tooManyKinds(connection: Connection, node: XdsNode): string | undefined {
+    const { compiler, limits } = this.#options;
+    const identity = identityOf(connection.caller);
+    const kinds = this.#kindsOfIdentity.get(identity) ?? new Map<string, number>();
+    let kind: string | undefined;
+    try {
+      kind = compiler.kindOf?.(node);
+    } catch {
+      // What cannot be compiled is reported where it is asked for.
+    }
+    if (kind === undefined) return undefined;
+    if (!kinds.has(kind) && kinds.size >= limits.kindsPerIdentity) {
+      return `streams of this identity are ${kinds.size} kinds of clients already`;
+    }
+    connection.kind = kind;
+    kinds.set(kind, (kinds.get(kind) ?? 0) + 1);
+    this.#kindsOfIdentity.set(identity, kinds);
+    return undefined;
+  }
+
+  #uncountKind({ caller, kind }: Connection): void {
+    const identity = identityOf(caller);
+    const kinds = this.#kindsOfIdentity.get(identity);
+    if (kinds === undefined || kind === undefined) return;
+    const left = (kinds.get(kind) ?? 0) - 1;
+    if (left > 0) kinds.set(kind, left);
+    else kinds.delete(kind);
+    if (kinds.size === 0) this.#kindsOfIdentity.delete(identity);
+  }
+
+  /** Lets the compiler forget what it made for clients that are gone, now and then. */
+  #forgetKinds(): void {
+    const { compiler } = this.#options;
+    if (compiler.retain === undefined || (compiler.kinds ?? 0) < this.#kindsKept + KINDS_GONE) return;
+    try {
+      compiler.retain([...this.#open].flatMap(({ proxy }) => proxy?.node ?? []));
+    } catch {
+      // The same.
+    }
+    this.#kindsKept = compiler.kinds ?? 0;
+  }
+
   #close(connection: Connection): void {
     if (!this.#open.delete(connection)) return;
     this.#count(connection.caller, -1);
+    this.#uncountKind(connection);
+    this.#forgetKinds();
     this.#options.registrations.leave(connection.id);
     const { proxy } = connection;
     if (proxy !== undefined) {

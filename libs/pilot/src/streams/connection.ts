@@ -22,6 +22,8 @@ export interface Connection {
   /** Milliseconds since the epoch. */
   readonly connectedAt: number;
   proxy: AdmittedProxy | undefined;
+  /** See `Compiler.kindOf`; as of its first request. */
+  kind: string | undefined;
   /** Monotonic time of the oldest change that this proxy has not acknowledged yet. */
   changedSince: number | undefined;
   /** The same for the oldest change that its stream has not been told of. */

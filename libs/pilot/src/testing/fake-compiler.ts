@@ -11,6 +11,7 @@ export class FakeCompiler implements PilotCompiler {
   /** Throws when this object is applied. */
   poison: string | undefined;
   readonly #objects = new Map<string, string>();
+  readonly #kinds = new Set<string>();
   #last = new Map<string, ReadonlyMap<string, EncodedResource>>();
 
   apply(change: CompilerChange): void {
@@ -31,6 +32,22 @@ export class FakeCompiler implements PilotCompiler {
     const all = this.#last.get(typeUrl) ?? this.#build(typeUrl);
     this.#last.set(typeUrl, all);
     return names === undefined ? all : new Map([...all].filter(([name]) => names.has(name)));
+  }
+
+  /** Clients are as many kinds as they have values of the label `kind`. */
+  kindOf(node: XdsNode): string {
+    const kind = node.labels.kind ?? "";
+    this.#kinds.add(kind);
+    return kind;
+  }
+
+  get kinds(): number {
+    return this.#kinds.size;
+  }
+
+  retain(nodes: Iterable<XdsNode>): void {
+    this.#kinds.clear();
+    for (const node of nodes) this.kindOf(node);
   }
 
   warnings(): readonly never[] {

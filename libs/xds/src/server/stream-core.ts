@@ -308,7 +308,7 @@ export class StreamCore<Response> {
 
   #noteSent(state: TypeState, began: number): void {
     const { inFlight, changedSince } = state;
-    if (!state.incomplete) state.changedSince = undefined;
+    if (!state.dirty) state.changedSince = undefined;
     if (inFlight === undefined) return;
     const now = this.#options.clock.monotonic();
     this.#options.observer?.sent?.(state.typeUrl, {

@@ -144,6 +144,8 @@ export class TypeState {
 
   /** What the client should hold by now, of what it asked for; undefined when the source cannot say. */
   desired(source: StreamSource): ReadonlyMap<string, EncodedResource> | undefined {
+    // What is under way is sent to its end, as to all who began with it; what came since is compared with that.
+    if (this.#plan !== undefined && !this.#partial) return this.#plan.desired;
     if (this.wildcard && this.names.size === 0) return source.resources(this.typeUrl);
     if (this.names.size === 0) return NO_RESOURCES;
     if (!this.wildcard) return this.#shared(source) ?? source.resources(this.typeUrl, this.names.toSet());
@@ -258,7 +260,10 @@ export class TypeState {
     kept: { readonly heldBack: readonly string[]; readonly unknown: ReadonlySet<string> | undefined },
   ): void {
     const unsaid = [...(kept.unknown ?? [])].filter((name) => !desired.has(name));
+    const wasPlan = this.#plan !== undefined;
     this.#plan = undefined;
+    // The source may have gone on meanwhile.
+    if (wasPlan) this.touch();
     for (const name of removed) this.#held.delete(name);
     this.#held.settle(desired, [...kept.heldBack, ...unsaid]);
     for (const name of removed) {
