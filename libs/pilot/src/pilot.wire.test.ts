@@ -7,10 +7,13 @@ import { Listener } from "@lateen/proto/envoy/config/listener/v3/listener";
 import { HttpConnectionManager } from "@lateen/proto/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager";
 import { createTestCa } from "@lateen/test-support";
 import { createXdsClient, type XdsClient, type XdsUpdate, xdsTypes } from "@lateen/xds";
-import { afterEach, describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import { createPilot, type Pilot, type PilotOptions } from "./index.ts";
 import { ConfigFeed, RegistryFeed } from "./testing/feeds.ts";
 import { objectsOf, pod, service } from "./testing/objects.ts";
+
+// On a machine that builds at the same time.
+vi.setConfig({ testTimeout: 60_000 });
 
 const SERVER_NAME = "istiod.istio-system.svc";
 const ca = createTestCa();

@@ -4,12 +4,15 @@ import { defaultMeshConfig } from "@lateen/mesh-model";
 import { manualClock, recordingLogger } from "@lateen/test-support";
 import { xdsTypes } from "@lateen/xds";
 import { fastify } from "fastify";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { PilotServer } from "./pilot-server.ts";
 import { pilotRoutes } from "./routes.ts";
 import { AutoProxy } from "./testing/auto-proxy.ts";
 import { ConfigFeed, RegistryFeed } from "./testing/feeds.ts";
 import { objectsOf, pod, service } from "./testing/objects.ts";
+
+// On a machine that builds at the same time.
+vi.setConfig({ testTimeout: 60_000 });
 
 const tls = objectsOf(`
 apiVersion: v1

@@ -1,10 +1,13 @@
 import { manualClock } from "@lateen/test-support";
 import fc from "fast-check";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { xdsTypes } from "./resource-types.ts";
 import { Simulation, type World, WorldSource } from "./testing/simulation.ts";
 import { SotwPeer } from "./testing/sotw-peer.ts";
 import { SotwProxy } from "./testing/sotw-proxy.ts";
+
+// On a machine that builds at the same time.
+vi.setConfig({ testTimeout: 60_000 });
 
 const CLUSTERS = ["c0", "c1", "c2", "c3"] as const;
 const ROUTES = ["r0", "r1", "r2"] as const;

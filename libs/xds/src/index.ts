@@ -19,6 +19,7 @@ export type {
   SentFacts,
   StreamLimits,
   StreamObserver,
+  StreamProgress,
   StreamRefusal,
   StreamSource,
   StreamStatus,

@@ -105,6 +105,16 @@ export interface TypeStatus {
   readonly resources: number;
 }
 
+/** How far a stream is. */
+export interface StreamProgress {
+  /** Nothing to send, nothing outstanding, nothing refused right now. */
+  readonly clean: boolean;
+  /** Highest revision at which everything asked for was acknowledged; undefined before that happened. */
+  readonly settledRevision: number | undefined;
+  /** Whether the client asked for anything of a type. */
+  asked(typeUrl: string): boolean;
+}
+
 export interface StreamStatus {
   readonly types: Readonly<Record<string, TypeStatus>>;
   /** Highest revision at which everything asked for was acknowledged; undefined before that happened. */

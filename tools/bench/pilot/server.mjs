@@ -108,9 +108,9 @@ const operations = {
   /** Resolves once so many proxies are connected and run all there is. */
   settled: async ({ streams }) => {
     for (const deadline = performance.now() + 120_000; performance.now() < deadline; ) {
-      const { proxies } = pilot.status();
-      if (proxies.length >= streams && proxies.every(({ synced }) => synced)) break;
-      await new Promise((resolve) => setTimeout(resolve, 100));
+      const { synced } = await pilot.waitSynced(revision, 10_000);
+      if (synced && pilot.status().proxies.length >= streams) break;
+      await new Promise((resolve) => setTimeout(resolve, 250));
     }
     return { at: hrtime() };
   },

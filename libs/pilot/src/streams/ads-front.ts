@@ -150,6 +150,7 @@ export class AdsFront implements AdsServer {
         this.#guard(connection, () => (this.#isConcerned(connection) ? stream.push() : stream.unchanged()));
       },
       status: () => stream.status(),
+      progress: () => stream.progress(),
       end: close,
     };
     this.#open.add(connection);

@@ -1,6 +1,6 @@
 import type { XdsNode } from "@lateen/compiler";
 import type { Caller } from "@lateen/ports";
-import { type StreamStatus, xdsTypes } from "@lateen/xds";
+import { type StreamProgress, type StreamStatus, xdsTypes } from "@lateen/xds";
 import type { GuardedSource } from "./guarded-source.ts";
 
 /** Which proxy a stream serves; known after its first request. */
@@ -37,6 +37,8 @@ export interface Connection {
   /** Sends what changed; does next to nothing when nothing did. */
   push(): void;
   status(): StreamStatus;
+  /** What costs little of it. */
+  progress(): StreamProgress;
   /** Ends the stream. */
   end(code: number, message: string): void;
 }
@@ -45,11 +47,11 @@ export interface Connection {
 const ESSENTIAL = [xdsTypes.cluster, xdsTypes.listener];
 
 /** Whether a proxy runs everything that push number `push` gave it. */
-export function hasSettled({ proxy, status }: Pick<Connection, "proxy" | "status">, push: number): boolean {
-  const { clean, settledRevision, types } = status();
+export function hasSettled({ proxy, progress }: Pick<Connection, "proxy" | "progress">, push: number): boolean {
+  const { clean, settledRevision, asked } = progress();
   if (!clean || settledRevision === undefined || settledRevision < push) return false;
   // Libraries for gRPC ask for what they call, which may be nothing yet.
   if (proxy?.node.generator === "grpc") return true;
   // Not whether it acknowledged them: a proxy that came back with all versions is sent nothing.
-  return ESSENTIAL.every((typeUrl) => types[typeUrl] !== undefined);
+  return ESSENTIAL.every(asked);
 }

@@ -5,7 +5,7 @@ import type {
   Resource,
 } from "@lateen/proto/envoy/service/discovery/v3/discovery";
 import { hasImplicitWildcard } from "../resource-types.ts";
-import type { StreamStatus } from "../types.ts";
+import type { StreamProgress, StreamStatus } from "../types.ts";
 import { type BuildResponse, type ServerStreamOptions, StreamCore } from "./stream-core.ts";
 import type { TypeState } from "./type-state.ts";
 
@@ -21,6 +21,8 @@ export interface ServerStream<Request> extends AdsSession<Request> {
    */
   introduced(): void;
   status(): StreamStatus;
+  /** What costs little of it. */
+  progress(): StreamProgress;
 }
 
 /** Serves one delta (incremental) ADS stream. */
@@ -44,6 +46,7 @@ export function createDeltaSession(
     unchanged: () => core.unchanged(),
     introduced: () => core.introduced(),
     status: () => core.status(),
+    progress: () => core.progress(),
   };
 }
 

@@ -1,8 +1,11 @@
 import fc from "fast-check";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import type { EncodedResource } from "../types.ts";
 import { type Held, Holdings } from "./holdings.ts";
 import { SharedWork } from "./shared-work.ts";
+
+// On a machine that builds at the same time.
+vi.setConfig({ testTimeout: 60_000 });
 
 type Resources = ReadonlyMap<string, EncodedResource>;
 const NAMES = ["a", "b", "c", "d", "e", "f"] as const;

@@ -21,6 +21,7 @@ export function createSotwSession(options: ServerStreamOptions<DiscoveryResponse
     unchanged: () => core.unchanged(),
     introduced: () => core.introduced(),
     status: () => core.status(),
+    progress: () => core.progress(),
   };
 }
 

@@ -9,6 +9,7 @@ import type {
   EncodedResource,
   StreamLimits,
   StreamObserver,
+  StreamProgress,
   StreamSource,
   StreamStatus,
   TypeStatus,
@@ -240,6 +241,11 @@ export class StreamCore<Response> {
     const types: Record<string, TypeStatus> = {};
     for (const state of this.#ordered) types[state.typeUrl] = state.status();
     return { types, settledRevision: this.#settled, clean: this.#clean };
+  }
+
+  /** The part of the status that is asked for often. */
+  progress(): StreamProgress {
+    return { clean: this.#clean, settledRevision: this.#settled, asked: (typeUrl) => this.#types.has(typeUrl) };
   }
 
   get #clean(): boolean {

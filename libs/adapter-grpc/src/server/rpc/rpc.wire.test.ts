@@ -2,11 +2,14 @@ import { connect, constants } from "node:http2";
 import { Client, credentials, Metadata, status } from "@grpc/grpc-js";
 import { silentLogger } from "@lateen/kernel";
 import { createTestCa } from "@lateen/test-support";
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import { type GrpcServer, serveGrpc } from "../serve.ts";
 import type { RpcCall } from "./call.ts";
 import { timeoutOf } from "./call.ts";
 import { encodeStatusText } from "./failure.ts";
+
+// On a machine that builds at the same time.
+vi.setConfig({ testTimeout: 60_000 });
 
 const SERVER_NAME = "istiod.istio-system.svc";
 const ca = createTestCa();
