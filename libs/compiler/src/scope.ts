@@ -49,7 +49,7 @@ export interface NodeScope {
 type SelectingKind = Parameters<typeof keysOf>[1];
 
 /** Kinds whose selectors decide what a client sees, and those that decide what a workload serves. */
-const CLIENT_KINDS: readonly SelectingKind[] = ["Sidecar", "VirtualService", "DestinationRule"];
+const CLIENT_KINDS: readonly SelectingKind[] = ["Sidecar", "VirtualService", "DestinationRule", "Telemetry"];
 const WORKLOAD_KINDS: readonly SelectingKind[] = [
   "Sidecar",
   "Service",
@@ -61,6 +61,7 @@ const WORKLOAD_KINDS: readonly SelectingKind[] = [
   "RequestAuthentication",
   "WasmPlugin",
   "EnvoyFilter",
+  "Telemetry",
 ];
 
 const labelsOfObject = defineQuery<string, readonly string[]>({
@@ -91,10 +92,23 @@ function mentionedLabels(
   });
 }
 
-const clientLabels = mentionedLabels("clientLabels", CLIENT_KINDS, (read) =>
-  Object.keys(failoverLabels(meshConfigOf(read).localityLbSetting)),
-);
-const workloadLabels = mentionedLabels("workloadLabels", WORKLOAD_KINDS);
+const clientLabels = mentionedLabels("clientLabels", CLIENT_KINDS, (read) => [
+  ...Object.keys(failoverLabels(meshConfigOf(read).localityLbSetting)),
+  ...traceLabels(read),
+]);
+const workloadLabels = mentionedLabels("workloadLabels", WORKLOAD_KINDS, traceLabels);
+
+/** Labels that name a workload in traces, where any are made. */
+function traceLabels(read: Read): readonly string[] {
+  const { extensionProviders } = meshConfigOf(read);
+  return extensionProviders.some(({ zipkin, opentelemetry }) => zipkin ?? opentelemetry) ? TRACE_LABELS : [];
+}
+const TRACE_LABELS: readonly string[] = [
+  "app",
+  "service.istio.io/canonical-name",
+  "service.istio.io/canonical-revision",
+  "version",
+];
 
 function selectorsOf(object: Resource): readonly (Labels | undefined)[] {
   switch (object.kind) {
@@ -109,6 +123,7 @@ function selectorsOf(object: Resource): readonly (Labels | undefined)[] {
     case "PeerAuthentication":
     case "AuthorizationPolicy":
     case "RequestAuthentication":
+    case "Telemetry":
       return [object.spec?.selector?.matchLabels];
     case "EnvoyFilter":
       return [object.spec?.workloadSelector?.labels, targetLabels(object.spec?.targetRefs)];

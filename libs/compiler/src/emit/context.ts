@@ -1,12 +1,14 @@
 import type { ExtAuthzProvider, MeshConfig } from "@lateen/mesh-model";
 import type { JwtAuthentication } from "@lateen/proto/envoy/extensions/filters/http/jwt_authn/v3/config";
 import { defineQuery, type Read } from "../engine/query-engine.ts";
+import type { ObservedConfig } from "../lower/access-log.ts";
 import { authorizationRules } from "../lower/authorization.ts";
 import type { RbacRules } from "../lower/filters.ts";
 import { jwtAuthentication, type KeySource } from "../lower/jwt.ts";
 import type { ConsistentHash } from "../lower/load-balancing.ts";
 import { PASSTHROUGH_CLUSTER } from "../lower/names.ts";
 import type { RouteContext } from "../lower/route-context.ts";
+import { collectorOf, tracing } from "../lower/tracing.ts";
 import { policyFor } from "../lower/traffic-policy.ts";
 import { sameJson } from "../resource.ts";
 import { type ProxyScope, scopeKey, type WorkloadScope } from "../scope.ts";
@@ -14,7 +16,8 @@ import { destinationPolicy, type PolicyClient, policyClient, policyClientKey } f
 import { cells } from "../world/mesh-snapshot.ts";
 import { authorizationPoliciesFor, requestAuthenticationsFor } from "../world/policies.ts";
 import { meshConfigOf, serviceFor, settingsOf } from "../world/services.ts";
-import { visibility } from "../world/visibility.ts";
+import { observationOf, providerNamed, type Side } from "../world/telemetry.ts";
+import { visibility, visibleService } from "../world/visibility.ts";
 
 /** The cluster that traffic to unknown hosts goes to; undefined: it is refused. */
 export const fallbackCluster = defineQuery<ProxyScope, string | undefined>({
@@ -81,4 +84,29 @@ function authorizers({ extensionProviders }: MeshConfig): ReadonlyMap<string, Ex
   return new Map(
     extensionProviders.flatMap(({ name, extAuthz }) => (extAuthz === undefined ? [] : [[name, extAuthz] as const])),
   );
+}
+
+/** The mesh configuration with what Telemetry objects say of a workload on one side. */
+export function observedConfig(read: Read, scope: ProxyScope, side: Side): ObservedConfig {
+  const config = meshConfigOf(read);
+  const { logs, tracing: use } = read.ask(observationOf, { namespace: scope.namespace, labels: scope.labels, side });
+  const provider = use && providerNamed(config, use.provider);
+  const collector = provider && collectorOf(provider);
+  // A proxy refuses all of a listener whose collector it does not know. Our own does not trace yet.
+  const service =
+    collector === undefined || scope.lateen ? undefined : read.ask(visibleService, { scope, host: collector.host });
+  const known = service?.ports.some(({ number }) => number === collector?.port) ?? false;
+  const { labels } = scope;
+  const workload = {
+    namespace: scope.namespace,
+    meshId: config.trustDomain,
+    service: labels["service.istio.io/canonical-name"] ?? labels.app ?? "unknown",
+    revision: labels["service.istio.io/canonical-revision"] ?? labels.version ?? "latest",
+  };
+  return {
+    ...config,
+    logs,
+    filtersLogs: !scope.lateen,
+    tracing: known && use !== undefined && provider !== undefined ? tracing(use, provider, workload) : undefined,
+  };
 }

@@ -12,10 +12,10 @@ import { type NodeScope, scopeKey, type WorkloadScope } from "../scope.ts";
 import { gatewaysFor } from "../world/gateways.ts";
 import { servedPorts } from "../world/inbound.ts";
 import { cells } from "../world/mesh-snapshot.ts";
-import { compare, meshConfigOf, serviceFor } from "../world/services.ts";
+import { compare, serviceFor } from "../world/services.ts";
 import { usesDynamicDns, visibleVirtualServices } from "../world/visibility.ts";
 import { sniTargets } from "./auto-passthrough.ts";
-import { accessRules, routeContext } from "./context.ts";
+import { accessRules, observedConfig, routeContext } from "./context.ts";
 import { byName, encode } from "./encode.ts";
 
 type Resources = ReadonlyMap<string, EncodedResource>;
@@ -62,7 +62,7 @@ export const gatewayResources = defineQuery<NodeScope, GatewayResources>({
   key: scopeKey,
   compute: (read, scope) => {
     const { client, workload } = scope;
-    const config = meshConfigOf(read);
+    const config = observedConfig(read, workload, "CLIENT");
     const context = {
       config,
       extensions: client.extensions,

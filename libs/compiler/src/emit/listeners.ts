@@ -23,7 +23,7 @@ import {
   type Visibility,
   visiblePorts,
 } from "../world/visibility.ts";
-import { accessRules, fallbackCluster } from "./context.ts";
+import { accessRules, fallbackCluster, observedConfig } from "./context.ts";
 import { byName, encode } from "./encode.ts";
 import { gatewayResources } from "./gateways.ts";
 
@@ -34,7 +34,7 @@ const portListeners = defineQuery<{ readonly scope: ProxyScope; readonly port: n
   compute: (read, argument) => {
     const { scope, port } = argument;
     const listeners = outboundListeners(port, read.ask(servicesOnPort, argument), {
-      config: meshConfigOf(read),
+      config: observedConfig(read, scope, "CLIENT"),
       namespace: scope.namespace,
       labels: scope.labels,
       domain: settingsOf(read).domain,
@@ -95,7 +95,7 @@ export const outboundListenersOf = defineQuery<ProxyScope, readonly EncodedResou
   name: "outboundListeners",
   key: scopeKey,
   compute: (read, scope) => {
-    const catchAll = virtualOutbound(meshConfigOf(read), read.ask(fallbackCluster, scope));
+    const catchAll = virtualOutbound(observedConfig(read, scope, "CLIENT"), read.ask(fallbackCluster, scope));
     return [
       ...read.ask(visiblePorts, scope).flatMap((port) => read.ask(portListeners, { scope, port })),
       encode(read, Listener, catchAll.name, catchAll),
@@ -109,7 +109,7 @@ export const inboundListeners = defineQuery<WorkloadScope, readonly EncodedResou
   name: "inboundListeners",
   key: scopeKey,
   compute: (read, scope) => {
-    const config = meshConfigOf(read);
+    const config = observedConfig(read, scope, "SERVER");
     const policy = read.ask(peerPolicy, { namespace: scope.namespace, labels: scope.labels });
     const ports = read.ask(inboundPorts, scope);
     const context = {

@@ -20,6 +20,7 @@ import { allServices, keysOf, meshConfigOf } from "../world/services.ts";
 import { allVirtualServices, type BoundVirtualService } from "../world/virtual-services.ts";
 import { type CompilerWarning, warningAbout } from "./compiler-warning.ts";
 import { extensionWarnings } from "./extension-warnings.ts";
+import { withheldTelemetry } from "./telemetry-warnings.ts";
 
 /** Everything the configuration asks for that is done differently, or not at all. In the order of the objects' keys. */
 export const meshWarnings: Query<"", readonly CompilerWarning[]> = defineQuery<"", readonly CompilerWarning[]>({
@@ -44,6 +45,7 @@ export const meshWarnings: Query<"", readonly CompilerWarning[]> = defineQuery<"
         ),
       ),
     ...extensionWarnings(read),
+    ...keysOf(read, "Telemetry").flatMap((key) => withheldTelemetry(read, key)),
   ],
   equal: sameJson,
 });

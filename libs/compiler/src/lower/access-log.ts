@@ -3,7 +3,10 @@ import { packAny } from "@lateen/proto";
 import type { AccessLog } from "@lateen/proto/envoy/config/accesslog/v3/accesslog";
 import { ApiVersion } from "@lateen/proto/envoy/config/core/v3/config_source";
 import { FileAccessLog } from "@lateen/proto/envoy/extensions/access_loggers/file/v3/file";
+import { ExpressionFilter } from "@lateen/proto/envoy/extensions/access_loggers/filters/cel/v3/cel";
 import { HttpGrpcAccessLogConfig } from "@lateen/proto/envoy/extensions/access_loggers/grpc/v3/als";
+import type { HttpConnectionManager_Tracing } from "@lateen/proto/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager";
+import type { LogUse } from "../world/telemetry.ts";
 import { outboundCluster } from "./names.ts";
 import { sortedRecord } from "./proto.ts";
 
@@ -44,30 +47,58 @@ export interface AccessLogs {
   readonly tcp: readonly AccessLog[];
 }
 
+/** What of the mesh configuration, and of Telemetry objects, logs depend on. */
+export interface ObservedConfig extends MeshConfig {
+  /** Undefined: no Telemetry object says anything of logs. */
+  readonly logs?: readonly LogUse[] | undefined;
+  /** Whether the proxy takes logs with a filter. Default true. */
+  readonly filtersLogs?: boolean;
+  readonly tracing?: HttpConnectionManager_Tracing | undefined;
+}
+
 /**
- * Access logs as the mesh configuration asks: the providers named, and `accessLogFile` unless a provider writes to a file.
- * (Istio forgets the file as soon as any provider is named; here one always is, for the metrics that are made of the log.)
+ * Access logs as Telemetry objects ask, else as the mesh configuration does: the providers named, and `accessLogFile` unless a
+ * provider writes to a file. (Istio forgets the file as soon as any provider is named; here one always is, for the metrics that are
+ * made of the log.)
  */
-export function accessLogs(config: MeshConfig): AccessLogs {
-  const named = config.defaultProviders.accessLogging;
+export function accessLogs(config: ObservedConfig): AccessLogs {
+  const uses =
+    config.logs ?? config.defaultProviders.accessLogging.map((provider) => ({ provider, filter: undefined }));
   const http: AccessLog[] = [];
   const tcp: AccessLog[] = [];
-  for (const name of named) {
+  for (const { provider: name, filter } of uses) {
     const provider = config.extensionProviders.find((candidate) => candidate.name === name);
-    if (provider === undefined) continue;
+    if (provider === undefined || (filter !== undefined && config.filtersLogs === false)) continue;
     if (provider.envoyFileAccessLog !== undefined) {
-      const log = providerFileLog(provider.envoyFileAccessLog);
+      const log = filtered(providerFileLog(provider.envoyFileAccessLog), filter);
       http.push(log);
       tcp.push(log);
     }
-    if (provider.envoyHttpAls !== undefined) http.push(grpcLog(provider.envoyHttpAls));
+    if (provider.envoyHttpAls !== undefined) http.push(filtered(grpcLog(provider.envoyHttpAls), filter));
   }
-  if (tcp.length === 0 && config.accessLogFile !== "") {
+  if (config.logs === undefined && tcp.length === 0 && config.accessLogFile !== "") {
     const log = meshFileLog(config);
     http.unshift(log);
     tcp.unshift(log);
   }
   return { http, tcp };
+}
+
+function filtered(log: AccessLog, expression: string | undefined): AccessLog {
+  if (expression === undefined) return log;
+  const filter = {
+    filterSpecifier: {
+      $case: "extensionFilter",
+      value: {
+        name: "envoy.access_loggers.extension_filters.cel",
+        configType: {
+          $case: "typedConfig",
+          value: packAny(ExpressionFilter, ExpressionFilter.fromPartial({ expression })),
+        },
+      },
+    },
+  } as const;
+  return { ...log, filter };
 }
 
 function meshFileLog(config: MeshConfig): AccessLog {

@@ -20,6 +20,7 @@ import { RBAC as NetworkRbac } from "@lateen/proto/envoy/extensions/filters/netw
 import { TcpProxy } from "@lateen/proto/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy";
 import { Config as PeerMetadata } from "@lateen/proto/istio/peer_metadata/peer_metadata";
 import { PluginConfig } from "@lateen/proto/istio/stats/stats";
+import type { ObservedConfig } from "./access-log.ts";
 import { JWT_FILTER } from "./claims.ts";
 import { CORS_FILTER } from "./cors.ts";
 import { DYNAMIC_DNS_FILTER, dynamicDnsFilter } from "./dynamic-dns.ts";
@@ -46,7 +47,7 @@ export interface HttpChainOptions {
   readonly statPrefix: string;
   /** Name for RDS, or the table itself. */
   readonly routes: string | RouteConfiguration;
-  readonly config: MeshConfig;
+  readonly config: ObservedConfig;
   readonly extensions: readonly string[];
   readonly rbac: RbacRules;
   /** How tokens are verified; undefined: they are not. */
@@ -75,6 +76,7 @@ export function httpConnectionManager(options: HttpChainOptions): Filter {
     ...clientCertDetails(place),
     upgradeConfigs: [{ upgradeType: "websocket" }],
     ...normalization(config.pathNormalization),
+    ...(config.tracing === undefined ? {} : { tracing: config.tracing }),
   });
   return { name: HTTP_CONNECTION_MANAGER, configType: typed(HttpConnectionManager, manager) };
 }

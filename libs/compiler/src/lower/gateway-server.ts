@@ -1,6 +1,7 @@
-import type { Gateway, MeshConfig, MeshService } from "@lateen/mesh-model";
+import type { Gateway, MeshService } from "@lateen/mesh-model";
 import type { JwtAuthentication } from "@lateen/proto/envoy/extensions/filters/http/jwt_authn/v3/config";
 import type { BoundVirtualService } from "../world/virtual-services.ts";
+import type { ObservedConfig } from "./access-log.ts";
 import type { SniTarget } from "./auto-passthrough.ts";
 import type { RbacRules } from "./filters.ts";
 import { serverProtocol } from "./protocol.ts";
@@ -47,7 +48,7 @@ export function serverClass(server: GatewayServer): ServerClass {
 
 /** What the listeners of a gateway proxy depend on besides its servers. */
 export interface GatewayContext {
-  readonly config: MeshConfig;
+  readonly config: ObservedConfig;
   readonly extensions: readonly string[];
   /** Some visible service is found by the host of each request, and the proxy can do that. */
   readonly dynamicDns: boolean;

@@ -1,10 +1,10 @@
-import type { MeshConfig, MeshService, Sidecar } from "@lateen/mesh-model";
+import type { MeshService, Sidecar } from "@lateen/mesh-model";
 import { TrafficDirection } from "@lateen/proto/envoy/config/core/v3/base";
 import type { Listener } from "@lateen/proto/envoy/config/listener/v3/listener";
 import type { Filter, FilterChain } from "@lateen/proto/envoy/config/listener/v3/listener_components";
 import type { JwtAuthentication } from "@lateen/proto/envoy/extensions/filters/http/jwt_authn/v3/config";
 import type { MtlsMode } from "../world/policies.ts";
-import { accessLogs } from "./access-log.ts";
+import { accessLogs, type ObservedConfig } from "./access-log.ts";
 import { httpConnectionManager, networkRbac, type RbacRules, tcpProxy } from "./filters.ts";
 import {
   type ChainMatch,
@@ -58,7 +58,7 @@ export type InboundEndpoint =
 
 /** What the inbound listener depends on besides its ports. */
 export interface InboundContext {
-  readonly config: MeshConfig;
+  readonly config: ObservedConfig;
   readonly client: { readonly http2: boolean; readonly lateen: boolean };
   readonly extensions: readonly string[];
   readonly http: RbacRules;

@@ -1,11 +1,12 @@
-import type { MeshConfig, MeshService, MeshServicePort } from "@lateen/mesh-model";
+import type { MeshService, MeshServicePort } from "@lateen/mesh-model";
 import type { BoundVirtualService } from "../world/virtual-services.ts";
+import type { ObservedConfig } from "./access-log.ts";
 import type { TcpPolicy } from "./filters.ts";
 import type { Labels } from "./proto.ts";
 
 /** What outbound listeners depend on besides the services. */
 export interface OutboundContext {
-  readonly config: MeshConfig;
+  readonly config: ObservedConfig;
   readonly namespace: string;
   readonly labels: Labels;
   readonly domain: string;

@@ -1,8 +1,7 @@
-import type { MeshConfig } from "@lateen/mesh-model";
 import { TrafficDirection } from "@lateen/proto/envoy/config/core/v3/base";
 import type { Listener } from "@lateen/proto/envoy/config/listener/v3/listener";
 import type { Filter } from "@lateen/proto/envoy/config/listener/v3/listener_components";
-import { type AccessLogs, accessLogs } from "./access-log.ts";
+import { type AccessLogs, accessLogs, type ObservedConfig } from "./access-log.ts";
 import { tcpProxy } from "./filters.ts";
 import { filterChain, listener, originalDstFilter } from "./listener-parts.ts";
 import { BLACK_HOLE_CLUSTER, OUTBOUND_PORT, VIRTUAL_OUTBOUND, WILDCARD } from "./names.ts";
@@ -13,7 +12,7 @@ export function catchAllProxy(fallback: string | undefined, logs: AccessLogs): F
 }
 
 /** The listener that all outbound connections arrive at; what no other listener takes goes on, or into the black hole. */
-export function virtualOutbound(config: MeshConfig, fallback: string | undefined): Listener {
+export function virtualOutbound(config: ObservedConfig, fallback: string | undefined): Listener {
   const logs = accessLogs(config);
   return listener({
     name: VIRTUAL_OUTBOUND,

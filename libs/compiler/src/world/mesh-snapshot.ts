@@ -39,6 +39,7 @@ const LISTED: ReadonlySet<KindName> = new Set<KindName>([
   "RequestAuthentication",
   "WasmPlugin",
   "EnvoyFilter",
+  "Telemetry",
   "ReferenceGrant",
 ]);
 /** Kinds that compile to something; others are not kept. */
@@ -84,6 +85,7 @@ const KEYED: ReadonlySet<KindName> = new Set<KindName>([
   "RequestAuthentication",
   "WasmPlugin",
   "EnvoyFilter",
+  "Telemetry",
 ]);
 const NETWORK_LABEL = "topology.istio.io/network";
 const SLICE_SERVICE = "kubernetes.io/service-name";

@@ -13,6 +13,9 @@ export function analyzeSelectors(world: AnalysisWorld, report: Report): void {
   for (const policy of world.all("PeerAuthentication")) {
     checkSelector(policy, policy.spec?.selector?.matchLabels, ["spec", "selector", "matchLabels"], world, report);
   }
+  for (const telemetry of world.all("Telemetry")) {
+    checkSelector(telemetry, telemetry.spec?.selector?.matchLabels, ["spec", "selector", "matchLabels"], world, report);
+  }
   for (const policy of world.all("RequestAuthentication")) {
     checkSelector(policy, policy.spec?.selector?.matchLabels, ["spec", "selector", "matchLabels"], world, report);
   }

@@ -7,15 +7,13 @@ import type { meshConfigSchema } from "./schema.ts";
 
 type Written = Infer<typeof meshConfigSchema>;
 
-const USABLE = ["envoyHttpAls", "envoyFileAccessLog", "prometheus"] as const;
+const USABLE = ["envoyHttpAls", "envoyFileAccessLog", "prometheus", "zipkin", "opentelemetry"] as const;
 /** Kinds of provider that may be defined, as Istio's demo installation does, and not be used. */
 const UNUSABLE = [
   "stackdriver",
-  "zipkin",
   "lightstep",
   "datadog",
   "skywalking",
-  "opentelemetry",
   "envoyOtelAls",
   "envoyTcpAls",
   "envoyExtAuthzHttp",
@@ -75,7 +73,7 @@ function checkProviders(config: Written, check: Check): void {
     checkExtAuthz(provider, at);
     if (UNUSABLE.some((type) => types.includes(type))) unusable.add(provider.name);
   }
-  for (const use of ["accessLogging", "metrics"] as const) {
+  for (const use of ["accessLogging", "metrics", "tracing"] as const) {
     for (const [index, name] of (config.defaultProviders?.[use] ?? []).entries()) {
       const at = check.at("defaultProviders", use, index);
       if (!names.has(name)) at.error(`provider "${name}" is not defined in extensionProviders`);

@@ -89,7 +89,11 @@ defaultProviders: {accessLogging: [mixer, envoy], metrics: [prometheus]}
       },
       { name: "envoy", envoyFileAccessLog: { path: "/tmp/log", logFormat: { labels: { m: "%REQ(:METHOD)%" } } } },
     ]);
-    expect(config.defaultProviders).toEqual({ accessLogging: ["mixer", "envoy"], metrics: ["prometheus"] });
+    expect(config.defaultProviders).toEqual({
+      accessLogging: ["mixer", "envoy"],
+      metrics: ["prometheus"],
+      tracing: [],
+    });
   });
 
   it("knows services that authorise", () => {

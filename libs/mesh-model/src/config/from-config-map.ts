@@ -104,6 +104,7 @@ function complete(written: Written, defaults: MeshConfig): MeshConfig {
     defaultProviders: {
       accessLogging: written.defaultProviders?.accessLogging ?? defaults.defaultProviders.accessLogging,
       metrics: written.defaultProviders?.metrics ?? defaults.defaultProviders.metrics,
+      tracing: written.defaultProviders?.tracing ?? defaults.defaultProviders.tracing ?? [],
     },
     pathNormalization: normalization === "DEFAULT" ? "BASE" : normalization,
     localityLbSetting: written.localityLbSetting ?? defaults.localityLbSetting,
@@ -134,7 +135,16 @@ function mergeProviders(
 }
 
 function provider(written: NonNullable<Written["extensionProviders"]>[number]): readonly ExtensionProvider[] {
-  const { name, envoyHttpAls, envoyFileAccessLog, prometheus, envoyExtAuthzGrpc, envoyExtAuthzHttp } = written;
+  const {
+    name,
+    envoyHttpAls,
+    envoyFileAccessLog,
+    prometheus,
+    zipkin,
+    opentelemetry,
+    envoyExtAuthzGrpc,
+    envoyExtAuthzHttp,
+  } = written;
   if (envoyExtAuthzGrpc !== undefined) return [{ name, extAuthz: extAuthz("grpc", envoyExtAuthzGrpc) }];
   if (envoyExtAuthzHttp !== undefined) return [{ name, extAuthz: extAuthz("http", envoyExtAuthzHttp) }];
   if (envoyHttpAls !== undefined) {
@@ -154,6 +164,14 @@ function provider(written: NonNullable<Written["extensionProviders"]>[number]): 
   if (envoyFileAccessLog !== undefined) {
     const { path, logFormat } = envoyFileAccessLog;
     return [{ name, envoyFileAccessLog: { path: path || "/dev/stdout", logFormat } }];
+  }
+  if (zipkin !== undefined) {
+    const { service, port, path = "", maxTagLength = MAX_TAG_LENGTH, enable64bitTraceId = false } = zipkin;
+    return [{ name, zipkin: { service, port, path: path || "/api/v2/spans", maxTagLength, enable64bitTraceId } }];
+  }
+  if (opentelemetry !== undefined) {
+    const { service, port, maxTagLength = MAX_TAG_LENGTH, http } = opentelemetry;
+    return [{ name, opentelemetry: { service, port, maxTagLength, http: http && otlpHttp(http) } }];
   }
   // One of a kind that nothing may use yet; using it has been refused.
   return prometheus === undefined ? [] : [{ name, prometheus: true }];
@@ -190,6 +208,19 @@ function extAuthz(
     upstreamOnAllow: written.headersToUpstreamOnAllow ?? [],
     downstreamOnDeny: written.headersToDownstreamOnDeny ?? [],
     downstreamOnAllow: written.headersToDownstreamOnAllow ?? [],
+  };
+}
+
+const MAX_TAG_LENGTH = 256;
+const OTLP_TIMEOUT_MS = 10_000;
+
+type OtlpHttp = NonNullable<NonNullable<NonNullable<Written["extensionProviders"]>[number]["opentelemetry"]>["http"]>;
+
+function otlpHttp({ path, timeout, headers = [] }: OtlpHttp) {
+  return {
+    path: path || "/v1/traces",
+    timeoutMs: durationMs(timeout) ?? OTLP_TIMEOUT_MS,
+    headers: Object.fromEntries(headers.map(({ name, value }) => [name, value ?? ""])),
   };
 }
 

@@ -37,7 +37,11 @@ export interface MeshConfig {
   readonly defaultVirtualServiceExportTo: readonly string[];
   readonly defaultDestinationRuleExportTo: readonly string[];
   readonly extensionProviders: readonly ExtensionProvider[];
-  readonly defaultProviders: { readonly accessLogging: readonly string[]; readonly metrics: readonly string[] };
+  readonly defaultProviders: {
+    readonly accessLogging: readonly string[];
+    readonly metrics: readonly string[];
+    readonly tracing?: readonly string[];
+  };
   /** Default `BASE` (also written `DEFAULT`): what RFC 3986 calls normalisation, slashes kept. */
   readonly pathNormalization: "NONE" | "BASE" | "MERGE_SLASHES" | "DECODE_AND_MERGE_SLASHES";
   /** Where clients go first by locality, unless a destination rule says otherwise. Default: near before far. */
@@ -107,6 +111,8 @@ export interface ExtensionProvider {
   readonly envoyHttpAls?: HttpAlsProvider;
   readonly envoyFileAccessLog?: FileAccessLogProvider;
   readonly prometheus?: true;
+  readonly zipkin?: ZipkinProvider;
+  readonly opentelemetry?: OpenTelemetryProvider;
   /** Decides on the requests of AuthorizationPolicies with action CUSTOM. */
   readonly extAuthz?: ExtAuthzProvider;
 }
@@ -133,6 +139,29 @@ export interface ExtAuthzProvider {
   readonly upstreamOnAllow: readonly string[];
   readonly downstreamOnDeny: readonly string[];
   readonly downstreamOnAllow: readonly string[];
+}
+/** A collector of Zipkin spans, version 2 of its API. */
+export interface ZipkinProvider {
+  /** `[namespace/]host` of the service. */
+  readonly service: string;
+  readonly port: number;
+  /** Default `/api/v2/spans`. */
+  readonly path: string;
+  /** Longest path in a span. Default 256. */
+  readonly maxTagLength: number;
+  /** Trace ids of 64 instead of 128 bits. Default false. */
+  readonly enable64bitTraceId: boolean;
+}
+/** A collector of OpenTelemetry spans. */
+export interface OpenTelemetryProvider {
+  /** `[namespace/]host` of the service. */
+  readonly service: string;
+  readonly port: number;
+  readonly maxTagLength: number;
+  /** Over HTTP; undefined: over gRPC. */
+  readonly http:
+    | { readonly path: string; readonly timeoutMs: number; readonly headers: Readonly<Record<string, string>> }
+    | undefined;
 }
 export interface HttpAlsProvider {
   /** `[namespace/]host` of the service. */
@@ -176,7 +205,7 @@ export function defaultMeshConfig(overrides: Partial<MeshConfig> = {}): MeshConf
     defaultVirtualServiceExportTo: ["*"],
     defaultDestinationRuleExportTo: ["*"],
     extensionProviders: [{ name: "prometheus", prometheus: true }, envoyFileProvider()],
-    defaultProviders: { accessLogging: [], metrics: [] },
+    defaultProviders: { accessLogging: [], metrics: [], tracing: [] },
     pathNormalization: "BASE",
     ...overrides,
   };

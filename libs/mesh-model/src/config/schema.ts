@@ -69,11 +69,34 @@ const extensionProvider = s.object({
   }),
   prometheus: s.any(),
   stackdriver: s.any(),
-  zipkin: s.any(),
+  zipkin: s.object({
+    service: s.required(s.string()),
+    port: s.required(s.integer({ min: 1, max: 65535 })),
+    path: s.string(),
+    maxTagLength: s.integer({ min: 0 }),
+    enable64bitTraceId: s.boolean(),
+    traceContextOption: s.unsupported(s.string(), LATER),
+    timeout: s.unsupported(s.duration(), LATER),
+    headers: s.unsupported(s.any(), LATER),
+  }),
   lightstep: s.any(),
   datadog: s.any(),
   skywalking: s.any(),
-  opentelemetry: s.any(),
+  opentelemetry: s.object({
+    service: s.required(s.string()),
+    port: s.required(s.integer({ min: 1, max: 65535 })),
+    maxTagLength: s.integer({ min: 0 }),
+    http: s.object({
+      path: s.string(),
+      timeout: s.duration(),
+      headers: s.array(
+        s.object({ name: s.required(s.string()), value: s.string(), envName: s.unsupported(s.string(), LATER) }),
+      ),
+    }),
+    grpc: s.unsupported(s.any(), LATER),
+    resourceDetectors: s.unsupported(s.any(), LATER),
+    dynatraceSampler: s.unsupported(s.any(), LATER),
+  }),
   envoyOtelAls: s.any(),
   envoyTcpAls: s.any(),
   envoyExtAuthzHttp: s.object({
@@ -131,7 +154,7 @@ export const meshConfigSchema = s.object({
   defaultProviders: s.object({
     accessLogging: names,
     metrics: names,
-    tracing: s.unsupported(names, LATER),
+    tracing: names,
   }),
   pathNormalization: s.object({
     normalization: s.oneOf(["DEFAULT", "NONE", "BASE", "MERGE_SLASHES", "DECODE_AND_MERGE_SLASHES"]),

@@ -47,7 +47,6 @@ const MISSED: Readonly<Record<string, string>> = {
 const UNSUPPORTED: ReadonlySet<string> = new Set([
   "ProxyConfig",
   "WorkloadGroup",
-  "Telemetry",
   "TrafficExtension",
   "IstioOperator",
   "UDPRoute",

@@ -49,6 +49,8 @@ import { sidecarBody } from "./sidecar/schema.ts";
 import { validateSidecar } from "./sidecar/validate.ts";
 import { tcpRouteBody } from "./tcp-route/schema.ts";
 import { validateTcpRoute } from "./tcp-route/validate.ts";
+import { telemetryBody } from "./telemetry/schema.ts";
+import { validateTelemetry } from "./telemetry/validate.ts";
 import { tlsRouteBody } from "./tls-route/schema.ts";
 import { validateTlsRoute } from "./tls-route/validate.ts";
 import { virtualServiceBody } from "./virtual-service/schema.ts";
@@ -136,6 +138,11 @@ export const kinds = {
   AuthorizationPolicy: kind(security("authorizationpolicies", "ap"), authorizationPolicyBody, {
     validate: validateAuthorizationPolicy,
   }),
+  Telemetry: kind(
+    { group: "telemetry.istio.io", versions: ["v1", "v1alpha1"], plural: "telemetries", shortNames: ["telemetry"] },
+    telemetryBody,
+    { validate: validateTelemetry },
+  ),
   RequestAuthentication: kind(security("requestauthentications", "ra"), requestAuthenticationBody, {
     validate: validateRequestAuthentication,
   }),
@@ -222,6 +229,7 @@ export type WorkloadGroup = Resource<"WorkloadGroup">;
 export type Sidecar = Resource<"Sidecar">;
 export type PeerAuthentication = Resource<"PeerAuthentication">;
 export type AuthorizationPolicy = Resource<"AuthorizationPolicy">;
+export type Telemetry = Resource<"Telemetry">;
 export type RequestAuthentication = Resource<"RequestAuthentication">;
 export type EnvoyFilter = Resource<"EnvoyFilter">;
 export type WasmPlugin = Resource<"WasmPlugin">;
