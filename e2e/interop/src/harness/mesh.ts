@@ -40,6 +40,8 @@ export const pods = {
   web2: pod("web-v2", 12, { app: "web", version: "v2" }, { serviceAccount: "web", mesh: false }),
   web3: pod("web-v3", 13, { app: "web", version: "v3" }, { serviceAccount: "web", mesh: false }),
   legacy: pod("legacy", 14, { app: "legacy" }, { mesh: false }),
+  /** What proxies tell of their requests; tests that look at it serve its ports. */
+  collector: pod("collector", 15, { app: "collector" }, { mesh: false, ports: [] }),
   envoyGateway: pod("gateway-envoy", 20, { istio: "ingressgateway", flavor: "envoy" }, { mesh: false, ports: [] }),
   ownGateway: pod("gateway-own", 21, { istio: "ingressgateway", flavor: "own" }, { mesh: false, ports: [] }),
 } as const satisfies Record<string, Pod>;
@@ -67,13 +69,27 @@ const GATEWAY_SERVICE_PORTS = [80, 443, 7001, 15443];
 /** Ports that both gateways' pods listen on, by port of the Gateway server. */
 const gatewayTarget = (port: number) => (port < 1024 ? port + 8000 : port);
 
+/** Where proxies log that a Telemetry tells to: standard output of a child process is no file that Envoy could open. */
+export const ACCESS_LOG = join(tmpdir(), `lateen-interop-${process.pid}.log`);
+const COLLECTOR = "collector.default.svc.cluster.local";
+
 function baseConfig(): string {
   const documents: object[] = ["default", "istio-system"].map((name) => ({
     apiVersion: "v1",
     kind: "Namespace",
     metadata: { name },
   }));
-  const mesh = { trustDomain: "cluster.local", rootNamespace: "istio-system", enableAutoMtls: true, accessLogFile: "" };
+  const mesh = {
+    trustDomain: "cluster.local",
+    rootNamespace: "istio-system",
+    enableAutoMtls: true,
+    accessLogFile: "",
+    extensionProviders: [
+      { name: "file", envoyFileAccessLog: { path: ACCESS_LOG } },
+      { name: "zipkin", zipkin: { service: COLLECTOR, port: 9411 } },
+      { name: "otel", opentelemetry: { service: COLLECTOR, port: 4318, http: { path: "/v1/traces" } } },
+    ],
+  };
   documents.push({
     apiVersion: "v1",
     kind: "ConfigMap",
@@ -89,6 +105,19 @@ function baseConfig(): string {
     const spec = { clusterIP: ip, selector: { app }, ports: list };
     documents.push({ apiVersion: "v1", kind: "Service", metadata: { name, namespace: "default" }, spec });
   }
+  documents.push({
+    apiVersion: "v1",
+    kind: "Service",
+    metadata: { name: "collector", namespace: "default" },
+    spec: {
+      clusterIP: "10.96.0.21",
+      selector: { app: "collector" },
+      ports: [
+        { name: "http-zipkin", port: 9411 },
+        { name: "http-otlp", port: 4318 },
+      ],
+    },
+  });
   documents.push({
     apiVersion: "v1",
     kind: "Service",
