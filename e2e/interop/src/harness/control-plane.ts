@@ -40,7 +40,11 @@ export interface SyncStatus {
     readonly synced: boolean;
     readonly types: Readonly<Record<string, TypeStatus>>;
   }[];
-  readonly warnings: readonly { readonly message: string }[];
+  readonly warnings: readonly {
+    readonly path: string;
+    readonly message: string;
+    readonly origin: { readonly file: string; readonly line: number; readonly column: number };
+  }[];
 }
 
 export const SERVER_NAME = "istiod.istio-system.svc";
@@ -197,6 +201,14 @@ export class ControlPlane {
           ...(failure === undefined ? [] : [`${pod} ${type} cannot be compiled: ${failure}`]),
         ];
       }),
+    );
+  }
+
+  /** What the control plane warns of, each with its place. */
+  async warnings(): Promise<readonly string[]> {
+    const { warnings } = await this.sync();
+    return warnings.map(
+      ({ path, message, origin }) => `${origin.file}:${origin.line}:${origin.column}: ${path}: ${message}`,
     );
   }
 
