@@ -16,9 +16,9 @@ describe("admitNode", () => {
     ["another namespace in the id", caller, { id: id.replace("web-1.shop", "web-1.prod") }, 7],
     ["another namespace in the metadata", caller, { id, metadata: { NAMESPACE: "prod" } }, 3],
     ["another account", caller, { id, metadata: { SERVICE_ACCOUNT: "cart" } }, 7],
-    ["labels without end", caller, { id, metadata: { LABELS: { a: "x".repeat(100_000) } } }, 8],
-    ["ports without end", caller, { id, metadata: { POD_PORTS: Array(10_000).fill({ containerPort: 80 }) } }, 8],
-    ["metadata without end that nobody keeps", caller, { id, metadata: { OTHER: "x".repeat(100_000) } }, undefined],
+    ["labels without end", caller, { id, metadata: { LABELS: { a: "x".repeat(400_000) } } }, 8],
+    ["ports without end", caller, { id, metadata: { POD_PORTS: Array(20_000).fill({ containerPort: 80 }) } }, 8],
+    ["as many annotations as may be", caller, { id, metadata: { ANNOTATIONS: { a: "x".repeat(262_144) } } }, undefined],
     ["an id that cannot be read", caller, { id: "web" }, 3],
     ["a kind of node that is not served", caller, { id: id.replace("sidecar", "waypoint") }, 3],
   ];

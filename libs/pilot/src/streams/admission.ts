@@ -4,8 +4,8 @@ import type { Caller } from "@lateen/ports";
 import type { Node } from "@lateen/proto/envoy/config/core/v3/base";
 import { grpcStatus, type StreamRefusal } from "@lateen/xds";
 
-/** Characters of what is kept of a node; one with 50 long labels has about 8000. */
-const MAX_NODE = 64 * 1024;
+/** Characters of what is kept of a node. Kubernetes allows 256 KiB of annotations, which agents send along. */
+const MAX_NODE = 320 * 1024;
 
 /**
  * Whether a caller may have the configuration of the node it says it is: the node must live in the caller's namespace and, where it
