@@ -1,4 +1,4 @@
-import { generateKeyPairSync, type KeyObject, randomBytes, sign } from "node:crypto";
+import { generateKeyPairSync, type KeyObject, randomBytes, sign, X509Certificate } from "node:crypto";
 import { bitString, flag, integer, octets, oid, pem, sequence, tlv, utcTime } from "./der.ts";
 
 /** A key and a certificate chain, PEM. */
@@ -10,7 +10,14 @@ export interface TestCertificate {
 /** A throw-away CA whose certificates are valid from yesterday until tomorrow. */
 export interface TestCa {
   readonly rootPem: string;
-  issue(names: { readonly dns?: readonly string[]; readonly uris?: readonly string[] }): TestCertificate;
+  /** @param names `rsa`: with an RSA key instead of P-256. */
+  issue(names: {
+    readonly dns?: readonly string[];
+    readonly uris?: readonly string[];
+    readonly rsa?: boolean;
+  }): TestCertificate;
+  /** A revocation list with these certificates, PEM. */
+  revoke(...certificates: readonly TestCertificate[]): string;
 }
 
 const DAY_MS = 86_400_000;
@@ -29,8 +36,10 @@ export function createTestCa(organization = "test"): TestCa {
   });
   return {
     rootPem,
-    issue({ dns = [], uris = [] }) {
-      const leaf = generateKeyPairSync("ec", { namedCurve: "P-256" });
+    issue({ dns = [], uris = [], rsa = false }) {
+      const leaf = rsa
+        ? generateKeyPairSync("rsa", { modulusLength: 2048 })
+        : generateKeyPairSync("ec", { namedCurve: "P-256" });
       const names = [
         ...uris.map((uri) => tlv(0x86, Buffer.from(uri))),
         ...dns.map((host) => tlv(0x82, Buffer.from(host))),
@@ -46,6 +55,16 @@ export function createTestCa(organization = "test"): TestCa {
         ],
       });
       return { certPem, keyPem: leaf.privateKey.export({ type: "pkcs8", format: "pem" }).toString() };
+    },
+    revoke(...certificates) {
+      const since = utcTime(new Date(Date.now() - DAY_MS));
+      const revoked = certificates.map(({ certPem }) => {
+        const { serialNumber } = new X509Certificate(certPem);
+        return sequence(integer(Buffer.from(serialNumber, "hex")), since);
+      });
+      const next = utcTime(new Date(Date.now() + DAY_MS));
+      const body = sequence(ECDSA_SHA256, name, since, next, ...(revoked.length === 0 ? [] : [sequence(...revoked)]));
+      return pem("X509 CRL", sequence(body, ECDSA_SHA256, bitString(sign("sha256", body, key.privateKey))));
     },
   };
 }
