@@ -2,6 +2,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import http from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { eventually } from "@lateen/test-support";
 import { capture } from "./capture.ts";
 import { ControlPlane, type Identity, type Pod } from "./control-plane.ts";
 import type { Answer, Ask, Via } from "./http.ts";
@@ -213,6 +214,22 @@ export class InteropMesh {
     this.#agents.set(of, agent);
     this.#stops.push(() => agent.stop());
     return agent;
+  }
+
+  /**
+   * Puts a text in force beside the base for connections from now on: an Envoy takes listeners before it uses them, and connections that
+   * exist keep the filters they were accepted with.
+   * @throws Error when an object was refused by validation.
+   */
+  async apply(text: string): Promise<void> {
+    await this.plane.apply(text);
+    for (const of of [pods.envoy, pods.envoyGateway]) {
+      await eventually(`Envoy of ${of.name} uses what it took`, async () => {
+        const stats = await this.proxies.get(of)?.admin("/stats?filter=^listener_manager.total_listeners_warming$");
+        return stats === undefined || / 0$/m.test(stats) ? true : undefined;
+      });
+    }
+    this.#http.destroy();
   }
 
   /** From the workload behind Envoy, to a service's cluster address. */

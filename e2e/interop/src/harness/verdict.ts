@@ -25,11 +25,6 @@ export function verdict({ status, headers, body }: Answer, pool: boolean): Verdi
   }
   const seen = seenIn(body);
   if (seen === undefined) return { status, headers: kept, ...(body === "" ? {} : { body }) };
-  // The endpoint behind our proxy sees more than the two that have none.
-  const request = Object.entries(seen.headers)
-    .filter(([name]) => !(TRACING.test(name) || (pool && name === "x-forwarded-client-cert")))
-    .map(([name, value]) => [name, steady(name, value)])
-    .sort(([a = ""], [b = ""]) => (a < b ? -1 : 1));
   const { pod, ...rest } = seen;
   if (pool) {
     for (const name of ["server", "content-length"]) delete kept[name];
@@ -38,8 +33,23 @@ export function verdict({ status, headers, body }: Answer, pool: boolean): Verdi
     status,
     headers: kept,
     pod: pool ? pod.replace(/-v\d$/, "") : pod.replace(/-(envoy|own)$/, ""),
-    seen: { ...rest, headers: Object.fromEntries(request) },
+    seen: { ...rest, headers: steadyHeaders(seen, pool) },
   };
+}
+
+function steadyHeaders({ headers }: Seen, pool: boolean): Readonly<Record<string, string>> {
+  // The endpoint behind our proxy sees more than the two that have none.
+  const kept = Object.entries(headers)
+    .filter(([name]) => !(TRACING.test(name) || (pool && name === "x-forwarded-client-cert")))
+    .map(([name, value]) => [name, steady(name, value)])
+    .sort(([a = ""], [b = ""]) => (a < b ? -1 : 1));
+  return Object.fromEntries(kept);
+}
+
+/** A body as text, without what differs from request to request. */
+export function steadyBody(body: string): string {
+  const seen = seenIn(body);
+  return seen === undefined ? body : JSON.stringify({ ...seen, headers: steadyHeaders(seen, false) }, null, 1);
 }
 
 function seenIn(body: string): Seen | undefined {

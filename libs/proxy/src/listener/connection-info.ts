@@ -13,6 +13,8 @@ export interface ConnectionInfo {
   readonly peer: PeerCertificateFacts | undefined;
   /** What its filter chain was chosen by; absent where nothing was chosen. */
   readonly matched?: ConnectionFacts;
+  /** URI SANs of the certificate that we presented; left out without TLS. */
+  readonly localUris?: readonly string[];
 }
 
 /** Facts of a verified client certificate. */

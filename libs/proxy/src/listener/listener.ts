@@ -160,7 +160,15 @@ export class Listener {
     acceptTls(raw, options, {
       ready: (connection, peer) => {
         this.#services.replaced(raw, connection);
-        this.#serve(chain, connection, infoOf(route, hello, peer), undefined);
+        this.#serve(
+          chain,
+          connection,
+          {
+            ...infoOf(route, hello, peer),
+            localUris: tls.value.localUris,
+          },
+          undefined,
+        );
       },
       failed: (why) => this.#tlsFailed(raw, route, hello, why),
     });

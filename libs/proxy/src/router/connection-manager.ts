@@ -49,13 +49,12 @@ export class HttpConnectionManager implements HttpTerminal, ExchangeHost {
 
   /** @throws LateenError LTN5101 for an access log, LTN5102 for a filter this worker does not have; what its filters throw. */
   constructor(spec: HttpConnectionManagerSpec, chain: ChainFacts, context: WorkerContext) {
-    const { self, role } = context.bootstrap;
+    const { role } = context.bootstrap;
     this.spec = spec;
     this.chain = chain;
     this.context = context;
     this.rules = {
       spec,
-      localPrincipal: self.principal,
       trustsClient: role === "sidecar" && chain.direction === "outbound",
       uuid: randomUUID,
     };

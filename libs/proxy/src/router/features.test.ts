@@ -307,7 +307,7 @@ describe("addresses and identities", () => {
     };
     const proxy = await forwarding(backend, {
       direction: "inbound",
-      info: { secure: true, peer },
+      info: { secure: true, peer, localUris: ["spiffe://cluster.local/ns/default/sa/web"] },
       spec: {
         forwardClientCert: "sanitizeSet",
         setClientCertDetails: { subject: true, uri: true, dns: true, cert: false },

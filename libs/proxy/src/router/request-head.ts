@@ -18,7 +18,6 @@ export interface PreparedRequest {
 /** What one connection manager does to every request head. */
 export interface HeadRules {
   readonly spec: HttpConnectionManagerSpec;
-  readonly localPrincipal: string;
   /** The client is this workload itself: it may steer retries and timeouts through headers. */
   readonly trustsClient: boolean;
   readonly uuid: () => string;
@@ -149,11 +148,11 @@ function forwardClientCertificate(request: PreparedRequest, rules: HeadRules): v
   request.requestEdits.set("x-forwarded-client-cert", append ? `${known},${element}` : element);
 }
 
-function clientCertificateElement({ peer }: ConnectionInfo, { spec, localPrincipal }: HeadRules): string {
+function clientCertificateElement({ peer, localUris = [] }: ConnectionInfo, { spec }: HeadRules): string {
   if (peer === undefined) return "";
   const wanted = spec.setClientCertDetails;
   const parts = [];
-  if (localPrincipal !== "") parts.push(`By=${localPrincipal}`);
+  for (const uri of localUris) parts.push(`By=${separable(uri)}`);
   parts.push(`Hash=${peer.hash}`);
   if (wanted.cert) parts.push(`Cert="${encodeURIComponent(peer.pem)}"`);
   if (wanted.subject) parts.push(`Subject="${peer.subject.replaceAll("\\", "\\\\").replaceAll('"', '\\"')}"`);

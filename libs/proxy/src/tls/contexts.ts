@@ -1,3 +1,4 @@
+import { X509Certificate } from "node:crypto";
 import { type ConnectionOptions, createSecureContext, type PeerCertificate, type SecureContext } from "node:tls";
 import { err, messageOf, ok, type Result } from "@lateen/kernel";
 import { compileTextMatch } from "@lateen/traffic";
@@ -21,6 +22,8 @@ interface ClientContext {
 export interface ServerTls {
   readonly context: SecureContext;
   readonly alpn: readonly string[];
+  /** URI SANs of the first certificate, as whose owner the server speaks. */
+  readonly localUris: readonly string[];
   readonly requestCertificate: boolean;
   readonly requireCertificate: boolean;
   /** Whether the chain of a presented certificate must verify. */
@@ -123,6 +126,7 @@ export class TlsContexts {
       return ok({
         context,
         alpn: spec.alpn,
+        localUris: urisOf(pairs[0]?.certChainPem),
         requestCertificate,
         requireCertificate: spec.requireClientCertificate,
         verify: ca.value !== undefined,
@@ -179,6 +183,11 @@ function offeredBy(alpn: readonly string[], speaks: Spoken): readonly string[] {
 
 const HTTP2_PROTOCOLS: readonly string[] = ["h2", "istio-h2"];
 const HTTP1_PROTOCOLS: readonly string[] = ["http/1.1", "http/1.0", "istio-http/1.1", "istio-http/1.0"];
+
+function urisOf(certChainPem: string | undefined): readonly string[] {
+  if (certChainPem === undefined) return [];
+  return parseSubjectAltName(new X509Certificate(certChainPem).subjectAltName).uris;
+}
 
 /** Why no certificate could make these settings work (unknown cipher, contradictory versions, bad SAN expression). */
 export function checkTls(spec: UpstreamTlsSpec | DownstreamTlsSpec): string | undefined {
