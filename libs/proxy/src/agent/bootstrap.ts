@@ -31,7 +31,8 @@ export async function loadBootstrap(file: string): Promise<LoadedBootstrap> {
   try {
     const text = await readFile(file, "utf8");
     // Only this mode needs a YAML reader.
-    read = new ReadDocument(await import("yaml"), text);
+    const { default: yaml } = await import("yaml");
+    read = new ReadDocument(yaml, text);
     const { value } = read;
     const lineOf = (path: string) => read?.lineOf(path) ?? 1;
     return { file, document: value, content: readEnvoyBootstrap(value), lineOf };

@@ -46,6 +46,13 @@ describe("an Envoy bootstrap", () => {
     expect(bootstrap.clusters[0]?.connectTimeout?.seconds).toBe(3n);
   });
 
+  it("may say what is the default anyway", () => {
+    const document = parse(
+      withCluster("name: a, lb_policy: ROUND_ROBIN, dns_lookup_family: AUTO, type: STATIC, respect_dns_ttl: false"),
+    );
+    expect(readEnvoyBootstrap(document).clusters[0]?.name).toBe("a");
+  });
+
   it("names its ADS cluster", () => {
     const document = parse(
       "dynamic_resources: { ads_config: { api_type: DELTA_GRPC, grpc_services: [{ envoy_grpc: { cluster_name: xds } }] }, cds_config: { ads: {} }, lds_config: { ads: {} } }",
@@ -57,6 +64,11 @@ describe("an Envoy bootstrap", () => {
     ["tracing: {}", "tracing: not supported"],
     ["static_resources: []", "static_resources: must be an object"],
     [withCluster("name: a, conect_timeout: 5s"), "static_resources.clusters[0].conect_timeout: unknown field"],
+    [withCluster("name: a, lb_polcy: ROUND_ROBIN"), "static_resources.clusters[0].lb_polcy: unknown field"],
+    [
+      withCluster("name: a, load_assignment: { cluster_name: a, polcy: { x: DROP } }"),
+      "static_resources.clusters[0].load_assignment.polcy: unknown field",
+    ],
     [withCluster("name: a, type: SIDEWAYS"), "static_resources.clusters[0].type: SIDEWAYS is not a known value"],
     [
       withCluster("name: a, transport_socket: { name: q, typed_config: { '@type': type.googleapis.com/envoy.Quic } }"),

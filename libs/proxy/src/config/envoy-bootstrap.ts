@@ -88,8 +88,40 @@ function message<T>(type: JsonMessage<T>, json: unknown, at: string): T {
   } catch (error) {
     return refuse(at, error instanceof Error ? error.message : String(error));
   }
-  refuseUnknownKeys(json, type.toJSON(read), at);
+  const knows = (keys: Keys): boolean => {
+    try {
+      return valueAt(type.toJSON(type.fromJSON(withValue(json, keys, 1))), keys) !== undefined;
+    } catch {
+      return false;
+    }
+  };
+  refuseUnknownKeys(json, type.toJSON(read), { at, keys: [], knows });
   return read;
+}
+
+type Keys = readonly (string | number)[];
+
+/** Where a value stands, and whether the reader knows a field there: it then comes back with another value. */
+interface Place {
+  readonly at: string;
+  readonly keys: Keys;
+  readonly knows: (keys: Keys) => boolean;
+}
+
+function withValue(json: unknown, [key, ...rest]: Keys, value: unknown): unknown {
+  if (key === undefined) return value;
+  if (Array.isArray(json))
+    return json.map((entry, i) => (i === key ? withValue(entry, rest, value) : (entry as unknown)));
+  const object = typeof json === "object" && json !== null ? (json as Readonly<Record<string, unknown>>) : {};
+  return { ...object, [key]: withValue(object[key], rest, value) };
+}
+
+function valueAt(json: unknown, keys: Keys): unknown {
+  return keys.reduce<unknown>((at, key) => {
+    if (typeof at !== "object" || at === null) return undefined;
+    const object = at as Readonly<Record<string, unknown>>;
+    return object[camel(String(key))] ?? object[key];
+  }, json);
 }
 
 /** Says where an Any of a type stands that nothing here understands; the generated reader would only say which. */
@@ -108,10 +140,13 @@ function refuseUnknownTypes(value: unknown, at: string): void {
 const STRUCTS = new Set(["filterMetadata", "jsonFormat", "typedJsonFormat", "metadata"]);
 
 /** What the reader did not take over comes back missing; a zero value may be missing without loss. */
-function refuseUnknownKeys(given: unknown, read: unknown, at: string): void {
+function refuseUnknownKeys(given: unknown, read: unknown, place: Place): void {
+  const { at, keys, knows } = place;
   if (Array.isArray(given)) {
     const other = Array.isArray(read) ? read : [];
-    for (const [index, entry] of given.entries()) refuseUnknownKeys(entry, other[index], `${at}[${index}]`);
+    for (const [index, entry] of given.entries()) {
+      refuseUnknownKeys(entry, other[index], { knows, at: `${at}[${index}]`, keys: [...keys, index] });
+    }
     return;
   }
   // How the generated reader says that a name is none of an enum's.
@@ -122,18 +157,18 @@ function refuseUnknownKeys(given: unknown, read: unknown, at: string): void {
     if (STRUCTS.has(camel(key))) continue;
     const counterpart = other[camel(key)] ?? other[key];
     if (counterpart === undefined) {
-      if (!isZero(value)) refuse(`${at}.${key}`, "unknown field");
+      // The first value of an enum is its default and left out when written.
+      const first = typeof value === "string" && /^[A-Z][A-Z0-9_]*$/.test(value) && knows([...keys, key]);
+      if (!first && !isZero(value)) refuse(`${at}.${key}`, "unknown field");
     } else {
-      refuseUnknownKeys(value, counterpart, `${at}.${key}`);
+      refuseUnknownKeys(value, counterpart, { knows, at: `${at}.${key}`, keys: [...keys, key] });
     }
   }
 }
 
 function isZero(value: unknown): boolean {
   if (value === null || value === false || value === 0 || value === "" || value === "0s" || value === "0") return true;
-  // The first value of an enum is its default and left out when written.
-  if (typeof value === "string") return /^[A-Z][A-Z0-9_]*$/.test(value);
-  return typeof value === "object" && Object.values(value).every(isZero);
+  return typeof value === "object" && value !== null && Object.values(value).every(isZero);
 }
 
 function adminAddress(value: unknown): EnvoyBootstrap["admin"] {

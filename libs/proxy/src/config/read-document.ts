@@ -1,7 +1,7 @@
 import type { Document, LineCounter, Node, YAMLMap, YAMLSeq } from "yaml";
 
 /** The reader of YAML, which only those load who have a file to read. */
-type Yaml = typeof import("yaml");
+type Yaml = Pick<typeof import("yaml"), "LineCounter" | "parseDocument" | "isMap" | "isSeq">;
 
 /** A YAML or JSON text that was read, and where its fields stand. */
 export class ReadDocument {
