@@ -46,6 +46,14 @@ describe("an xDS node", () => {
     });
   });
 
+  it("keeps short metadata, and not without end", () => {
+    const many = Object.fromEntries(Array.from({ length: 1_000 }, (_, index) => [`K${index}`, "v"]));
+    const node = read(ID, { ...many, LONG: "x".repeat(257), NAMESPACE: "prod" });
+    const { metadata = {} } = node.ok ? node.value : {};
+    expect(Object.keys(metadata)).toHaveLength(128);
+    expect(metadata.LONG).toBeUndefined();
+  });
+
   it("runs the filters that it lists: Envoy by its extensions, proxies of this project in their metadata", () => {
     const types = (fields: Parameters<typeof Node.fromPartial>[0]) => {
       const node = nodeFromProto(Node.fromPartial({ id: ID, ...fields }));

@@ -38,7 +38,7 @@ export interface XdsNode {
   readonly bindAddress?: string;
   /** Version the proxy says it is, `ISTIO_VERSION`. */
   readonly version?: string;
-  /** Metadata that is text, for EnvoyFilters that ask for it. */
+  /** Metadata that is short text, for EnvoyFilters that ask for it. */
   readonly metadata?: Readonly<Record<string, string>>;
   /** Types of configuration that its filters take; undefined: it does not list them. */
   readonly types?: ReadonlySet<string> | undefined;
@@ -82,18 +82,32 @@ export function nodeFromProto(node: Node): Result<XdsNode, string> {
     autoRegisterGroup: text(metadata.AUTO_REGISTER_GROUP),
     ...(bindAddress === "" ? {} : { bindAddress }),
     version: text(metadata.ISTIO_VERSION),
-    metadata: stringMap(metadata),
+    metadata: shortTexts(metadata),
     types: filterTypes(node),
   });
 }
 
+/** What EnvoyFilters may ask for: a client decides what is in its metadata, and all of it would be kept as long as it is connected. */
+function shortTexts(metadata: Readonly<Record<string, unknown>>): Readonly<Record<string, string>> {
+  const short = Object.entries(stringMap(metadata)).filter(([, value]) => value.length <= MOST_TEXT);
+  return Object.fromEntries(short.slice(0, MOST_TEXTS));
+}
+const MOST_TEXT = 256;
+const MOST_TEXTS = 128;
+/** Envoy has some 130 filters. */
+const MOST_TYPES = 1024;
+
 /** Envoy lists all its extensions with the types of their configuration; of proxies of this project the list has filters only. */
 function filterTypes({ metadata, extensions }: Node): ReadonlySet<string> | undefined {
   const listed: unknown = metadata?.LATEEN_EXTENSIONS;
-  if (metadata?.LATEEN_CAPABILITIES !== undefined) return new Set(Array.isArray(listed) ? listed.map(String) : []);
+  if (metadata?.LATEEN_CAPABILITIES !== undefined) return bounded(Array.isArray(listed) ? listed.map(String) : []);
   if (extensions.length === 0) return undefined;
   const filters = extensions.filter(({ category }) => category.startsWith("envoy.filters."));
-  return new Set(filters.flatMap(({ typeUrls }) => typeUrls.map((url) => url.slice(url.lastIndexOf("/") + 1))));
+  return bounded(filters.flatMap(({ typeUrls }) => typeUrls.map((url) => url.slice(url.lastIndexOf("/") + 1))));
+}
+
+function bounded(types: readonly string[]): ReadonlySet<string> {
+  return new Set(types.filter((type) => type.length <= MOST_TEXT).slice(0, MOST_TYPES));
 }
 
 function localityText(locality: Node["locality"]): string {
