@@ -1,5 +1,6 @@
 import { systemClock } from "@lateen/kernel";
 import { createAdjustableLogger, EXIT_USAGE, readProcessConfig, runMain } from "@lateen/runtime";
+import { heapCollector } from "../worker/spare-heap.ts";
 import { type ProxyFlags, proxyAgentConfig } from "./flags.ts";
 import type { AgentDependencies, LogLevel } from "./options.ts";
 import { runAgent } from "./run-agent.ts";
@@ -26,6 +27,7 @@ export async function runProxyApp(flags: ProxyFlags, parts: ProxyAppParts): Prom
           clock: systemClock(),
           random: { next: () => Math.random() },
           logger,
+          collectHeap: heapCollector(),
           setLogLevel: (level: LogLevel) => setLevel(level),
           quit: () => void process.kill(process.pid, "SIGTERM"),
         },

@@ -5,6 +5,7 @@ import type { StreamAccessLogsMessage } from "@lateen/proto/envoy/service/access
 import type { AppProbe } from "../admin/app-health.ts";
 import type { HttpFilterFactory, NetworkFilterFactory } from "../chain/spi.ts";
 import type { IoChoice } from "../io/backend.ts";
+import type { CollectHeap } from "../worker/spare-heap.ts";
 import type { ProbeSpec } from "./probe-spec.ts";
 
 /** How much the proxy's own log says. */
@@ -111,6 +112,8 @@ export interface AgentDependencies {
   readonly loadClients: () => Promise<ControlPlaneClients>;
   /** Changes the level of the program's logger; undefined when it cannot be changed. */
   readonly setLogLevel?: (level: LogLevel) => void;
+  /** Collects the garbage that decoding configuration leaves behind. Default: V8 does when it thinks fit. */
+  readonly collectHeap?: CollectHeap;
   /** Ends the program as SIGTERM does. */
   readonly quit: () => void;
 }

@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { Scope } from "@lateen/kernel";
 import { PlanState } from "../config/plan-state.ts";
 import type { FromWorker } from "../worker/protocol.ts";
+import { SpareHeap } from "../worker/spare-heap.ts";
 import { loadBootstrap, stageStatic } from "./bootstrap.ts";
 import { type CaptureSettings, loadCapture } from "./capture.ts";
 import { Configuration } from "./configuration.ts";
@@ -79,6 +80,8 @@ async function assemble(config: AgentConfig, deps: AgentDependencies): Promise<A
   const logFiles = new LogFiles(clock, logger);
   const status = new AgentStatus();
   const node = bootstrap?.content.node ?? xdsNode(config, listedExtensions(deps));
+  // No request waits for this thread, however busy it is.
+  const spare = deps.collectHeap === undefined ? undefined : new SpareHeap(clock, deps.collectHeap, () => 0);
   const pool = new WorkerPool({
     entry: deps.workerEntry,
     count: config.concurrency,
@@ -92,7 +95,10 @@ async function assemble(config: AgentConfig, deps: AgentDependencies): Promise<A
     clock,
     logger,
     fullPlan: () => state.full(),
-    onMessage: (message) => received(message, logFiles, status),
+    onMessage(message) {
+      if (message.type === "applied") spare?.changed();
+      received(message, logFiles, status);
+    },
     onLost: (lost) => stats.retire(lost),
   });
   return {

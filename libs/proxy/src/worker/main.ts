@@ -6,6 +6,7 @@ import { chooseBackend } from "../io/backend.ts";
 import { systemLookup } from "../io/resolver.ts";
 import { DataPath } from "./data-path.ts";
 import type { FromWorker, ToWorker, WorkerBootstrap } from "./protocol.ts";
+import { heapCollector, SpareHeap } from "./spare-heap.ts";
 
 /**
  * Runs the data path in this worker thread until it is terminated. The thread's `workerData` is its {@link WorkerBootstrap}.
@@ -36,10 +37,12 @@ export async function runWorker(
     askOriginalDestination,
     post,
   });
+  const spare = new SpareHeap(systemClock(), heapCollector());
   port.on("message", (message: ToWorker) => {
     switch (message.type) {
       case "plan":
         void dataPath.apply(message.delta);
+        spare.changed();
         break;
       case "drain":
         dataPath.drain(message.timeoutMs);
