@@ -1,5 +1,5 @@
 import { performance } from "node:perf_hooks";
-import { setFlagsFromString } from "node:v8";
+import { getHeapStatistics, setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import type { CancelTimer, Clock } from "@lateen/kernel";
 
@@ -52,11 +52,17 @@ function threadLoad(): () => number {
   };
 }
 
-/** V8's own collector for this thread; does nothing where V8 does not give it out. */
+/** Less than this is not worth the pause. */
+const WORTH_BYTES = 4_000_000;
+
+/** V8's own collector for this thread; does nothing where V8 does not give it out, or when little has come since the last time. */
 export function heapCollector(): CollectHeap {
+  let kept = 0;
   return () => {
+    if (getHeapStatistics().total_heap_size - kept < WORTH_BYTES) return;
     setFlagsFromString("--expose-gc");
     const collect: unknown = runInNewContext("globalThis.gc");
     if (typeof collect === "function") collect({ type: "major", execution: "sync", flavor: "last-resort" });
+    kept = getHeapStatistics().total_heap_size;
   };
 }
