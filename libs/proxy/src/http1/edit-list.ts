@@ -5,6 +5,8 @@ import type { Http1Head } from "./head.ts";
 
 /** Stands for an empty list until the first addition. Never written to. */
 const NONE: string[] = [];
+/** Room for the usual additions: a list that grows by itself takes far more. */
+const someRoom = (): string[] => ["", "", "", "", "", ""];
 
 /**
  * Edits of one head, recorded by filters and routes and applied when the head is written: existing headers are marked dropped at
@@ -14,6 +16,7 @@ export class EditList implements HeadEdits {
   /** New header lines with their CRLFs, latin1. */
   #names: string[] = NONE;
   #values: string[] = NONE;
+  #count = 0;
   #head: Http1Head | undefined;
 
   constructor(head?: Http1Head) {
@@ -23,11 +26,11 @@ export class EditList implements HeadEdits {
   /** Points the list at another head; earlier additions stay. */
   attach(head: Http1Head): void {
     this.#head = head;
-    for (const name of this.#names) head.dropText(name);
+    for (let i = 0; i < this.#count; i++) head.dropText(this.#names[i] as string);
   }
 
   get isEmpty(): boolean {
-    return this.#names.length === 0;
+    return this.#count === 0;
   }
 
   set(name: string, value: string): void {
@@ -50,20 +53,21 @@ export class EditList implements HeadEdits {
   /** Adds a line whose name and value are known to be sound and whose name is not in the head. */
   add(name: string, value: string): void {
     if (this.#names === NONE) {
-      this.#names = [];
-      this.#values = [];
+      this.#names = someRoom();
+      this.#values = someRoom();
     }
-    this.#names.push(name);
-    this.#values.push(value);
+    this.#names[this.#count] = name;
+    this.#values[this.#count++] = value;
   }
 
   remove(name: string): void {
     if (name.startsWith(":") || name === "host" || FRAMING.has(name)) return;
     this.#head?.dropText(name);
-    for (let i = this.#names.length - 1; i >= 0; i--) {
+    for (let i = this.#count - 1; i >= 0; i--) {
       if (this.#names[i] !== name) continue;
       this.#names.splice(i, 1);
       this.#values.splice(i, 1);
+      this.#count--;
     }
   }
 
@@ -77,8 +81,7 @@ export class EditList implements HeadEdits {
 
   /** Value of a header as it will be sent: an edit wins over what arrived. */
   textOf(name: string): string | undefined {
-    const added = this.#names.lastIndexOf(name);
-    if (added >= 0) return this.#values[added];
+    for (let i = this.#count - 1; i >= 0; i--) if (this.#names[i] === name) return this.#values[i];
     return this.#head?.textOf(name);
   }
 
@@ -86,7 +89,7 @@ export class EditList implements HeadEdits {
   write(connection: Connection): void {
     if (this.isEmpty || connection.closed || connection.finished) return;
     const { out } = connection.io;
-    for (let i = 0; i < this.#names.length; i++) {
+    for (let i = 0; i < this.#count; i++) {
       const name = this.#names[i] as string;
       const value = this.#values[i] as string;
       out.reserve(connection, name.length + value.length + 4);
@@ -98,7 +101,7 @@ export class EditList implements HeadEdits {
   }
 
   get count(): number {
-    return this.#names.length;
+    return this.#count;
   }
 
   /** Name and value of the addition number `index`. */
@@ -113,7 +116,7 @@ export class EditList implements HeadEdits {
   /** The additions as header lines. */
   lines(): string {
     let text = "";
-    for (let i = 0; i < this.#names.length; i++) text += `${this.#names[i]}: ${this.#values[i]}\r\n`;
+    for (let i = 0; i < this.#count; i++) text += `${this.#names[i]}: ${this.#values[i]}\r\n`;
     return text;
   }
 

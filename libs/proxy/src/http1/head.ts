@@ -110,11 +110,11 @@ export class Http1Head extends HeadView {
   }
 
   /** Takes the parsed head into own memory. Offsets are relative already. */
-  adopt(bytes: Uint8Array, start: number): void {
+  adopt(bytes: Buffer, start: number): void {
     if (this.#memory.length < this.length + EXTRA_BYTES) {
       this.#memory = Buffer.allocUnsafeSlow(this.length + EXTRA_BYTES);
     }
-    this.#memory.set(bytes.subarray(start, start + this.length), 0);
+    bytes.copy(this.#memory, 0, start, start + this.length);
     this.#used = this.length;
     this.bytes = this.#memory;
   }

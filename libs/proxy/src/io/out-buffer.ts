@@ -3,6 +3,8 @@ import { Slab, SlabPool } from "./slab.ts";
 /** Capacity of the gather buffer; larger than one read so that head and body leave together. */
 const CAPACITY = 288 * 1024;
 const SHORT_TEXT = 64;
+/** Views of the buffer that are kept. */
+const VIEWS = 64;
 /** Gather buffers that are kept for the next slow reader. */
 const KEPT = 4;
 
@@ -24,6 +26,7 @@ export class OutBuffer {
   length = 0;
   readonly #pool = new SlabPool(CAPACITY, Number.POSITIVE_INFINITY, KEPT);
   #slab: Slab;
+  readonly #views = new Array<Buffer | undefined>(VIEWS).fill(undefined);
   #sink: OutSink | undefined = undefined;
 
   constructor() {
@@ -47,7 +50,9 @@ export class OutBuffer {
 
   append(sink: OutSink, bytes: Uint8Array, start: number, end: number): void {
     this.reserve(sink, end - start);
-    this.buffer.set(start === 0 && end === bytes.length ? bytes : bytes.subarray(start, end), this.length);
+    // Copying between buffers makes no view.
+    if (bytes instanceof Buffer) bytes.copy(this.buffer, this.length, start, end);
+    else this.buffer.set(bytes.subarray(start, end), this.length);
     this.length += end - start;
   }
 
@@ -72,10 +77,21 @@ export class OutBuffer {
     const sink = this.#sink;
     this.#sink = undefined;
     if (sink === undefined || this.length === 0) return;
-    const bytes = this.buffer.subarray(0, this.length);
+    const bytes = this.#view(this.length);
     this.length = 0;
     sink.sendGathered(bytes, this.#slab);
     if (this.#slab.pinned || this.buffer.length > CAPACITY) this.#use(this.#fresh());
+  }
+
+  /** The first `length` bytes. Lengths come again and again: a view that was made before is taken. */
+  #view(length: number): Buffer {
+    const at = length % VIEWS;
+    let view = this.#views[at];
+    if (view === undefined || view.length !== length) {
+      view = this.buffer.subarray(0, length);
+      this.#views[at] = view;
+    }
+    return view;
   }
 
   #fresh(): Slab {
@@ -86,6 +102,7 @@ export class OutBuffer {
     this.#slab.release();
     this.#slab = slab;
     this.buffer = slab.bytes;
+    this.#views.fill(undefined);
   }
 
   /** Whether bytes for this sink wait here. */
