@@ -35,7 +35,7 @@ async function compete(one) {
   const port = await arena.startBackend(one.backend);
   const running = [];
   for (const contestant of one.contestants) running.push(await arena.start(contestant, port));
-  for (const proxy of running) await arena.measure(proxy, one.load, 3);
+  for (const proxy of running) await arena.warm(proxy, one.load);
   const results = Object.fromEntries(running.map(({ name }) => [name, []]));
   for (let round = 1; round <= rounds; round++) {
     for (const proxy of running) results[proxy.name].push(await arena.measure(proxy, one.load, seconds));
@@ -78,7 +78,7 @@ async function latency() {
   for (const name of names) running.push(await arena.start({ name, program: name, shape }, port));
   const half = {};
   for (const proxy of running) {
-    await arena.measure(proxy, { tool: "wrk", path: "/1k", connections: 64 }, 3);
+    await arena.warm(proxy, { tool: "wrk", path: "/1k", connections: 64 });
     half[proxy.name] = (await arena.measure(proxy, { tool: "wrk", path: "/1k", connections: 64 }, 4)).rps / 2;
   }
   const results = Object.fromEntries(names.map((name) => [name, []]));

@@ -9,6 +9,8 @@ import { backend, PROGRAMS } from "./programs.mjs";
 
 export const NEEDED = ["nginx", "nginx-stream", "haproxy", "envoy", "wrk", "h2load"];
 
+const WARM_REQUESTS = 40_000;
+
 /** @typedef {{ name: string, pid: number, port: number, scheme: string }} Running */
 
 /** Starts programs side by side: backend and load on core 0, the proxies on core 1, which only one of them uses at a time. */
@@ -89,6 +91,12 @@ export class Arena {
       cpuPerGbit: "bytes" in run ? (cpu * 1e3) / ((run.bytes * 8) / 1e9) : Number.NaN,
       rss: rssMegabytes(running.pid),
     };
+  }
+
+  /** Load until just-in-time compilers are done, which takes requests and not seconds; at most a quarter of a minute. */
+  async warm(/** @type {Running} */ running, /** @type {import("./cases.mjs").Load} */ load) {
+    let requests = 0;
+    for (let i = 0; i < 8 && requests < WARM_REQUESTS; i++) requests += (await this.measure(running, load, 2)).requests;
   }
 
   /** Requests at a fixed rate, whatever the answers do. */
