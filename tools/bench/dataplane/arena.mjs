@@ -93,10 +93,10 @@ export class Arena {
     };
   }
 
-  /** Load until just-in-time compilers are done, which takes requests and not seconds; at most a quarter of a minute. */
+  /** Load until just-in-time compilers are done, which takes requests and not seconds; at most 10 s. */
   async warm(/** @type {Running} */ running, /** @type {import("./cases.mjs").Load} */ load) {
     let requests = 0;
-    for (let i = 0; i < 8 && requests < WARM_REQUESTS; i++) requests += (await this.measure(running, load, 2)).requests;
+    for (let i = 0; i < 5 && requests < WARM_REQUESTS; i++) requests += (await this.measure(running, load, 2)).requests;
   }
 
   /** Requests at a fixed rate, whatever the answers do. */
