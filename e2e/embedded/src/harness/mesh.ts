@@ -63,6 +63,8 @@ export function runCommand(
   child.on("close", (code, signal) =>
     finish({ code: code ?? 128, stdout, stderr: signal ? `${stderr}[${signal}]` : stderr }),
   );
+  // A command that does not read its input may be gone before it gets it.
+  child.stdin.on("error", () => {});
   child.stdin.end(options.input ?? "");
   return promise;
 }
