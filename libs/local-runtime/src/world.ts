@@ -1,6 +1,7 @@
 import {
   type ConfigMap,
   type Deployment,
+  defaultMeshConfig,
   type Gateway,
   type GatewayClass,
   type Ingress,
@@ -8,6 +9,9 @@ import {
   type KubernetesGateway,
   keyOf,
   type LocalRuntime,
+  type MeshConfig,
+  meshConfigFromConfigMap,
+  type ProxyConfig,
   parseResourceKey,
   type Resource,
   type ResourceKey,
@@ -86,6 +90,16 @@ export class World {
   }
   localRuntimes(): readonly LocalRuntime[] {
     return this.#all("LocalRuntime") as readonly LocalRuntime[];
+  }
+  proxyConfigs(): readonly ProxyConfig[] {
+    return this.#all("ProxyConfig") as readonly ProxyConfig[];
+  }
+  /** The mesh configuration in force, the root namespace's; one that cannot be read says nothing. */
+  meshConfig(): MeshConfig {
+    const defaults = defaultMeshConfig();
+    const map = this.configMap(defaults.rootNamespace, "istio");
+    const read = map === undefined ? undefined : meshConfigFromConfigMap(map, defaults);
+    return read?.ok ? read.value : defaults;
   }
   service(namespace: string, name: string): Service | undefined {
     return this.#find("Service", namespace, name) as Service | undefined;

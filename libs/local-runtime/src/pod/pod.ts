@@ -18,8 +18,8 @@ import { makeVolumes } from "./volumes.ts";
 
 /** Containers that injected YAML may already hold; the supervisor brings the sidecar itself. */
 const INJECTED = new Set(["istio-proxy", "istio-init", "istio-validation", "lateen-proxy", "lateen-init"]);
-/** Milliseconds a proxy may take to drain when its pod ends. */
-const PROXY_GRACE_MS = 6_000;
+/** Milliseconds an agent may take to end. */
+const AGENT_GRACE_MS = 6_000;
 
 /** After an attempt to start that failed, before the next. */
 const RETRY_MS = 1_000;
@@ -176,7 +176,7 @@ export class Pod {
 
   /** Application first, sidecar after it, so that the application can still call out while it ends. Gives everything back. */
   stop(options: { readonly appGraceMs: number; readonly proxyGraceMs?: number }): Promise<void> {
-    this.#stopped ??= this.#stop(options.appGraceMs, options.proxyGraceMs ?? PROXY_GRACE_MS);
+    this.#stopped ??= this.#stop(options.appGraceMs, options.proxyGraceMs);
     return this.#stopped;
   }
 
@@ -393,14 +393,14 @@ export class Pod {
     for (const wake of waiters) wake();
   }
 
-  async #stop(appGraceMs: number, proxyGraceMs: number): Promise<void> {
+  async #stop(appGraceMs: number, proxyGraceMs: number | undefined): Promise<void> {
     this.markTerminating();
     this.#joinedReady?.stop();
     await Promise.all([
       this.#init?.stop(appGraceMs),
       ...this.#containers.map((container) => container.stop(appGraceMs)),
     ]);
-    await Promise.all([this.#proxy?.stop(proxyGraceMs), this.#agent?.stop(proxyGraceMs)]);
+    await Promise.all([this.#proxy?.stop(proxyGraceMs), this.#agent?.stop(proxyGraceMs ?? AGENT_GRACE_MS)]);
     await this.#place?.close();
     this.#deps.network.addresses.release(this.address);
     for (const address of this.#links?.addresses ?? []) this.#deps.serviceAddresses.release(address);

@@ -1,3 +1,4 @@
+import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { ensureDirectory } from "@lateen/runtime";
 import { replaceFile } from "../files.ts";
@@ -7,10 +8,13 @@ import { meshRestarts } from "../process/backoff.ts";
 import { ManagedProcess, type ProcessExit } from "../process/managed-process.ts";
 import type { PodDependencies } from "./dependencies.ts";
 import { checkContainer } from "./probe.ts";
+import { type ProxySettings, proxySettings } from "./proxy-settings.ts";
 import { ReadinessLoop } from "./readiness.ts";
 import type { ServiceListener } from "./service-links.ts";
 import type { PodBlueprint, PodPort } from "./types.ts";
 
+/** Milliseconds beyond its drain that a proxy may take to end. */
+const GRACE_MARGIN_MS = 1_000;
 const HEALTH_PORT = 15021;
 const EXPLICIT_PROXY_PORT = 15001;
 /** Added to gateway ports below 1024, which only root may bind. */
@@ -57,7 +61,10 @@ export class PodProxy {
     this.#process = new ManagedProcess({
       name: `proxy of ${namespace}/${name}`,
       kind: "own",
-      spec: async () => ({ argv: this.#argv(), env: podEnvironment(input, deps) }),
+      spec: async () => ({
+        argv: this.#argv(),
+        env: { ...this.#settings().environment, ...podEnvironment(input, deps) },
+      }),
       restarts: meshRestarts,
       clock: deps.clock,
       ledger: deps.ledger,
@@ -114,9 +121,21 @@ export class PodProxy {
     this.#process.kill("SIGTERM");
   }
 
-  async stop(graceMs: number): Promise<void> {
+  /** @param graceMs at least what its requests get to finish. */
+  async stop(graceMs?: number): Promise<void> {
     this.#readiness.stop();
-    await this.#process.stop(graceMs);
+    await this.#process.stop(graceMs ?? this.#settings().drainMs + GRACE_MARGIN_MS);
+  }
+
+  /** As of now: a proxy that runs keeps those it was started with. */
+  #settings(): ProxySettings {
+    const { world } = this.#deps;
+    return proxySettings({
+      config: world.meshConfig(),
+      proxyConfigs: world.proxyConfigs(),
+      pod: this.#input.blueprint,
+      processors: availableParallelism(),
+    });
   }
 
   #check() {
@@ -139,6 +158,7 @@ export class PodProxy {
       "ca-address": discovery,
       "telemetry-address": `${network.host}:${ports?.als ?? 9091}`,
       "server-name": "istiod.istio-system.svc",
+      ...this.#settings().flags,
       capture: join(runDirectory, "capture.json"),
       "admin-address": place.adminAddress,
       "status-address": address,

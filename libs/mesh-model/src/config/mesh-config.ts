@@ -84,7 +84,7 @@ export const defaultIngressSettings: IngressSettings = {
 
 /** `defaultConfig`: what every proxy starts with. */
 export interface ProxyDefaults {
-  /** Worker threads; undefined = the proxy chooses. */
+  /** Worker threads; undefined = the proxy chooses, 0 = one for each processor. Holds from the next start of a proxy. */
   readonly concurrency: number | undefined;
   readonly proxyMetadata: Readonly<Record<string, string>>;
   /** Default 5 s. */

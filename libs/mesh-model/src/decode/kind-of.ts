@@ -45,7 +45,6 @@ const MISSED: Readonly<Record<string, string>> = {
 
 /** Kinds of the mesh's API that this release refuses: accepting them would promise what is not enforced. */
 const UNSUPPORTED: ReadonlySet<string> = new Set([
-  "ProxyConfig",
   "WorkloadGroup",
   "TrafficExtension",
   "IstioOperator",

@@ -35,6 +35,8 @@ import { peerAuthenticationBody } from "./peer-authentication/schema.ts";
 import { validatePeerAuthentication } from "./peer-authentication/validate.ts";
 import { podBody } from "./pod/schema.ts";
 import { validatePod } from "./pod/validate.ts";
+import { proxyConfigBody } from "./proxy-config/schema.ts";
+import { validateProxyConfig } from "./proxy-config/validate.ts";
 import { referenceGrantBody } from "./reference-grant/schema.ts";
 import { requestAuthenticationBody } from "./request-authentication/schema.ts";
 import { validateRequestAuthentication } from "./request-authentication/validate.ts";
@@ -138,6 +140,11 @@ export const kinds = {
   AuthorizationPolicy: kind(security("authorizationpolicies", "ap"), authorizationPolicyBody, {
     validate: validateAuthorizationPolicy,
   }),
+  ProxyConfig: kind(
+    { group: "networking.istio.io", versions: ["v1beta1"], plural: "proxyconfigs", shortNames: [] },
+    proxyConfigBody,
+    { validate: validateProxyConfig },
+  ),
   Telemetry: kind(
     { group: "telemetry.istio.io", versions: ["v1", "v1alpha1"], plural: "telemetries", shortNames: ["telemetry"] },
     telemetryBody,
@@ -229,6 +236,7 @@ export type WorkloadGroup = Resource<"WorkloadGroup">;
 export type Sidecar = Resource<"Sidecar">;
 export type PeerAuthentication = Resource<"PeerAuthentication">;
 export type AuthorizationPolicy = Resource<"AuthorizationPolicy">;
+export type ProxyConfig = Resource<"ProxyConfig">;
 export type Telemetry = Resource<"Telemetry">;
 export type RequestAuthentication = Resource<"RequestAuthentication">;
 export type EnvoyFilter = Resource<"EnvoyFilter">;

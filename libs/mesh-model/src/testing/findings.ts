@@ -22,6 +22,7 @@ const API_VERSIONS: Readonly<Record<string, string>> = {
   RequestAuthentication: "security.istio.io/v1",
   EnvoyFilter: "networking.istio.io/v1alpha3",
   WasmPlugin: "extensions.istio.io/v1alpha1",
+  ProxyConfig: "networking.istio.io/v1beta1",
   Telemetry: "telemetry.istio.io/v1",
   LocalRuntime: "lateen.dev/v1alpha1",
   KubernetesGateway: "gateway.networking.k8s.io/v1",

@@ -1,0 +1,21 @@
+import type { Infer } from "../../schema/index.ts";
+import { checkSelector } from "../../validation/common.ts";
+import type { KindContext } from "../index.ts";
+import type { proxyConfigBody } from "./schema.ts";
+
+/** networking.istio.io ProxyConfig, as Istio's admission checks it. */
+export function validateProxyConfig(body: Infer<typeof proxyConfigBody>, context: KindContext): void {
+  const { selector, environmentVariables, image } = body.spec ?? {};
+  const check = context.check.at("spec");
+  checkSelector(selector, "matchLabels", check.at("selector"));
+  for (const name of Object.keys(environmentVariables ?? {})) {
+    if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name)) {
+      check.at("environmentVariables", name).error(`"${name}" is not a name of a variable`, { part: "key" });
+    }
+  }
+  if (image !== undefined) {
+    check
+      .at("image")
+      .warn("only proxies that run from images have a type of image: nothing here does", { part: "key" });
+  }
+}
