@@ -31,10 +31,16 @@ export class Program {
   #ended: string | undefined;
   readonly #end: Promise<void>;
 
-  constructor(name: string, argv: readonly string[], env: NodeJS.ProcessEnv = process.env) {
+  /** @param stdout `ignore`: nowhere. A program that opens `/dev/stdout` by its name cannot do so where that is a pipe of node's. */
+  constructor(
+    name: string,
+    argv: readonly string[],
+    env: NodeJS.ProcessEnv = process.env,
+    stdout: "pipe" | "ignore" = "pipe",
+  ) {
     this.name = name;
     const [command = "", ...rest] = argv;
-    this.#child = spawn(command, rest, { env, stdio: ["ignore", "pipe", "pipe"] });
+    this.#child = spawn(command, rest, { env, stdio: ["ignore", stdout, "pipe"] });
     const keep = (chunk: string) => {
       this.#output = (this.#output + chunk).slice(-200_000);
     };

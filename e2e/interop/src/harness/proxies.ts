@@ -93,22 +93,24 @@ export async function startEnvoy(
   });
   const file = join(agent.folder, "envoy.json");
   await writeFile(file, JSON.stringify(document, null, 1), { mode: 0o600 });
-  const process = new Program(`Envoy of ${pod.name}`, [
-    binary,
-    ...["-c", file, "--concurrency", "1", "--disable-hot-restart", "-l", "warning"],
-  ]);
+  const running = new Program(
+    `Envoy of ${pod.name}`,
+    [binary, ...["-c", file, "--concurrency", "1", "--disable-hot-restart", "-l", "warning"]],
+    process.env,
+    "ignore",
+  );
   const admin = async (path: string) => (await read({ host: pod.address, port: 15_000, path })).body;
   await eventually(
     `Envoy of ${pod.name} is ready`,
     async () => {
-      process.alive();
+      running.alive();
       const ready = await read({ host: pod.address, port: 15_021, path: "/healthz/ready" });
-      if (ready.status !== 200) throw new Error(`${ready.status} ${ready.body} ${process.output.slice(-2_000)}`);
+      if (ready.status !== 200) throw new Error(`${ready.status} ${ready.body} ${running.output.slice(-2_000)}`);
       return true;
     },
     STARTED_MS,
   );
-  return { pod, admin, log: () => process.output, stop: () => process.stop() };
+  return { pod, admin, log: () => running.output, stop: () => running.stop() };
 }
 
 /** How traffic reaches one of our own proxies; see the capture file of `lateen serve sidecar`. */
