@@ -1,7 +1,7 @@
 import { NameTable } from "@lateen/proto/istio/networking/nds/v1/nds";
 import { defineQuery, type Read } from "../engine/query-engine.ts";
 import { type NamedService, nameTable } from "../lower/name-table.ts";
-import { type EncodedResource, sameMap } from "../resource.ts";
+import { type EncodedResource, sameJson, sameMap } from "../resource.ts";
 import { type ProxyScope, scopeKey } from "../scope.ts";
 import { destinationByHost } from "../world/destinations.ts";
 import { endpointsOfService } from "../world/services.ts";
@@ -18,6 +18,7 @@ export const scopeNames = defineQuery<ProxyScope, ReadonlyMap<string, EncodedRes
   compute: (read, scope) => {
     const named = read.ask(visibleServices, scope).map((service) => ({
       service,
+      pods: read.ask(podNames, { host: service.host, namespace: scope.namespace }),
       addresses:
         service.addresses.length > 0
           ? service.addresses.filter((address) => !address.includes("/"))
@@ -34,6 +35,22 @@ const addressesByHost = defineQuery<HostKey, NamedService["addresses"]>({
   key: ({ host, namespace }) => `${namespace}/${host}`,
   compute: (read, key) => addressesOf(read, key),
   equal: (before, after) => before.join() === after.join(),
+});
+
+/** Names of single pods of a headless service; of unready ones only where the service publishes those. */
+const podNames = defineQuery<HostKey, NamedService["pods"]>({
+  name: "podNames",
+  key: ({ host, namespace }) => `${namespace}/${host}`,
+  compute: (read, key) => {
+    const backend = read.ask(destinationByHost, key)?.backend;
+    if (backend?.headless !== true) return [];
+    const found = new Map<string, string>();
+    for (const { hostname, address, ready } of read.ask(endpointsOfService, backend)) {
+      if (hostname !== undefined && ready) found.set(hostname, address);
+    }
+    return [...found].map(([hostname, address]) => ({ hostname, address }));
+  },
+  equal: sameJson,
 });
 
 type HostKey = { readonly host: string; readonly namespace: string };

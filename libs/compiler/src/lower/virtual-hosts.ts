@@ -62,8 +62,10 @@ export function domainsOf(service: MeshService, namespace: string): readonly str
   if (service.registry !== "Kubernetes") return [host, ...plainAddresses(service)];
   const local = service.namespace === namespace ? [name] : [];
   const qualified = [`${name}.${service.namespace}.svc`, `${name}.${service.namespace}`];
-  const wildcards = service.headless ? [`*.${host}`] : [];
-  return [host, ...local, ...qualified, ...wildcards, ...plainAddresses(service)];
+  const names = [host, ...local, ...qualified];
+  // A pod of a headless service may be called by a name of its own.
+  const wildcards = service.headless ? names.map((own) => `*.${own}`) : [];
+  return [...names, ...wildcards, ...plainAddresses(service)];
 }
 
 function plainAddresses(service: MeshService): readonly string[] {

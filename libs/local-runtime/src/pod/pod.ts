@@ -211,6 +211,8 @@ export class Pod {
       containerPorts: this.#declaredPorts().map(({ container, name, port }) => ({ container, name, port })),
       images: blueprint.spec.containers.map(({ name, image }) => ({ container: name, image: image ?? "" })),
       createdAt: this.#createdAt,
+      hostname: blueprint.spec.hostname,
+      subdomain: blueprint.spec.subdomain,
     };
   }
 

@@ -25,6 +25,8 @@ export function podObject(pod: PodView): Record<string, unknown> {
     spec: {
       serviceAccountName: pod.serviceAccount,
       nodeName: "localhost",
+      ...(pod.hostname === undefined ? {} : { hostname: pod.hostname }),
+      ...(pod.subdomain === undefined ? {} : { subdomain: pod.subdomain }),
       containers: containersOf(pod),
     },
     status: {

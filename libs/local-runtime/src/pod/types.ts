@@ -54,4 +54,7 @@ export interface PodView {
   readonly containerPorts: readonly { readonly name: string; readonly port: number; readonly container: string }[];
   readonly images: readonly { readonly container: string; readonly image: string }[];
   readonly createdAt: number;
+  /** Its own name below the service that the subdomain names. Default none. */
+  readonly hostname?: string | undefined;
+  readonly subdomain?: string | undefined;
 }

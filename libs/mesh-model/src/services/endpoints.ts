@@ -83,9 +83,14 @@ function podEndpoints(service: MeshService, workloads: readonly Workload[]): rea
     .flatMap((workload) =>
       service.ports.flatMap((port) => {
         const number = resolveTargetPort(port, workload);
-        return number === undefined ? [] : [ofWorkload(workload, port.name, number, workload.ready)];
+        return number === undefined ? [] : [named(service, workload, ofWorkload(workload, port.name, number, workload.ready))];
       }),
     );
+}
+
+/** A pod has a name of its own only below the service that its subdomain names. */
+function named(service: MeshService, workload: Workload, endpoint: ServiceEndpoint): ServiceEndpoint {
+  return workload.named?.subdomain === service.name ? { ...endpoint, hostname: workload.named.hostname } : endpoint;
 }
 
 function resolveTargetPort(port: MeshServicePort, workload: Workload): number | undefined {
@@ -102,7 +107,7 @@ function listedEndpoints(
 ): readonly ServiceEndpoint[] | undefined {
   const build = (address: string, portName: string, number: number, ready: boolean): ServiceEndpoint => {
     const workload = workloads.get(address);
-    if (workload !== undefined) return ofWorkload(workload, portName, number, ready);
+    if (workload !== undefined) return named(service, workload, ofWorkload(workload, portName, number, ready));
     return ofAddress(service, address, portName, number, ready);
   };
   const slices = [...(world.slices ?? [])].filter(

@@ -85,6 +85,8 @@ export interface ServiceEndpoint {
   readonly tlsMode: "istio" | "disabled";
   /** Name of the machine it is on; absent: unknown. */
   readonly machine?: string;
+  /** First label of its own name below the service's, as pods of a StatefulSet have; absent: it has none. */
+  readonly hostname?: string;
 }
 
 /** A running workload as policies and inbound listeners see it. */
@@ -101,4 +103,6 @@ export interface Workload {
   readonly node?: string;
   /** Of its machine, when its labels say nothing. */
   readonly locality?: string;
+  /** `hostname` and `subdomain` of the pod, when it has both: its name below the service that is called like the subdomain. */
+  readonly named?: { readonly hostname: string; readonly subdomain: string };
 }

@@ -30,7 +30,9 @@ export function podStatusOf(pod: Pod): PodStatus {
 export function workloadFromPod(pod: Pod): Workload | undefined {
   const status = podStatusOf(pod);
   if (status.podIP === undefined || status.finished) return undefined;
+  const { hostname, subdomain } = pod.spec;
   return {
+    ...(hostname && subdomain ? { named: { hostname, subdomain } } : {}),
     name: workloadNameOf(pod),
     namespace: pod.metadata.namespace,
     pod: pod.metadata.name,
