@@ -60,45 +60,48 @@ spec:
 ].join("---\n");
 
 /** NATS speaks first, by the name of each peer, and its members find each other only if both ends of every connection work. */
-describe.skipIf(reason !== "")(`a ring of NATS servers under STRICT${reason === "" ? "" : ` (not here: ${reason})`}`, () => {
-  let machine: Machine;
-  let mesh: Mesh;
-  beforeAll(async () => {
-    machine = await Machine.create();
-    mesh = await emptyMesh({ "ring.yaml": RING }, machine.prefix);
-    await mesh.up("--capture", "netns", "--timeout", "120s");
-  }, 180_000);
-  afterAll(async () => {
-    await mesh?.down();
-    machine?.close();
-  });
+describe.skipIf(reason !== "")(
+  `a ring of NATS servers under STRICT${reason === "" ? "" : ` (not here: ${reason})`}`,
+  () => {
+    let machine: Machine;
+    let mesh: Mesh;
+    beforeAll(async () => {
+      machine = await Machine.create();
+      mesh = await emptyMesh({ "ring.yaml": RING }, machine.prefix);
+      await mesh.up("--capture", "netns", "--timeout", "120s");
+    }, 180_000);
+    afterAll(async () => {
+      await mesh?.down();
+      machine?.close();
+    });
 
-  const inMesh = (...argv: readonly string[]) =>
-    mesh.lateen("run", "--service", "visitor", "--port", "8080", "--", ...argv);
+    const inMesh = (...argv: readonly string[]) =>
+      mesh.lateen("run", "--service", "visitor", "--port", "8080", "--", ...argv);
 
-  it.each(MEMBERS)("member %d is connected to both others", async (index) => {
-    const peers = await eventually(
-      "two routes",
-      async () => {
-        const { stdout } = await inMesh("curl", "-sS", "-m", "20", `http://nats-${index}.nats:8222/routez`);
-        const { routes: found = [] } = JSON.parse(stdout) as { routes?: readonly { remote_name?: string }[] };
-        const names = [...new Set(found.map(({ remote_name }) => remote_name))].sort();
-        return names.length === 2 ? names : undefined;
-      },
-      120_000,
-    );
-    expect(peers).toEqual(MEMBERS.filter((other) => other !== index).map((other) => `nats-${other}`));
-  });
+    it.each(MEMBERS)("member %d is connected to both others", async (index) => {
+      const peers = await eventually(
+        "two routes",
+        async () => {
+          const { stdout } = await inMesh("curl", "-sS", "-m", "20", `http://nats-${index}.nats:8222/routez`);
+          const { routes: found = [] } = JSON.parse(stdout) as { routes?: readonly { remote_name?: string }[] };
+          const names = [...new Set(found.map(({ remote_name }) => remote_name))].sort();
+          return names.length === 2 ? names : undefined;
+        },
+        120_000,
+      );
+      expect(peers).toEqual(MEMBERS.filter((other) => other !== index).map((other) => `nats-${other}`));
+    });
 
-  it("a client is greeted by the server, by the name of the service", async () => {
-    const client =
-      'require("node:net").connect(4222, "nats").once("data", (text) => { console.log(String(text).slice(0, 5)); process.exit() })';
-    expect((await inMesh(process.execPath, "-e", client)).stdout.trim()).toBe("INFO");
-  });
+    it("a client is greeted by the server, by the name of the service", async () => {
+      const client =
+        'require("node:net").connect(4222, "nats").once("data", (text) => { console.log(String(text).slice(0, 5)); process.exit() })';
+      expect((await inMesh(process.execPath, "-e", client)).stdout.trim()).toBe("INFO");
+    });
 
-  it("nobody outside the mesh gets in", async () => {
-    const { address } = await mesh.pod("nats-0");
-    const { code } = await machine.run("curl", "-sS", "-m", "20", `http://${address}:8222/routez`);
-    expect(code).not.toBe(0);
-  });
-});
+    it("nobody outside the mesh gets in", async () => {
+      const { address } = await mesh.pod("nats-0");
+      const { code } = await machine.run("curl", "-sS", "-m", "20", `http://${address}:8222/routez`);
+      expect(code).not.toBe(0);
+    });
+  },
+);

@@ -83,7 +83,9 @@ function podEndpoints(service: MeshService, workloads: readonly Workload[]): rea
     .flatMap((workload) =>
       service.ports.flatMap((port) => {
         const number = resolveTargetPort(port, workload);
-        return number === undefined ? [] : [named(service, workload, ofWorkload(workload, port.name, number, workload.ready))];
+        return number === undefined
+          ? []
+          : [named(service, workload, ofWorkload(workload, port.name, number, workload.ready))];
       }),
     );
 }

@@ -206,6 +206,8 @@ export interface ListenerSpec {
   /** False: reached only by original-destination hand-off, no socket of its own. */
   readonly bindToPort: boolean;
   readonly useOriginalDst: boolean;
+  /** Connections begin with a PROXY protocol header, which says where they really come from and go to. Default: they do not. */
+  readonly proxyProtocol?: { readonly optional: boolean; readonly refusedVersions: readonly (1 | 2)[] };
   /** The kernel is asked where its connections were sent to before they were redirected. */
   readonly restoresDestination?: boolean;
   readonly direction: "inbound" | "outbound" | "unspecified";

@@ -10,6 +10,7 @@ import { Chain, type Terminals } from "./chain.ts";
 import type { ConnectionInfo } from "./connection-info.ts";
 import { type Inspection, Inspector, inspectionPlan, uninspected } from "./inspector.ts";
 import { ListenerCounters } from "./listener-counters.ts";
+import { ProxyHeaderReader } from "./proxy-header.ts";
 
 /** What listeners need of their worker. */
 export interface ListenerServices {
@@ -93,6 +94,15 @@ export class Listener {
   /** Takes a fresh connection. */
   accept(connection: Connection, route: Route4): void {
     this.#counters.opened();
+    const { proxyProtocol, inspectors } = this.spec;
+    if (proxyProtocol === undefined) this.#inspect(connection, route);
+    else
+      new ProxyHeaderReader(connection, proxyProtocol, inspectors.timeoutMs, (real) =>
+        this.#inspect(connection, real ?? route),
+      );
+  }
+
+  #inspect(connection: Connection, route: Route4): void {
     const plan = inspectionPlan(this.spec.inspectors, route.destinationPort);
     if (!plan.tls && !plan.http) {
       this.#choose(connection, route, uninspected(), false);

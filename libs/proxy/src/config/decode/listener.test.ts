@@ -124,6 +124,12 @@ describe("listeners", () => {
     configType: typed(packAny(DownstreamTlsContext, DownstreamTlsContext.fromPartial(fields))),
   });
 
+  it("take the header of a load balancer where its filter is there", () => {
+    const filter = { name: "envoy.filters.listener.proxy_protocol" };
+    expect(listener({ listenerFilters: [filter] }).proxyProtocol).toEqual({ optional: false, refusedVersions: [] });
+    expect(listener({}).proxyProtocol).toBeUndefined();
+  });
+
   it.each<[DeepPartial<Listener>, string]>([
     [{ name: "" }, "name: required"],
     [{ address: undefined }, "address: no address is not supported"],
@@ -140,8 +146,8 @@ describe("listeners", () => {
       "network filter type.googleapis.com/lua is not supported",
     ],
     [
-      { listenerFilters: [{ name: "envoy.filters.listener.proxy_protocol" }] },
-      "listener filter envoy.filters.listener.proxy_protocol",
+      { listenerFilters: [{ name: "envoy.filters.listener.original_src" }] },
+      "listener filter envoy.filters.listener.original_src",
     ],
     [
       { filterChains: [{ filters: [http({ httpFilters: [] })] }] },

@@ -1,5 +1,6 @@
 import { typeUrl } from "@lateen/proto";
 import { TrafficDirection } from "@lateen/proto/envoy/config/core/v3/base";
+import { ProxyProtocolConfig_Version } from "@lateen/proto/envoy/config/core/v3/proxy_protocol";
 import type { Listener } from "@lateen/proto/envoy/config/listener/v3/listener";
 import type {
   FilterChain,
@@ -7,6 +8,7 @@ import type {
   ListenerFilter,
   ListenerFilterChainMatchPredicate,
 } from "@lateen/proto/envoy/config/listener/v3/listener_components";
+import { ProxyProtocol } from "@lateen/proto/envoy/extensions/filters/listener/proxy_protocol/v3/proxy_protocol";
 import { HttpConnectionManager } from "@lateen/proto/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager";
 import { TcpProxy } from "@lateen/proto/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy";
 import type { FilterChainMatchSpec } from "@lateen/traffic";
@@ -83,21 +85,29 @@ function directionOf(direction: number): ListenerSpec["direction"] {
 const TLS_INSPECTOR = "envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector";
 const HTTP_INSPECTOR = "envoy.extensions.filters.listener.http_inspector.v3.HttpInspector";
 const ORIGINAL_DST = "envoy.extensions.filters.listener.original_dst.v3.OriginalDst";
+type ListenerFilterKind = "tls" | "http" | "originalDst" | "proxyProtocol";
 /** By type, and by the well-known name where no config is given. */
-const LISTENER_FILTERS: Readonly<Record<string, "tls" | "http" | "originalDst">> = {
+const LISTENER_FILTERS: Readonly<Record<string, ListenerFilterKind>> = {
   [`type.googleapis.com/${TLS_INSPECTOR}`]: "tls",
   [`type.googleapis.com/${HTTP_INSPECTOR}`]: "http",
   [`type.googleapis.com/${ORIGINAL_DST}`]: "originalDst",
+  [typeUrl(ProxyProtocol)]: "proxyProtocol",
+  "envoy.filters.listener.proxy_protocol": "proxyProtocol",
   "envoy.filters.listener.tls_inspector": "tls",
   "envoy.filters.listener.http_inspector": "http",
   "envoy.filters.listener.original_dst": "originalDst",
 };
 
-function listenerFilters(listener: Listener): Pick<ListenerSpec, "inspectors" | "restoresDestination"> {
-  const found = new Map<"tls" | "http" | "originalDst", readonly number[]>();
+function listenerFilters(
+  listener: Listener,
+): Pick<ListenerSpec, "inspectors" | "restoresDestination" | "proxyProtocol"> {
+  let proxyProtocol: ListenerSpec["proxyProtocol"];
+  const found = new Map<ListenerFilterKind, readonly number[]>();
   for (const [index, filter] of listener.listenerFilters.entries()) {
     const at = `listener_filters[${filter.name || index}]`;
-    found.set(inspectorKind(filter, at), disabledPorts(filter.filterDisabled, join(at, "filter_disabled")));
+    const kind = inspectorKind(filter, at);
+    if (kind === "proxyProtocol") proxyProtocol = proxyProtocolOf(filter, at);
+    found.set(kind, disabledPorts(filter.filterDisabled, join(at, "filter_disabled")));
   }
   return {
     inspectors: {
@@ -109,10 +119,23 @@ function listenerFilters(listener: Listener): Pick<ListenerSpec, "inspectors" | 
       continueOnTimeout: listener.continueOnListenerFiltersTimeout,
     },
     ...(found.has("originalDst") || listener.useOriginalDst === true ? { restoresDestination: true } : {}),
+    ...(proxyProtocol === undefined ? {} : { proxyProtocol }),
   };
 }
 
-function inspectorKind(filter: ListenerFilter, at: string): "tls" | "http" | "originalDst" {
+/** @see envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol */
+function proxyProtocolOf(filter: ListenerFilter, at: string): NonNullable<ListenerSpec["proxyProtocol"]> {
+  if (filter.filterDisabled !== undefined) refuse(join(at, "filter_disabled"), "is not supported for this filter");
+  const config = typedConfig(filter.configType, at);
+  const message = ProxyProtocol.decode(config?.value ?? new Uint8Array());
+  onlyFields(message, at, ["allowRequestsWithoutProxyProtocol", "disallowedVersions", "statPrefix"]);
+  return {
+    optional: message.allowRequestsWithoutProxyProtocol,
+    refusedVersions: message.disallowedVersions.map((version) => (version === ProxyProtocolConfig_Version.V1 ? 1 : 2)),
+  };
+}
+
+function inspectorKind(filter: ListenerFilter, at: string): ListenerFilterKind {
   const type = typedConfig(filter.configType, at)?.typeUrl;
   const kind = LISTENER_FILTERS[type ?? filter.name];
   return kind ?? refuse(at, `listener filter ${type ?? filter.name} is not supported by this proxy`);
