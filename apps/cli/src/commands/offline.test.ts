@@ -99,7 +99,7 @@ spec: { selector: { app: web }, ports: [{ name: http, port: 80 }] }
     const { code, out } = await machine.run(["xds", "-f", "mesh", "--node", "node.json"]);
     expect(code).toBe(0);
     const preview = JSON.parse(out) as Record<string, { name: string }[]>;
-    expect(Object.keys(preview)).toEqual(["listeners", "routes", "clusters", "endpoints", "secrets"]);
+    expect(Object.keys(preview)).toEqual(["listeners", "routes", "clusters", "endpoints", "secrets", "extensions"]);
     expect(preview.clusters?.map(({ name }) => name)).toContain("outbound|80||web.default.svc.cluster.local");
     expect(preview.routes?.map(({ name }) => name)).toContain("80");
   });
