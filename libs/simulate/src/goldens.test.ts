@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { typeUrls } from "@lateen/compiler";
-import { defaultMeshConfig, type MeshConfig, type Resource } from "@lateen/mesh-model";
+import { type MeshConfig, meshConfigFromText, type Resource } from "@lateen/mesh-model";
 import { Cluster } from "@lateen/proto/envoy/config/cluster/v3/cluster";
 import { TypedExtensionConfig } from "@lateen/proto/envoy/config/core/v3/extension";
 import { ClusterLoadAssignment } from "@lateen/proto/envoy/config/endpoint/v3/endpoint";
@@ -38,7 +38,8 @@ interface GoldenCalls {
   readonly row: string;
   /** The world beside the case's own objects: `shop` unless said otherwise. */
   readonly world?: string;
-  readonly mesh?: Partial<MeshConfig>;
+  /** Mesh configuration as Istio's ConfigMap has it. */
+  readonly mesh?: Readonly<Record<string, unknown>>;
   /** Resources to keep beside the calls, by workload and type. */
   readonly resources?: Readonly<Record<string, Readonly<Partial<Record<keyof typeof TYPES, readonly string[]>>>>>;
   /** The same as an Envoy gets them, where they differ. */
@@ -64,10 +65,16 @@ const cases = goldenCases(ROOT, "calls.yaml").map(({ name, path }) => {
   return { name, path, calls, objects: objectsOf(`${world}\n---\n${readFileSync(path("input.yaml"), "utf8")}`) };
 });
 
+function meshConfigOf({ mesh = {} }: GoldenCalls): MeshConfig {
+  const config = meshConfigFromText(JSON.stringify(mesh), "calls.yaml#mesh");
+  if (!config.ok) throw new Error(config.error.map(({ message }) => message).join("; "));
+  return config.value;
+}
+
 function meshOf(objects: readonly Resource[], calls: GoldenCalls): SimulatedMesh {
   return new SimulatedMesh({
     objects: asRunning(objects),
-    meshConfig: defaultMeshConfig(calls.mesh ?? {}),
+    meshConfig: meshConfigOf(calls),
     clusterId: "golden",
   });
 }
