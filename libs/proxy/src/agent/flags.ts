@@ -64,7 +64,6 @@ export function proxyFlags({ program, role, drainTime }: ProxyFlavour) {
       describe: "probes of the application that the status port makes, JSON",
       env: ["ISTIO_KUBE_APP_PROBERS"],
     },
-    controlPlaneFile: text("JSON file with the ports of a local control plane, followed when they change"),
     concurrency: { kind: "number", min: 1, max: 64, default: 1, describe: "data-path threads" },
     maxConnections: { kind: "number", min: 1, default: 20_000, describe: "downstream connections of one thread" },
     ioBackend: {
@@ -173,7 +172,6 @@ export function proxyAgentConfig(
       ? { port: values.dnsPort, servers: servers.filter((server) => server !== undefined), zone: values.dnsZone }
       : undefined,
     appProbes: appProbes.ok ? appProbes.value : new Map(),
-    controlPlaneFile: values.controlPlaneFile,
     facts,
     workloadProbe: probe.ok ? probe.value : undefined,
     runDir: values.runDir,

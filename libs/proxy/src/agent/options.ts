@@ -74,8 +74,6 @@ export interface AgentConfig {
   readonly dns?: DnsConfig | undefined;
   /** Probes of the application, by the path under which the status port makes them. */
   readonly appProbes?: ReadonlyMap<string, AppProbe>;
-  /** JSON file of a local control plane with its ports, which may change while it is away; see `control-plane-address.ts`. */
-  readonly controlPlaneFile?: string | undefined;
   /** Number of data-path threads. */
   readonly concurrency: number;
   /** Downstream connections one thread holds at most. */
