@@ -49,14 +49,13 @@ export function token(
 
 const bearer = (text: string) => ({ authorization: `Bearer ${text}` });
 
-/** Header sets by what is wrong, or not, with their token. */
+/** Header sets by what is wrong, or not, with their token. None changes sides while the suite runs: leeway for the past is the filter's own test. */
 export const GOOD = [
   {},
   bearer(token()),
   bearer(token({}, {}, "rsa")),
   bearer(token({}, { alg: "PS256" }, "rsa")),
   bearer(token({ exp: undefined })),
-  bearer(token({ exp: now - 30 })),
   bearer(token({ nbf: now + 30 })),
   bearer(token({ aud: "shop" })),
   bearer(token({}, { kid: undefined })),
