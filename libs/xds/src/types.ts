@@ -77,7 +77,7 @@ export interface StreamObserver {
 export interface StreamLimits {
   /** Distinct type URLs. Default 32. */
   readonly types: number;
-  /** Explicitly subscribed names per type. Default 20000. */
+  /** Explicitly subscribed names per type. Default 50000: a mesh of 10,000 services with subsets. */
   readonly names: number;
   /** Characters of one name. Default 1024. */
   readonly nameLength: number;

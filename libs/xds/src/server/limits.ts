@@ -4,7 +4,7 @@ import type { StreamLimits } from "../types.ts";
 /** The documented defaults. */
 export const defaultStreamLimits: StreamLimits = {
   types: 32,
-  names: 20_000,
+  names: 50_000,
   nameLength: 1024,
   requestsPerSecond: 200,
   requestBurst: 2000,
