@@ -203,6 +203,14 @@ trustDomain: cluster.local
         map('  meshNetworks: "networks: {n: {gateways: []}}"\n'),
         ["error data.meshNetworks: networks are not read from here"],
       ],
+      [
+        "tells what has no effect here",
+        map("  mesh: |\n    defaultConfig: {drainDuration: 10s, holdApplicationUntilProxyStarts: false}\n"),
+        [
+          "warning data.mesh: defaultConfig.drainDuration has no effect: proxies drain replaced listeners for 45 s",
+          "warning data.mesh: defaultConfig.holdApplicationUntilProxyStarts has no effect: applications always start after their proxy",
+        ],
+      ],
       ["of another name is none", map("  mesh: |\n    x: 1\n", "other"), []],
     ])("%s", (_, text, expected) => {
       expect(findingsOf(text)).toEqual(expected);

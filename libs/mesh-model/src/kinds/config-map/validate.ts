@@ -1,4 +1,5 @@
 import { meshConfigFromText } from "../../config/from-config-map.ts";
+import { defaultMeshConfig, type MeshConfig } from "../../config/mesh-config.ts";
 import { splitDocuments } from "../../decode/split.ts";
 import { parseYaml } from "../../decode/yaml.ts";
 import { codes } from "../../errors.ts";
@@ -20,7 +21,23 @@ export function validateConfigMap(body: Infer<typeof configMapBody>, context: Ki
   for (const { code, message, path, origin, hint } of config.ok ? [] : config.error) {
     check.at("mesh").error(`line ${origin.line}: ${diagnosticText({ path, message })}`, { code, hint });
   }
+  if (config.ok) tellFixed(config.value, check.at("mesh"));
   checkMeshNetworks(body.data?.meshNetworks ?? "", check.at("meshNetworks"));
+}
+
+/** Settings that are read because installations write them, and that change nothing here. */
+function tellFixed({ defaultConfig }: MeshConfig, check: Check): void {
+  const { drainDurationMs } = defaultMeshConfig().defaultConfig;
+  if (defaultConfig.drainDurationMs !== drainDurationMs) {
+    check.warn(
+      `defaultConfig.drainDuration has no effect: proxies drain replaced listeners for ${drainDurationMs / 1000} s`,
+    );
+  }
+  if (!defaultConfig.holdApplicationUntilProxyStarts) {
+    check.warn(
+      "defaultConfig.holdApplicationUntilProxyStarts has no effect: applications always start after their proxy",
+    );
+  }
 }
 
 /** Installations write `networks: {}`; a network that is there would change where traffic goes. */
