@@ -9,7 +9,6 @@ import {
   type VirtualService,
 } from "@lateen/mesh-model";
 import { defineQuery, type Query, type Read } from "../engine/query-engine.ts";
-import { undecidableKeys } from "../lower/authorization.ts";
 import { pinsCertificates } from "../lower/gateway.ts";
 import { isHttp2 } from "../lower/protocol.ts";
 import { sameJson } from "../resource.ts";
@@ -64,11 +63,6 @@ function policyWarnings(read: Read, key: string): readonly CompilerWarning[] {
         "spec.provider.name",
         `"${provider}" is no authorization service of extensionProviders: everything is denied instead`,
       ),
-    );
-  }
-  for (const condition of new Set(undecidableKeys(policy))) {
-    found.push(
-      warning(policy, "LTN3102", "spec.rules.when", `no proxy can decide on "${condition}": the rule never matches`),
     );
   }
   return found;

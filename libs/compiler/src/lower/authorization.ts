@@ -89,12 +89,3 @@ function compileRule(rule: Rule, context: RuleContext): Policy | undefined {
   }
   return Policy.fromPartial({ permissions, principals });
 }
-
-/** Condition keys of AuthorizationPolicy that no filter here can decide. */
-export function undecidableKeys(policy: AuthorizationPolicy): readonly string[] {
-  const known =
-    /^(source\.(ip|namespace|principal|serviceAccount)|remote\.ip|destination\.(ip|port)|connection\.sni|request\.headers\[.+\]|request\.auth\.(principal|audiences|presenter|claims\[.+\]))$/;
-  return (policy.spec?.rules ?? []).flatMap((rule) =>
-    (rule.when ?? []).map((condition) => condition.key).filter((key) => !known.test(key)),
-  );
-}
