@@ -65,7 +65,7 @@ export class Narrator {
   #progress(event: Extract<SupervisorEvent, { type: "progress" }>): void {
     const { ready, total, waiting } = event;
     if (waiting.length === 0) return;
-    const named = waiting.slice(0, NAMED).map(({ name, reason }) => `${name} (${reason})`);
+    const named = waiting.slice(0, NAMED).map(({ name, reason }) => (reason === "" ? name : `${name} (${reason})`));
     const more = waiting.length > NAMED ? `, and ${waiting.length - NAMED} more` : "";
     const line = `${ready}/${total} ready; waiting for ${named.join(", ")}${more}`;
     if (this.#cli.errIsTerminal) {
