@@ -88,6 +88,7 @@ const step = fc.record({
   relay: fc.nat(5),
   read: fc.oneof(fc.integer({ min: 1, max: 2000 }), fc.integer({ min: 10_000, max: READ_BYTES })),
   drain: fc.oneof(fc.constant(0), fc.integer({ min: 1, max: 3000 }), fc.integer({ min: 1, max: 400_000 })),
+  second: fc.oneof(fc.constant(0), fc.constant(READ_BYTES), fc.integer({ min: 1, max: 3000 })),
 });
 
 describe("memory that a write still points at", { timeout: 60_000 }, () => {
@@ -97,8 +98,9 @@ describe("memory that a write still points at", { timeout: 60_000 }, () => {
       fc.property(fc.array(step, { minLength: 20, maxLength: 120 }), (steps) => {
         const io = new IoLoop(clock);
         const relays = [0, 1, 2, 3, 4, 5].map((stream) => new Relay(io, stream, stream % 2 === 1));
-        for (const { relay, read, drain } of steps) {
+        for (const { relay, read, drain, second } of steps) {
           const one = relays[relay] as Relay;
+          one.sink.roomAtSecondTry = second;
           one.read(read);
           one.sink.drain(drain);
         }
@@ -115,6 +117,16 @@ describe("memory that a write still points at", { timeout: 60_000 }, () => {
     );
     // Else the schedule was too kind to show anything.
     expect(unfinished).toBeGreaterThan(1500);
+  });
+
+  it("writes with a request once, also when all of it went out at the second try and node still holds it", () => {
+    const io = new IoLoop(clock);
+    const one = new Relay(io, 0, false);
+    one.sink.roomAtSecondTry = READ_BYTES;
+    for (let round = 0; round < 20; round++) one.read(READ_BYTES);
+    one.sink.drain(0);
+    expect(one.sink.unfinished).toBe(20);
+    expect([one.arrived, one.corrupt]).toEqual([one.sent, 0]);
   });
 
   it("stays within its bound while all readers stall, and comes back when they go on", () => {

@@ -122,11 +122,10 @@ export class HandleTransport implements Transport {
   }
 
   #sendPlain(bytes: Buffer, slab: Slab): void {
-    const { io } = this.#connection;
     // Behind an unfinished write the bytes would wait where they are: a copy of its own frees the slab.
     const own = this.#pending > 0;
-    const request = io.spareRequest ?? this.#request();
-    io.spareRequest = undefined;
+    // Never one from before: an empty queue does not tell that node has let go of it, and using it twice ends the process.
+    const request = this.#request();
     const data = own ? Buffer.from(bytes) : bytes;
     const failed = this.#handle.writeBuffer(request, data);
     if (failed !== 0) {
@@ -134,10 +133,7 @@ export class HandleTransport implements Transport {
       return;
     }
     const queued = this.#handle.writeQueueSize;
-    if (queued === 0) {
-      io.spareRequest = request;
-      return;
-    }
+    if (queued === 0) return;
     if (!own) slab.pin();
     this.#start(request, data, own ? undefined : slab);
     if (queued >= HIGH_WATER_BYTES) this.#connection.congested = true;

@@ -1,6 +1,5 @@
 import type { Clock } from "@lateen/kernel";
 import { type IoBackend, PORTABLE } from "./backend.ts";
-import type { WriteRequest } from "./handles.ts";
 import { OutBuffer } from "./out-buffer.ts";
 import { type Slab, SlabPool } from "./slab.ts";
 import { TimerWheel } from "./timer-wheel.ts";
@@ -36,8 +35,6 @@ export class IoLoop {
   readonly frameSlabs = new SlabPool(FRAME_BUFFER_BYTES, Number.POSITIVE_INFINITY, FREE_FRAME_SLABS);
   /** The slab that the bytes being handled now lie in, unless they lie in the shared buffer. */
   lent: Slab | undefined = undefined;
-  /** A write request that no write uses. */
-  spareRequest: WriteRequest | undefined = undefined;
   /** Told of errors that nothing expected: the connection they came up on is closed, others go on. */
   onDefect: (error: unknown) => void = () => {};
   #depth = 0;

@@ -10,7 +10,8 @@ interface Unfinished {
 
 /**
  * A stream handle whose kernel takes as many bytes as the test says, and the rest later, out of the very memory it was given: whoever
- * reuses that memory too early corrupts what arrives.
+ * reuses that memory too early corrupts what arrives. Whoever writes with a request that the handle still holds gets an error, where node
+ * would end the process.
  */
 export class FakeHandle implements StreamHandle {
   onread: StreamHandle["onread"] = () => undefined;
@@ -20,8 +21,12 @@ export class FakeHandle implements StreamHandle {
   readonly #deliver: (bytes: Uint8Array) => void;
   #target: Uint8Array = new Uint8Array(0);
   readonly #queue: Unfinished[] = [];
+  /** Requests of writes whose completion has not been told: also of such as have nothing left to write. */
+  readonly #held = new Set<WriteRequest>();
   /** Bytes the kernel still takes at once. */
   room = 0;
+  /** Bytes it takes more when a write that it cut short is tried again, which libuv does before it queues the rest. */
+  roomAtSecondTry = 0;
   unfinished = 0;
 
   constructor(deliver: (bytes: Uint8Array) => void) {
@@ -47,23 +52,29 @@ export class FakeHandle implements StreamHandle {
   }
 
   writeBuffer(request: WriteRequest, bytes: Uint8Array): number {
-    const now = this.#queue.length > 0 ? 0 : Math.min(this.room, bytes.length);
-    this.#take(bytes, 0, now);
-    if (now === bytes.length) return 0;
-    this.#queue.push({ request, bytes, at: now });
+    if (this.#held.has(request)) throw new Error("a request is used while it is held");
+    const first = this.writeQueueSize > 0 ? 0 : Math.min(this.room, bytes.length);
+    this.#take(bytes, 0, first);
+    if (first === bytes.length) return 0;
+    this.#held.add(request);
     this.unfinished++;
+    const second = this.writeQueueSize > 0 ? 0 : Math.min(this.roomAtSecondTry, bytes.length - first);
+    this.room += second;
+    this.#take(bytes, first, second);
+    this.#queue.push({ request, bytes, at: first + second });
     return 0;
   }
 
   /** The kernel has room for so many bytes more, which it fills from unfinished writes first. */
   drain(room: number): void {
     this.room += room;
-    for (let first = this.#queue[0]; first !== undefined && this.room > 0; first = this.#queue[0]) {
+    for (let first = this.#queue[0]; first !== undefined; first = this.#queue[0]) {
       const count = Math.min(this.room, first.bytes.length - first.at);
       this.#take(first.bytes, first.at, count);
       first.at += count;
       if (first.at < first.bytes.length) return;
       this.#queue.shift();
+      this.#held.delete(first.request);
       first.request.oncomplete?.(0);
     }
   }
