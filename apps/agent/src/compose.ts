@@ -2,9 +2,8 @@ import { join } from "node:path";
 import { adsRelay, secretService, serveLocal, signCsr } from "@lateen/adapter-grpc";
 import { envoyBootstrap, fileSecret, grpcBootstrap, type StockNode } from "@lateen/envoy-agent";
 import { systemClock } from "@lateen/kernel";
-import { createCsr } from "@lateen/pki";
+import { createCsr, tokenIdentity, WorkloadCertificate, workloadOrToken } from "@lateen/pki";
 import type { ChannelOptions } from "@lateen/ports";
-import { tokenIdentity, WorkloadCertificate, workloadOrToken } from "@lateen/proxy";
 import { atomicWriteFile, type MainContext } from "@lateen/runtime";
 import type { AgentSettings } from "./config.ts";
 

@@ -24,3 +24,25 @@ export function badCa(reason: string): LateenError {
 export function badCertificate(reason: string): LateenError {
   return new LateenError({ code: "LTN4003", fault: "user", message: `not a usable certificate: ${reason}` });
 }
+
+/** LTN4004: a file of the run directory that the control plane needs is missing. */
+export function missingRunFile(path: string, cause?: unknown): LateenError {
+  return new LateenError({
+    code: "LTN4004",
+    fault: "system",
+    message: `${path} cannot be read`,
+    hint: "whoever starts the program must provide the token and root certificate",
+    retryable: true,
+    cause,
+  });
+}
+
+/** LTN4005: the certificate authority's answer does not fit the request. */
+export function badAnswer(reason: string): LateenError {
+  return new LateenError({
+    code: "LTN4005",
+    fault: "peer",
+    message: `the certificate authority's answer cannot be used: ${reason}`,
+    retryable: true,
+  });
+}

@@ -19,3 +19,9 @@ export {
   TOKEN_AUDIENCE,
 } from "./token.ts";
 export { checkCa, verifyChain } from "./verify.ts";
+export { tokenIdentity, workloadOrToken } from "./workload/run-dir-identity.ts";
+export {
+  WorkloadCertificate,
+  type WorkloadCertificateOptions,
+  type WorkloadIdentity,
+} from "./workload/workload-certificate.ts";

@@ -1,15 +1,9 @@
 export { type ProxyAppParts, runProxyApp } from "./agent/app.ts";
-export { tokenIdentity, workloadOrToken } from "./agent/control-plane-identity.ts";
 export type { AgentPorts } from "./agent/faces.ts";
 export { type ProxyFlags, type ProxyFlavour, proxyAgentConfig, proxyFlags } from "./agent/flags.ts";
 export { CAPABILITIES, listedExtensions } from "./agent/node.ts";
 export type { AgentConfig, AgentDependencies, ControlPlaneClients, LogLevel, ProxyFacts } from "./agent/options.ts";
 export { type Agent, runAgent } from "./agent/run-agent.ts";
-export {
-  WorkloadCertificate,
-  type WorkloadCertificateOptions,
-  type WorkloadIdentity,
-} from "./agent/workload-certificate.ts";
 export type * from "./chain/spi.ts";
 export {
   cidr,

@@ -1,9 +1,9 @@
 import { Scope } from "@lateen/kernel";
 import { StreamAccessLogsMessage } from "@lateen/proto/envoy/service/accesslog/v3/als";
+import { manualClock } from "@lateen/test-support";
 import { describe, expect, it } from "vitest";
 import type { AccessRecord } from "../worker/protocol.ts";
 import { RecordSender } from "./access-records.ts";
-import { ManualClock } from "./testing/manual-clock.ts";
 
 const record = (fields: Partial<AccessRecord> = {}): AccessRecord => ({
   startTimeMs: 1_700_000_000_123,
@@ -34,7 +34,7 @@ const record = (fields: Partial<AccessRecord> = {}): AccessRecord => ({
 });
 
 function setUp(accepts = Number.POSITIVE_INFINITY) {
-  const clock = new ManualClock();
+  const clock = manualClock(Date.now());
   const scope = new Scope();
   const sent: StreamAccessLogsMessage[] = [];
   const world = { accepts };

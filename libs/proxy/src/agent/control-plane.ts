@@ -1,19 +1,18 @@
 import type { Scope } from "@lateen/kernel";
-import { createCsr } from "@lateen/pki";
+import { createCsr, tokenIdentity, WorkloadCertificate, workloadOrToken } from "@lateen/pki";
 import type { ChannelOptions } from "@lateen/ports";
 import { RecordSender } from "./access-records.ts";
 import { adsChannel } from "./bootstrap.ts";
 import { processDecodeContext } from "./configuration.ts";
-import { tokenIdentity, workloadOrToken } from "./control-plane-identity.ts";
 import type { Controller } from "./controller.ts";
 import { Discovery } from "./discovery.ts";
 import { missingRunDirectory } from "./errors.ts";
+import { identitySecrets } from "./identity-secrets.ts";
 import type { LastGood } from "./last-good.ts";
 import { spiffeId } from "./node.ts";
 import type { ControlPlaneClients } from "./options.ts";
 import type { AgentParts } from "./parts.ts";
 import { probeOnce } from "./probe-ways.ts";
-import { identitySecrets, WorkloadCertificate } from "./workload-certificate.ts";
 import { startWorkloadProbe } from "./workload-probe.ts";
 
 /** How long a control plane that does not answer is waited for before the configuration from before goes into force. */

@@ -11,18 +11,6 @@ export function badProxyConfig(file: string, reason: string, cause?: unknown): L
   });
 }
 
-/** LTN5002: a file of the run directory that the control plane needs is missing. */
-export function missingRunFile(path: string, cause?: unknown): LateenError {
-  return new LateenError({
-    code: "LTN5002",
-    fault: "system",
-    message: `${path} cannot be read`,
-    hint: "whoever starts the proxy must provide the token and root certificate",
-    retryable: true,
-    cause,
-  });
-}
-
 /** LTN5003: the admin interface was asked to listen where others can reach it. */
 export function adminNotLoopback(address: string): LateenError {
   return new LateenError({
@@ -30,16 +18,6 @@ export function adminNotLoopback(address: string): LateenError {
     fault: "user",
     message: `admin address ${address} is not a loopback address`,
     hint: "the admin interface has no authentication; use 127.0.0.1 or another address in 127.0.0.0/8, or ::1",
-  });
-}
-
-/** LTN5004: the CA's answer does not fit the request. */
-export function badCertificate(reason: string): LateenError {
-  return new LateenError({
-    code: "LTN5004",
-    fault: "peer",
-    message: `the certificate authority's answer cannot be used: ${reason}`,
-    retryable: true,
   });
 }
 

@@ -2,10 +2,10 @@ import { mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promise
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { silentLogger } from "@lateen/kernel";
+import { manualClock } from "@lateen/test-support";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { types } from "./configuration.ts";
 import { type KeptResources, LastGood } from "./last-good.ts";
-import { ManualClock } from "./testing/manual-clock.ts";
 import { edsCluster, httpListener } from "./testing/resources.ts";
 
 let directory = "";
@@ -19,7 +19,7 @@ const kept = (version = "1"): KeptResources =>
     [types.cluster, new Map(["a", "b"].map((name) => [name, { ...edsCluster(name), version }]))],
     [types.listener, new Map([["l", { ...httpListener("l", "r"), version }]])],
   ]);
-const create = (clock = new ManualClock()) => new LastGood(join(directory, "last-good"), clock, silentLogger);
+const create = (clock = manualClock(Date.now())) => new LastGood(join(directory, "last-good"), clock, silentLogger);
 const file = () => join(directory, "last-good", "config.pb");
 
 it("gives back what was kept", async () => {
@@ -30,7 +30,7 @@ it("gives back what was kept", async () => {
 });
 
 it("writes a burst of changes once, after it has ended", async () => {
-  const clock = new ManualClock();
+  const clock = manualClock(Date.now());
   const store = create(clock);
   let reads = 0;
   for (let i = 0; i < 5; i++) {

@@ -2,6 +2,7 @@ import { readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { systemClock } from "@lateen/kernel";
 import { certificateFacts, createRootCa } from "@lateen/pki";
+import { manualClock } from "@lateen/test-support";
 import { xdsTypes } from "@lateen/xds";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { TestControlPlane } from "./testing/control-plane.ts";
@@ -16,7 +17,6 @@ import {
   until,
   useRunDirectory,
 } from "./testing/harness.ts";
-import { ManualClock } from "./testing/manual-clock.ts";
 import { certificateSecret, edsCluster, endpoints, httpListener, tcpListener } from "./testing/resources.ts";
 
 useRunDirectory({ beforeEach, afterEach });
@@ -91,7 +91,7 @@ describe("with a control plane", () => {
   });
 
   it("tries a listener again that could not be opened", async () => {
-    const clock = new ManualClock();
+    const clock = manualClock(Date.now());
     const plane = await controlPlane(clock);
     plane.set([...mesh(), tcpListener("once", "reviews")]);
     await provision(plane);
@@ -104,7 +104,7 @@ describe("with a control plane", () => {
   });
 
   it("renews the certificate before it expires, on the same stream", async () => {
-    const clock = new ManualClock();
+    const clock = manualClock(Date.now());
     const plane = await controlPlane(clock);
     plane.set(mesh());
     await provision(plane);
@@ -122,7 +122,7 @@ describe("with a control plane", () => {
   });
 
   it("goes on with its certificate while the CA fails, and tries again", async () => {
-    const clock = new ManualClock();
+    const clock = manualClock(Date.now());
     const plane = await controlPlane(clock);
     plane.set(mesh());
     await provision(plane);
@@ -148,7 +148,7 @@ describe("with a control plane", () => {
   });
 
   it("takes over a mounted certificate that was replaced", async () => {
-    const clock = new ManualClock();
+    const clock = manualClock(Date.now());
     const plane = await controlPlane(clock);
     const [chain, key] = [join(runDir, "mounted.pem"), join(runDir, "mounted-key.pem")];
     await writeFile(chain, plane.ca.certPem);

@@ -1,7 +1,7 @@
+import type { WorkloadCertificate } from "@lateen/pki";
 import type { RecordSender } from "./access-records.ts";
 import type { Controller } from "./controller.ts";
 import type { Discovery } from "./discovery.ts";
-import type { WorkloadCertificate } from "./workload-certificate.ts";
 
 /** What the parts of an agent say about themselves. Filled while the agent starts. */
 export class AgentStatus {

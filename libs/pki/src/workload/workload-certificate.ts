@@ -2,9 +2,9 @@ import { createPrivateKey, X509Certificate } from "node:crypto";
 import { chmod, readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type Clock, type Logger, messageOf, type Random, type Scope } from "@lateen/kernel";
-import { certificateFacts, verifyChain } from "@lateen/pki";
-import type { SecretSpec } from "../config/plan.ts";
-import { badCertificate } from "./errors.ts";
+import { badAnswer } from "../errors.ts";
+import { certificateFacts } from "../facts.ts";
+import { verifyChain } from "../verify.ts";
 
 /** The workload's own certificate and the roots it trusts. */
 export interface WorkloadIdentity {
@@ -33,10 +33,6 @@ export interface WorkloadCertificateOptions {
   /** Called for the first certificate and each later one, and when the trusted roots change. */
   readonly onIdentity: (identity: WorkloadIdentity) => void;
 }
-
-/** SDS names of Istio's agents. */
-export const CERTIFICATE_SECRET = "default";
-export const TRUST_SECRET = "ROOTCA";
 
 /** Rotation is due when this share of the lifetime is left: SECRET_GRACE_PERIOD_RATIO … */
 const GRACE_RATIO = 0.5;
@@ -117,9 +113,8 @@ export class WorkloadCertificate {
       const { ttlSeconds } = this.#options;
       const identity = await this.#identityOf(certChainPem.match(PEM) ?? [], privateKeyPem);
       const facts = certificateFacts(certChainPem);
-      if (facts.uriSans.length !== 1 || facts.uriSans[0] !== spiffeId)
-        throw badCertificate("it is for another identity");
-      if (!(await this.#isTrusted(identity))) throw badCertificate("it does not lead to the root certificate");
+      if (facts.uriSans.length !== 1 || facts.uriSans[0] !== spiffeId) throw badAnswer("it is for another identity");
+      if (!(await this.#isTrusted(identity))) throw badAnswer("it does not lead to the root certificate");
       return { ...identity, obtainedAt: Math.max(identity.notBefore, identity.notAfter - ttlSeconds * 1000) };
     } catch (error) {
       logger.debug({ event: "certificate.none_stored", reason: messageOf(error) });
@@ -131,8 +126,8 @@ export class WorkloadCertificate {
   async #identityOf(chain: readonly string[], privateKeyPem: string): Promise<WorkloadIdentity> {
     const certificates = chain.map((pem) => new X509Certificate(pem));
     const leaf = certificates[0];
-    if (leaf === undefined) throw badCertificate("no certificate");
-    if (!leaf.checkPrivateKey(createPrivateKey(privateKeyPem))) throw badCertificate("it is not for our key");
+    if (leaf === undefined) throw badAnswer("no certificate");
+    if (!leaf.checkPrivateKey(createPrivateKey(privateKeyPem))) throw badAnswer("it is not for our key");
     const selfSigned = certificates.map((certificate) => certificate.subject === certificate.issuer);
     const presented = chain.filter((_, index) => index === 0 || !selfSigned[index]);
     const roots = chain.filter((_, index) => index > 0 && selfSigned[index]);
@@ -266,17 +261,4 @@ async function replaceFile(path: string, text: string): Promise<void> {
   await writeFile(temporary, text, { mode: 0o600 });
   await chmod(temporary, 0o600);
   await rename(temporary, path);
-}
-
-/** The two secrets that listeners and clusters of a mesh name. */
-export function identitySecrets(identity: WorkloadIdentity): readonly SecretSpec[] {
-  return [
-    {
-      kind: "certificate",
-      name: CERTIFICATE_SECRET,
-      certChainPem: identity.certChainPem,
-      privateKeyPem: identity.privateKeyPem,
-    },
-    { kind: "trust", name: TRUST_SECRET, bundlePem: identity.rootsPem },
-  ];
 }

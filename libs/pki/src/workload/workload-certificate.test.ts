@@ -2,10 +2,11 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Scope, seededRandom, silentLogger } from "@lateen/kernel";
-import { createCsr, createRootCa, issueCertificate } from "@lateen/pki";
 import type { CaMaterial } from "@lateen/ports";
+import { type ManualClock, manualClock } from "@lateen/test-support";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { ManualClock } from "./testing/manual-clock.ts";
+import { createRootCa, issueCertificate } from "../certificate.ts";
+import { createCsr } from "../csr.ts";
 import { WorkloadCertificate, type WorkloadIdentity } from "./workload-certificate.ts";
 
 const SPIFFE_ID = "spiffe://cluster.local/ns/shop/sa/web";
@@ -23,7 +24,7 @@ afterEach(async () => {
 
 /** A CA in the same process; each call resolves on the next turn. */
 async function setUp(options: { clock?: ManualClock; ca?: CaMaterial; ttlSeconds?: number; spiffeId?: string } = {}) {
-  const clock = options.clock ?? new ManualClock();
+  const clock = options.clock ?? manualClock(Date.now());
   const world = { ca: options.ca ?? createRootCa({ trustDomain: "cluster.local" }, clock), calls: 0, broken: false };
   await writeFile(join(runDir, "root-cert.pem"), world.ca.rootPem);
   const identities: WorkloadIdentity[] = [];
@@ -134,7 +135,7 @@ describe("a workload certificate", () => {
     await first.seen(1);
     await scope.close();
     scope = new Scope();
-    const second = await setUp({ clock: new ManualClock(first.clock.now() + 2 * HOUR), ca: first.world.ca });
+    const second = await setUp({ clock: manualClock(first.clock.now() + 2 * HOUR), ca: first.world.ca });
     await second.certificate.start();
     await second.seen(1);
     expect(second.world.calls).toBe(1);
