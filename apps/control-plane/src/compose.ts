@@ -19,19 +19,16 @@ import {
   journalConfigStore,
   memoryBus,
 } from "@lateen/adapter-local";
-import { createAuthenticator, createCitadel } from "@lateen/citadel";
-import { createGalley, galleyRoutes } from "@lateen/galley";
-import { LateenError, type Logger, systemClock } from "@lateen/kernel";
+import { CONTROL_PLANE_NAMES, createAuthenticator, createCitadel } from "@lateen/citadel";
+import { configWriter, createGalley, galleyRoutes } from "@lateen/galley";
+import { systemClock } from "@lateen/kernel";
 import { defaultMeshConfig } from "@lateen/mesh-model";
 import { createMixer } from "@lateen/mixer";
-import { createPilot, pilotRoutes } from "@lateen/pilot";
+import { createPilot, pilotRoutes, requireIdentity } from "@lateen/pilot";
 import { jwtTokenReviewer } from "@lateen/pki";
 import { type AcceptedObject, CONFIG_TOPIC } from "@lateen/ports";
 import { atomicWriteFile, createHttp, listenHttp, type MainContext } from "@lateen/runtime";
-import { serverTls } from "./certificates.ts";
 import type { ControlPlaneConfig } from "./config.ts";
-import { galleyWriter } from "./galley-writer.ts";
-import { requireIdentity } from "./require-identity.ts";
 
 /** Where mixer's access-log service is found by name; the supervisor declares the Service. */
 const MIXER = {
@@ -41,6 +38,9 @@ const MIXER = {
   additionalRequestHeadersToLog: [],
   additionalResponseHeadersToLog: [],
 };
+
+/** Names by which clients know the control plane; each component has its own, on one certificate here. */
+const SERVER_NAMES: readonly string[] = [...[...CONTROL_PLANE_NAMES.values()].flat(), "localhost"];
 
 /**
  * All control components in one process, joined by the in-process bus and kept by files of the state directory:
@@ -80,19 +80,30 @@ export async function composeControlPlane(config: ControlPlaneConfig, { scope, l
       defaultProviders: { accessLogging: ["mixer"], metrics: [] },
     }),
     clusterId: config.clusterId,
-    writer: galleyWriter(galley),
+    writer: configWriter(galley),
     documents: httpDocuments(),
     scope,
     clock,
     logger,
   });
 
-  const { tls, keepFresh } = await serverTls(citadel, { scope, clock, logger });
+  const servers: GrpcServer[] = [];
+  const tls = citadel.rotatingServerCertificate(scope, SERVER_NAMES, (next) => {
+    for (const server of servers) server.updateTls(next);
+  });
   const ca = certificateService(citadel.sign, authenticator, logger);
   const listen = async (port: number, services: readonly GrpcService[]): Promise<GrpcServer> => {
     const health = healthService(services.map(({ name }) => name));
-    const server = await serveOrMove({ host: config.host, port, tls, services: [...services, health], logger });
+    const server = await serveGrpc({
+      host: config.host,
+      port,
+      fallbackToFreePort: true,
+      tls,
+      services: [...services, health],
+      logger,
+    });
     health.setServing(true);
+    servers.push(server);
     scope.defer(() => server.close(2_000));
     return server;
   };
@@ -108,7 +119,6 @@ export async function composeControlPlane(config: ControlPlaneConfig, { scope, l
     ]),
     listen(config.telemetryPort, [accessLogService(mixer.receive, authenticator, logger)]),
   ]);
-  keepFresh([xds, caOnly, distribution, accessLogs]);
 
   const faces = await serveHttpFaces();
   const ports = {
@@ -152,19 +162,4 @@ export async function composeControlPlane(config: ControlPlaneConfig, { scope, l
     ]);
     return { http, metrics, prometheus };
   }
-}
-
-/** Serves on the port, or on a free one when it is taken. */
-async function serveOrMove(options: Parameters<typeof serveGrpc>[0]): Promise<GrpcServer> {
-  try {
-    return await serveGrpc(options);
-  } catch (error) {
-    if (options.port === 0 || !(error instanceof LateenError) || error.code !== "LTN6401") throw error;
-    logMove(options.logger, options.port, error);
-    return await serveGrpc({ ...options, port: 0 });
-  }
-}
-
-function logMove(logger: Logger, port: number, error: LateenError): void {
-  logger.warn({ event: "port.moved", port, reason: error.message });
 }

@@ -1,7 +1,15 @@
 import { err, messageOf, ok, type Result } from "@lateen/kernel";
-import { decodeObject, encodeObject } from "@lateen/mesh-model";
-import type { AcceptedObject } from "@lateen/ports";
-import type { ConfigEntry } from "@lateen/proto/lateen/config/v1/config";
+import {
+  decodeObject,
+  encodeObject,
+  type Origin,
+  parseResourceKey,
+  type Resource,
+  type ResourceKey,
+  resourceKey,
+} from "@lateen/mesh-model";
+import type { AcceptedObject, ConfigWriter } from "@lateen/ports";
+import type { ConfigEntry, WriteRequest } from "@lateen/proto/lateen/config/v1/config";
 
 /** An accepted object as it travels: its JSON as users write it, and where it came from. */
 export function toConfigEntry(key: string, accepted: AcceptedObject): ConfigEntry {
@@ -16,16 +24,38 @@ export function toConfigEntry(key: string, accepted: AcceptedObject): ConfigEntr
   };
 }
 
+/** Reads an object of a change that a component asks for. */
+export function fromWriteRequest(request: WriteRequest): Result<Parameters<ConfigWriter["write"]>[0], string> {
+  const upserted: Resource[] = [];
+  for (const bytes of request.upserted) {
+    const object = objectOf(bytes, { file: "written by a component", line: 1, column: 1 });
+    if (!object.ok) return object;
+    upserted.push(object.value);
+  }
+  const removed: ResourceKey[] = [];
+  for (const text of request.removed) {
+    const key = parseResourceKey(text);
+    if (key === undefined) return err(`"${text}" is not kind/namespace/name`);
+    removed.push(resourceKey(key.kind, key.namespace, key.name));
+  }
+  return ok({ upserted, removed });
+}
+
 /** The reverse; fails for objects that this version cannot read, e.g. of a newer kind. */
 export function fromConfigEntry(entry: ConfigEntry): Result<AcceptedObject, string> {
   const origin = { file: entry.file, line: entry.line, column: entry.column };
+  const object = objectOf(entry.object, origin);
+  if (!object.ok) return err(`${entry.key}: ${object.error}`);
+  return ok({ object: object.value, origin, ownerFile: entry.ownerFile, revision: Number(entry.revision) });
+}
+
+function objectOf(bytes: Buffer, origin: Origin): Result<Resource, string> {
   let json: unknown;
   try {
-    json = JSON.parse(entry.object.toString("utf8"));
+    json = JSON.parse(bytes.toString("utf8"));
   } catch (error) {
-    return err(`${entry.key} is not JSON: ${messageOf(error)}`);
+    return err(`not JSON: ${messageOf(error)}`);
   }
   const decoded = decodeObject(json, origin);
-  if (!decoded.ok) return err(`${entry.key}: ${decoded.diagnostics.map(({ message }) => message).join("; ")}`);
-  return ok({ object: decoded.object, origin, ownerFile: entry.ownerFile, revision: Number(entry.revision) });
+  return decoded.ok ? ok(decoded.object) : err(decoded.diagnostics.map(({ message }) => message).join("; "));
 }

@@ -37,3 +37,16 @@ export function notSigned(address: string, status: number, reason: string): Late
     retryable: !final,
   });
 }
+
+/** LTN6404: galley did not put objects in force. `retryable` is false when asking again cannot help. */
+export function notWritten(address: string, status: number, reason: string): LateenError {
+  const final = status === 3 || status === 7 || status === 16 || status === 12;
+  return new LateenError({
+    code: "LTN6404",
+    fault: final ? "user" : "peer",
+    message: `galley at ${address} did not take the objects: ${reason}`,
+    hint: final ? "mend what they were made from" : "check that galley runs",
+    detail: { address, status },
+    retryable: !final,
+  });
+}

@@ -1,3 +1,4 @@
+export { remoteConfigWriter } from "./client/config-writer.ts";
 export { connectAds, createConnectAds } from "./client/connect-ads.ts";
 export { type AlsConnection, type ConnectAlsOptions, connectAls } from "./client/connect-als.ts";
 export { backoffMs, type ClientDeps } from "./client/keep-connected.ts";

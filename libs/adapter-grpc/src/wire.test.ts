@@ -1,14 +1,15 @@
 import { createServer } from "node:net";
 import { connect as tlsConnect } from "node:tls";
 import { Client, credentials, type ServiceError, status } from "@grpc/grpc-js";
-import { err, ok, Scope, silentLogger } from "@lateen/kernel";
-import { decodeObject } from "@lateen/mesh-model";
+import { err, LateenError, ok, Scope, silentLogger } from "@lateen/kernel";
+import { decodeObject, resourceKey } from "@lateen/mesh-model";
 import type {
   AcceptedObject,
   AdsServer,
   Caller,
   ChannelIdentity,
   ChannelOptions,
+  ConfigWriter,
   StateDelta,
   StateTopic,
 } from "@lateen/ports";
@@ -28,6 +29,7 @@ import {
   type GrpcServer,
   type GrpcService,
   healthService,
+  remoteConfigWriter,
   serveGrpc,
   signCsr,
   watchConfig,
@@ -422,6 +424,64 @@ describe("config distribution", () => {
     const channel = channelTo(server, { token: "istio-system/x" });
     watchConfig(newScope(), channel, (delta) => first.resolve(delta), undefined, { kinds: ["Service"] });
     expect(await first.promise).toEqual({ snapshot: true, revision: 7, upserted: [], removed: [] });
+  });
+
+  const PILOT = { token: "istio-system/istio-pilot-service-account" };
+  it("puts in force what a component writes, and says why not", async () => {
+    const { state } = topic();
+    const written: unknown[] = [];
+    const writer: ConfigWriter = {
+      async write({ upserted, removed }) {
+        if (upserted[0]?.metadata.name === "bad")
+          throw new LateenError({ code: "LTN2012", fault: "user", message: "no such thing" });
+        if (upserted[0]?.metadata.name === "full") throw new Error("no space left");
+        written.push(
+          upserted.map(({ metadata }) => metadata.name),
+          removed,
+        );
+      },
+    };
+    const server = await serve([
+      configDistributionService({ topic: state, authenticator, writer, logger: silentLogger }),
+    ]);
+    const remote = remoteConfigWriter(channelTo(server, PILOT));
+    await remote.write({ upserted: [accept("c", 1).object], removed: [resourceKey("Namespace", "", "a")] });
+    expect(written).toEqual([["c"], ["Namespace//a"]]);
+    await expect(remote.write({ upserted: [accept("bad", 1).object], removed: [] })).rejects.toMatchObject({
+      code: "LTN6404",
+      retryable: false,
+      message: expect.stringContaining("no such thing"),
+    });
+    await expect(remote.write({ upserted: [accept("full", 1).object], removed: [] })).rejects.toMatchObject({
+      code: "LTN6404",
+      retryable: true,
+    });
+    const other = remoteConfigWriter(channelTo(server, { token: "istio-system/istio-mixer-service-account" }));
+    await expect(other.write({ upserted: [accept("d", 1).object], removed: [] })).rejects.toMatchObject({
+      message: expect.stringContaining("may not write"),
+    });
+    expect(written).toHaveLength(2);
+  });
+
+  it("comes from whichever replica answers, also after that one ended", async () => {
+    const { state } = topic();
+    const start = () => serve([configDistributionService({ topic: state, authenticator, logger: silentLogger })]);
+    const [gone, first, second] = [await start(), await start(), await start()];
+    await gone.close(0);
+    const seen = recorder();
+    let snapshots = 0;
+    const address = [gone, first, second].map(({ port }) => `127.0.0.1:${port}`).join(",");
+    const channel = { ...channelTo(first, { token: "istio-system/x" }), address };
+    watchConfig(
+      newScope(),
+      channel,
+      () => seen.note(`snapshot ${++snapshots}`),
+      ({ connected }) => seen.note(connected ? "connected" : "lost"),
+    );
+    await seen.saw("snapshot 1");
+    await first.close(0);
+    await seen.saw("lost");
+    await seen.saw("snapshot 2");
   });
 
   it("refuses callers of other namespaces", async () => {

@@ -1,7 +1,7 @@
 import { err, ok, type Result } from "@lateen/kernel";
 import { parseSpiffeId } from "@lateen/mesh-model";
 import { TOKEN_AUDIENCE } from "@lateen/pki";
-import type { Caller, TokenReviewer } from "@lateen/ports";
+import type { Authenticator, Caller, TokenReviewer } from "@lateen/ports";
 
 export interface AuthenticatorOptions {
   readonly tokenReviewer: TokenReviewer;
@@ -11,16 +11,6 @@ export interface AuthenticatorOptions {
   readonly trustDomainAliases?: readonly string[];
   /** Default `istio-ca`. */
   readonly audience?: string;
-}
-
-export interface Authenticator {
-  /**
-   * Who calls.
-   * @param uriSans URI names of the peer's certificate, only when its chain was verified; empty without one.
-   * @param bearer token of the `authorization` header, without `Bearer `.
-   * @returns a reason that may be shown to the peer otherwise.
-   */
-  authenticate(uriSans: readonly string[], bearer: string | undefined): Promise<Result<Caller, string>>;
 }
 
 /** A verified certificate speaks for its SPIFFE ID; without one a token does. A certificate that is not ours never falls back. */

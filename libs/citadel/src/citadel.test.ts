@@ -70,6 +70,26 @@ describe("signing", () => {
   });
 
   it.each([
+    [
+      "a component of the control plane",
+      "istio-system",
+      "istio-galley-service-account",
+      ["istio-galley.istio-system.svc"],
+    ],
+    ["an account of that name elsewhere", "shop", "istio-galley-service-account", []],
+    ["another account of istio-system", "istio-system", "default", []],
+    ["an account named like a property of every object", "istio-system", "constructor", []],
+  ])("gives DNS names that clients trust to components only: %s", async (_title, namespace, serviceAccount, names) => {
+    const { citadel } = await opened();
+    const caller: Caller = { namespace, serviceAccount, via: "token" };
+    const [leaf = ""] = expectOk(await citadel.sign(caller, csrPem, 3600), ({ message }) => new Error(message));
+    const { dnsSans, uriSans } = certificateFacts(leaf);
+    expect(uriSans).toEqual([`spiffe://cluster.local/ns/${namespace}/sa/${serviceAccount}`]);
+    expect(dnsSans.filter((name) => name.endsWith(".svc"))).toEqual(names);
+    if (names.length === 0) expect(dnsSans).toEqual([]);
+  });
+
+  it.each([
     ["none asked", 0, {}, DAY],
     ["a negative one asked", -1, {}, DAY],
     ["one asked", 600, {}, 600],

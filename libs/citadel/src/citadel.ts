@@ -47,7 +47,8 @@ export interface Citadel {
   /** Trust bundle that workloads verify their peers with. */
   readonly rootPem: string;
   /**
-   * IstioCertificateService.CreateCertificate. The identity is the authenticated caller's, whatever names the request holds.
+   * IstioCertificateService.CreateCertificate. The identity is the authenticated caller's, whatever names the request holds; components
+   * of the control plane get their DNS names as well ({@link CONTROL_PLANE_NAMES}).
    * @param validitySeconds zero or less asks for the default.
    * @returns leaf, intermediates, root.
    */
@@ -70,6 +71,19 @@ export interface Citadel {
 }
 
 const DAY_SECONDS = 86_400;
+const CONTROL_PLANE_NAMESPACE = "istio-system";
+
+/**
+ * DNS names of the control plane's components, by service account of `istio-system` (Istio's account names). Clients check them, so nobody
+ * else gets them into a certificate.
+ */
+export const CONTROL_PLANE_NAMES: ReadonlyMap<string, readonly string[]> = new Map([
+  ["istio-pilot-service-account", namesOf("istiod", "istio-pilot")],
+  ["istio-citadel-service-account", namesOf("istio-citadel")],
+  ["istio-galley-service-account", namesOf("istio-galley")],
+  ["istio-mixer-service-account", namesOf("istio-mixer")],
+  ["istio-sidecar-injector-service-account", namesOf("istio-sidecar-injector")],
+]);
 
 /**
  * Opens the CA: the stored one if there is one (`cacerts`), else a new self-signed root that is stored first.
@@ -156,7 +170,9 @@ function sign(
     validitySeconds > 0 ? validitySeconds : Math.min(options.defaultTtlSeconds ?? DAY_SECONDS, maxTtlSeconds);
   try {
     const publicKeyPem = csr.value.publicKey.export({ type: "spki", format: "pem" }).toString();
-    const issued = issueCertificate(ca, { publicKeyPem, spiffeId: identity, ttlSeconds }, options.clock);
+    const dnsNames =
+      caller.namespace === CONTROL_PLANE_NAMESPACE ? (CONTROL_PLANE_NAMES.get(caller.serviceAccount) ?? []) : [];
+    const issued = issueCertificate(ca, { publicKeyPem, spiffeId: identity, dnsNames, ttlSeconds }, options.clock);
     counts.success++;
     options.logger.debug({ event: "ca.issued", identity, via: caller.via, ttlSeconds });
     return ok(issued.chain);
@@ -189,4 +205,11 @@ function halfLife(clock: Clock, certificate: ServerCertificate): number {
 
 function rootEnd(ca: CaMaterial): number {
   return Math.min(...splitPem(ca.rootPem).map((pem) => certificateFacts(pem).notAfter));
+}
+
+function namesOf(...services: readonly string[]): readonly string[] {
+  return services.flatMap((service) => [
+    `${service}.${CONTROL_PLANE_NAMESPACE}.svc`,
+    `${service}.${CONTROL_PLANE_NAMESPACE}`,
+  ]);
 }

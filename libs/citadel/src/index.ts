@@ -1,7 +1,8 @@
-export { type Authenticator, type AuthenticatorOptions, createAuthenticator } from "./authenticator.ts";
+export { type AuthenticatorOptions, createAuthenticator } from "./authenticator.ts";
 export {
   type Citadel,
   type CitadelOptions,
+  CONTROL_PLANE_NAMES,
   createCitadel,
   type ServerCertificate,
   type SignFailure,

@@ -14,6 +14,7 @@ export const codes = {
   tooManyObjects: "LTN2009",
   notStored: "LTN2010",
   noAddress: "LTN2011",
+  refusedObjects: "LTN2012",
 } as const satisfies Record<string, ErrorCode>;
 
 export function problem(code: ErrorCode, origin: Origin, message: string, hint?: string): Diagnostic {
@@ -36,5 +37,15 @@ export function notStored(cause: unknown): LateenError {
     ...(cause instanceof LateenError && cause.hint !== undefined ? { hint: cause.hint } : {}),
     retryable,
     cause,
+  });
+}
+
+/** LTN2012: objects that a component of the mesh wanted in force are not acceptable. */
+export function refusedObjects(problems: readonly string[]): LateenError {
+  return new LateenError({
+    code: codes.refusedObjects,
+    fault: "user",
+    message: problems.join("; "),
+    hint: "mend the object that it was made from",
   });
 }

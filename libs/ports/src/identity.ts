@@ -22,6 +22,16 @@ export interface Caller {
   readonly pod?: string;
 }
 
+/** Decides who calls a control-plane service. Implemented by citadel. */
+export interface Authenticator {
+  /**
+   * @param peerCertUriSans URI names of the client certificate, only when its chain was verified; empty without one.
+   * @param bearer token of the `authorization` header, without `Bearer `.
+   * @returns a reason that may be shown to the peer otherwise.
+   */
+  authenticate(peerCertUriSans: readonly string[], bearer: string | undefined): Promise<Result<Caller, string>>;
+}
+
 /** PEM files of one CA, as Istio's `cacerts` secret holds them. */
 export interface CaMaterial {
   readonly certPem: string;

@@ -13,7 +13,7 @@ export {
 } from "./config.ts";
 export type { DocumentSource } from "./documents.ts";
 export { parseExposition } from "./exposition.ts";
-export type { Caller, CaMaterial, SecretStore, TokenIdentity, TokenReviewer } from "./identity.ts";
+export type { Authenticator, Caller, CaMaterial, SecretStore, TokenIdentity, TokenReviewer } from "./identity.ts";
 export type { HeldLease, Lease } from "./lease.ts";
 export type { RegistryDelta, RegistryObject, ServiceRegistry } from "./registry.ts";
 export type { Condition, StatusWriter } from "./status.ts";

@@ -59,7 +59,7 @@ export interface ChannelIdentity {
 }
 
 export interface ChannelOptions {
-  /** `host:port` */
+  /** `host:port`; several replicas as `address:port,address:port`, of which the first that answers is taken. */
   readonly address: string;
   /** DNS name the server's certificate must carry, e.g. `istiod.istio-system.svc`. */
   readonly serverName: string;

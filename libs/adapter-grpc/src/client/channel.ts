@@ -7,6 +7,8 @@ const MAX_RECEIVE = 256 * 1024 * 1024;
 
 /** What a client needs for one connection; read anew each time, because certificates and tokens change under us. */
 export interface ChannelMaterial {
+  /** What grpc-js connects to. */
+  readonly target: string;
   readonly credentials: ChannelCredentials;
   readonly options: Partial<ClientOptions>;
   readonly metadata: Metadata;
@@ -22,6 +24,7 @@ export function channelMaterial(channel: ChannelOptions): ChannelMaterial {
   if (identity.token !== undefined) metadata.set("authorization", `Bearer ${identity.token}`);
   try {
     return {
+      target: targetOf(channel.address),
       credentials: credentials.createSsl(
         Buffer.from(identity.rootPem),
         identity.keyPem === undefined ? null : Buffer.from(identity.keyPem),
@@ -46,4 +49,11 @@ export function channelMaterial(channel: ChannelOptions): ChannelMaterial {
   } catch (error) {
     throw badTlsMaterial("the control-plane client", error);
   }
+}
+
+/** gRPC's name syntax has lists of addresses of one family only, and none of names. */
+function targetOf(address: string): string {
+  const replicas = address.split(",").map((part) => part.trim());
+  if (replicas.length === 1) return address;
+  return `${replicas.every((part) => part.startsWith("[")) ? "ipv6" : "ipv4"}:${replicas.join(",")}`;
 }

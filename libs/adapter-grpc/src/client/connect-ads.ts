@@ -38,7 +38,7 @@ export function createConnectAds(deps: ClientDeps): ConnectAds {
 
 function openStream(channel: ChannelOptions, events: AdsClientEvents, ended: (ending: Ending) => void) {
   const material = channelMaterial(channel);
-  const client = new AggregatedDiscoveryServiceClient(channel.address, material.credentials, material.options);
+  const client = new AggregatedDiscoveryServiceClient(material.target, material.credentials, material.options);
   const stream = client.deltaAggregatedResources(material.metadata);
   let healthy = false;
   let over = false;

@@ -32,7 +32,7 @@ export function connectAls(scope: Scope, channel: ChannelOptions, options: Conne
     options.deps ?? systemDeps(),
     (ended) => {
       const material = channelMaterial(channel);
-      const client = new AccessLogServiceClient(channel.address, material.credentials, material.options);
+      const client = new AccessLogServiceClient(material.target, material.credentials, material.options);
       const started = performance.now();
       // A stream that held for a while was accepted; the server says nothing before its end.
       const healthy = () => performance.now() - started > 1000;

@@ -12,7 +12,7 @@ const DEADLINE_MS = 10_000;
  */
 export const signCsr: SignCsr = (channel, csrPem, validitySeconds) => {
   const material = channelMaterial(channel);
-  const client = new IstioCertificateServiceClient(channel.address, material.credentials, material.options);
+  const client = new IstioCertificateServiceClient(material.target, material.credentials, material.options);
   return new Promise<readonly string[]>((resolve, reject) => {
     client.createCertificate(
       { csr: csrPem, validityDuration: BigInt(Math.max(0, Math.round(validitySeconds))), metadata: undefined },

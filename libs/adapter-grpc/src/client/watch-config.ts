@@ -32,7 +32,7 @@ export function watchConfig(
     options.deps ?? systemDeps(),
     (ended) => {
       const material = channelMaterial(channel);
-      const client = new ConfigDistributionClient(channel.address, material.credentials, material.options);
+      const client = new ConfigDistributionClient(material.target, material.credentials, material.options);
       const stream = client.watch({ kinds: [...(options.kinds ?? [])] }, material.metadata);
       let healthy = false;
       let over = false;

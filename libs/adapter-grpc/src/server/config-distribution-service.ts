@@ -1,13 +1,15 @@
-import { type ServerWritableStream, status } from "@grpc/grpc-js";
-import { type Logger, messageOf, Scope } from "@lateen/kernel";
+import { type ServerUnaryCall, type ServerWritableStream, type sendUnaryData, status } from "@grpc/grpc-js";
+import { LateenError, type Logger, messageOf, Scope } from "@lateen/kernel";
 import { parseResourceKey } from "@lateen/mesh-model";
-import type { AcceptedObject, Caller, StateDelta, StateTopic } from "@lateen/ports";
+import type { AcceptedObject, Caller, ConfigWriter, StateDelta, StateTopic } from "@lateen/ports";
 import {
   ConfigDistributionService,
   type WatchRequest,
   type WatchResponse,
+  type WriteRequest,
+  type WriteResponse,
 } from "@lateen/proto/lateen/config/v1/config";
-import { toConfigEntry } from "../config-entry.ts";
+import { fromWriteRequest, toConfigEntry } from "../config-entry.ts";
 import { identify, statusError } from "./peer.ts";
 import type { Authenticator, GrpcService } from "./service.ts";
 
@@ -17,12 +19,23 @@ export interface ConfigDistributionOptions {
   readonly authenticator: Authenticator;
   /** Who may read the whole configuration, secrets included. Default: callers of the namespace `istio-system`. */
   readonly allow?: (caller: Caller) => boolean;
+  /** Takes what components of the mesh write; without it they are told UNIMPLEMENTED. */
+  readonly writer?: ConfigWriter;
+  /** Who may write. Default: pilot's service account. */
+  readonly allowWrite?: (caller: Caller) => boolean;
   readonly logger: Logger;
 }
 
-type Call = ServerWritableStream<WatchRequest, WatchResponse>;
+/** The component that makes objects of its own, for workloads that register themselves. */
+const WRITER_ACCOUNT = "istio-pilot-service-account";
 
-/** Serves `lateen.config.v1.ConfigDistribution`: a snapshot, then deltas; deltas are merged while the client is slow. */
+type Call = ServerWritableStream<WatchRequest, WatchResponse>;
+type WriteCall = ServerUnaryCall<WriteRequest, WriteResponse>;
+
+/**
+ * Serves `lateen.config.v1.ConfigDistribution`: a snapshot, then deltas; deltas are merged while the client is slow. What is written is
+ * durable before it is answered.
+ */
 export function configDistributionService(options: ConfigDistributionOptions): GrpcService {
   const { authenticator, logger } = options;
   const allow = options.allow ?? ((caller: Caller) => caller.namespace === "istio-system");
@@ -62,11 +75,44 @@ export function configDistributionService(options: ConfigDistributionOptions): G
   return {
     name: "lateen.config.v1.ConfigDistribution",
     definition: ConfigDistributionService,
-    implementation: { watch: (call: Call) => void watch(call) },
+    implementation: {
+      watch: (call: Call) => void watch(call),
+      write: (call: WriteCall, reply: sendUnaryData<WriteResponse>) => void write(options, call, reply),
+    },
     drain: () => {
       for (const end of [...open]) end(status.UNAVAILABLE, "the server is shutting down");
     },
   };
+}
+
+async function write(
+  options: ConfigDistributionOptions,
+  call: WriteCall,
+  reply: sendUnaryData<WriteResponse>,
+): Promise<void> {
+  const { authenticator, writer, logger } = options;
+  const allow = options.allowWrite ?? mayWrite;
+  const caller = await identify(authenticator, call);
+  if (!caller.ok) return reply(statusError(status.UNAUTHENTICATED, caller.error));
+  const { namespace, serviceAccount } = caller.value;
+  if (!allow(caller.value)) {
+    logger.warn({ event: "config.write_refused", peer: call.getPeer(), namespace, serviceAccount });
+    return reply(statusError(status.PERMISSION_DENIED, `${namespace}/${serviceAccount} may not write configuration`));
+  }
+  if (writer === undefined) return reply(statusError(status.UNIMPLEMENTED, "this server takes no configuration"));
+  const change = fromWriteRequest(call.request);
+  if (!change.ok) return reply(statusError(status.INVALID_ARGUMENT, change.error));
+  try {
+    await writer.write(change.value);
+    reply(null, {});
+  } catch (error) {
+    const user = error instanceof LateenError && error.fault === "user";
+    reply(statusError(user ? status.INVALID_ARGUMENT : status.UNAVAILABLE, messageOf(error)));
+  }
+}
+
+function mayWrite({ namespace, serviceAccount }: Caller): boolean {
+  return namespace === "istio-system" && serviceAccount === WRITER_ACCOUNT;
 }
 
 /** At most one message at the network and one that collects what came meanwhile; never more entries than there are keys. */

@@ -48,6 +48,8 @@ export interface ServeGrpcOptions {
   readonly host: string;
   /** 0 takes a free port. */
   readonly port: number;
+  /** Take any free port when this one is busy; logged. */
+  readonly fallbackToFreePort?: boolean;
   readonly tls: ServerTls;
   readonly services: readonly GrpcService[];
   readonly logger: Logger;
@@ -80,7 +82,7 @@ export async function serveGrpc(options: ServeGrpcOptions): Promise<GrpcServer> 
     connections.set(socket, new RpcConnection(socket, { methods, limits, clock, logger }));
     socket.once("close", () => connections.delete(socket));
   });
-  const port = await listen(listener, options.host, options.port);
+  const port = await listenOrMove(listener, options, logger);
   logger.info({
     event: "grpc.listening",
     host: options.host,
@@ -167,6 +169,17 @@ function checkTls(tls: ServerTls): void {
     createSecureContext(contextOf(tls));
   } catch (error) {
     throw badTlsMaterial("the gRPC server", error);
+  }
+}
+
+async function listenOrMove(listener: TlsServer, options: ServeGrpcOptions, logger: Logger): Promise<number> {
+  const { host, port, fallbackToFreePort = false } = options;
+  try {
+    return await listen(listener, host, port);
+  } catch (error) {
+    if (!fallbackToFreePort || port === 0) throw error;
+    logger.warn({ event: "port.moved", port, reason: messageOf(error) });
+    return await listen(listener, host, 0);
   }
 }
 

@@ -1,6 +1,4 @@
 import type { ServiceDefinition } from "@grpc/grpc-js";
-import type { Result } from "@lateen/kernel";
-import type { Caller } from "@lateen/ports";
 import type { CallFacts } from "./peer.ts";
 
 /** One gRPC service, ready to be served. */
@@ -13,10 +11,7 @@ export interface GrpcService {
   readonly drain?: () => void;
 }
 
-/** Decides who calls, from the URI names of a verified client certificate and the bearer token. */
-export interface Authenticator {
-  authenticate(peerCertUriSans: readonly string[], bearer: string | undefined): Promise<Result<Caller, string>>;
-}
+export type { Authenticator } from "@lateen/ports";
 
 /** A call of a stream in both directions, as the handlers of discovery services use it. */
 export interface DuplexCall<Request> extends CallFacts {

@@ -1,9 +1,9 @@
-import { err, ok, silentLogger } from "@lateen/kernel";
-import { createHttp } from "@lateen/runtime";
+import { err, ok } from "@lateen/kernel";
+import { fastify } from "fastify";
 import { expect, it } from "vitest";
 import { requireIdentity } from "./require-identity.ts";
 
-const app = createHttp({ logger: silentLogger });
+const app = fastify();
 requireIdentity(
   app,
   {

@@ -1,5 +1,5 @@
-import type { Authenticator } from "@lateen/adapter-grpc";
-import type { createHttp } from "@lateen/runtime";
+import type { Authenticator } from "@lateen/ports";
+import type { FastifyInstance } from "fastify";
 
 /** What workloads of other namespaces may look at, of proxies of their own. */
 const OWN_PROXY: ReadonlySet<string> = new Set(["/debug/config_dump", "/debug/edsz", "/debug/ndsz"]);
@@ -9,11 +9,7 @@ const OWN_PROXY: ReadonlySet<string> = new Set(["/debug/config_dump", "/debug/ed
  * look at what a proxy of their own should run; other callers get 401 or 403.
  * @param open paths that need no identity.
  */
-export function requireIdentity(
-  app: ReturnType<typeof createHttp>,
-  authenticator: Authenticator,
-  open: readonly string[],
-): void {
+export function requireIdentity(app: FastifyInstance, authenticator: Authenticator, open: readonly string[]): void {
   app.addHook("onRequest", async (request, reply) => {
     const path = request.url.split("?")[0] ?? "";
     if (open.includes(path)) return;

@@ -1,12 +1,13 @@
-import type { Galley } from "@lateen/galley";
 import { encodeObject } from "@lateen/mesh-model";
 import type { ConfigWriter } from "@lateen/ports";
+import { refusedObjects } from "./errors.ts";
+import type { Galley } from "./galley.ts";
 
 /** Name of the source of objects that the mesh makes itself, in place of a file. */
 const SOURCE = "self-registration";
 
-/** Objects that the mesh makes are decided on by galley like everybody's. */
-export function galleyWriter(galley: Pick<Galley, "apply" | "remove">): ConfigWriter {
+/** Objects that the mesh makes are decided on by galley like everybody's. What it refuses is thrown as LTN2012. */
+export function configWriter(galley: Pick<Galley, "apply" | "remove">): ConfigWriter {
   return {
     async write({ upserted, removed }) {
       const problems: string[] = [];
@@ -19,7 +20,7 @@ export function galleyWriter(galley: Pick<Galley, "apply" | "remove">): ConfigWr
         const { results } = await galley.remove(removed);
         for (const { action, errors } of results) if (action === "rejected") problems.push(...errors);
       }
-      if (problems.length > 0) throw new Error(problems.join("; "));
+      if (problems.length > 0) throw refusedObjects(problems);
     },
   };
 }
