@@ -12,6 +12,11 @@ export interface DebounceOptions {
   readonly maxMs: number;
   /** Least milliseconds between two pushes: changes that follow one another at some distance are merged as well. Default 120. */
   readonly intervalMs: number;
+  /**
+   * Milliseconds that a change waits at most for the former push to be acknowledged: while all proxies are at the same state, what is made
+   * for one serves many. Proxies that take longer are not waited for again until they have caught up. Default 400.
+   */
+  readonly busyMs: number;
 }
 
 /** Bounds on connected proxies. */
@@ -71,7 +76,7 @@ export function withDefaults(options: PilotOptions): {
   readonly firstSnapshotsMs: number;
   readonly registration: RegistrationTimes;
 } {
-  const debounce = { quietMs: 15, maxMs: 300, intervalMs: 120, ...options.debounce };
+  const debounce = { quietMs: 15, maxMs: 300, intervalMs: 120, busyMs: 400, ...options.debounce };
   const limits = {
     streams: 10_000,
     streamsPerIdentity: 2000,
@@ -87,6 +92,7 @@ export function withDefaults(options: PilotOptions): {
   atLeast("debounce.quietMs", debounce.quietMs, 0);
   atLeast("debounce.maxMs", debounce.maxMs, debounce.quietMs);
   atLeast("debounce.intervalMs", debounce.intervalMs, 0);
+  atLeast("debounce.busyMs", debounce.busyMs, 0);
   atLeast("connectedLimits.streams", limits.streams, 1);
   atLeast("connectedLimits.streamsPerIdentity", limits.streamsPerIdentity, 1);
   atLeast("connectedLimits.kindsPerIdentity", limits.kindsPerIdentity, 1);

@@ -15,6 +15,7 @@ import { PilotMetrics } from "./metrics.ts";
 import { type PilotOptions, withDefaults } from "./options.ts";
 import type { Pilot } from "./pilot.ts";
 import { PushQueue } from "./push/push-queue.ts";
+import { PushRound } from "./push/push-round.ts";
 import { Revisions } from "./push/revisions.ts";
 import { type SyncOutcome, SyncWaits } from "./push/sync-waits.ts";
 import { Registrations } from "./registration/registrations.ts";
@@ -44,6 +45,8 @@ export class PilotServer implements Pilot {
   readonly #unusable = new Map<ResourceKey | "meshConfig", string>();
   readonly #debounce: Debounce;
   readonly #queue: PushQueue<Connection>;
+  /** Streams that are waited for before the next push. */
+  readonly #round: PushRound<Connection>;
   readonly #waits: SyncWaits;
   readonly #firstSnapshotsMs: number;
   readonly #registrations: Registrations;
@@ -65,7 +68,13 @@ export class PilotServer implements Pilot {
       logger: this.#logger,
       changed: () => this.#changed(),
     });
-    this.#debounce = new Debounce(clock, debounce, (since) => this.#takeOver(since));
+    this.#debounce = new Debounce(
+      clock,
+      debounce,
+      (since) => this.#takeOver(since),
+      () => this.#round.busy,
+    );
+    this.#round = new PushRound(() => this.#debounce.release());
     this.#waits = new SyncWaits(clock, (revision) => this.#look(revision));
     this.#queue = new PushQueue(clock, (connection) => connection.push());
     this.#registrations = new Registrations({
@@ -88,6 +97,7 @@ export class PilotServer implements Pilot {
       push: () => this.#revisions.push,
       versionInfo: () => `${this.#revisions.config}/${this.#revisions.push}`,
       onChange: () => this.#waits.poke(),
+      round: this.#round,
     });
     this.debug = new DebugView({
       world: this.#world,
@@ -202,6 +212,8 @@ export class PilotServer implements Pilot {
       connection.untoldSince ??= sinceMs;
       connection.queuedAt ??= queuedAt;
     }
+    // Those that never had everything yet take their time.
+    this.#round.begin(connections.filter(({ progress }) => progress().settledRevision !== undefined));
     this.#queue.add(connections);
     this.#waits.poke();
     this.#registrations.start();

@@ -109,6 +109,8 @@ export interface TypeStatus {
 export interface StreamProgress {
   /** Nothing to send, nothing outstanding, nothing refused right now. */
   readonly clean: boolean;
+  /** Nothing to send now and no answer outstanding; what was refused does not matter. */
+  readonly idle: boolean;
   /** Highest revision at which everything asked for was acknowledged; undefined before that happened. */
   readonly settledRevision: number | undefined;
   /** Whether the client asked for anything of a type. */

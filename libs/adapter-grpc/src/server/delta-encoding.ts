@@ -20,13 +20,16 @@ interface Kept {
 
 /**
  * Encodes responses in which the same lists of resources travel to many streams: a list that comes again is encoded once and its bytes
- * are shared by all streams that send it, for as long as they do so within a short time. A response is such bytes and those of the rest.
+ * are shared by all streams that send it, for as long as they do so within a short time. A list that came once is the contents of its
+ * resources, which are shared by all lists they are part of, with what is written around each of them. Nothing large is copied.
  */
 export class DeltaEncoder {
   readonly #clock: Clock;
   /** Lists that came before; the least recently used first. */
   readonly #kept = new Map<readonly Resource[], Kept>();
   readonly #seen = new WeakSet<readonly Resource[]>();
+  /** What is written before the contents of resources, for as long as these live. */
+  readonly #heads = new WeakMap<Resource, Uint8Array>();
   #bytes = 0;
   #timer: CancelTimer | undefined;
 
@@ -43,21 +46,35 @@ export class DeltaEncoder {
   encode(response: DeltaDiscoveryResponse): readonly Uint8Array[] {
     const { resources, ...rest } = response;
     const tail = DeltaDiscoveryResponse.encode({ ...rest, resources: [] }).finish();
-    return resources.length === 0 ? [tail] : [this.#list(resources), tail];
+    return resources.length === 0 ? [tail] : [...this.#list(resources), tail];
   }
 
-  #list(resources: readonly Resource[]): Buffer {
+  #list(resources: readonly Resource[]): readonly Uint8Array[] {
     const known = this.#kept.get(resources);
     if (known !== undefined) {
       known.usedAt = this.#clock.monotonic();
       this.#kept.delete(resources);
       this.#kept.set(resources, known);
-      return known.bytes;
+      return [known.bytes];
     }
-    const bytes = encodeList(resources);
-    if (this.#seen.has(resources)) this.#keep(resources, bytes);
-    else this.#seen.add(resources);
-    return bytes;
+    const pieces = resources.flatMap((resource) => this.#pieces(resource));
+    if (!this.#seen.has(resources)) {
+      this.#seen.add(resources);
+      return pieces;
+    }
+    const bytes = joined(pieces);
+    this.#keep(resources, bytes);
+    return [bytes];
+  }
+
+  #pieces(resource: Resource): readonly Uint8Array[] {
+    let head = this.#heads.get(resource);
+    if (head === undefined) {
+      head = headOf(resource);
+      this.#heads.set(resource, head);
+    }
+    const content = isUsual(resource) ? resource.resource?.value : undefined;
+    return content === undefined || content.length === 0 ? [head] : [head, content];
   }
 
   #keep(resources: readonly Resource[], bytes: Buffer): void {
@@ -84,66 +101,50 @@ export class DeltaEncoder {
   }
 }
 
-/** The field `resources` of a response. */
-function encodeList(resources: readonly Resource[]): Buffer {
-  const sizes = resources.map(sizesOf);
-  // A block of its own: as part of a pool it would keep its neighbours.
-  const bytes = Buffer.allocUnsafeSlow(sizes.reduce((sum, { whole }) => sum + 1 + varintSize(whole) + whole, 0));
+/** One block of its own: as part of a pool it would keep its neighbours. */
+function joined(pieces: readonly Uint8Array[]): Buffer {
+  const bytes = Buffer.allocUnsafeSlow(pieces.reduce((sum, { length }) => sum + length, 0));
   let at = 0;
-  for (const [index, resource] of resources.entries()) {
-    const size = sizes[index];
-    if (size !== undefined) at = writeResource(bytes, at, resource, size);
+  for (const piece of pieces) {
+    bytes.set(piece, at);
+    at += piece.length;
   }
   return bytes;
 }
 
-interface Sizes {
-  readonly name: number;
-  readonly version: number;
-  readonly typeUrl: number;
-  /** Of the content with its type. */
-  readonly any: number;
-  readonly whole: number;
-  /** The whole, where it has fields that travel rarely. */
-  readonly other: Uint8Array | undefined;
+/** Whether a resource has no other fields than name, version and content. */
+function isUsual(resource: Resource): boolean {
+  const { name, version, resource: any, aliases, ttl, cacheControl, metadata, resourceName, ...rest } = resource;
+  if (any === undefined || aliases.length > 0 || Object.keys(rest).length > 0) return false;
+  return [ttl, cacheControl, metadata, resourceName].every((one) => one === undefined);
 }
 
-function sizesOf(resource: Resource): Sizes {
-  const { name, version, resource: any, aliases, ttl, cacheControl, metadata, resourceName, ...rest } = resource;
-  const unusual =
-    any === undefined ||
-    aliases.length > 0 ||
-    [ttl, cacheControl, metadata, resourceName].some((one) => one !== undefined);
-  if (unusual || Object.keys(rest).length > 0) {
-    const other = Resource.encode(resource).finish();
-    return { name: 0, version: 0, typeUrl: 0, any: 0, whole: other.length, other };
+/** A resource as an element of the field `resources`, up to its content, which comes last; all of it where it has unusual fields. */
+function headOf(resource: Resource): Uint8Array {
+  if (!isUsual(resource)) {
+    const whole = Resource.encode(resource).finish();
+    const head = Buffer.allocUnsafe(1 + varintSize(whole.length));
+    writeHead(head, 0, RESOURCES, whole.length);
+    return Buffer.concat([head, whole]);
   }
-  const sizes = {
+  const { name, version, resource: any } = resource;
+  const typeUrl = any?.typeUrl ?? "";
+  const content = any?.value.length ?? 0;
+  const size = {
     name: Buffer.byteLength(name),
     version: Buffer.byteLength(version),
-    typeUrl: Buffer.byteLength(any.typeUrl),
+    typeUrl: Buffer.byteLength(typeUrl),
   };
-  const anySize = fieldSize(sizes.typeUrl) + fieldSize(any.value.length);
-  const whole = fieldSize(sizes.version) + 1 + varintSize(anySize) + anySize + fieldSize(sizes.name);
-  return { ...sizes, any: anySize, whole, other: undefined };
-}
-
-function writeResource(bytes: Buffer, from: number, { name, version, resource: any }: Resource, sizes: Sizes): number {
-  let at = writeHead(bytes, from, RESOURCES, sizes.whole);
-  if (sizes.other !== undefined) {
-    bytes.set(sizes.other, at);
-    return at + sizes.other.length;
-  }
-  at = writeText(bytes, at, VERSION, version, sizes.version);
-  at = writeHead(bytes, at, CONTENT, sizes.any);
-  at = writeText(bytes, at, TYPE_URL, any?.typeUrl ?? "", sizes.typeUrl);
-  const value = any?.value ?? Buffer.alloc(0);
-  if (value.length > 0) {
-    at = writeHead(bytes, at, VALUE, value.length);
-    bytes.set(value, at);
-    at += value.length;
-  }
-  return writeText(bytes, at, NAME, name, sizes.name);
+  const anySize = fieldSize(size.typeUrl) + fieldSize(content);
+  const whole = fieldSize(size.version) + fieldSize(size.name) + 1 + varintSize(anySize) + anySize;
+  const bytes = Buffer.allocUnsafe(1 + varintSize(whole) + whole - content);
+  let at = writeHead(bytes, 0, RESOURCES, whole);
+  at = writeText(bytes, at, VERSION, version, size.version);
+  at = writeText(bytes, at, NAME, name, size.name);
+  at = writeHead(bytes, at, CONTENT, anySize);
+  at = writeText(bytes, at, TYPE_URL, typeUrl, size.typeUrl);
+  if (content > 0) writeHead(bytes, at, VALUE, content);
+  return bytes;
 }
 
 /** Bytes of a field with so much content; an empty one is left out. */

@@ -2,12 +2,17 @@ import { manualClock } from "@lateen/test-support";
 import { describe, expect, it } from "vitest";
 import { Debounce } from "./debounce.ts";
 
-function start(options: { readonly intervalMs?: number } = {}) {
+function start(options: { readonly intervalMs?: number } = {}, busy = () => false) {
   const clock = manualClock();
   const runs: string[] = [];
-  const debounce = new Debounce(clock, { quietMs: 100, maxMs: 250, intervalMs: 0, ...options }, (since) => {
-    runs.push(`${since}..${clock.monotonic()}`);
-  });
+  const debounce = new Debounce(
+    clock,
+    { quietMs: 100, maxMs: 250, intervalMs: 0, busyMs: 600, ...options },
+    (since) => {
+      runs.push(`${since}..${clock.monotonic()}`);
+    },
+    busy,
+  );
   return { clock, runs, debounce };
 }
 
@@ -55,6 +60,36 @@ describe("Debounce", () => {
     debounce.flush();
     clock.advance(1000);
     expect(runs).toEqual(["0..0"]);
+  });
+
+  it("waits while what the last run began goes on, and not for ever", () => {
+    let busy = true;
+    const { clock, runs, debounce } = start({}, () => busy);
+    debounce.poke();
+    clock.advance(599);
+    debounce.poke();
+    expect(runs).toEqual([]);
+    clock.advance(1);
+    expect(runs).toEqual(["0..600"]);
+    debounce.poke();
+    clock.advance(300);
+    busy = false;
+    debounce.release();
+    clock.advance(0);
+    expect(runs).toEqual(["0..600", "600..900"]);
+    debounce.release();
+    clock.advance(1000);
+    expect(runs.length).toBe(2);
+  });
+
+  it("does not run early because what the last run began is over", () => {
+    const { clock, runs, debounce } = start();
+    debounce.poke();
+    debounce.release();
+    clock.advance(99);
+    expect(runs).toEqual([]);
+    clock.advance(1);
+    expect(runs).toEqual(["0..100"]);
   });
 
   it("never runs after it was closed", () => {

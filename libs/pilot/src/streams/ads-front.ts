@@ -16,6 +16,7 @@ import {
 import type { PilotCompiler } from "../compiler-face.ts";
 import type { PilotMetrics } from "../metrics.ts";
 import type { ConnectedLimits } from "../options.ts";
+import type { PushRound } from "../push/push-round.ts";
 import type { Registrations } from "../registration/registrations.ts";
 import { admitNode } from "./admission.ts";
 import type { AdmittedProxy, Connection } from "./connection.ts";
@@ -36,6 +37,8 @@ export interface AdsFrontOptions {
   readonly versionInfo: () => string;
   /** Some proxy's state changed. */
   readonly onChange: () => void;
+  /** Told of streams that are done with a push. */
+  readonly round: Pick<PushRound<Connection>, "has" | "done">;
 }
 
 /** New kinds of clients after which those that are gone are forgotten. */
@@ -292,6 +295,7 @@ export class AdsFront implements AdsServer {
 
   #close(connection: Connection): void {
     if (!this.#open.delete(connection)) return;
+    this.#options.round.done(connection);
     this.#count(connection.caller, -1);
     this.#uncountKind(connection);
     this.#forgetKinds();
@@ -347,8 +351,11 @@ export class AdsFront implements AdsServer {
   }
 
   #guard(connection: Connection, step: () => void): void {
+    const { round } = this.#options;
     try {
       step();
+      if (round.has(connection) && connection.queuedAt === undefined && connection.progress().idle)
+        round.done(connection);
     } catch (error) {
       const reason = messageOf(error);
       this.#options.metrics.internalError();

@@ -30,6 +30,7 @@ export class SharedWork {
   readonly #outside = new WeakMap<Resources, WeakMap<NameList, readonly string[]>>();
   readonly #parts = new WeakMap<readonly EncodedResource[], Parts & { readonly limit: number }>();
   readonly #messages = new WeakMap<readonly EncodedResource[], Resource[]>();
+  readonly #message = new WeakMap<EncodedResource, Resource>();
 
   /** From `before` to `after`. Neither may be changed afterwards. */
   difference(before: Resources, after: Resources): MapDifference {
@@ -59,14 +60,24 @@ export class SharedWork {
     return made;
   }
 
-  /** The resources of a delta response: the identical array for the identical list. */
+  /** The resources of a delta response: the identical array for the identical list, and the identical message in all lists. */
   messages(list: readonly EncodedResource[]): Resource[] {
     let messages = this.#messages.get(list);
     if (messages === undefined) {
-      messages = list.map(({ name, version, any }) => ({ name, version, resource: any, aliases: [] }));
+      messages = list.map((resource) => this.#messageOf(resource));
       this.#messages.set(list, messages);
     }
     return messages;
+  }
+
+  #messageOf(resource: EncodedResource): Resource {
+    let message = this.#message.get(resource);
+    if (message === undefined) {
+      const { name, version, any } = resource;
+      message = { name, version, resource: any, aliases: [] };
+      this.#message.set(resource, message);
+    }
+    return message;
   }
 }
 

@@ -245,7 +245,12 @@ export class StreamCore<Response> {
 
   /** The part of the status that is asked for often. */
   progress(): StreamProgress {
-    return { clean: this.#clean, settledRevision: this.#settled, asked: (typeUrl) => this.#types.has(typeUrl) };
+    return {
+      clean: this.#clean,
+      idle: this.#ordered.every((state) => state.idle),
+      settledRevision: this.#settled,
+      asked: (typeUrl) => this.#types.has(typeUrl),
+    };
   }
 
   get #clean(): boolean {

@@ -113,6 +113,11 @@ export class TypeState {
     return !this.dirty && !this.waiting && !this.#partial && this.inFlight === undefined && this.rejected.size === 0;
   }
 
+  /** Nothing can be sent now, and no answer is outstanding. */
+  get idle(): boolean {
+    return this.inFlight === undefined && (!this.dirty || this.stalled);
+  }
+
   /** The source could not say everything last time. */
   get uncertain(): boolean {
     return this.stalled || this.#partial;

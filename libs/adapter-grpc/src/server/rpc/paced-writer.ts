@@ -1,7 +1,8 @@
 /** Bytes given to a stream at a time. */
 const CHUNK = 32 * 1024;
-/** Bytes up to which pieces are copied into one rather than written one by one. */
+/** Bytes up to which pieces are copied into one rather than written one by one, and their number from which on they are as well. */
 const SMALL = 4 * 1024;
+const MANY = 4;
 
 type Done = (error?: Error | null) => void;
 
@@ -20,7 +21,7 @@ interface Message {
 /**
  * Gives messages to the network in pieces of limited size, the next when the last has left: what a slow reader does not take stays
  * here, where it is counted and shared with other streams, rather than encrypted in the buffers of its connection, which a connection
- * keeps until it closes. The pieces of a message are not copied unless they are short.
+ * keeps until it closes. The pieces of a message are not copied unless they are short or many.
  */
 export class PacedWriter {
   readonly #stream: PieceStream;
@@ -105,6 +106,7 @@ export class PacedWriter {
         this.#offset = 0;
       }
     }
-    return parts.length === 0 || (parts.length > 1 && size <= SMALL) ? [Buffer.concat(parts)] : parts;
+    const joins = parts.length === 0 || parts.length >= MANY || (parts.length > 1 && size <= SMALL);
+    return joins ? [Buffer.concat(parts)] : parts;
   }
 }
