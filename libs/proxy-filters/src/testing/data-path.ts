@@ -105,7 +105,6 @@ function cluster(appPort: number): ClusterSpec {
     discovery: "static",
     endpoints: [locality],
     connectTimeoutMs: 1000,
-    dnsRefreshMs: 5000,
     balance: "roundRobin",
     choices: 2,
     panicPercent: 50,

@@ -1,4 +1,5 @@
 import type { FilterChainMatchSpec, HashAlgorithm, RouteTableSpec, StringMatchSpec } from "@lateen/traffic";
+import type { DnsFamily } from "../io/resolver.ts";
 
 /**
  * What the agent thread hands to the data-path workers: plain data, made from xDS resources, structured-clone safe.
@@ -29,7 +30,8 @@ export interface ClusterSpec {
   /** For `static`: final. For the DNS kinds: host names to resolve. For `eds` these come in {@link PlanDelta.endpoints}. */
   readonly endpoints: readonly LocalityEndpointsSpec[];
   readonly connectTimeoutMs: number;
-  readonly dnsRefreshMs: number;
+  /** Of the DNS kinds; default {@link DEFAULT_DNS}. */
+  readonly dns?: DnsRules;
   readonly balance: "roundRobin" | "leastRequest" | "random" | "clusterProvided" | "hash";
   /** Required by balance `hash`. */
   readonly hash?: HashAlgorithm;
@@ -79,6 +81,20 @@ export interface ClusterSpec {
   };
   /** Which user object shaped it, for explain. */
   readonly origin: string | undefined;
+}
+
+/** How the host names of a DNS cluster are looked up. @see envoy.config.cluster.v3.Cluster (`dns_*` fields) */
+export interface DnsRules {
+  /** Milliseconds until a name is asked for again; with `respectTtl` only where the answer names no time. */
+  readonly refreshMs: number;
+  readonly respectTtl: boolean;
+  /** Grows from `baseMs` to `maxMs` after failures; undefined: `refreshMs`. */
+  readonly failure: { readonly baseMs: number; readonly maxMs: number } | undefined;
+  readonly family: DnsFamily;
+  /** `address:port` of the servers to ask instead of the system's. */
+  readonly servers?: readonly string[];
+  /** Names are full names: no search domains. */
+  readonly exact?: boolean;
 }
 
 /** @see envoy.config.cluster.v3.Cluster.SlowStartConfig */

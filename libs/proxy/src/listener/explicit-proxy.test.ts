@@ -62,7 +62,7 @@ describe("the explicit proxy", () => {
       bodies.push(message.slice(message.indexOf("\r\n\r\n") + 4));
       peer.send(response("200 OK", "ok"));
     });
-    const proxy = fixtures.sidecar(outside, { lookup: async () => ["127.0.0.1"] });
+    const proxy = fixtures.sidecar(outside, { lookup: async () => ({ addresses: ["127.0.0.1"], ttlMs: undefined }) });
     await proxy.apply({
       clusters: [originalDst("PassthroughCluster", "outbound")],
       listeners: [catchAll()],
@@ -157,7 +157,7 @@ describe("the explicit proxy", () => {
 
   it("tunnels CONNECT as a connection of its own, early bytes included", async () => {
     const echo = await fixtures.origin();
-    const proxy = fixtures.sidecar(echo, { lookup: async () => ["127.0.0.1"] });
+    const proxy = fixtures.sidecar(echo, { lookup: async () => ({ addresses: ["127.0.0.1"], ttlMs: undefined }) });
     await proxy.apply({
       clusters: [originalDst("PassthroughCluster", "outbound")],
       listeners: [catchAll()],

@@ -13,7 +13,8 @@ export class ClusterCounters {
   readonly #retry: number;
   readonly #timeout: number;
   readonly #ejections: number;
-  readonly #dnsFailures: number;
+  /** Series of DNS clusters only; made when first counted. */
+  readonly #updates = new Map<string, number>();
 
   constructor(slots: Slots, cluster: string) {
     const labels = { cluster_name: cluster };
@@ -27,7 +28,6 @@ export class ClusterCounters {
     this.#retry = slots.counter("envoy_cluster_upstream_rq_retry", labels);
     this.#timeout = slots.counter("envoy_cluster_upstream_rq_timeout", labels);
     this.#ejections = slots.counter("envoy_cluster_outlier_detection_ejections_enforced_total", labels);
-    this.#dnsFailures = slots.counter("envoy_cluster_update_failure", labels);
   }
 
   connection(): void {
@@ -66,7 +66,25 @@ export class ClusterCounters {
   ejection(): void {
     this.#slots.add(this.#ejections, 1);
   }
+  dnsAttempt(): void {
+    this.#update("attempt");
+  }
+  dnsSuccess(): void {
+    this.#update("success");
+  }
+  dnsEmpty(): void {
+    this.#update("success");
+    this.#update("empty");
+  }
   dnsFailure(): void {
-    this.#slots.add(this.#dnsFailures, 1);
+    this.#update("failure");
+  }
+  #update(what: "attempt" | "success" | "empty" | "failure"): void {
+    let slot = this.#updates.get(what);
+    if (slot === undefined) {
+      slot = this.#slots.counter(`envoy_cluster_update_${what}`, { cluster_name: this.#cluster });
+      this.#updates.set(what, slot);
+    }
+    this.#slots.add(slot, 1);
   }
 }

@@ -1,10 +1,12 @@
 import { type Balancer, createBalancer, createHashBalancer, type HashBalancer, healthySet } from "@lateen/traffic";
-import type { ClusterSpec, EndpointSpec, LocalityEndpointsSpec } from "../config/plan.ts";
+import type { ClusterSpec, DnsRules, EndpointSpec, LocalityEndpointsSpec } from "../config/plan.ts";
 import type { HeadPool } from "../http1/head.ts";
 import type { IoLoop } from "../io/io-loop.ts";
+import type { DnsAnswer, DnsQuestion } from "../io/resolver.ts";
 import type { WheelTimer } from "../io/timer-wheel.ts";
 import type { ClusterCounters } from "../stats/cluster-counters.ts";
 import type { TlsContexts } from "../tls/contexts.ts";
+import { DnsDiscovery } from "./dns-discovery.ts";
 import { Endpoint } from "./endpoint.ts";
 
 /** What every cluster of a worker shares. */
@@ -24,7 +26,8 @@ export interface UpstreamContext {
   ): { readonly host: string; readonly port: number } | undefined;
   /** Where connections of such clusters come from, before what the cluster says itself. Default nowhere in particular. */
   readonly sources?: (direction: ClusterSpec["direction"]) => readonly string[];
-  resolve(host: string): Promise<readonly string[]>;
+  /** Asks the name service; an answer older than `maxAgeMs` is not used again. */
+  lookup(question: DnsQuestion, maxAgeMs: number): Promise<DnsAnswer>;
   counters(cluster: string): ClusterCounters;
 }
 
@@ -51,6 +54,8 @@ const MAX_ORIGINAL_DESTINATIONS = 1024;
 /** How often the weights of new endpoints grow. */
 const WARM_STEPS = 20;
 const NONE: readonly Endpoint[] = [];
+/** Envoy's. */
+const DEFAULT_DNS: DnsRules = { refreshMs: 5000, respectTtl: false, failure: undefined, family: "auto" };
 
 /** A cluster in force: its endpoints, its balance, its circuit breakers and its outliers. */
 export class Cluster {
@@ -68,10 +73,11 @@ export class Cluster {
   #localities: readonly LocalityEndpointsSpec[] = [];
   #groups: readonly Group[] = [];
   #ejected = 0;
-  #dnsTimer: WheelTimer | undefined = undefined;
+  #dns: DnsDiscovery | undefined = undefined;
   #retired = false;
 
-  constructor(spec: ClusterSpec, context: UpstreamContext) {
+  /** @param before the version it takes the place of, whose addresses of host names it begins with. */
+  constructor(spec: ClusterSpec, context: UpstreamContext, before?: Cluster) {
     this.spec = spec;
     this.context = context;
     this.counters = context.counters(spec.name);
@@ -81,13 +87,41 @@ export class Cluster {
         break;
       case "strictDns":
       case "logicalDns":
-        this.#dnsTimer = context.io.wheel.timer(() => this.#refreshDns());
-        this.#refreshDns();
+        this.#dns = this.#watchNames(before);
+        this.#dns.start();
         break;
       case "eds":
       case "originalDst":
         break;
     }
+  }
+
+  #watchNames(before: Cluster | undefined): DnsDiscovery {
+    const { spec, context, counters } = this;
+    const changed = (localities: readonly LocalityEndpointsSpec[]): void => {
+      if (spec.discovery === "logicalDns") this.#relocate(localities);
+      this.setEndpoints(localities);
+    };
+    return new DnsDiscovery(spec, spec.dns ?? DEFAULT_DNS, {
+      context,
+      counters,
+      changed,
+      before: before === undefined ? undefined : before.#dns,
+    });
+  }
+
+  /** A logical host that moves stays one host: its connections live on, new ones go to the new address. */
+  #relocate(localities: readonly LocalityEndpointsSpec[]): void {
+    const next = localities[0]?.endpoints[0];
+    const known = [...this.#endpoints.values()][0];
+    if (next === undefined || known === undefined) return;
+    known.relocate(next);
+    this.#endpoints = new Map([[endpointKey(next), known]]);
+  }
+
+  /** Resolves when its endpoints are known as far as they can be. */
+  warmed(): Promise<void> {
+    return this.#dns?.answered() ?? Promise.resolve();
   }
 
   /** A request was sent to it, or is about to be. */
@@ -315,39 +349,10 @@ export class Cluster {
   }
   #warmTimer: WheelTimer | undefined = undefined;
 
-  #refreshDns(): void {
-    void this.#resolveAll().finally(() => {
-      if (!this.#retired) this.#dnsTimer?.arm(Math.max(1000, this.spec.dnsRefreshMs));
-    });
-  }
-
-  /** Resolves every host name; a name that fails keeps the addresses it had. */
-  async #resolveAll(): Promise<void> {
-    const localities = await Promise.all(
-      this.spec.endpoints.map(async (locality) => ({
-        ...locality,
-        endpoints: (await Promise.all(locality.endpoints.map((endpoint) => this.#resolveOne(endpoint)))).flat(),
-      })),
-    );
-    if (!this.#retired) this.setEndpoints(localities);
-  }
-
-  async #resolveOne(endpoint: EndpointSpec): Promise<readonly EndpointSpec[]> {
-    try {
-      const addresses = await this.context.resolve(endpoint.address);
-      const used = this.spec.discovery === "logicalDns" ? addresses.slice(0, 1) : addresses;
-      this.#resolved.set(endpoint.address, used);
-    } catch {
-      this.counters.dnsFailure();
-    }
-    return (this.#resolved.get(endpoint.address) ?? []).map((address) => ({ ...endpoint, address }));
-  }
-  readonly #resolved = new Map<string, readonly string[]>();
-
   /** Taken out of the plan: idle connections close, requests under way finish. */
   retire(): void {
     this.#retired = true;
-    this.#dnsTimer?.cancel();
+    this.#dns?.stop();
     this.#warmTimer?.cancel();
     for (const endpoint of this.#endpoints.values()) endpoint.retire();
   }

@@ -11,13 +11,13 @@ export class Endpoint {
   spec: EndpointSpec;
   readonly cluster: Cluster;
   /** `address:port` as access logs show it. */
-  readonly text: string;
+  text: string;
   readonly transport: UpstreamTransportSpec;
   readonly #http1: EndpointPool;
   #http2: Http2Pool | undefined = undefined;
   #auto: AutoPool | undefined = undefined;
   /** Where connections are really made to. */
-  readonly dialAddress: { readonly host: string; readonly port: number };
+  dialAddress: { readonly host: string; readonly port: number };
   /** Requests under way, for least-request. */
   active = 0;
   ejected = false;
@@ -39,12 +39,19 @@ export class Endpoint {
   constructor(spec: EndpointSpec, cluster: Cluster, dialAddress: { readonly host: string; readonly port: number }) {
     this.spec = spec;
     this.cluster = cluster;
-    this.text = spec.address.includes(":") ? `[${spec.address}]:${spec.port}` : `${spec.address}:${spec.port}`;
+    this.text = textOf(spec);
     this.dialAddress = dialAddress;
     this.createdMs = cluster.context.io.wheel.now();
     this.transport = transportFor(cluster, spec);
     this.#http1 = new EndpointPool(this);
     this.failedCheck = cluster.spec.healthCheck !== undefined;
+  }
+
+  /** The same host at another address: connections there are used on, new ones are made to the new one. */
+  relocate(spec: EndpointSpec): void {
+    this.spec = spec;
+    this.text = textOf(spec);
+    this.dialAddress = { host: spec.address, port: spec.port };
   }
 
   /** The pool for a request: by what the cluster speaks, where that follows the client by what the client speaks. */
@@ -117,4 +124,8 @@ function transportFor(cluster: Cluster, endpoint: EndpointSpec): UpstreamTranspo
     if (fits) return candidate.transport;
   }
   return cluster.spec.transport;
+}
+
+function textOf({ address, port }: EndpointSpec): string {
+  return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
 }

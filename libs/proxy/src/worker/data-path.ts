@@ -23,11 +23,14 @@ import { TlsContexts } from "../tls/contexts.ts";
 import { Downstreams } from "./downstreams.ts";
 import { Intake } from "./intake.ts";
 import { captureSources, destinationMapper } from "./own-addresses.ts";
-import { PlanStore } from "./plan-store.ts";
+import { PlanStore, type PreparedPlan } from "./plan-store.ts";
 import type { ApplyFailure, FromWorker, WorkerBootstrap } from "./protocol.ts";
 import { reportClusters, reportListeners } from "./report.ts";
 import { Sockets, wantedSockets } from "./sockets.ts";
 import type { WorkerContext } from "./state.ts";
+
+/** A delta waits so long for names that are looked up for the first time. */
+const MAX_WARMING_MS = 1000;
 
 export interface DataPathOptions {
   readonly bootstrap: WorkerBootstrap;
@@ -79,7 +82,7 @@ export class DataPath {
         heads,
         tls,
         random,
-        resolve,
+        lookup: (question, maxAgeMs) => resolver.ask(question, maxAgeMs),
         mapDestination: (address, port, direction) => mapDestination({ address, port }, direction),
         sources: (direction) => captureSources(bootstrap.capture, direction),
         counters: (cluster) => new ClusterCounters(stats, cluster),
@@ -169,6 +172,7 @@ export class DataPath {
     const fail = (name: string, reason: string): void => void failures.push({ resource: "listener", name, reason });
     const next = this.#nextListeners(delta, fail);
     const wanted = wantedSockets(specsOf(next.values()), bootstrap);
+    await this.#warmed(prepared);
     for (const { owner, reason } of this.#context.draining ? [] : await this.#sockets.prepare(wanted)) {
       fail(owner, reason);
       // The version before, if there was one, stays in force with its own sockets.
@@ -178,6 +182,20 @@ export class DataPath {
     }
     this.#swap(prepared.delta, () => this.#plan.commit(prepared), next);
     post({ type: "applied", generation: delta.generation, failures, bound: this.#sockets.bound() });
+  }
+
+  /** Host names of new clusters are looked up before anybody is sent there; slow name servers hold nothing up for long. */
+  async #warmed({ clusters }: PreparedPlan): Promise<void> {
+    const cold = [...clusters.values()].filter(({ spec }) => spec.discovery.endsWith("Dns"));
+    if (cold.length === 0) return;
+    await new Promise<void>((resolve) => {
+      const timer = this.#io.wheel.timer(resolve);
+      timer.arm(MAX_WARMING_MS);
+      void Promise.all(cold.map((cluster) => cluster.warmed())).then(() => {
+        timer.cancel();
+        resolve();
+      });
+    });
   }
 
   #swap(delta: PlanDelta, commit: () => void, next: ReadonlyMap<string, Listener>): void {

@@ -3,7 +3,7 @@ import { loadOriginalDestination } from "@lateen/capture";
 import { systemClock } from "@lateen/kernel";
 import type { HttpFilterRuntime, NetworkFilterRuntime } from "../chain/spi.ts";
 import { chooseBackend } from "../io/backend.ts";
-import { systemLookup } from "../io/resolver.ts";
+import { SystemNames } from "../io/system-names.ts";
 import { DataPath } from "./data-path.ts";
 import type { FromWorker, ToWorker, WorkerBootstrap } from "./protocol.ts";
 import { heapCollector, SpareHeap } from "./spare-heap.ts";
@@ -32,7 +32,7 @@ export async function runWorker(
     networkFilters,
     clock: systemClock(),
     random: Math.random,
-    lookup: systemLookup,
+    lookup: new SystemNames().lookup,
     backend,
     askOriginalDestination,
     post,

@@ -55,7 +55,7 @@ export class PlanStore implements PlanView {
       const known = this.#clusters.get(spec.name);
       if (known !== undefined && isDeepStrictEqual(known.spec, spec)) continue;
       try {
-        clusters.set(spec.name, this.#newCluster(spec));
+        clusters.set(spec.name, this.#newCluster(spec, known));
       } catch (error) {
         failures.push({ resource: "cluster", name: spec.name, reason: messageOf(error) });
       }
@@ -98,12 +98,12 @@ export class PlanStore implements PlanView {
   }
 
   /** TLS settings that no certificate can make work are refused now rather than at the first request. */
-  #newCluster(spec: ClusterSpec): Cluster {
+  #newCluster(spec: ClusterSpec, before: Cluster | undefined): Cluster {
     for (const transport of [spec.transport, ...spec.transportMatches.map((entry) => entry.transport)]) {
       const problem = transport.kind === "tls" ? checkTls(transport) : undefined;
       if (problem !== undefined) throw new Error(problem);
     }
-    return new Cluster(spec, this.#upstream);
+    return new Cluster(spec, this.#upstream, before);
   }
 
   #compile(spec: RouteTableSpec, failures: ApplyFailure[]): RouteTable | undefined {

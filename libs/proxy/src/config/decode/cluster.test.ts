@@ -259,3 +259,73 @@ describe("clusters", () => {
     expect(decoding.secrets.get("file-root:/ca")).toMatchObject({ kind: "trust", bundlePem: "</ca>" });
   });
 });
+
+describe("names to look up", () => {
+  const named = (fields: ClusterFields) =>
+    cluster({
+      clusterDiscoveryType: type(Discovery.STRICT_DNS),
+      loadAssignment: { clusterName: "c", endpoints: [{ lbEndpoints: [endpoint("shop.test")] }] },
+      ...fields,
+    }).spec.dns;
+  const endpoint = (address: string) => ({
+    hostIdentifier: {
+      $case: "endpoint" as const,
+      value: { address: socket(address, 80) },
+    },
+  });
+  const socket = (address: string, port: number) => ({
+    address: {
+      $case: "socketAddress" as const,
+      value: { address, portSpecifier: { $case: "portValue" as const, value: port } },
+    },
+  });
+
+  it.each<[string, ClusterFields, object]>([
+    ["nothing", {}, { refreshMs: 5000, respectTtl: false, failure: undefined, family: "auto" }],
+    ["a rate", { dnsRefreshRate: seconds(7), respectDnsTtl: true }, { refreshMs: 7000, respectTtl: true }],
+    ["a family", { dnsLookupFamily: 4 }, { family: "all" }],
+    [
+      "a rate after failures",
+      { dnsFailureRefreshRate: { baseInterval: seconds(2) } },
+      { failure: { baseMs: 2000, maxMs: 20_000 } },
+    ],
+    [
+      "servers",
+      { dnsResolvers: [socket("192.0.2.1", 5353), socket("2001:db8::1", 0)] },
+      { servers: ["192.0.2.1:5353", "[2001:db8::1]:53"] },
+    ],
+    [
+      "servers and full names",
+      {
+        dnsResolutionConfig: {
+          resolvers: [socket("192.0.2.1", 53)],
+          dnsResolverOptions: { noDefaultSearchDomain: true },
+        },
+      },
+      { servers: ["192.0.2.1:53"], exact: true },
+    ],
+  ])("by %s", (_title, fields, expected) => expect(named(fields)).toMatchObject(expected));
+
+  it.each<[string, ClusterFields]>([
+    ["dns_failure_refresh_rate.base_interval", { dnsFailureRefreshRate: {} }],
+    [
+      "dns_failure_refresh_rate.max_interval",
+      { dnsFailureRefreshRate: { baseInterval: seconds(2), maxInterval: seconds(1) } },
+    ],
+    ["dns_refresh_rate", { dnsRefreshRate: seconds(0) }],
+    ["dns_lookup_family", { dnsLookupFamily: 9 as 0 }],
+    ["dns_resolvers", { dnsResolvers: [socket("dns.test", 53)] }],
+    [
+      "dns_resolution_config.dns_resolver_options",
+      { dnsResolutionConfig: { dnsResolverOptions: { useTcpForDnsLookups: true } } },
+    ],
+    ["use_tcp_for_dns_lookups", { useTcpForDnsLookups: true }],
+    [
+      "load_assignment",
+      {
+        clusterDiscoveryType: type(Discovery.LOGICAL_DNS),
+        loadAssignment: { endpoints: [{ lbEndpoints: [endpoint("a.test"), endpoint("b.test")] }] },
+      },
+    ],
+  ])("refuses what it cannot honour: %s", (field, fields) => expect(() => named(fields)).toThrow(field));
+});

@@ -12,6 +12,7 @@ import type { OutlierDetection } from "@lateen/proto/envoy/config/cluster/v3/out
 import type { HashAlgorithm } from "@lateen/traffic";
 import type { ClusterSpec, OutlierSpec } from "../plan.ts";
 import type { DecodeRun } from "./context.ts";
+import { dnsRules } from "./dns.ts";
 import { localities } from "./endpoints.ts";
 import { millis, onlyFields, portNumber, refuse } from "./fields.ts";
 import { healthCheck } from "./health-check.ts";
@@ -38,7 +39,7 @@ export function clusterSpec(cluster: Cluster, run: DecodeRun): DecodedCluster {
     discovery,
     endpoints: assignment === undefined ? [] : localities(assignment, "load_assignment"),
     connectTimeoutMs: millis(cluster.connectTimeout, 5000, "connect_timeout"),
-    dnsRefreshMs: millis(cluster.dnsRefreshRate, 5000, "dns_refresh_rate"),
+    ...dnsRules(cluster, discovery),
     ...balanceOf(cluster),
     panicPercent: cluster.commonLbConfig?.healthyPanicThreshold?.value ?? 50,
     transportMatches: cluster.transportSocketMatches.map((entry, index) => ({
@@ -83,6 +84,8 @@ const KNOWN: readonly (keyof Cluster & string)[] = [
   "dnsFailureRefreshRate",
   "respectDnsTtl",
   "dnsLookupFamily",
+  "dnsResolvers",
+  "dnsResolutionConfig",
   "waitForWarmOnInit",
   "outlierDetection",
   "healthChecks",

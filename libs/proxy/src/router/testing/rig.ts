@@ -82,7 +82,6 @@ export function clusterSpec(name: string, ports: readonly number[], overrides: P
     discovery: "static",
     endpoints: [{ region: "", zone: "", subZone: "", weight: undefined, priority: 0, endpoints }],
     connectTimeoutMs: 1000,
-    dnsRefreshMs: 60_000,
     balance: "roundRobin",
     choices: 2,
     panicPercent: 50,
@@ -210,7 +209,7 @@ export async function startRig(options: RigOptions): Promise<Rig> {
     tls: new TlsContexts(),
     random,
     mapDestination: (host, port) => ({ host, port }),
-    resolve: async () => [],
+    lookup: async () => ({ addresses: [], ttlMs: undefined }),
     counters: (name) => new ClusterCounters(stats, name),
   };
   const clusters = new Map((options.clusters ?? []).map((spec) => [spec.name, new Cluster(spec, upstream)]));

@@ -13,6 +13,7 @@ import type {
   TcpProxySpec,
   UpstreamTlsSpec,
 } from "../../config/plan.ts";
+import type { Lookup } from "../../io/resolver.ts";
 import { testBackend } from "../../io/testing/backend.ts";
 import { clusterSpec } from "../../router/testing/rig.ts";
 import { Peer } from "../../router/testing/wire.ts";
@@ -133,8 +134,8 @@ export interface DataPathRigOptions {
   readonly clock?: Clock;
   readonly httpFilters?: readonly HttpFilterRuntime[];
   readonly networkFilters?: readonly NetworkFilterRuntime[];
-  /** System DNS. Default: no name exists. */
-  readonly lookup?: (host: string) => Promise<readonly string[]>;
+  /** System DNS. Default: no name can be looked up. */
+  readonly lookup?: Lookup;
 }
 
 /** A data path on a loopback address of its own, whose messages can be waited for. */
