@@ -1,4 +1,11 @@
-import { type LocalityLbSetting, localityOf, type Resource } from "@lateen/mesh-model";
+import {
+  GATEWAY_NAME_LABEL,
+  type LocalityLbSetting,
+  localityOf,
+  type Resource,
+  type TargetReference,
+  targetsOf,
+} from "@lateen/mesh-model";
 import { INGRESS_LABEL } from "./convert/ingress.ts";
 import { defineQuery, type Query, type Read } from "./engine/query-engine.ts";
 import type { Labels } from "./lower/proto.ts";
@@ -6,7 +13,7 @@ import type { XdsNode } from "./node.ts";
 import { sameList } from "./resource.ts";
 import { cells } from "./world/mesh-snapshot.ts";
 import { hasNetworks, ownNetwork } from "./world/networks.ts";
-import { conditionsMet, GATEWAY_NAME_LABEL } from "./world/proxy-conditions.ts";
+import { conditionsMet } from "./world/proxy-conditions.ts";
 import { keysOf, meshConfigOf, nodeLocality } from "./world/services.ts";
 
 /**
@@ -121,16 +128,14 @@ function selectorsOf(object: Resource): readonly (Labels | undefined)[] {
     case "ServiceEntry":
       return [object.spec.workloadSelector?.labels];
     case "PeerAuthentication":
+      return [object.spec?.selector?.matchLabels];
     case "AuthorizationPolicy":
     case "RequestAuthentication":
     case "Telemetry":
-      return [object.spec?.selector?.matchLabels];
+    case "WasmPlugin":
+      return [object.spec?.selector?.matchLabels, targetLabels(targetsOf(object.spec ?? {}))];
     case "EnvoyFilter":
-      return [object.spec?.workloadSelector?.labels, targetLabels(object.spec?.targetRefs)];
-    case "WasmPlugin": {
-      const { selector, targetRef, targetRefs } = object.spec;
-      return [selector?.matchLabels, targetLabels(targetRefs ?? (targetRef === undefined ? [] : [targetRef]))];
-    }
+      return [object.spec?.workloadSelector?.labels, targetLabels(targetsOf(object.spec ?? {}))];
     case "DestinationRule": {
       const { trafficPolicy, subsets = [], workloadSelector } = object.spec;
       const policies = [trafficPolicy, ...subsets.map((subset) => subset.trafficPolicy)];
@@ -156,8 +161,8 @@ function selectorsOf(object: Resource): readonly (Labels | undefined)[] {
 }
 
 /** The label by which a proxy belongs to a Gateway that is named. */
-function targetLabels(targets: readonly unknown[] | undefined): Labels | undefined {
-  return targets === undefined || targets.length === 0 ? undefined : { [GATEWAY_NAME_LABEL]: "" };
+function targetLabels(targets: readonly TargetReference[]): Labels | undefined {
+  return targets.length === 0 ? undefined : { [GATEWAY_NAME_LABEL]: "" };
 }
 
 /** Labels that decide how far an endpoint is from the client. */

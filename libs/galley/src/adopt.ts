@@ -47,7 +47,23 @@ function completeMetadata(candidate: Resource, context: AdoptContext): Resource[
     metadata.creationTimestamp ??
     context.current?.metadata.creationTimestamp ??
     `${new Date(context.nowMs).toISOString().slice(0, 19)}Z`;
-  return { ...metadata, creationTimestamp };
+  const counted = context.current?.metadata.generation;
+  return { ...metadata, creationTimestamp, ...(counted === undefined ? {} : { generation: counted }) };
+}
+
+/**
+ * An object that differs from the version in force, with its generation counted as an API server does: 1 for a new one, and one more
+ * whenever its spec changes. The core group's kinds have none.
+ */
+export function counted(changed: Resource, current: Resource | undefined): Resource {
+  if (!changed.apiVersion.includes("/")) return changed;
+  const before = current?.metadata.generation ?? 0;
+  const same = before > 0 && JSON.stringify(specOf(changed)) === JSON.stringify(specOf(current));
+  return { ...changed, metadata: { ...changed.metadata, generation: same ? before : before + 1 } } as Resource;
+}
+
+function specOf(object: Resource | undefined): unknown {
+  return object !== undefined && "spec" in object ? object.spec : undefined;
 }
 
 function adoptService(

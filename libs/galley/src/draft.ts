@@ -1,7 +1,7 @@
 import { type Diagnostic, keyOf, type Origin, type Resource, type ResourceKey } from "@lateen/mesh-model";
 import type { AcceptedObject, FileOverride, RejectedObject, StoreChange } from "@lateen/ports";
 import { AddressBook } from "./address-book.ts";
-import { adopt } from "./adopt.ts";
+import { adopt, counted } from "./adopt.ts";
 import { codes, problem } from "./errors.ts";
 import type { Fingerprints } from "./fingerprint.ts";
 
@@ -96,12 +96,13 @@ export class Draft {
       this.#context.adopted.set(candidate, current.object);
       return this.#keep(key, current, origin, ownerFile);
     }
-    this.#context.adopted.set(candidate, adopted.value);
+    const object = counted(adopted.value, current?.object);
+    this.#context.adopted.set(candidate, object);
     const before = current && addressOf(current.object);
     if (before !== undefined) this.#addresses.free(before);
-    const address = addressOf(adopted.value);
+    const address = addressOf(object);
     if (address !== undefined) this.#addresses.claim(address, key);
-    this.#objects.set(key, { object: adopted.value, origin, ownerFile, revision: this.#base.revision + 1 });
+    this.#objects.set(key, { object, origin, ownerFile, revision: this.#base.revision + 1 });
     return { action: current ? "configured" : "created" };
   }
 

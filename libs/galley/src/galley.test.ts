@@ -273,6 +273,22 @@ it("stamps the time of creation once", async () => {
   expect(created()).toBe("2026-01-02T03:04:05Z");
 });
 
+it("counts the generations of an object's spec, also over a restart and whatever is written as generation", async () => {
+  const store = new MemoryStore();
+  const run = await running({ "a.yaml": entry("a") }, store);
+  const generation = ({ galley }: Pick<Running, "galley">) =>
+    galley.objects().get(key("a"))?.object.metadata.generation;
+  expect(generation(run)).toBe(1);
+  await run.write("a.yaml", entry("a").replace("metadata: {", "metadata: {generation: 9, "));
+  expect(generation(run)).toBe(1);
+  await run.write("a.yaml", entry("a").replace("metadata: {", "metadata: {labels: {a: b}, "));
+  expect(generation(run)).toBe(1);
+  await run.write("a.yaml", entry("a", "two.example"));
+  expect(generation(run)).toBe(2);
+  await run.stop();
+  expect(generation(await running({ "a.yaml": entry("a", "two.example") }, store))).toBe(2);
+});
+
 it("tells Prometheus", async () => {
   const run = await running({ "a.yaml": docs(entry("a"), entry("b", BAD)) });
   await run.write("a.yaml", entry("a", BAD));

@@ -74,6 +74,11 @@ export class SimulatedMesh {
     return this.#compiler.warnings();
   }
 
+  /** What the Gateway API's objects and Ingress become. */
+  converted(): readonly Resource[] {
+    return this.#compiler.converted();
+  }
+
   /** A workload by `NAME`, `NAME.NAMESPACE` or `NAMESPACE/NAME` of its pod or workload; of several the first. */
   find(name: string): Participant | undefined {
     const wanted = name.split(".");

@@ -1,5 +1,8 @@
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { TestMachine } from "../testing/cli.ts";
+
+// The first question loads the whole data path, which a busy machine takes its time for.
+vi.setConfig({ testTimeout: 60_000 });
 
 const deployment = (name: string, version: string) => `apiVersion: apps/v1
 kind: Deployment
@@ -106,6 +109,42 @@ spec: { hosts: ["*"], gateways: [front], http: [{ route: [{ destination: { host:
     const { out } = await machine.run(["describe", "service", "reviews", "-f", "gateways"]);
     expect(out).toContain("VirtualService: default/to-reviews (leads here, for front)");
     expect(out).not.toContain("to-web");
+  });
+
+  it("tells of every kind that is for a pod, and of routes of the Gateway API", async () => {
+    const selector = "selector: { matchLabels: { app: web } }";
+    const object = (group: string, kind: string, name: string, spec: string) =>
+      `---\napiVersion: ${group}\nkind: ${kind}\nmetadata: { name: ${name} }\nspec: ${spec}\n`;
+    machine.file(
+      "kinds/world.yaml",
+      WORLD +
+        object(
+          "security.istio.io/v1",
+          "RequestAuthentication",
+          "jwt",
+          `{ ${selector}, jwtRules: [{ issuer: "https://i" }] }`,
+        ) +
+        object(
+          "security.istio.io/v1",
+          "AuthorizationPolicy",
+          "gw",
+          "{ targetRefs: [{ group: gateway.networking.k8s.io, kind: Gateway, name: front }], rules: [{}] }",
+        ) +
+        object("telemetry.istio.io/v1", "Telemetry", "logs", "{ accessLogging: [{ providers: [{ name: envoy }] }] }") +
+        object("networking.istio.io/v1beta1", "ProxyConfig", "two", `{ ${selector}, concurrency: 2 }`) +
+        object(
+          "gateway.networking.k8s.io/v1",
+          "HTTPRoute",
+          "mesh-route",
+          "{ parentRefs: [{ group: '', kind: Service, name: web }], rules: [{ backendRefs: [{ name: reviews, port: 9080 }] }] }",
+        ),
+    );
+    const { out } = await machine.run(["describe", "pod", "web-v1", "-f", "kinds"]);
+    expect(out).toContain("RequestAuthentication: default/jwt (https://i)");
+    expect(out).toContain("Telemetry: default/logs (accessLogging)");
+    expect(out).toContain("ProxyConfig: default/two");
+    expect(out).toContain("HTTPRoute: default/mesh-route (decides for this host, for mesh)");
+    expect(out).not.toContain("AuthorizationPolicy: default/gw");
   });
 
   it("tells what applies to a service", async () => {

@@ -1,11 +1,14 @@
 import {
   hostMatches,
+  isTarget,
   kubernetesHost,
   labelsMatch,
   type Resource,
   serviceFromKubernetes,
   servicesFromServiceEntry,
   shortHostToFqdn,
+  type TargetReference,
+  targetsOf,
 } from "@lateen/mesh-model";
 
 type Labels = Readonly<Record<string, string>>;
@@ -42,6 +45,18 @@ export function servicesOf(objects: readonly Resource[], { namespace, labels }: 
   });
 }
 
+/** What a rule is made of: itself, or the routes, Ingress and policies that its annotation names. */
+function nameOf(kind: string, { namespace, name, annotations }: Resource["metadata"]): Omit<RuleFacts, "note"> {
+  const parents = annotations?.["internal.istio.io/parents"];
+  if (parents === undefined) return { kind, name: `${namespace}/${name}` };
+  const kinds = [...new Set(parents.split(",").map((parent) => parent.split("/", 1)[0] ?? ""))];
+  const names = parents.split(",").map((parent) => {
+    const [, short = "", inNamespace = ""] = /^[^/]*\/(.*)\.([^.]*)$/.exec(parent) ?? [];
+    return `${inNamespace}/${short}`;
+  });
+  return { kind: kinds.join(", "), name: [...new Set(names)].join(", ") };
+}
+
 /** Virtual services that name a host, with the gateways they are for. */
 export function virtualServicesFor(objects: readonly Resource[], host: string): readonly RuleFacts[] {
   return ofKind(objects, "VirtualService").flatMap(({ metadata, spec }) => {
@@ -54,7 +69,7 @@ export function virtualServicesFor(objects: readonly Resource[], host: string): 
     const leads = routes.some(({ destination }) => full(destination.host) === host);
     if (!owns && !leads) return [];
     const note = `${owns ? "decides for this host" : "leads here"}, for ${gateways.join(", ")}`;
-    return [{ kind: "VirtualService", name: `${namespace}/${metadata.name}`, note }];
+    return [{ ...nameOf("VirtualService", metadata), note }];
   });
 }
 
@@ -74,36 +89,76 @@ export function destinationRulesFor(
     const notes = [names === "" ? "no subset" : `subset ${names}`, tls === undefined ? "" : `TLS ${tls}`];
     return [
       {
-        kind: "DestinationRule",
-        name: `${metadata.namespace}/${metadata.name}`,
+        ...nameOf("DestinationRule", metadata),
         note: notes.filter(Boolean).join(", "),
       },
     ];
   });
 }
 
-/** Policies whose selector is for a pod: of its namespace, or of the root namespace. */
-export function selectedPolicies(
-  objects: readonly Resource[],
-  kind: "AuthorizationPolicy" | "Sidecar",
-  pod: Placed,
-  root: string,
-): readonly RuleFacts[] {
-  return objects.flatMap((object) => {
-    if (object.kind !== kind) return [];
+/** Kinds that are for the workloads that a selector selects, or for a Gateway that they name; all workloads without either. */
+const SELECTING = [
+  "AuthorizationPolicy",
+  "RequestAuthentication",
+  "Telemetry",
+  "EnvoyFilter",
+  "WasmPlugin",
+  "ProxyConfig",
+  "Sidecar",
+] as const;
+type Selecting = Resource<(typeof SELECTING)[number]>;
+
+/** Objects that are for a pod: of its namespace, or of the root namespace. */
+export function policiesFor(objects: readonly Resource[], pod: Placed, root: string): readonly RuleFacts[] {
+  return SELECTING.flatMap((kind) => ofKind<Selecting["kind"]>(objects, kind)).flatMap((object) => {
     const { namespace, name } = object.metadata;
     if (namespace !== pod.namespace && namespace !== root) return [];
-    if (!labelsMatch(selectorOf(object) ?? {}, pod.labels)) return [];
-    const note = object.kind === "AuthorizationPolicy" ? (object.spec?.action ?? "ALLOW") : "";
-    return [{ kind, name: `${namespace}/${name}`, note }];
+    const { labels, targets } = selectionOf(object);
+    const isFor =
+      targets.length > 0
+        ? namespace === pod.namespace && isTarget(targets, pod.labels)
+        : labelsMatch(labels, pod.labels);
+    return isFor ? [{ kind: object.kind, name: `${namespace}/${name}`, note: noteOf(object) }] : [];
   });
 }
 
-function selectorOf(object: Resource): Labels | undefined {
-  if (object.kind === "AuthorizationPolicy" || object.kind === "PeerAuthentication") {
-    return object.spec?.selector?.matchLabels;
+function selectionOf(object: Selecting): { readonly labels: Labels; readonly targets: readonly TargetReference[] } {
+  switch (object.kind) {
+    case "Sidecar":
+      return { labels: object.spec.workloadSelector?.labels ?? {}, targets: [] };
+    case "ProxyConfig":
+      return { labels: object.spec?.selector?.matchLabels ?? {}, targets: [] };
+    case "EnvoyFilter":
+      return { labels: object.spec?.workloadSelector?.labels ?? {}, targets: object.spec?.targetRefs ?? [] };
+    case "AuthorizationPolicy":
+    case "RequestAuthentication":
+    case "Telemetry":
+    case "WasmPlugin":
+      return { labels: object.spec?.selector?.matchLabels ?? {}, targets: targetsOf(object.spec ?? {}) };
   }
-  return object.kind === "Sidecar" ? object.spec.workloadSelector?.labels : undefined;
+}
+
+/** What is said of it in one line. */
+function noteOf(object: Selecting): string {
+  switch (object.kind) {
+    case "AuthorizationPolicy": {
+      const { action = "ALLOW", provider } = object.spec ?? {};
+      return provider?.name === undefined ? action : `${action}, ${provider.name} decides`;
+    }
+    case "RequestAuthentication":
+      return (object.spec?.jwtRules ?? []).map(({ issuer }) => issuer).join(", ");
+    case "Telemetry":
+      return (["accessLogging", "metrics", "tracing"] as const)
+        .filter((part) => object.spec && part in object.spec)
+        .join(", ");
+    case "EnvoyFilter":
+      return [...new Set((object.spec?.configPatches ?? []).map(({ applyTo }) => applyTo))].join(", ");
+    case "WasmPlugin":
+      return object.spec.phase ?? "";
+    case "ProxyConfig":
+    case "Sidecar":
+      return "";
+  }
 }
 
 /** What a pod's sidecar accepts, and the policies that say so. */
@@ -117,9 +172,12 @@ export interface PeerMode {
 /** The nearest policy that says anything wins: for the workload, for its namespace, for the mesh. The oldest of equals counts. */
 export function peerMode(objects: readonly Resource[], pod: Placed, root: string): PeerMode {
   const all = [...ofKind(objects, "PeerAuthentication")].sort((a, b) => age(a) - age(b));
-  const selects = (one: (typeof all)[number]) => Object.keys(selectorOf(one) ?? {}).length > 0;
+  const selects = (one: (typeof all)[number]) => Object.keys(one.spec?.selector?.matchLabels ?? {}).length > 0;
   const own = all.find(
-    (one) => one.metadata.namespace === pod.namespace && selects(one) && labelsMatch(selectorOf(one) ?? {}, pod.labels),
+    (one) =>
+      one.metadata.namespace === pod.namespace &&
+      selects(one) &&
+      labelsMatch(one.spec?.selector?.matchLabels ?? {}, pod.labels),
   );
   const ofNamespace = all.find((one) => one.metadata.namespace === pod.namespace && !selects(one));
   const ofMesh = all.find((one) => one.metadata.namespace === root && !selects(one));

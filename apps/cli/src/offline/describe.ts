@@ -9,15 +9,13 @@ import {
   hostsOf,
   ofKind,
   peerMode,
+  policiesFor,
   portsOf,
   type RuleFacts,
-  selectedPolicies,
   servicesOf,
   virtualServicesFor,
 } from "./applies.ts";
 import { openWorld, type World, workloadNamed } from "./mesh-objects.ts";
-
-const ROOT_NAMESPACE = "istio-system";
 
 /** Prints what applies to a pod. @throws LTN7504 when there is none of this name. */
 export async function describePod(
@@ -32,15 +30,15 @@ export async function describePod(
   await printResult(cli, format, facts, () => podText(facts));
 }
 
-function podFacts({ objects }: World, { workload, proxy, principal }: Participant) {
+function podFacts({ objects, rules, root }: World, { workload, proxy, principal }: Participant) {
   const services = servicesOf(objects, workload).map((service) => {
     const host = hostsOf(objects, service.metadata.namespace, service.metadata.name)[0] ?? "";
     return {
       host,
       ports: portsOf(service),
       rules: [
-        ...virtualServicesFor(objects, host),
-        ...destinationRulesFor(objects, host, workload.labels),
+        ...virtualServicesFor(rules, host),
+        ...destinationRulesFor(rules, host, workload.labels),
       ] satisfies readonly RuleFacts[],
     };
   });
@@ -54,11 +52,8 @@ function podFacts({ objects }: World, { workload, proxy, principal }: Participan
     identity: principal ?? "",
     labels: workload.labels,
     proxy,
-    peerAuthentication: peerMode(objects, workload, ROOT_NAMESPACE),
-    policies: [
-      ...selectedPolicies(objects, "AuthorizationPolicy", workload, ROOT_NAMESPACE),
-      ...selectedPolicies(objects, "Sidecar", workload, ROOT_NAMESPACE),
-    ],
+    peerAuthentication: peerMode(objects, workload, root),
+    policies: policiesFor(objects, workload, root),
     services,
   };
 }
@@ -101,7 +96,7 @@ export async function describeService(
   await printResult(cli, format, facts, () => serviceText(facts));
 }
 
-function serviceFacts({ objects, simulated }: World, namespace: string, name: string) {
+function serviceFacts({ objects, rules, root, simulated }: World, namespace: string, name: string) {
   const hosts = hostsOf(objects, namespace, name);
   const service = ofKind(objects, "Service").find(
     ({ metadata }) => metadata.namespace === namespace && metadata.name === name,
@@ -123,11 +118,11 @@ function serviceFacts({ objects, simulated }: World, namespace: string, name: st
       address: workload.address,
       ready: workload.ready,
       proxy,
-      mode: proxy === "none" ? "DISABLE" : peerMode(objects, workload, ROOT_NAMESPACE).mode,
+      mode: proxy === "none" ? "DISABLE" : peerMode(objects, workload, root).mode,
     })),
     rules: hosts.flatMap((host) => [
-      ...virtualServicesFor(objects, host),
-      ...destinationRulesFor(objects, host, undefined),
+      ...virtualServicesFor(rules, host),
+      ...destinationRulesFor(rules, host, undefined),
     ]),
   };
 }

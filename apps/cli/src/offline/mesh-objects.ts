@@ -18,6 +18,10 @@ export interface WorldOptions {
 /** The objects of a mesh and how they would play together. */
 export interface World {
   readonly objects: readonly Resource[];
+  /** Rules of traffic, with those that are made of the Gateway API's objects and of Ingress. */
+  readonly rules: readonly Resource[];
+  /** The mesh's root namespace. */
+  readonly root: string;
   readonly simulated: SimulatedMesh;
   /** Some files have objects that are not valid; they were left out. */
   readonly invalid: boolean;
@@ -44,7 +48,8 @@ function worldOf(
 ) {
   const running = asRunning(objects, addresses === undefined ? {} : { addresses });
   const meshConfig = meshConfigOf(cli, given, objects);
-  return { objects: running, simulated: new SimulatedMesh({ objects: running, meshConfig, clusterId: "Kubernetes" }) };
+  const simulated = new SimulatedMesh({ objects: running, meshConfig, clusterId: "Kubernetes" });
+  return { objects: running, rules: [...running, ...simulated.converted()], root: meshConfig.rootNamespace, simulated };
 }
 
 async function liveObjects(client: MeshClient) {

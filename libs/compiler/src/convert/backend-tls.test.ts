@@ -48,6 +48,18 @@ describe("a BackendTLSPolicy", () => {
     expect(tlsOf(policy(`${SYSTEM}, ${names}`)).sds).toEqual(["dns exact b.com", "uri exact spiffe://x/y"]);
   });
 
+  it("gives way to an older one for the same Service", () => {
+    const at = (name: string, created: string, hostname: string) =>
+      policy(SYSTEM)
+        .replace("name: p", `name: ${name}`)
+        .replace("2024-01-01T00:00:00Z", created)
+        .replace("a.example.com", hostname);
+    const young = at("a", "2024-02-02T00:00:00Z", "young.example.com");
+    const old = at("b", "2024-01-01T00:00:00Z", "old.example.com");
+    expect(tlsOf(young + old).sni).toBe("old.example.com");
+    expect(tlsOf(old + young).sni).toBe("old.example.com");
+  });
+
   it("may be for one port", () => {
     const two = SERVICES.replace(
       "[{ name: http, port: 80 }]",

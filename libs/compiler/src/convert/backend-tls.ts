@@ -13,19 +13,28 @@ export interface ConvertedBackendTls {
   }[];
 }
 
+type Target = BackendTLSPolicy["spec"]["targetRefs"][number];
 type Validation = BackendTLSPolicy["spec"]["validation"];
 type ClientTls = NonNullable<NonNullable<DestinationRule["spec"]["trafficPolicy"]>["tls"]>;
 
 /**
- * Converts a policy. One whose roots cannot be had is converted all the same, trusting nobody: requests fail rather than go out
+ * Converts a policy. Of several for one Service, or one port of it, the oldest holds; `older` are the namespace's policies that come
+ * before it. One whose roots cannot be had is converted all the same, trusting nobody: requests fail rather than go out
  * unprotected.
  */
-export function convertBackendTls(policy: BackendTLSPolicy, world: ConvertWorld): ConvertedBackendTls {
+export function convertBackendTls(
+  policy: BackendTLSPolicy,
+  older: readonly BackendTLSPolicy[],
+  world: ConvertWorld,
+): ConvertedBackendTls {
   const { namespace, name, creationTimestamp } = policy.metadata;
   const { targetRefs, validation } = policy.spec;
   const roots = rootProblems(validation, namespace, world);
   const tls = clientTls(validation, namespace, roots.length > 0);
-  const targets = targetRefs.map((target) => ({ target, problems: targetProblems(target, namespace, world) }));
+  const targets = targetRefs.map((target) => ({
+    target,
+    problems: [...targetProblems(target, namespace, world), ...conflictProblems(target, older)],
+  }));
   return {
     rules: targets
       .filter(({ problems }) => problems.length === 0)
@@ -75,6 +84,19 @@ function targetProblems(
     return [{ reason: "TargetNotFound", message: `Service ${namespace}/${name} does not exist` }];
   if (sectionName === undefined || service.ports.some((port) => port.name === sectionName)) return [];
   return [{ reason: "TargetNotFound", message: `Service ${namespace}/${name} has no port named ${sectionName}` }];
+}
+
+function conflictProblems(target: Target, older: readonly BackendTLSPolicy[]): readonly Problem[] {
+  const same = (other: Target) =>
+    other.group === target.group &&
+    other.kind === target.kind &&
+    other.name === target.name &&
+    other.sectionName === target.sectionName;
+  const first = older.find(({ spec }) => spec.targetRefs.some(same));
+  if (first === undefined) return [];
+  return [
+    { reason: "Conflicted", message: `BackendTLSPolicy ${first.metadata.name} is older and for the same target` },
+  ];
 }
 
 function rootProblems(validation: Validation, namespace: string, world: ConvertWorld): readonly Problem[] {

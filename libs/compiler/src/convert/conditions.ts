@@ -1,4 +1,4 @@
-/** meta/v1 Condition as controllers write it; times and generations are the writer's business. */
+/** meta/v1 Condition as controllers write it; times are the writer's business, generations are added to a whole status. */
 export interface Condition {
   readonly type: string;
   readonly status: "True" | "False" | "Unknown";

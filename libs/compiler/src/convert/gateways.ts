@@ -1,4 +1,4 @@
-import { type Gateway, type KubernetesGateway, shortHostToFqdn } from "@lateen/mesh-model";
+import { type Gateway, type GatewayClass, type KubernetesGateway, shortHostToFqdn } from "@lateen/mesh-model";
 import { type Condition, condition, type Problem } from "./conditions.ts";
 import { type CheckedListener, checkListeners } from "./listeners.ts";
 import {
@@ -45,16 +45,16 @@ export function servingHosts(gateway: KubernetesGateway, domain: string): readon
 export function convertGateway(gateway: KubernetesGateway, world: ConvertWorld): ConvertedGateway | undefined {
   if (!isOurs(gateway, world)) return undefined;
   const hosts = servingHosts(gateway, world.domain);
-  const refused = addressProblems(gateway);
+  const refused = [...classProblems(gateway, world), ...addressProblems(gateway)];
   const listeners = checkListeners(gateway, world);
   const usable = refused.length > 0 ? [] : listeners.filter(({ problems }) => problems.length === 0);
   const unserved = refused.length > 0 ? refused : serviceProblems(hosts, usable, world);
-  const invalid = listeners.some(({ problems }) => problems.length > 0);
+  const invalid = listeners.filter(({ problems }) => problems.length > 0).map(({ listener }) => listener.name);
   return {
     gateways: usable.map((checked) => istioGateway(gateway, checked, hosts)),
     conditions: [
-      refused.length === 0 && invalid
-        ? { type: "Accepted", status: "True", reason: "ListenersNotValid", message: "some listeners are not valid" }
+      refused.length === 0 && invalid.length > 0
+        ? { type: "Accepted", status: "True", reason: "ListenersNotValid", message: `not valid: ${invalid.join(", ")}` }
         : condition("Accepted", "Accepted", refused),
       condition("Programmed", "Programmed", [
         ...unserved,
@@ -70,6 +70,18 @@ export function convertGateway(gateway: KubernetesGateway, world: ConvertWorld):
       conditions: listenerConditions(checked, refused),
     })),
   };
+}
+
+/** Parameters of a class are not read, so what they would say must not be taken for granted. */
+export function classProblems({ spec }: KubernetesGateway, world: ConvertWorld): readonly Problem[] {
+  return parameterProblems(world.gatewayClass(spec.gatewayClassName));
+}
+
+/** What keeps a GatewayClass of this mesh from being accepted. */
+export function parameterProblems(gatewayClass: GatewayClass | undefined): readonly Problem[] {
+  if (gatewayClass?.spec.parametersRef === undefined) return [];
+  const { name } = gatewayClass.metadata;
+  return [{ reason: "InvalidParameters", message: `parametersRef of GatewayClass ${name} is not supported` }];
 }
 
 /** The address of a Gateway is that of its service; it cannot be chosen. */
@@ -105,7 +117,7 @@ function listenerConditions(checked: CheckedListener, refused: readonly Problem[
   const conflicts = of("ProtocolConflict", "HostnameConflict");
   const [conflict] = conflicts;
   return [
-    condition("Accepted", "Accepted", [...of("UnsupportedProtocol"), ...conflicts]),
+    condition("Accepted", "Accepted", [...of("UnsupportedProtocol", "PortUnavailable"), ...conflicts]),
     conflict === undefined
       ? { type: "Conflicted", status: "False", reason: "NoConflicts", message: "" }
       : { type: "Conflicted", status: "True", reason: conflict.reason, message: conflict.message },

@@ -19,20 +19,23 @@ export interface CheckedListener {
   readonly tls: ServerTls | undefined;
 }
 
-/** Listeners in written order. Of those that contradict each other on a port the first is served. */
+/** Listeners in written order. Of those that contradict each other on a port none is served: no one of them is the right one. */
 export function checkListeners(gateway: KubernetesGateway, world: ConvertWorld): readonly CheckedListener[] {
-  const before: Listener[] = [];
-  return (gateway.spec.listeners ?? []).map((listener) => {
+  const listeners = gateway.spec.listeners ?? [];
+  const supported = listeners.filter((listener) => possibleKinds(listener).length > 0);
+  return listeners.map((listener) => {
     const problems: Problem[] = [];
     const possible = possibleKinds(listener);
     if (possible.length === 0) {
       problems.push({ reason: "UnsupportedProtocol", message: `protocol ${listener.protocol} is not supported` });
     }
-    problems.push(...conflicts(listener, before));
+    if (RESERVED_PORTS.has(listener.port)) {
+      problems.push({ reason: "PortUnavailable", message: `port ${listener.port} is the gateway's own` });
+    }
+    problems.push(...conflicts(listener, supported));
     const { kinds, kindProblems } = allowedKinds(listener, possible);
     const tls = serverTls(gateway, listener, world);
     problems.push(...tls.problems);
-    if (problems.length === 0) before.push(listener);
     return { listener, kinds, problems, kindProblems, tls: tls.tls };
   });
 }
@@ -79,8 +82,11 @@ function wire(listener: Listener): "http" | "tls" | "bytes" {
   return listener.protocol === "TCP" ? "bytes" : "tls";
 }
 
-function conflicts(listener: Listener, before: readonly Listener[]): readonly Problem[] {
-  const same = before.filter(({ port }) => port === listener.port);
+/** Ports that every gateway proxy listens on itself: admin, agent, readiness and metrics. */
+export const RESERVED_PORTS: ReadonlySet<number> = new Set([15000, 15020, 15021, 15090]);
+
+function conflicts(listener: Listener, supported: readonly Listener[]): readonly Problem[] {
+  const same = supported.filter((other) => other !== listener && other.port === listener.port);
   const other = same.find((candidate) => wire(candidate) !== wire(listener));
   if (other !== undefined) {
     const message = `port ${listener.port} is ${other.protocol} for listener ${other.name}`;

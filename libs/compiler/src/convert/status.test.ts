@@ -54,6 +54,11 @@ describe("a listener", () => {
 
   it.each([
     ["is served", gatewayOf(), served],
+    [
+      "on a port of the proxy is not",
+      gatewayOf("{ name: h, port: 15021, protocol: HTTP }"),
+      "Accepted=False PortUnavailable",
+    ],
     ["with UDP is not", gatewayOf("{ name: u, port: 53, protocol: UDP }"), "Accepted=False UnsupportedProtocol"],
     ["with a certificate is served", secret("default") + gatewayOf(https("{ name: cert }")), served],
     ["without its Secret is not", gatewayOf(https("{ name: cert }")), "ResolvedRefs=False InvalidCertificateRef"],
@@ -102,11 +107,21 @@ describe("a listener", () => {
       "{ name: a, port: 443, protocol: TLS, hostname: a.com, tls: { mode: Passthrough } }, { name: b, port: 443, protocol: HTTPS, hostname: a.com, tls: { certificateRefs: [{ name: cert }] } }",
       "Conflicted=True HostnameConflict",
     ],
-  ])("that comes second on a port with %s is not served, the first is", (_title, listeners, expected) => {
-    const [first, second] = listenersOf(secret("default") + gatewayOf(listeners));
-    expect(first).toBe(served);
-    expect(second).toContain(expected);
-    expect(second).toContain("Programmed=False Invalid");
+  ])("that shares a port with %s is not served, nor is the other", (_title, listeners, expected) => {
+    const found = listenersOf(
+      `${secret("default")}${gatewayOf(`${listeners}, { name: c, port: 81, protocol: HTTP }`)}`,
+    );
+    for (const one of found.slice(0, 2)) {
+      expect(one).toContain(expected);
+      expect(one).toContain("Programmed=False Invalid");
+    }
+    expect(found[2]).toBe(served);
+  });
+
+  it("of one port and another hostname contradict nobody", () => {
+    const tls = (name: string, host: string) =>
+      `{ name: ${name}, port: 443, protocol: TLS, hostname: ${host}, tls: { mode: Passthrough } }`;
+    expect(listenersOf(gatewayOf(`${tls("a", "a.com")}, ${tls("b", "b.com")}`))).toEqual([served, served]);
   });
 
   it("counts the routes attached to it, and names their kinds", () => {
@@ -174,8 +189,26 @@ describe("a Gateway", () => {
       "",
       "Accepted=True ListenersNotValid, Programmed=True Programmed",
     ],
+    [
+      "of a class with parameters",
+      `{ gatewayClassName: own, ${http} }`,
+      apiObject(
+        "GatewayClass",
+        "own",
+        "{ controllerName: istio.io/gateway-controller, parametersRef: { group: '', kind: ConfigMap, name: c } }",
+      ),
+      "Accepted=False InvalidParameters, Programmed=False InvalidParameters",
+    ],
   ])("%s", (_title, spec, more, expected) => {
     expect(short(statusOf(gateway(spec) + more, "KubernetesGateway/default/gw")?.conditions)).toBe(expected);
+  });
+
+  it("has conditions of the generation that they were found for, also its listeners", () => {
+    const text = gatewayOf().replace("metadata: {", "metadata: { generation: 7,");
+    const status = statusOf(text, "KubernetesGateway/default/gw");
+    const all = [...(status?.conditions ?? []), ...(status?.listeners ?? []).flatMap(({ conditions }) => conditions)];
+    expect(all.length).toBeGreaterThan(4);
+    for (const one of all) expect(one).toMatchObject({ observedGeneration: 7 });
   });
 
   it("says where it is served", () => {

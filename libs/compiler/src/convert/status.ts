@@ -12,6 +12,23 @@ const WAITING: readonly Condition[] = [
   { type: "Programmed", status: "Unknown", reason: "Pending", message: "Waiting for controller" },
 ];
 
+/** A status whose conditions say which generation of their object they speak of. */
+export function observedAt(status: ConvertedStatus, generation: number | undefined): ConvertedStatus {
+  if (generation === undefined) return status;
+  const observed = (value: unknown): unknown => {
+    if (Array.isArray(value)) return value.map(observed);
+    if (typeof value !== "object" || value === null) return value;
+    const entries = Object.entries(value).map(([key, entry]) => [
+      key,
+      key === "conditions" && Array.isArray(entry)
+        ? entry.map((one: Condition) => ({ ...one, observedGeneration: generation }))
+        : observed(entry),
+    ]);
+    return Object.fromEntries(entries);
+  };
+  return observed(status) as ConvertedStatus;
+}
+
 /**
  * Status of a Gateway; undefined stands for one of another controller.
  * @param attached number of routes by listener name.

@@ -14,7 +14,7 @@ import {
 import { type ConvertedBackendTls, convertBackendTls } from "../convert/backend-tls.ts";
 import { condition } from "../convert/conditions.ts";
 import type { RouteFragment } from "../convert/fragments.ts";
-import { type ConvertedGateway, convertGateway } from "../convert/gateways.ts";
+import { type ConvertedGateway, convertGateway, parameterProblems } from "../convert/gateways.ts";
 import { type ConvertedIngress, convertIngress } from "../convert/ingress.ts";
 import { type ConvertedRule, mergeFragments } from "../convert/merge.ts";
 import { CONTROLLER, UNMANAGED_CONTROLLER } from "../convert/names.ts";
@@ -25,12 +25,14 @@ import {
   type ConvertedStatus,
   gatewayStatus,
   ingressStatus,
+  observedAt,
   routeStatus,
 } from "../convert/status.ts";
 import type { ConvertWorld } from "../convert/world.ts";
 import { defineQuery, type Query, type Read } from "../engine/query-engine.ts";
 import { sameJson, sameList } from "../resource.ts";
 import { cells } from "./mesh-snapshot.ts";
+import { byAge } from "./objects.ts";
 import { keysOf, listOf, meshConfigOf, serviceByHost, settingsOf } from "./services.ts";
 
 /** Kinds of routes of the Gateway API. */
@@ -140,7 +142,11 @@ const convertedBackendTls = defineQuery<string, ConvertedBackendTls | undefined>
   name: "convertedBackendTls",
   compute: (read, key) => {
     const object = read.input(cells.object(key)) as BackendTLSPolicy | undefined;
-    return object === undefined ? undefined : convertBackendTls(object, convertWorld(read));
+    if (object === undefined) return undefined;
+    const { namespace, name } = object.metadata;
+    const all = byAge<BackendTLSPolicy>(listOf(read, "BackendTLSPolicy", namespace));
+    const own = all.findIndex(({ metadata }) => metadata.name === name);
+    return convertBackendTls(object, all.slice(0, own), convertWorld(read));
   },
   equal: sameJson,
 });
@@ -186,38 +192,43 @@ export const convertedStatus = defineQuery<string, ConvertedStatus | undefined>(
   name: "convertedStatus",
   compute: (read, key) => {
     const object = read.input(cells.object(key)) as Resource | undefined;
-    switch (object?.kind) {
-      case "GatewayClass": {
-        const { controllerName } = object.spec;
-        const ours = controllerName === CONTROLLER || controllerName === UNMANAGED_CONTROLLER;
-        return ours ? { conditions: [condition("Accepted", "Accepted", [])] } : undefined;
-      }
-      case "KubernetesGateway": {
-        const { namespace, name } = object.metadata;
-        const prefix = `${namespace}/${name}/`;
-        const attached = [...read.ask(attachedRoutes, "")]
-          .filter(([listener]) => listener.startsWith(prefix))
-          .map(([listener, count]) => [listener.slice(prefix.length), count] as const);
-        return gatewayStatus(read.ask(convertedGateway, key), new Map(attached));
-      }
-      case "HTTPRoute":
-      case "GRPCRoute":
-      case "TLSRoute":
-      case "TCPRoute": {
-        const converted = read.ask(convertedRoute, key);
-        return converted === undefined ? undefined : routeStatus(converted);
-      }
-      case "Ingress": {
-        const converted = read.ask(convertedIngress, key);
-        return converted === undefined ? undefined : ingressStatus(converted);
-      }
-      case "BackendTLSPolicy": {
-        const converted = read.ask(convertedBackendTls, key);
-        return converted === undefined ? undefined : backendTlsStatus(converted);
-      }
-      default:
-        return undefined;
-    }
+    const status = object === undefined ? undefined : statusOf(read, key, object);
+    return status && observedAt(status, object?.metadata.generation);
   },
   equal: sameJson,
 });
+
+function statusOf(read: Read, key: string, object: Resource): ConvertedStatus | undefined {
+  switch (object.kind) {
+    case "GatewayClass": {
+      const { controllerName } = object.spec;
+      const ours = controllerName === CONTROLLER || controllerName === UNMANAGED_CONTROLLER;
+      return ours ? { conditions: [condition("Accepted", "Accepted", parameterProblems(object))] } : undefined;
+    }
+    case "KubernetesGateway": {
+      const { namespace, name } = object.metadata;
+      const prefix = `${namespace}/${name}/`;
+      const attached = [...read.ask(attachedRoutes, "")]
+        .filter(([listener]) => listener.startsWith(prefix))
+        .map(([listener, count]) => [listener.slice(prefix.length), count] as const);
+      return gatewayStatus(read.ask(convertedGateway, key), new Map(attached));
+    }
+    case "HTTPRoute":
+    case "GRPCRoute":
+    case "TLSRoute":
+    case "TCPRoute": {
+      const converted = read.ask(convertedRoute, key);
+      return converted && routeStatus(converted);
+    }
+    case "Ingress": {
+      const converted = read.ask(convertedIngress, key);
+      return converted && ingressStatus(converted);
+    }
+    case "BackendTLSPolicy": {
+      const converted = read.ask(convertedBackendTls, key);
+      return converted && backendTlsStatus(converted);
+    }
+    default:
+      return undefined;
+  }
+}

@@ -1,12 +1,12 @@
 import type { EnvoyFilter } from "@lateen/mesh-model";
 import { defineQuery, type Read } from "../engine/query-engine.ts";
 import { type ConfigPatch, type FilterPlace, type FoundPatch, MESSAGE_OF, type Patch } from "../lower/patches/patch.ts";
-import { labelsMatch } from "../lower/proto.ts";
 import { scopeKey, type WorkloadScope } from "../scope.ts";
 import { messagesOf } from "./envoy-messages.ts";
 import { cells } from "./mesh-snapshot.ts";
 import { byAge } from "./objects.ts";
-import { conditionOf, isTarget, meetsCondition } from "./proxy-conditions.ts";
+import { selectsWorkload } from "./policies.ts";
+import { conditionOf, meetsCondition } from "./proxy-conditions.ts";
 import { listOf, meshConfigOf } from "./services.ts";
 
 /** A patch as written, read or not. */
@@ -81,7 +81,10 @@ function byPriority(filters: readonly EnvoyFilter[]): readonly EnvoyFilter[] {
 }
 
 function selects({ metadata, spec }: EnvoyFilter, scope: WorkloadScope): boolean {
-  const targets = spec?.targetRefs ?? [];
-  if (targets.length > 0) return metadata.namespace === scope.namespace && isTarget(targets, scope);
-  return labelsMatch(spec?.workloadSelector?.labels ?? {}, scope.labels);
+  const { workloadSelector, targetRefs = [] } = spec ?? {};
+  return selectsWorkload(
+    metadata.namespace,
+    { selector: { matchLabels: workloadSelector?.labels ?? {} }, targetRefs },
+    scope,
+  );
 }

@@ -41,6 +41,7 @@ const LISTED: ReadonlySet<KindName> = new Set<KindName>([
   "EnvoyFilter",
   "Telemetry",
   "ReferenceGrant",
+  "BackendTLSPolicy",
 ]);
 /** Kinds that compile to something; others are not kept. */
 const KEPT: ReadonlySet<KindName> = new Set<KindName>([

@@ -1,4 +1,11 @@
-import type { AuthorizationPolicy, PeerAuthentication, RequestAuthentication } from "@lateen/mesh-model";
+import {
+  type AuthorizationPolicy,
+  isTarget,
+  type PeerAuthentication,
+  type RequestAuthentication,
+  type Targeting,
+  targetsOf,
+} from "@lateen/mesh-model";
 import { defineQuery, type Query } from "../engine/query-engine.ts";
 import { type Labels, labelsMatch } from "../lower/proto.ts";
 import { sameJson, sameList } from "../resource.ts";
@@ -16,6 +23,13 @@ export interface PeerPolicy {
   readonly mode: MtlsMode;
   /** By container port. */
   readonly ports: Readonly<Record<string, MtlsMode>>;
+}
+
+/** Whether an object of a namespace is for a workload: as target of its namespace, else as its selector says (no selector: all). */
+export function selectsWorkload(namespace: string, spec: Targeting, subject: PolicySubject): boolean {
+  const targets = targetsOf(spec);
+  if (targets.length > 0) return namespace === subject.namespace && isTarget(targets, subject.labels);
+  return labelsMatch(spec.selector?.matchLabels ?? {}, subject.labels);
 }
 
 type Metadata = PeerAuthentication["metadata"];
@@ -66,11 +80,11 @@ export const authorizationPoliciesFor: Query<PolicySubject, readonly Authorizati
   readonly AuthorizationPolicy[]
 >({
   name: "authorizationPolicies",
-  compute: (read, { namespace, labels }) => {
-    const namespaces = [...new Set([meshConfigOf(read).rootNamespace, namespace])];
+  compute: (read, subject) => {
+    const namespaces = [...new Set([meshConfigOf(read).rootNamespace, subject.namespace])];
     return namespaces
       .flatMap((candidate) => listOf(read, "AuthorizationPolicy", candidate))
-      .filter((policy) => labelsMatch(policy.spec?.selector?.matchLabels ?? {}, labels));
+      .filter(({ metadata, spec = {} }) => selectsWorkload(metadata.namespace, spec, subject));
   },
   equal: sameList,
 });
@@ -81,12 +95,12 @@ export const requestAuthenticationsFor: Query<PolicySubject, readonly RequestAut
   readonly RequestAuthentication[]
 >({
   name: "requestAuthentications",
-  compute: (read, { namespace, labels }) => {
-    const namespaces = [...new Set([meshConfigOf(read).rootNamespace, namespace])];
+  compute: (read, subject) => {
+    const namespaces = [...new Set([meshConfigOf(read).rootNamespace, subject.namespace])];
     return namespaces.flatMap((candidate) =>
       [...listOf(read, "RequestAuthentication", candidate)]
         .sort(older)
-        .filter((policy) => labelsMatch(policy.spec?.selector?.matchLabels ?? {}, labels)),
+        .filter(({ metadata, spec = {} }) => selectsWorkload(metadata.namespace, spec, subject)),
     );
   },
   equal: sameList,

@@ -9,9 +9,6 @@ import type { WorkloadScope } from "../scope.ts";
 import { cells } from "./mesh-snapshot.ts";
 import { keysOf } from "./services.ts";
 
-/** Label of the pods of a Gateway API Gateway. */
-export const GATEWAY_NAME_LABEL = "gateway.networking.k8s.io/gateway-name";
-
 /** What a patch asks of proxies, as text; empty: nothing. */
 export function conditionOf({ match }: ConfigPatch): string {
   const { proxyVersion = "", metadata = {} } = match?.proxy ?? {};
@@ -88,9 +85,4 @@ function runs(types: XdsNode["types"], type: string): boolean {
 /** Whether a proxy meets a condition of {@link proxyConditions}. */
 export function meetsCondition(scope: WorkloadScope, condition: string): boolean {
   return scope.proxy?.includes(condition) ?? false;
-}
-
-/** Whether one of these names the Gateway (Gateway API) that a proxy belongs to. */
-export function isTarget(targets: readonly { readonly name: string }[], scope: WorkloadScope): boolean {
-  return scope.kind === "router" && targets.some(({ name }) => scope.labels[GATEWAY_NAME_LABEL] === name);
 }

@@ -1,9 +1,8 @@
-import type { ExtensionProvider, MeshConfig, Telemetry } from "@lateen/mesh-model";
+import { type ExtensionProvider, type MeshConfig, type Telemetry, targetsOf } from "@lateen/mesh-model";
 import { defineQuery, type Query } from "../engine/query-engine.ts";
-import { labelsMatch } from "../lower/proto.ts";
 import { sameJson, sameList } from "../resource.ts";
 import { byAge } from "./objects.ts";
-import type { PolicySubject } from "./policies.ts";
+import { type PolicySubject, selectsWorkload } from "./policies.ts";
 import { listOf, meshConfigOf } from "./services.ts";
 
 type Spec = NonNullable<Telemetry["spec"]>;
@@ -47,21 +46,21 @@ export const telemetriesFor: Query<PolicySubject, readonly Telemetry[]> = define
   readonly Telemetry[]
 >({
   name: "telemetries",
-  compute: (read, { namespace, labels }) => {
-    const namespaces = [...new Set([meshConfigOf(read).rootNamespace, namespace])];
+  compute: (read, subject) => {
+    const namespaces = [...new Set([meshConfigOf(read).rootNamespace, subject.namespace])];
     return namespaces.flatMap((candidate) => {
       const all = byAge(listOf(read, "Telemetry", candidate));
-      const selectorOf = (telemetry: Telemetry) => telemetry.spec?.selector?.matchLabels ?? {};
-      const wide = all.find((one) => Object.keys(selectorOf(one)).length === 0);
-      const selected = all.find((one) => one !== wide && selects(selectorOf(one), labels));
+      const wide = all.find(isWide);
+      const selected = all.find((one) => !isWide(one) && selectsWorkload(candidate, one.spec ?? {}, subject));
       return [wide, selected].filter((one) => one !== undefined);
     });
   },
   equal: sameList,
 });
 
-function selects(selector: Readonly<Record<string, string>>, labels: PolicySubject["labels"]): boolean {
-  return Object.keys(selector).length > 0 && labelsMatch(selector, labels);
+/** It neither selects workloads nor names targets. */
+function isWide({ spec = {} }: Telemetry): boolean {
+  return Object.keys(spec.selector?.matchLabels ?? {}).length === 0 && targetsOf(spec).length === 0;
 }
 
 /** What holds for a workload on one side. */

@@ -3,12 +3,12 @@ import { defineQuery, type Read } from "../engine/query-engine.ts";
 import type { DynamicMessage } from "../lower/patches/messages.ts";
 import type { FoundPatch } from "../lower/patches/patch.ts";
 import { type LoweredPlugin, lowerPlugin } from "../lower/patches/wasm.ts";
-import { labelsMatch } from "../lower/proto.ts";
 import { sameList } from "../resource.ts";
 import { scopeKey, type WorkloadScope } from "../scope.ts";
 import { messagesOf } from "./envoy-messages.ts";
 import { cells } from "./mesh-snapshot.ts";
-import { isTarget, meetsCondition, runsCondition } from "./proxy-conditions.ts";
+import { selectsWorkload } from "./policies.ts";
+import { meetsCondition, runsCondition } from "./proxy-conditions.ts";
 import { compare, listOf, meshConfigOf } from "./services.ts";
 
 interface ReadPlugin extends LoweredPlugin {
@@ -54,9 +54,7 @@ const pluginsFor = defineQuery<WorkloadScope, readonly ReadPlugin[]>({
 });
 
 function selects({ metadata, spec }: WasmPlugin, scope: WorkloadScope): boolean {
-  const targets = [...(spec.targetRefs ?? []), ...(spec.targetRef === undefined ? [] : [spec.targetRef])];
-  if (targets.length > 0) return metadata.namespace === scope.namespace && isTarget(targets, scope);
-  return labelsMatch(spec.selector?.matchLabels ?? {}, scope.labels);
+  return selectsWorkload(metadata.namespace, spec, scope);
 }
 
 /** What plugins do to the chains of a workload's proxy. */

@@ -1,5 +1,6 @@
 import { s } from "../../schema/index.ts";
-import { LATER, workloadSelector } from "../shared.ts";
+import { workloadSelector } from "../shared.ts";
+import { targetFields } from "../targets.ts";
 
 const list = s.array(s.string());
 const source = s.object({
@@ -33,8 +34,7 @@ const operation = s.object({
 export const authorizationPolicyBody = s.object({
   spec: s.object({
     selector: workloadSelector,
-    targetRef: s.unsupported(s.any(), LATER),
-    targetRefs: s.unsupported(s.any(), LATER),
+    ...targetFields,
     action: s.oneOf(["ALLOW", "DENY", "AUDIT", "CUSTOM"]),
     provider: s.object({ name: s.string() }),
     rules: s.array(

@@ -125,7 +125,7 @@ describe("an AuthorizationPolicy is refused, or warned about", () => {
     [
       "with a target",
       "{targetRefs: [{kind: Service, name: a}], rules: [{}]}",
-      'error spec.targetRefs: "targetRefs" cannot be used',
+      "error spec.targetRefs[0].kind: only a Gateway",
     ],
   ])("%s", (_, spec, finding) => {
     const found = findingsOf(documentOf("AuthorizationPolicy", spec));

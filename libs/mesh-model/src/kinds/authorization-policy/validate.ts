@@ -7,6 +7,7 @@ import { checkSelector } from "../../validation/common.ts";
 import { isHeaderName } from "../../validation/headers.ts";
 import { isIpOrCidr } from "../../validation/ip.ts";
 import type { KindContext } from "../index.ts";
+import { checkTargets } from "../targets.ts";
 import type { authorizationPolicyBody } from "./schema.ts";
 
 type Spec = NonNullable<Infer<typeof authorizationPolicyBody>["spec"]>;
@@ -38,6 +39,7 @@ export function validateAuthorizationPolicy(body: Infer<typeof authorizationPoli
   const check = context.check.at("spec");
   const action = spec.action ?? "ALLOW";
   checkSelector(spec.selector, "matchLabels", check.at("selector"));
+  checkTargets(spec, context.metadata.namespace, check);
   if (context.metadata.annotations?.[DRY_RUN] === "true") {
     context.check
       .at("metadata", "annotations", DRY_RUN)

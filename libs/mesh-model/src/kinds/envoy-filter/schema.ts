@@ -1,5 +1,6 @@
 import { s } from "../../schema/index.ts";
 import { LATER, workloadSelector } from "../shared.ts";
+import { targetReference } from "../targets.ts";
 
 /** What an EnvoyFilter may patch. */
 export const APPLY_TO = [
@@ -26,14 +27,6 @@ export const PATCH_OPERATIONS = [
   "INSERT_FIRST",
   "REPLACE",
 ] as const;
-
-/** What of the gateway API an object is for. */
-export const targetReference = s.object({
-  group: s.string(),
-  kind: s.required(s.string()),
-  name: s.required(s.string()),
-  namespace: s.string(),
-});
 
 const portNumber = s.integer({ min: 0, max: 65535 });
 const match = s.object({

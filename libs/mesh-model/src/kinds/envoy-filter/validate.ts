@@ -3,7 +3,8 @@ import type { Infer } from "../../schema/index.ts";
 import type { Check } from "../../validation/check.ts";
 import { checkRegex, checkSelector } from "../../validation/common.ts";
 import type { KindContext } from "../index.ts";
-import type { APPLY_TO, envoyFilterBody, PATCH_OPERATIONS, targetReference } from "./schema.ts";
+import { checkTarget } from "../targets.ts";
+import type { APPLY_TO, envoyFilterBody, PATCH_OPERATIONS } from "./schema.ts";
 
 type Spec = NonNullable<Infer<typeof envoyFilterBody>["spec"]>;
 type ConfigPatch = NonNullable<Spec["configPatches"]>[number];
@@ -42,16 +43,6 @@ export function validateEnvoyFilter(body: Infer<typeof envoyFilterBody>, context
     checkTarget(target, context.metadata.namespace, check.at("targetRefs", index));
   }
   for (const [index, patch] of configPatches.entries()) checkPatch(patch, check.at("configPatches", index));
-}
-
-/** What an extension is for: a Gateway of its namespace. There are no waypoints, which the other kinds of targets stand for. */
-export function checkTarget(target: Infer<typeof targetReference>, namespace: string, check: Check): void {
-  if (target.kind !== "Gateway" || (target.group ?? "") !== "gateway.networking.k8s.io") {
-    check.at("kind").error("only a Gateway of gateway.networking.k8s.io can be a target", { code: codes.unsupported });
-  }
-  if (target.namespace !== undefined && target.namespace !== namespace) {
-    check.at("namespace").error("a target must be of the same namespace");
-  }
 }
 
 function checkPatch(configPatch: ConfigPatch, check: Check): void {

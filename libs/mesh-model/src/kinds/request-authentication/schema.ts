@@ -1,5 +1,6 @@
 import { s } from "../../schema/index.ts";
-import { LATER, workloadSelector } from "../shared.ts";
+import { workloadSelector } from "../shared.ts";
+import { targetFields } from "../targets.ts";
 
 const names = s.array(s.string());
 
@@ -7,8 +8,7 @@ const names = s.array(s.string());
 export const requestAuthenticationBody = s.object({
   spec: s.object({
     selector: workloadSelector,
-    targetRef: s.unsupported(s.any(), LATER),
-    targetRefs: s.unsupported(s.any(), LATER),
+    ...targetFields,
     jwtRules: s.array(
       s.object({
         issuer: s.required(s.string()),

@@ -63,7 +63,12 @@ describe("a RequestAuthentication is refused, or warned about", () => {
       rule("outputPayloadToHeader: 'a b'"),
       'error spec.jwtRules[0].outputPayloadToHeader: "a b" is not a header name',
     ],
-    ["with targets", "{targetRefs: [{kind: Service, name: a}]}", 'error spec.targetRefs: "targetRefs" cannot be used'],
+    ["for a Service", "{targetRefs: [{kind: Service, name: a}]}", "error spec.targetRefs[0].kind: only a Gateway"],
+    [
+      "with a selector and a target",
+      "{selector: {matchLabels: {a: b}}, targetRef: {group: gateway.networking.k8s.io, kind: Gateway, name: a}}",
+      "error spec: only one of selector, targetRef and targetRefs",
+    ],
   ])("%s", (_title, spec, expected) => {
     expect(
       findingsOf(documentOf("RequestAuthentication", spec)).map((text) => text.slice(0, expected.length)),

@@ -4,6 +4,7 @@ import type { Check } from "../../validation/check.ts";
 import { checkDuration, checkSelector } from "../../validation/common.ts";
 import { isHeaderName } from "../../validation/headers.ts";
 import type { KindContext } from "../index.ts";
+import { checkTargets } from "../targets.ts";
 import type { requestAuthenticationBody } from "./schema.ts";
 
 type Rule = NonNullable<NonNullable<Infer<typeof requestAuthenticationBody>["spec"]>["jwtRules"]>[number];
@@ -13,9 +14,11 @@ export function validateRequestAuthentication(
   body: Infer<typeof requestAuthenticationBody>,
   context: KindContext,
 ): void {
-  const { selector, jwtRules = [] } = body.spec ?? {};
+  const spec = body.spec ?? {};
+  const { selector, jwtRules = [] } = spec;
   const check = context.check.at("spec");
   checkSelector(selector, "matchLabels", check.at("selector"));
+  checkTargets(spec, context.metadata.namespace, check);
   for (const [index, rule] of jwtRules.entries()) checkRule(rule, check.at("jwtRules", index));
 }
 

@@ -1,5 +1,6 @@
 import { s } from "../../schema/index.ts";
 import { LATER, workloadSelector } from "../shared.ts";
+import { targetFields } from "../targets.ts";
 
 const providers = s.array(s.object({ name: s.required(s.string()) }));
 const mode = s.oneOf(["CLIENT_AND_SERVER", "CLIENT", "SERVER"]);
@@ -15,8 +16,7 @@ const customTag = s.object({
 export const telemetryBody = s.object({
   spec: s.object({
     selector: workloadSelector,
-    targetRef: s.unsupported(s.any(), LATER),
-    targetRefs: s.unsupported(s.any(), LATER),
+    ...targetFields,
     metrics: s.unsupported(s.any(), LATER),
     accessLogging: s.array(
       s.object({

@@ -12,6 +12,10 @@ describe("a Telemetry is accepted", () => {
       "{tracing: [{providers: [{name: zipkin}], randomSamplingPercentage: 12.5, customTags: {a: {literal: {value: x}}, b: {header: {name: x-b, defaultValue: y}}, c: {environment: {name: C}}}, disableSpanReporting: false}]}",
     ],
     ["for all", "{}"],
+    [
+      "for a Gateway",
+      "{targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: a}], accessLogging: [{}]}",
+    ],
   ])("%s", (_title, spec) => {
     expect(findingsOf(documentOf("Telemetry", spec))).toEqual([]);
   });
@@ -23,6 +27,11 @@ describe("a Telemetry is refused, or warned about", () => {
       "with an unnamed provider",
       "{accessLogging: [{providers: [{name: ''}]}]}",
       "error spec.accessLogging[0].providers[0].name: a provider must not be empty",
+    ],
+    [
+      "with a target of another namespace",
+      "{targetRef: {group: gateway.networking.k8s.io, kind: Gateway, name: a, namespace: other}}",
+      "error spec.targetRef.namespace: a target must be of the same namespace",
     ],
     ["with metrics", "{metrics: [{}]}", 'error spec.metrics: "metrics" cannot be used'],
     [

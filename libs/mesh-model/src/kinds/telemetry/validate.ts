@@ -4,6 +4,7 @@ import type { Check } from "../../validation/check.ts";
 import { checkSelector } from "../../validation/common.ts";
 import { isHeaderName } from "../../validation/headers.ts";
 import type { KindContext } from "../index.ts";
+import { checkTargets } from "../targets.ts";
 import type { telemetryBody } from "./schema.ts";
 
 type Spec = NonNullable<Infer<typeof telemetryBody>["spec"]>;
@@ -14,6 +15,7 @@ export function validateTelemetry(body: Infer<typeof telemetryBody>, context: Ki
   const spec = body.spec ?? {};
   const check = context.check.at("spec");
   checkSelector(spec.selector, "matchLabels", check.at("selector"));
+  checkTargets(spec, context.metadata.namespace, check);
   for (const part of ["accessLogging", "tracing"] as const) {
     for (const [index, { providers = [] }] of (spec[part] ?? []).entries()) {
       for (const [at, { name }] of providers.entries()) {

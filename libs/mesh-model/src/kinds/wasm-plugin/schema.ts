@@ -1,14 +1,13 @@
 import { s } from "../../schema/index.ts";
-import { targetReference } from "../envoy-filter/schema.ts";
 import { LATER, port, workloadSelector } from "../shared.ts";
+import { targetFields } from "../targets.ts";
 
 /** extensions.istio.io WasmPlugin. */
 export const wasmPluginBody = s.object({
   spec: s.required(
     s.object({
       selector: workloadSelector,
-      targetRef: targetReference,
-      targetRefs: s.array(targetReference),
+      ...targetFields,
       url: s.required(s.string()),
       sha256: s.string(),
       imagePullPolicy: s.oneOf(["UNSPECIFIED_POLICY", "IfNotPresent", "Always"]),

@@ -2,8 +2,8 @@ import { codes } from "../../errors.ts";
 import type { Infer } from "../../schema/index.ts";
 import type { Check } from "../../validation/check.ts";
 import { checkSelector, checkUnique } from "../../validation/common.ts";
-import { checkTarget } from "../envoy-filter/validate.ts";
 import type { KindContext } from "../index.ts";
+import { checkTargets } from "../targets.ts";
 import type { wasmPluginBody } from "./schema.ts";
 
 const MAX_PLUGIN_NAME = 255;
@@ -14,7 +14,7 @@ export function validateWasmPlugin(body: Infer<typeof wasmPluginBody>, context: 
   const check = context.check.at("spec");
   const { spec } = body;
   checkSelector(spec.selector, "matchLabels", check.at("selector"));
-  checkTargets(spec, context, check);
+  checkTargets(spec, context.metadata.namespace, check);
   const scheme = /^([a-z0-9+.-]+):\/\//i.exec(spec.url)?.[1]?.toLowerCase();
   if (spec.url === "") check.at("url").error("url must not be empty");
   else if (scheme === undefined || scheme === "oci") {
@@ -62,17 +62,6 @@ export function validateWasmPlugin(body: Infer<typeof wasmPluginBody>, context: 
     if (valueFrom === "HOST" && value !== undefined && value !== "") {
       at.at(index, "value").error("a variable of the host takes no value", { code: codes.conflict });
     }
-  }
-}
-
-function checkTargets(spec: Infer<typeof wasmPluginBody>["spec"], context: KindContext, check: Check): void {
-  const { selector, targetRef, targetRefs = [] } = spec;
-  const { namespace } = context.metadata;
-  if (targetRef !== undefined) checkTarget(targetRef, namespace, check.at("targetRef"));
-  for (const [index, target] of targetRefs.entries()) checkTarget(target, namespace, check.at("targetRefs", index));
-  const ways = [selector, targetRef, targetRefs.length > 0 ? targetRefs : undefined];
-  if (ways.filter((way) => way !== undefined).length > 1) {
-    check.error("only one of selector, targetRef and targetRefs can be used", { code: codes.conflict });
   }
 }
 
