@@ -1,6 +1,5 @@
 import { codes } from "../../errors.ts";
 import type { Infer } from "../../schema/index.ts";
-import type { Check } from "../../validation/check.ts";
 import { checkSelector, checkUnique } from "../../validation/common.ts";
 import type { KindContext } from "../index.ts";
 import { checkTargets } from "../targets.ts";
