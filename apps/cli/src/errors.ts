@@ -42,3 +42,8 @@ export function fromMesh(
     ? new LateenError({ code: known ?? "LTN7502", fault: "system", retryable: true, ...parts })
     : new LateenError({ code: known ?? "LTN7506", fault: "user", ...parts });
 }
+
+/** LTN7507: the bootstrap that an agent wrote cannot be patched. */
+export function bootstrapNotPatched(reason: string): LateenError {
+  return new LateenError({ code: "LTN7507", fault: "system", message: `the bootstrap cannot be patched: ${reason}` });
+}

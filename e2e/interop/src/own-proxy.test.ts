@@ -28,6 +28,15 @@ metadata: { name: echo, namespace: default }
 spec: { host: echo, trafficPolicy: { tls: { mode: ISTIO_MUTUAL } } }
 `;
 
+const FLUSH = `
+apiVersion: networking.istio.io/v1alpha3
+kind: EnvoyFilter
+metadata: { name: flush, namespace: istio-system }
+spec:
+  configPatches:
+    - { applyTo: BOOTSTRAP, match: { context: GATEWAY }, patch: { operation: MERGE, value: { stats_flush_interval: 1.5s } } }
+`;
+
 describe.skipIf(skip !== undefined)(title, () => {
   let mesh: LocalMesh;
   const stops: (() => Promise<unknown>)[] = [];
@@ -44,7 +53,10 @@ describe.skipIf(skip !== undefined)(title, () => {
   const page = (path: string) =>
     ask({ path, headers: { host: "bookinfo.example" } }, { host: "127.0.0.1", port: GATEWAY });
 
-  it("bring an unmodified Envoy into the mesh, with a certificate that is renewed", async () => {
+  it("bring an unmodified Envoy into the mesh, patched as EnvoyFilters say, with a certificate that is renewed", async () => {
+    const patch = join(mesh.home, "flush.yaml");
+    writeFileSync(patch, FLUSH);
+    expect(await mesh.lateen("apply", "-f", patch)).toMatchObject({ code: 0 });
     const printed = await mesh.lateen("proxy-config", "bootstrap", "istio-ingressgateway", "--stock");
     expect(printed).toMatchObject({ code: 0, stderr: expect.stringContaining("the agent of istio-ingressgateway") });
     const [file, adminFile] = [join(mesh.home, "envoy.json"), join(mesh.home, ADMIN_FILE)];
@@ -77,6 +89,9 @@ describe.skipIf(skip !== undefined)(title, () => {
       const [host = "", port] = readFileSync(adminFile, "utf8").split(":");
       return (await read({ host, port: Number(port), path })).body;
     };
+    expect(await admin("/config_dump?mask=bootstrap.stats_flush_interval")).toContain(
+      '"stats_flush_interval": "1.500s"',
+    );
     // STRICT in the whole mesh: the page's proxy took the gateway's certificate.
     expect(await admin("/stats?filter=productpage.*ssl.handshake")).toMatch(/ssl\.handshake: [1-9]/);
     const serials = async () => {

@@ -1,6 +1,8 @@
 import { createHash } from "node:crypto";
+import type { Result } from "@lateen/kernel";
 import { DEFAULT_DOMAIN, type MeshConfig, type Resource, type ResourceKey } from "@lateen/mesh-model";
 import { describeMessages } from "@lateen/proto/messages";
+import { patchedBootstrap } from "./emit/bootstrap.ts";
 import { endpointResource, nodeEndpoints } from "./emit/clusters.ts";
 import type { CompilerWarning } from "./emit/compiler-warning.ts";
 import { INTERNER_CELL } from "./emit/encode.ts";
@@ -70,6 +72,11 @@ export interface Compiler {
   converted(): readonly Resource[];
   /** `status` of a Gateway API object or Ingress as its API has it; undefined for other kinds and other controllers' objects. */
   status(key: ResourceKey): Readonly<Record<string, unknown>> | undefined;
+  /**
+   * A bootstrap of Envoy, as proto JSON, with what EnvoyFilters patch in it for a proxy; the document itself when that is nothing. An
+   * error: it is no bootstrap.
+   */
+  bootstrap(node: XdsNode, document: unknown): Result<unknown, string>;
   /** Work done so far, by query. */
   stats(): EngineStats;
 }
@@ -237,6 +244,10 @@ class IncrementalCompiler implements Compiler {
 
   status(key: ResourceKey): Readonly<Record<string, unknown>> | undefined {
     return this.#engine.ask(convertedStatus, key);
+  }
+
+  bootstrap(node: XdsNode, document: unknown): Result<unknown, string> {
+    return patchedBootstrap(this.#engine, this.#scopeOf(node).workload, document);
   }
 
   stats(): EngineStats {

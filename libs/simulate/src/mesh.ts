@@ -1,4 +1,5 @@
 import { type Compiler, createCompiler, nodeFromProto, typeUrls, type XdsNode } from "@lateen/compiler";
+import type { Result } from "@lateen/kernel";
 import {
   type Diagnostic,
   labelsMatch,
@@ -72,6 +73,13 @@ export class SimulatedMesh {
   /** What the configuration asks for and some proxy cannot do. */
   warnings(): readonly Diagnostic[] {
     return this.#compiler.warnings();
+  }
+
+  /** A bootstrap of Envoy with the patches for the node that is written in it. An error: it is none. */
+  bootstrap(document: unknown): Result<unknown, string> {
+    const written = (document as { readonly node?: unknown } | undefined)?.node;
+    const node = nodeFromProto(Node.fromJSON(written ?? {}));
+    return node.ok ? this.#compiler.bootstrap(node.value, document) : node;
   }
 
   /** What the Gateway API's objects and Ingress become. */

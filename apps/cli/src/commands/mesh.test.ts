@@ -1,6 +1,9 @@
 import type { StatusReport } from "@lateen/local-runtime";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { Outage, TestMachine } from "../testing/cli.ts";
+
+// What loads the compiler and the data path takes its time on a busy machine.
+vi.setConfig({ testTimeout: 60_000 });
 
 let machine: TestMachine;
 beforeEach(() => {
@@ -257,6 +260,34 @@ web-abc-12345.default refused RouteConfiguration: bad route
 `,
     );
     expect((await machine.run(["proxy-status", "nobody"])).code).toBe(65);
+  });
+
+  it("prints the bootstrap for a stock Envoy as EnvoyFilters patch it", async () => {
+    const node = {
+      id: "router~10.1.0.1~front.default~default.svc.cluster.local",
+      metadata: { NAMESPACE: "default", LABELS: { app: "front" } },
+    };
+    const filter = {
+      apiVersion: "networking.istio.io/v1alpha3",
+      kind: "EnvoyFilter",
+      metadata: { name: "flush", namespace: "istio-system" },
+      spec: {
+        configPatches: [
+          {
+            applyTo: "BOOTSTRAP",
+            match: { context: "GATEWAY" },
+            patch: { operation: "MERGE", value: { stats_flush_interval: "7s" } },
+          },
+        ],
+      },
+    };
+    await machine.mesh({
+      "/pods/front/agent": { folder: "/f", socket: "/s", envoy: { node }, grpc: { xds_servers: [] } },
+      "/config/objects": { revision: 1, objects: [{ object: filter, file: "a.yaml", line: 1, revision: 1 }] },
+      "/status": status,
+    });
+    const { code, out } = await machine.run(["proxy-config", "bootstrap", "front", "--stock"]);
+    expect([code, JSON.parse(out)]).toEqual([0, { node, stats_flush_interval: "7s" }]);
   });
 
   const dump = (camel: boolean) => {

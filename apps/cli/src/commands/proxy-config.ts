@@ -65,6 +65,7 @@ export function proxyConfigCommand(cli: Cli): Command {
         return showBootstrap(cli, client, {
           what: kindOf(what),
           workload,
+          mesh: options.mesh,
           flavour: options.grpc ? "grpc" : "envoy",
           format: format === "text" ? "json" : format,
         });

@@ -7,6 +7,7 @@ import {
   isFieldSet,
   type Message,
   toBinary,
+  toJson,
 } from "@bufbuild/protobuf";
 import { err, messageOf, ok, type Result } from "@lateen/kernel";
 
@@ -54,6 +55,11 @@ export class EnvoyMessages {
     } catch (error) {
       return err(messageOf(error));
     }
+  }
+
+  /** Proto JSON with field names as the API has them. @throws for a packed message of a type that is not known. */
+  print(message: DynamicMessage): unknown {
+    return toJson(this.type(message.$typeName), message, { registry: this.#registry, useProtoFieldName: true });
   }
 
   /** The message in an Any, or undefined when its type is not known. */

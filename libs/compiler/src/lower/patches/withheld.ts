@@ -48,7 +48,7 @@ export function suitability(messages: EnvoyMessages, patch: Patch, runner: Patch
       return field === undefined ? WHOLE : withheld(`do not honour ${field || MESSAGE_OF[applyTo]}`);
     }
     case "BOOTSTRAP":
-      return withheld("have a bootstrap that is not patched");
+      return runner.lateen ? withheld("have no bootstrap of Envoy's") : WHOLE;
   }
 }
 

@@ -34,7 +34,7 @@ const match = s.object({
   proxy: s.object({ proxyVersion: s.string(), metadata: s.map(s.string()) }),
   listener: s.object({
     portNumber,
-    portName: s.unsupported(s.string(), LATER),
+    portName: s.unsupported(s.string(), "Istio never implemented it; use portNumber"),
     filterChain: s.object({
       name: s.string(),
       sni: s.string(),

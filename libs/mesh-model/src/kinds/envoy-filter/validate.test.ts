@@ -57,9 +57,9 @@ describe("an EnvoyFilter is refused, or warned about", () => {
       'error spec.configPatches[0].match.proxy.proxyVersion: "(" is not a regular expression',
     ],
     [
-      "for the bootstrap",
-      patch("BOOTSTRAP", "MERGE"),
-      "error spec.configPatches[0].applyTo: proxies have their bootstrap before they ask for configuration",
+      "that adds a bootstrap",
+      patch("BOOTSTRAP", "ADD"),
+      "error spec.configPatches[0].patch.operation: ADD cannot be used for BOOTSTRAP",
     ],
     [
       "for waypoints",

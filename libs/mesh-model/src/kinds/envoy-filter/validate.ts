@@ -49,12 +49,6 @@ function checkPatch(configPatch: ConfigPatch, check: Check): void {
   const { applyTo, match, patch } = configPatch;
   const { operation, value, filterClass } = patch;
   const rules = RULES[applyTo];
-  if (applyTo === "BOOTSTRAP") {
-    check.at("applyTo").error("proxies have their bootstrap before they ask for configuration, so it is not patched", {
-      code: codes.unsupported,
-      hint: "write it into the file that the proxy starts with",
-    });
-  }
   if (match?.context === "WAYPOINT") {
     check.at("match", "context").error("there are no waypoints", { code: codes.unsupported });
   }
