@@ -23,21 +23,12 @@ import { CONTROL_PLANE_NAMES, createAuthenticator, createCitadel } from "@lateen
 import { configWriter, createGalley, galleyRoutes } from "@lateen/galley";
 import { systemClock } from "@lateen/kernel";
 import { defaultMeshConfig } from "@lateen/mesh-model";
-import { createMixer } from "@lateen/mixer";
+import { createMixer, MIXER_PROVIDER } from "@lateen/mixer";
 import { createPilot, pilotRoutes, requireIdentity } from "@lateen/pilot";
 import { jwtTokenReviewer } from "@lateen/pki";
 import { type AcceptedObject, CONFIG_TOPIC } from "@lateen/ports";
 import { atomicWriteFile, createHttp, listenHttp, type MainContext } from "@lateen/runtime";
 import type { ControlPlaneConfig } from "./config.ts";
-
-/** Where mixer's access-log service is found by name; the supervisor declares the Service. */
-const MIXER = {
-  service: "istio-mixer.istio-system.svc.cluster.local",
-  port: 9091,
-  logName: "http_envoy_accesslog",
-  additionalRequestHeadersToLog: [],
-  additionalResponseHeadersToLog: [],
-};
 
 /** Names by which clients know the control plane; each component has its own, on one certificate here. */
 const SERVER_NAMES: readonly string[] = [...[...CONTROL_PLANE_NAMES.values()].flat(), "localhost"];
@@ -76,7 +67,7 @@ export async function composeControlPlane(config: ControlPlaneConfig, { scope, l
     registry: filePodRegistry(inState("registry/pods.json"), { logger, clock }),
     meshConfig: defaultMeshConfig({
       trustDomain: config.trustDomain,
-      extensionProviders: [...defaultMeshConfig().extensionProviders, { name: "mixer", envoyHttpAls: MIXER }],
+      extensionProviders: [...defaultMeshConfig().extensionProviders, MIXER_PROVIDER],
       defaultProviders: { accessLogging: ["mixer"], metrics: [] },
     }),
     clusterId: config.clusterId,

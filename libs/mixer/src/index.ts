@@ -1,1 +1,2 @@
 export { createMixer, type Mixer, type MixerLimits, type MixerOptions } from "./mixer.ts";
+export { MIXER_PROVIDER } from "./provider.ts";

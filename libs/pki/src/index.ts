@@ -19,6 +19,12 @@ export {
   TOKEN_AUDIENCE,
 } from "./token.ts";
 export { checkCa, verifyChain } from "./verify.ts";
+export {
+  type ComponentIdentity,
+  type ComponentIdentityOptions,
+  type ComponentTls,
+  componentIdentity,
+} from "./workload/component-identity.ts";
 export { tokenIdentity, workloadOrToken } from "./workload/run-dir-identity.ts";
 export {
   WorkloadCertificate,

@@ -1,3 +1,4 @@
+export { componentFlags, identifiedFlags, portFlag, writePorts } from "./component-flags.ts";
 export { type ConfigSource, formatConfig, type ReadConfig, readConfig } from "./config.ts";
 export { addressInUse, addressNotAllowed, badConfiguration } from "./errors.ts";
 export { atomicWriteFile, ensureDirectory, isErrno, readFileIfExists } from "./files.ts";
@@ -27,3 +28,4 @@ export {
   readProcessConfig,
   runMain,
 } from "./run-main.ts";
+export { type StatusFaceOptions, serveStatus } from "./status-face.ts";

@@ -1,0 +1,47 @@
+import { readFile } from "node:fs/promises";
+import { accessLogService, healthService, serveGrpc, signCsr } from "@lateen/adapter-grpc";
+import { createAuthenticator } from "@lateen/citadel";
+import { systemClock } from "@lateen/kernel";
+import { createMixer } from "@lateen/mixer";
+import { componentIdentity, jwtTokenReviewer } from "@lateen/pki";
+import { type MainContext, serveStatus, writePorts } from "@lateen/runtime";
+import type { MixerConfig } from "./config.ts";
+
+/** Mixer on its own: access logs of proxies in, aggregated metrics out. What is sent while no replica runs is dropped and counted there. */
+export async function composeMixer(config: MixerConfig, { scope, logger }: MainContext): Promise<void> {
+  const clock = systemClock();
+  const { host, httpHost = host, trustDomain } = config;
+  const mixer = createMixer({ clock, logger });
+  const identity = await componentIdentity({
+    runDir: config.runDir,
+    serviceAccount: "istio-mixer-service-account",
+    trustDomain,
+    ca: { address: config.caAddress, serverName: "istio-citadel.istio-system.svc" },
+    sign: signCsr,
+    ttlSeconds: config.certTtl / 1000,
+    clock,
+    random: { next: Math.random },
+    scope,
+    logger,
+  });
+  const publicPem = await readFile(config.tokenPublicKey, "utf8");
+  const authenticator = createAuthenticator({ tokenReviewer: jwtTokenReviewer({ publicPem }, clock), trustDomain });
+  const accessLogs = accessLogService(mixer.receive, authenticator, logger);
+  const health = healthService([accessLogs.name]);
+  const server = await serveGrpc({
+    host,
+    port: config.telemetryPort,
+    fallbackToFreePort: true,
+    tls: identity.tls(),
+    services: [accessLogs, health],
+    logger,
+  });
+  identity.onRenewed(server.updateTls);
+  scope.defer(() => server.close(2_000));
+  health.setServing(true);
+  const face = { host: httpHost, metrics: () => mixer.metrics(), scope, logger };
+  const metrics = await serveStatus({ ...face, port: config.metricsPort });
+  const prometheus = await serveStatus({ ...face, port: config.prometheusPort });
+  await writePorts(config.portsFile, { als: server.port, metrics, prometheus });
+  logger.info({ event: "mixer.serving", als: server.port, metrics, prometheus });
+}

@@ -1,0 +1,114 @@
+import { readFile } from "node:fs/promises";
+import {
+  adsService,
+  healthService,
+  remoteConfigWriter,
+  serveGrpc,
+  signCsr,
+  typeServices,
+  watchConfig,
+} from "@lateen/adapter-grpc";
+import { filePodRegistry, httpDocuments, memoryBus } from "@lateen/adapter-local";
+import { createAuthenticator } from "@lateen/citadel";
+import { systemClock } from "@lateen/kernel";
+import { defaultMeshConfig } from "@lateen/mesh-model";
+import { MIXER_PROVIDER } from "@lateen/mixer";
+import { createPilot, type Pilot, pilotRoutes, requireIdentity } from "@lateen/pilot";
+import { componentIdentity, jwtTokenReviewer } from "@lateen/pki";
+import { type AcceptedObject, CONFIG_TOPIC } from "@lateen/ports";
+import { createHttp, listenHttp, type MainContext, serveStatus, writePorts } from "@lateen/runtime";
+import type { PilotConfig } from "./config.ts";
+
+/** A timer of Node.js holds no more. */
+const WITHOUT_END_MS = 2_147_483_647;
+
+/**
+ * Pilot on its own: configuration from galley over gRPC, what runs from the registry's file, xDS for proxies. It listens only once both have
+ * been read, so that a proxy that comes early goes to another replica and never sees a half-read world. While galley is away everything stays
+ * as it was.
+ */
+export async function composePilot(config: PilotConfig, { scope, logger }: MainContext): Promise<void> {
+  const clock = systemClock();
+  const { host, httpHost = host, trustDomain } = config;
+  let pilot: Pilot | undefined;
+  const metrics = await serveStatus({
+    host: httpHost,
+    port: config.metricsPort,
+    missing: () => pilot?.missing ?? ["certificate"],
+    metrics: () => pilot?.metrics() ?? "",
+    scope,
+    logger,
+  });
+  const identity = await componentIdentity({
+    runDir: config.runDir,
+    serviceAccount: "istio-pilot-service-account",
+    trustDomain,
+    ca: { address: config.caAddress, serverName: "istio-citadel.istio-system.svc" },
+    sign: signCsr,
+    ttlSeconds: config.certTtl / 1000,
+    clock,
+    random: { next: Math.random },
+    scope,
+    logger,
+  });
+  const galley = identity.channelTo(config.galleyAddress, "istio-galley.istio-system.svc");
+  const bus = memoryBus({ logger });
+  const topic = bus.state<AcceptedObject>(CONFIG_TOPIC);
+  watchConfig(
+    scope,
+    galley,
+    (delta) => void topic.publish(delta),
+    (state) => logger.info({ event: "galley.watch", ...state }),
+    { logger },
+  );
+  const base = defaultMeshConfig();
+  pilot = await createPilot({
+    bus,
+    registry: filePodRegistry(config.registry, { logger, clock }),
+    meshConfig: defaultMeshConfig({
+      trustDomain,
+      extensionProviders: [...base.extensionProviders, MIXER_PROVIDER],
+      defaultProviders: { accessLogging: [MIXER_PROVIDER.name], metrics: [] },
+    }),
+    clusterId: config.clusterId,
+    writer: remoteConfigWriter(galley),
+    documents: httpDocuments(),
+    scope,
+    clock,
+    logger,
+    firstSnapshotsMs: WITHOUT_END_MS,
+  });
+  const publicPem = await readFile(config.tokenPublicKey, "utf8");
+  const authenticator = createAuthenticator({ tokenReviewer: jwtTokenReviewer({ publicPem }, clock), trustDomain });
+  const services = [adsService(pilot.ads, authenticator, logger), ...typeServices(pilot.ads, authenticator, logger)];
+  const health = healthService(services.map(({ name }) => name));
+  const server = await serveGrpc({
+    host,
+    port: config.xdsPort,
+    fallbackToFreePort: true,
+    tls: identity.tls(),
+    services: [...services, health],
+    logger,
+  });
+  identity.onRenewed(server.updateTls);
+  scope.defer(() => server.close(2_000));
+  health.setServing(true);
+  const http = await serveDebug(pilot);
+  await writePorts(config.portsFile, { xds: server.port, http, metrics });
+  logger.info({ event: "pilot.serving", xds: server.port, http, metrics });
+
+  /** Debug pages: with an identity over TCP, without on the owner's socket. */
+  async function serveDebug(ready: Pilot): Promise<number> {
+    const open = createHttp({ logger });
+    requireIdentity(open, authenticator, ["/ready"]);
+    await open.register(pilotRoutes(ready));
+    scope.defer(() => open.close());
+    if (config.controlSocket !== undefined) {
+      const control = createHttp({ logger });
+      await control.register(pilotRoutes(ready));
+      await listenHttp(control, { path: config.controlSocket });
+      scope.defer(() => control.close());
+    }
+    return (await listenHttp(open, { host: httpHost, port: config.httpPort, fallbackToFreePort: true })).port;
+  }
+}

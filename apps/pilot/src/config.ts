@@ -1,0 +1,19 @@
+import { componentFlags, defineFlags, type FlagValues, identifiedFlags, portFlag } from "@lateen/runtime";
+
+/** Options of pilot on its own. It keeps nothing: any number of replicas may run. */
+export const flags = defineFlags("pilot", {
+  ...componentFlags,
+  ...identifiedFlags,
+  galleyAddress: {
+    kind: "string",
+    required: true,
+    describe: "host:port of galley, or several separated by commas, of which one leads",
+  },
+  registry: { kind: "string", required: true, describe: "file that says which pods run, JSON" },
+  clusterId: { kind: "string", default: "local", describe: "name of this cluster, a label of every workload" },
+  xdsPort: portFlag("xDS over TLS", 15_012),
+  httpPort: portFlag("readiness and debug", 15_080),
+  metricsPort: portFlag("readiness and metrics", 15_014),
+});
+
+export type PilotConfig = FlagValues<(typeof flags)["specs"]>;
