@@ -12,11 +12,11 @@ const FILE_POLL_MS = 10_000;
 
 /** Runs the agent until the scope closes. Resolves when certificate, socket and bootstraps are there. */
 export async function composeAgent(settings: AgentSettings, { scope, logger }: MainContext): Promise<void> {
-  const { runDir, serverName, discoveryAddress, caAddress = discoveryAddress } = settings;
+  const { runDir, serverName, caServerName = serverName, discoveryAddress, caAddress = discoveryAddress } = settings;
   const clock = systemClock();
   const secrets = secretService(logger, fileSecret);
   const first = Promise.withResolvers<void>();
-  const ca: ChannelOptions = { address: caAddress, serverName, identity: () => tokenIdentity(runDir) };
+  const ca: ChannelOptions = { address: caAddress, serverName: caServerName, identity: () => tokenIdentity(runDir) };
   const certificate = new WorkloadCertificate({
     runDir,
     spiffeId: `spiffe://${settings.trustDomain}/ns/${settings.podNamespace}/sa/${settings.serviceAccount}`,

@@ -13,6 +13,7 @@ export const flags = defineFlags("agent", {
     default: "istiod.istio-system.svc",
     describe: "name in the control plane's certificates",
   },
+  caServerName: text("name in the certificate authority's certificate; default: that of the control plane"),
   socket: text("where secrets and configuration are served; default: agent.sock in the run directory"),
   role: {
     kind: "choice",

@@ -53,7 +53,7 @@ export async function composeGalley(config: GalleyConfig, { scope, logger }: Mai
     const bus = memoryBus({ logger });
     galley = await createGalley({
       source: fileConfigSource(config.config, { logger }),
-      store: journalConfigStore(join(config.stateDir, "journal"), { logger }),
+      store: journalConfigStore(config.stateDir, { logger }),
       bus,
       scope,
       clock,

@@ -2,7 +2,7 @@ import { decodeText, keyOf } from "@lateen/mesh-model";
 import { expect, it } from "vitest";
 import { builtinDocuments } from "./builtin.ts";
 
-const options = { userKeys: new Set<string>(), egress: false, accessLogPort: 9091 };
+const options = { userKeys: new Set<string>(), egress: false, accessLogPorts: [9091] };
 const keys = (overrides: Partial<typeof options>) =>
   decodeText({ file: "builtin.yaml", text: builtinDocuments({ ...options, ...overrides }) }).map((document) =>
     document.ok ? keyOf(document.object) : document.diagnostics.map(({ message }) => message).join(),
@@ -34,7 +34,7 @@ it("give way to the user's own objects", () => {
 });
 
 it("say where mixer really listens", () => {
-  const text = builtinDocuments({ ...options, accessLogPort: 40_001 });
+  const text = builtinDocuments({ ...options, accessLogPorts: [40_001] });
   const endpoints = decodeText({ file: "builtin.yaml", text }).find((d) => d.ok && d.object.kind === "Endpoints");
   expect(endpoints).toMatchObject({ object: { subsets: [{ ports: [{ name: "grpc-als", port: 40_001 }] }] } });
 });

@@ -7,8 +7,8 @@ export interface BuiltinOptions {
   readonly egress: boolean;
   /** Gateways that are deployed for Gateway API Gateways. */
   readonly deployed?: readonly GatewayFlavor[];
-  /** Where mixer's access-log service really listens. */
-  readonly accessLogPort: number;
+  /** Where mixer's access-log services really listen; at least one. */
+  readonly accessLogPorts: readonly number[];
 }
 
 /**
@@ -21,7 +21,7 @@ export function builtinDocuments(options: BuiltinOptions): string {
     ...gateway(ingressGateway),
     ...(options.egress ? gateway(egressGateway) : []),
     ...(options.deployed ?? []).flatMap(gateway),
-    ...mixer(options.accessLogPort),
+    ...mixer(options.accessLogPorts),
   ];
   return objects
     .filter((object) => !options.userKeys.has(keyOf(object)))
@@ -64,21 +64,21 @@ function gateway(flavor: GatewayFlavor): BuiltinObject[] {
   ];
 }
 
-/** A Service without selector: its endpoints are the control plane's own listener. */
-function mixer(accessLogPort: number): BuiltinObject[] {
+/** A Service without selector: its endpoints are the control plane's own listeners. */
+function mixer(accessLogPorts: readonly number[]): BuiltinObject[] {
   const port = { name: "grpc-als", port: 9091, protocol: "TCP" };
   return [
     {
       apiVersion: "v1",
       kind: "Service",
       metadata: meta("istio-mixer"),
-      spec: { ports: [{ ...port, targetPort: accessLogPort }] },
+      spec: { ports: [{ ...port, targetPort: accessLogPorts[0] }] },
     },
     {
       apiVersion: "v1",
       kind: "Endpoints",
       metadata: meta("istio-mixer"),
-      subsets: [{ addresses: [{ ip: "127.0.0.1" }], ports: [{ ...port, port: accessLogPort }] }],
+      subsets: accessLogPorts.map((own) => ({ addresses: [{ ip: "127.0.0.1" }], ports: [{ ...port, port: own }] })),
     },
   ];
 }

@@ -1,10 +1,12 @@
 export type { RunEvent, RunRequest } from "./admin/run.ts";
 export { type ConfigText, readConfigFiles } from "./config-files.ts";
+export type { ComponentKind } from "./control/component-plan.ts";
+export type { ControlPlanePorts } from "./control/ports.ts";
 export { controlPlaneUnavailable, meshNotRunning } from "./errors.ts";
 export type { RejectedView, SupervisorEvent } from "./events.ts";
 export type { SupervisorOptions, WatchConfig } from "./options.ts";
 export type { AgentView } from "./pod/agent.ts";
-export type { ControlPlanePorts, PodLine } from "./pod/dependencies.ts";
+export type { PodLine } from "./pod/dependencies.ts";
 export type { PodPort, PodView } from "./pod/types.ts";
 export { controlPlaneEconomy, type ProcessEconomy } from "./process/economy.ts";
 export { reapLeftovers } from "./process/ledger.ts";

@@ -1,5 +1,6 @@
 import type { Clock, Logger, Random, Scope } from "@lateen/kernel";
 import type { AcceptedObject, ChannelOptions, StateDelta } from "@lateen/ports";
+import type { ComponentKind } from "./control/component-plan.ts";
 import type { SupervisorEvent } from "./events.ts";
 
 /** Follows galley's accepted configuration; the app passes adapter-grpc's implementation. */
@@ -26,6 +27,10 @@ export interface SupervisorOptions {
   readonly controlPlane: readonly string[];
   readonly sidecar: readonly string[];
   readonly agent: readonly string[];
+  /** Set: the control plane's components run apart, and these are their programs and first arguments; `controlPlane` is not used then. */
+  readonly components?: Readonly<Record<ComponentKind, readonly string[]>>;
+  /** Of each such component; default 2. */
+  readonly replicas?: number;
   readonly watchConfig: WatchConfig;
   /** Environment of this process; only a few variables are handed on. */
   readonly env: Readonly<Record<string, string | undefined>>;

@@ -20,6 +20,8 @@ export interface StateDir {
   readonly admin: string;
   readonly adminSocket: string;
   readonly controlSocket: string;
+  /** Run directories of the control plane's components, when they run apart. */
+  readonly components: string;
   readonly controlPlaneFile: string;
   readonly meshFile: string;
   readonly builtinFile: string;
@@ -51,6 +53,7 @@ export function stateDir(root: string): StateDir {
     admin: join(root, "admin"),
     adminSocket: join(root, "admin.sock"),
     controlSocket: join(root, "control.sock"),
+    components: join(root, "components"),
     controlPlaneFile: join(root, "control-plane.json"),
     meshFile: join(root, "mesh.json"),
     builtinFile: join(root, "builtin.yaml"),

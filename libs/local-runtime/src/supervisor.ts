@@ -4,21 +4,22 @@ import type { AcceptedObject, StateDelta } from "@lateen/ports";
 import { serveAdmin } from "./admin/server.ts";
 import { builtinDocuments } from "./builtin.ts";
 import { type RootNamespaceFacts, scanRootNamespace } from "./config-files.ts";
-import { ControlPlane } from "./control-plane.ts";
-import { CANONICAL_PORTS, movedPorts } from "./control-plane-ports.ts";
-import { meshAlreadyRunning, namespacesUnavailable } from "./errors.ts";
+import type { ControlPlane } from "./control/control-plane.ts";
+import { createControlPlane } from "./control/create-control-plane.ts";
+import { CANONICAL_PORTS, type ControlPlanePorts, movedPorts } from "./control/ports.ts";
+import { meshAlreadyRunning } from "./errors.ts";
 import type { RejectedView } from "./events.ts";
 import { replaceFile } from "./files.ts";
 import { deployedGateways, ingressPorts } from "./gateway-api.ts";
 import { egressGateway, type GatewayFlavor, ingressBindings, selects } from "./gateways.ts";
 import { loadMeshIdentity, type MeshIdentity, TOKEN_TTL_SECONDS } from "./identity.ts";
+import { choosePodNetwork } from "./net/choose-pod-network.ts";
 import { chooseIngressPort } from "./net/ingress-port.ts";
 import { type ClaimedBlock, claimAddressBlock, PrivatePorts, probePort } from "./net/loopback.ts";
-import { whyNoNamespaces } from "./net/namespace-support.ts";
-import { loopbackNetwork, namespaceNetwork, type PodNetwork } from "./net/pod-network.ts";
+import type { PodNetwork } from "./net/pod-network.ts";
 import { objectFiles } from "./object-files.ts";
 import type { SupervisorOptions } from "./options.ts";
-import type { ControlPlanePorts, PodDependencies, PodLine } from "./pod/dependencies.ts";
+import type { PodDependencies, PodLine } from "./pod/dependencies.ts";
 import { inheritedEnvironment, ownEnvironment } from "./pod/environment.ts";
 import { type ImageRule, imageRules } from "./pod/image-match.ts";
 import { PodRegistryFile } from "./pod/registry.ts";
@@ -90,31 +91,11 @@ async function startLocked(options: SupervisorOptions, state: StateDir, lock: Su
   const identity = await loadMeshIdentity(state, facts.trustDomain, options.clock);
   const ledger = new ProcessLedger(state.processesFile);
   const setpriv = findSetpriv(options.env.PATH ?? "", process.platform);
-  const network = await podNetwork(options, { state, block, ledger, setpriv });
+  const network = await choosePodNetwork(options, { state, block, ledger, setpriv, domain: DOMAIN });
   const prepared = { state, lock, ingressPort, loopback, facts, block, identity, ledger, setpriv, network };
   const mesh = new LocalMesh(options, prepared);
   await mesh.start();
   return mesh;
-}
-
-/** Namespaces where they are asked for and can be had. @throws LTN7016 when they cannot and nothing else will do. */
-async function podNetwork(
-  options: SupervisorOptions,
-  { state, block, ledger, setpriv }: Pick<Prepared, "state" | "block" | "ledger" | "setpriv">,
-): Promise<PodNetwork> {
-  const { capture = "proxy-env", env, clock, random, logger, observe } = options;
-  const loopback = loopbackNetwork(block.block.pods);
-  if (capture === "proxy-env") return loopback;
-  const reason = whyNoNamespaces(env.PATH ?? "");
-  if (reason !== undefined || setpriv === undefined) {
-    if (capture === "netns") throw namespacesUnavailable(reason ?? "setpriv cannot be found");
-    const message = `capture by network namespaces is not possible here, applications leave through http_proxy: ${reason}`;
-    observe({ type: "notice", level: "warn", message });
-    return loopback;
-  }
-  const adminDirectory = state.admin;
-  const { index } = block.block;
-  return namespaceNetwork({ index, ledger, setpriv, domain: DOMAIN, adminDirectory, clock, random, logger });
 }
 
 interface Prepared {
@@ -152,8 +133,8 @@ class LocalMesh implements Supervisor {
   #rejected: readonly RejectedView[] = [];
   #knownRejections = new Set<string>();
   #watchScope: Scope | undefined;
-  #watchedPort = 0;
-  #proxyPorts = "";
+  #watched = "";
+  #knownAddresses = "";
   #movedPorts = "";
   #pending: CancelTimer | undefined;
   #progress = "";
@@ -175,19 +156,19 @@ class LocalMesh implements Supervisor {
     const inherited = inheritedEnvironment(options.env);
     // Commands say `node`: they get the one that runs us, which is known to be recent enough.
     inherited.set("PATH", `${dirname(process.execPath)}:${inherited.get("PATH") ?? "/usr/bin:/bin"}`);
-    this.controlPlane = new ControlPlane({
-      command: options.controlPlane,
+    this.controlPlane = createControlPlane(options, {
       state: this.state,
       configPaths: [this.state.builtinFile, ...options.configPaths],
       clusterId: CLUSTER_ID,
       host: network.host,
       trustDomain: prepared.facts.trustDomain,
+      identity: prepared.identity,
       inherited: ownEnvironment(inherited, options.env),
       clock: options.clock,
       ledger,
       logger: options.logger,
-      onLine: (stream, line) => {
-        this.logs.write("control-plane", line);
+      onLine: (component, stream, line) => {
+        this.logs.write(component, line);
         options.observe({ type: "control-plane-line", stream, line });
       },
       onReady: (ports) => this.#controlPlaneReady(ports),
@@ -288,7 +269,7 @@ class LocalMesh implements Supervisor {
       domain: DOMAIN,
       rootPem: identity.rootPem,
       rules: () => this.#rules,
-      controlPlane: () => this.controlPlane.ports,
+      controlPlane: () => this.controlPlane.addresses,
       gatewayBindings: (address) => ingressBindings(this.ingressPort, loopback, address),
       mintToken: (pod) => identity.mint(pod),
       onChange: () => this.#changed(),
@@ -300,12 +281,15 @@ class LocalMesh implements Supervisor {
     void this.#writeMeshFile();
     void this.#writeBuiltin();
     this.#tellMovedPorts(ports);
-    this.#watch(ports.config);
-    // A control plane that came back on other ports has to be told to the proxies, which know only the old ones.
-    const proxyPorts = `${ports.xds}/${ports.als}`;
-    if (this.#proxyPorts !== "" && this.#proxyPorts !== proxyPorts)
-      for (const pod of this.pods.pods()) pod.restartProxy();
-    this.#proxyPorts = proxyPorts;
+    const { addresses } = this.controlPlane;
+    if (addresses !== undefined) {
+      this.#watch(addresses.config, addresses.configName);
+      // A control plane that came back on other ports has to be told to the proxies, which know only the old ones.
+      const known = `${addresses.discovery}/${addresses.ca}/${addresses.telemetry}`;
+      if (this.#knownAddresses !== "" && this.#knownAddresses !== known)
+        for (const pod of this.pods.pods()) pod.restartProxy();
+      this.#knownAddresses = known;
+    }
     this.#changed();
   }
 
@@ -318,18 +302,18 @@ class LocalMesh implements Supervisor {
     this.#options.observe({ type: "notice", level: "warn", message });
   }
 
-  #watch(port: number): void {
-    if (this.#watchedPort === port || this.#stopping !== undefined) return;
+  #watch(address: string, serverName: string): void {
+    if (this.#watched === address || this.#stopping !== undefined) return;
     void this.#watchScope?.close();
-    this.#watchedPort = port;
+    this.#watched = address;
     this.#watchScope = new Scope();
     const { identity } = this.#prepared;
     const who = { namespace: "istio-system", serviceAccount: "lateen-supervisor", name: "lateen-supervisor" };
     this.#options.watchConfig(
       this.#watchScope,
       {
-        address: `${this.#prepared.network.host}:${port}`,
-        serverName: "istiod.istio-system.svc",
+        address,
+        serverName,
         identity: () => ({ rootPem: identity.rootPem, token: identity.mint(who) }),
       },
       (delta) => this.#receive(delta),
@@ -387,12 +371,12 @@ class LocalMesh implements Supervisor {
 
   async #writeBuiltin(): Promise<void> {
     const { keys } = this.#facts;
-    const accessLogPort = this.controlPlane.ports?.als ?? CANONICAL_PORTS.als;
+    const accessLogPorts = this.controlPlane.addresses?.accessLogPorts ?? [CANONICAL_PORTS.als];
     const text = builtinDocuments({
       userKeys: keys,
       egress: this.#egressWanted,
       deployed: this.#deployedGateways,
-      accessLogPort,
+      accessLogPorts,
     });
     if (text === this.#builtin) return;
     this.#builtin = text;
@@ -440,6 +424,11 @@ class LocalMesh implements Supervisor {
   }
 
   async #refreshTokens(): Promise<void> {
+    try {
+      await this.controlPlane.refreshTokens();
+    } catch (error) {
+      this.#options.logger.warn({ event: "token.refresh_failed", pod: "control plane", error: messageOf(error) });
+    }
     for (const pod of this.pods.pods()) {
       try {
         await pod.refreshToken();

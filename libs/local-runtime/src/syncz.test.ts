@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { movedPorts } from "./control-plane-ports.ts";
+import { movedPorts } from "./control/ports.ts";
 import { isSettled, parseSynced, parseWarnings } from "./syncz.ts";
 
 const answer = {

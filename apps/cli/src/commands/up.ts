@@ -1,4 +1,4 @@
-import { type Command, Option } from "commander";
+import { type Command, InvalidArgumentError, Option } from "commander";
 import type { Cli } from "../cli.ts";
 import { command, fileOption, meshOption, parsePort } from "../command.ts";
 
@@ -7,6 +7,8 @@ export interface UpOptions {
   readonly filename?: readonly string[];
   readonly runtime?: readonly string[];
   readonly capture: "proxy-env" | "netns" | "auto";
+  readonly controlPlane: "embedded" | "separate";
+  readonly replicas: number;
   readonly ingressPort?: number;
   readonly detach?: boolean;
   readonly logs: boolean;
@@ -21,6 +23,7 @@ export function upCommand(cli: Cli): Command {
     "lateen up -f mesh.yaml -f rules/ --runtime lateen.yaml --ingress-port 9000",
     "lateen up -f samples/bookinfo --detach && lateen status",
     "sudo lateen up -f samples/bookinfo --capture netns",
+    "lateen up -f samples/bookinfo --control-plane separate --replicas 2",
   ])
     .addOption(fileOption("YAML or JSON file, or directory of such files; watched"))
     .option("--runtime <file...>", "file with LocalRuntime documents: which command stands for which image")
@@ -30,6 +33,12 @@ export function upCommand(cli: Cli): Command {
         .default("proxy-env")
         .env("LATEEN_CAPTURE"),
     )
+    .addOption(
+      new Option("--control-plane <mode>", "in one process, or each component in processes of its own as in a cluster")
+        .choices(["embedded", "separate"])
+        .default("embedded"),
+    )
+    .option("--replicas <n>", "with a separate control plane: processes of each component", parseReplicas, 2)
     .option(
       "--ingress-port <port>",
       "port of the ingress gateway; 0 takes a free one (default: 8080, or a free one)",
@@ -43,4 +52,13 @@ export function upCommand(cli: Cli): Command {
       const { runUp } = await import("../up/run-up.ts");
       await runUp(cli, options);
     });
+}
+
+const MOST_REPLICAS = 5;
+
+function parseReplicas(text: string): number {
+  const count = Number(text);
+  if (!Number.isInteger(count) || count < 1 || count > MOST_REPLICAS)
+    throw new InvalidArgumentError(`a number from 1 to ${MOST_REPLICAS} is wanted`);
+  return count;
 }

@@ -31,6 +31,7 @@ export async function runForeground(
   const narrator = new Narrator(cli, { showLines: options.logs, startedAt });
   let mesh: Supervisor | undefined;
   const stopping = stopOnSignal(cli, () => mesh);
+  const component = (name: string) => [process.execPath, ...controlPlaneEconomy.nodeFlags, appProgram(name)];
   mesh = await createSupervisor({
     mesh: options.mesh,
     version: VERSION,
@@ -38,7 +39,18 @@ export async function runForeground(
     configPaths: paths,
     ingressPort: options.ingressPort,
     capture: options.capture,
-    controlPlane: [process.execPath, ...controlPlaneEconomy.nodeFlags, appProgram("control-plane")],
+    controlPlane: component("control-plane"),
+    ...(options.controlPlane === "separate"
+      ? {
+          components: {
+            citadel: component("citadel"),
+            galley: component("galley"),
+            pilot: component("pilot"),
+            mixer: component("mixer"),
+          },
+          replicas: options.replicas,
+        }
+      : {}),
     sidecar: [process.execPath, appProgram("sidecar")],
     agent: [process.execPath, appProgram("agent")],
     watchConfig: (...args) => void import("@lateen/adapter-grpc").then(({ watchConfig }) => watchConfig(...args)),

@@ -3,6 +3,7 @@ import { readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { sleep } from "@lateen/kernel";
 import { ensureDirectory, isErrno } from "@lateen/runtime";
+import { spread } from "../control/control-plane.ts";
 import { agentNotReady } from "../errors.ts";
 import { replaceFile } from "../files.ts";
 import { meshRestarts } from "../process/backoff.ts";
@@ -114,11 +115,17 @@ export class PodAgent {
 
   #argv(): readonly string[] {
     const { blueprint } = this.#input;
-    const discovery = `${this.#deps.network.host}:${this.#deps.controlPlane()?.xds ?? 15012}`;
+    const addresses = this.#deps.controlPlane();
     const flags: Record<string, string> = {
       role: blueprint.kind === "gateway" ? "router" : "sidecar",
       "run-dir": this.#folder,
-      "discovery-address": discovery,
+      ...(addresses === undefined
+        ? {}
+        : {
+            "discovery-address": spread(addresses.discovery, blueprint.name),
+            "ca-address": spread(addresses.ca, blueprint.name),
+            "ca-server-name": addresses.caName,
+          }),
       socket: this.#socket,
       // At the pods' addresses are our own proxies, and the usual ports of this pod's address are taken.
       "bind-address": "127.0.0.1",

@@ -1,4 +1,5 @@
 import type { Clock } from "@lateen/kernel";
+import type { ControlPlaneAddresses } from "../control/control-plane.ts";
 import type { AddressPool } from "../net/addresses.ts";
 import type { PrivatePorts } from "../net/loopback.ts";
 import type { PodNetwork } from "../net/pod-network.ts";
@@ -7,17 +8,6 @@ import type { StartGate } from "../process/start-gate.ts";
 import type { StateDir } from "../state-dir.ts";
 import type { World } from "../world.ts";
 import type { ImageRule } from "./image-match.ts";
-
-/** Ports of the control plane as it wrote them to control-plane.json. */
-export interface ControlPlanePorts {
-  readonly xds: number;
-  readonly ca: number;
-  readonly config: number;
-  readonly als: number;
-  readonly metrics: number;
-  readonly http: number;
-  readonly prometheus: number;
-}
 
 /** Where a gateway's listener is really bound. */
 export interface PortBinding {
@@ -51,7 +41,7 @@ export interface PodDependencies {
   readonly domain: string;
   readonly rootPem: string;
   readonly rules: () => readonly ImageRule[];
-  readonly controlPlane: () => ControlPlanePorts | undefined;
+  readonly controlPlane: () => ControlPlaneAddresses | undefined;
   readonly gatewayBindings: (podAddress: string) => readonly PortBinding[];
   readonly mintToken: (pod: {
     readonly namespace: string;

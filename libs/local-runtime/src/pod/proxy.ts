@@ -1,6 +1,7 @@
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { ensureDirectory } from "@lateen/runtime";
+import { spread } from "../control/control-plane.ts";
 import { replaceFile } from "../files.ts";
 import { hasIpv6 } from "../net/namespaces.ts";
 import type { PodPlace } from "../net/pod-network.ts";
@@ -149,14 +150,19 @@ export class PodProxy {
   #argv(): readonly string[] {
     const { address, runDirectory, blueprint, place } = this.#input;
     const { network, domain } = this.#deps;
-    const ports = this.#deps.controlPlane();
-    const discovery = `${network.host}:${ports?.xds ?? 15012}`;
+    const addresses = this.#deps.controlPlane();
     const flags: Record<string, string> = {
       role: blueprint.kind === "gateway" ? "router" : "sidecar",
       "run-dir": runDirectory,
-      "discovery-address": discovery,
-      "ca-address": discovery,
-      "telemetry-address": `${network.host}:${ports?.als ?? 9091}`,
+      ...(addresses === undefined
+        ? {}
+        : {
+            "discovery-address": spread(addresses.discovery, blueprint.name),
+            "ca-address": spread(addresses.ca, blueprint.name),
+            "ca-server-name": addresses.caName,
+            "telemetry-address": spread(addresses.telemetry, blueprint.name),
+            "telemetry-server-name": addresses.telemetryName,
+          }),
       "server-name": "istiod.istio-system.svc",
       ...this.#settings().flags,
       capture: join(runDirectory, "capture.json"),

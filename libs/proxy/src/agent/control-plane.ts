@@ -59,10 +59,14 @@ function workloadCertificate(
   { parts: { config, deps }, controller, scope }: ControlPlaneOptions,
   clients: ControlPlaneClients,
 ): WorkloadCertificate | undefined {
-  const { runDir, caAddress, serverName } = config;
+  const { runDir, caAddress, serverName, caServerName = serverName } = config;
   if (caAddress === undefined) return undefined;
   if (runDir === undefined) throw missingRunDirectory("--ca-address");
-  const channel: ChannelOptions = { address: caAddress, serverName, identity: () => tokenIdentity(runDir) };
+  const channel: ChannelOptions = {
+    address: caAddress,
+    serverName: caServerName,
+    identity: () => tokenIdentity(runDir),
+  };
   return new WorkloadCertificate({
     runDir,
     spiffeId: spiffeId(config.facts),
@@ -83,19 +87,23 @@ interface Channels {
 }
 
 function channelsOf({ config, deps, bootstrap }: AgentParts, workload: () => WorkloadCertificate["current"]): Channels {
-  const { runDir, serverName, discoveryAddress, telemetryAddress } = config;
-  const to = (address: string | undefined, flag: string): ChannelOptions | undefined => {
+  const { runDir, serverName, telemetryServerName = serverName, discoveryAddress, telemetryAddress } = config;
+  const to = (address: string | undefined, name: string, flag: string): ChannelOptions | undefined => {
     if (address === undefined) return undefined;
     if (runDir === undefined) throw missingRunDirectory(flag);
-    return { address, serverName, identity: () => workloadOrToken(runDir, workload(), deps.clock.now()) };
+    return {
+      address,
+      serverName: name,
+      identity: () => workloadOrToken(runDir, workload(), deps.clock.now()),
+    };
   };
   const ofBootstrap = (): ChannelOptions | undefined =>
     bootstrap === undefined
       ? undefined
       : adsChannel(bootstrap, processDecodeContext(deps.httpFilters, deps.networkFilters));
   return {
-    discovery: to(discoveryAddress, "--discovery-address") ?? ofBootstrap(),
-    telemetry: to(telemetryAddress, "--telemetry-address"),
+    discovery: to(discoveryAddress, serverName, "--discovery-address") ?? ofBootstrap(),
+    telemetry: to(telemetryAddress, telemetryServerName, "--telemetry-address"),
   };
 }
 

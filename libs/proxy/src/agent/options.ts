@@ -55,6 +55,10 @@ export interface AgentConfig {
   readonly telemetryAddress: string | undefined;
   /** DNS name the control plane's certificates carry. */
   readonly serverName: string;
+  /** The same of the CA's. Default: {@link serverName}. */
+  readonly caServerName?: string;
+  /** The same of the access-log service's. Default: {@link serverName}. */
+  readonly telemetryServerName?: string;
   /** JSON file with capture, bindMap, bindAddress and lowPortOffset. */
   readonly captureFile: string | undefined;
   /** Envoy bootstrap, YAML or JSON. */

@@ -1,16 +1,20 @@
 import { readFile } from "node:fs/promises";
 import { type Clock, type Logger, messageOf } from "@lateen/kernel";
-import { controlPlaneUnavailable } from "./errors.ts";
-import type { ControlPlanePorts } from "./pod/dependencies.ts";
-import { ReadinessLoop } from "./pod/readiness.ts";
-import { meshRestarts } from "./process/backoff.ts";
-import { controlPlaneEconomy } from "./process/economy.ts";
-import type { ProcessLedger } from "./process/ledger.ts";
-import { ManagedProcess } from "./process/managed-process.ts";
-import { type SocketResponse, socketRequest } from "./socket-client.ts";
-import type { StateDir } from "./state-dir.ts";
+import { controlPlaneUnavailable } from "../errors.ts";
+import { ReadinessLoop } from "../pod/readiness.ts";
+import { meshRestarts } from "../process/backoff.ts";
+import { controlPlaneEconomy } from "../process/economy.ts";
+import type { ProcessLedger } from "../process/ledger.ts";
+import { ManagedProcess } from "../process/managed-process.ts";
+import { type SocketResponse, socketRequest } from "../socket-client.ts";
+import type { StateDir } from "../state-dir.ts";
+import { type ControlPlane, type ControlPlaneAddresses, readJson } from "./control-plane.ts";
+import type { ControlPlanePorts } from "./ports.ts";
 
-export interface ControlPlaneOptions {
+/** One certificate has all names of the control plane. */
+const SERVER_NAME = "istiod.istio-system.svc";
+
+export interface EmbeddedControlPlaneOptions {
   /** Program and first arguments. */
   readonly command: readonly string[];
   readonly state: StateDir;
@@ -31,14 +35,14 @@ export interface ControlPlaneOptions {
   readonly onDown: () => void;
 }
 
-/** The control-plane process and the socket it is asked through. */
-export class ControlPlane {
-  readonly #options: ControlPlaneOptions;
+/** All of it in one process, and the socket that is asked through. */
+export class EmbeddedControlPlane implements ControlPlane {
+  readonly #options: EmbeddedControlPlaneOptions;
   readonly #process: ManagedProcess;
   readonly #readiness: ReadinessLoop;
   #ports: ControlPlanePorts | undefined;
 
-  constructor(options: ControlPlaneOptions) {
+  constructor(options: EmbeddedControlPlaneOptions) {
     this.#options = options;
     const { clock, ledger, logger } = options;
     this.#readiness = new ReadinessLoop({
@@ -68,9 +72,23 @@ export class ControlPlane {
     });
   }
 
-  /** Undefined until it has served once; kept while it is down, because it comes back on the same ports. */
   get ports(): ControlPlanePorts | undefined {
     return this.#ports;
+  }
+  get addresses(): ControlPlaneAddresses | undefined {
+    const ports = this.#ports;
+    if (ports === undefined) return undefined;
+    const at = (port: number) => `${this.#options.host}:${port}`;
+    return {
+      discovery: at(ports.xds),
+      ca: at(ports.xds),
+      caName: SERVER_NAME,
+      config: at(ports.config),
+      configName: SERVER_NAME,
+      telemetry: at(ports.als),
+      telemetryName: SERVER_NAME,
+      accessLogPorts: [ports.als],
+    };
   }
   get ready(): boolean {
     return this.#readiness.ready;
@@ -88,10 +106,6 @@ export class ControlPlane {
     await this.#process.stop(graceMs);
   }
 
-  /**
-   * Asks it over its control socket.
-   * @throws LTN7005 when it does not answer.
-   */
   async request(method: string, path: string, body?: unknown, timeoutMs?: number): Promise<SocketResponse> {
     try {
       return await socketRequest({
@@ -106,15 +120,12 @@ export class ControlPlane {
     }
   }
 
-  /** GET and parse; undefined when it does not answer with JSON. */
-  async read(path: string): Promise<unknown> {
-    try {
-      const response = await this.request("GET", path, undefined, 5_000);
-      return response.status === 200 ? JSON.parse(response.body) : undefined;
-    } catch {
-      return undefined;
-    }
+  read(path: string): Promise<unknown> {
+    return readJson(this, path);
   }
+
+  /** It needs none: it holds the CA itself. */
+  async refreshTokens(): Promise<void> {}
 
   #argv(): readonly string[] {
     const { command, state, configPaths, clusterId, trustDomain, host } = this.#options;

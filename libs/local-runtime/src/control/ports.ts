@@ -1,4 +1,13 @@
-import type { ControlPlanePorts } from "./pod/dependencies.ts";
+/** Ports of the control plane; where there are several replicas, of the first ones. */
+export interface ControlPlanePorts {
+  readonly xds: number;
+  readonly ca: number;
+  readonly config: number;
+  readonly als: number;
+  readonly metrics: number;
+  readonly http: number;
+  readonly prometheus: number;
+}
 
 /** Where Istio's control plane listens. */
 export const CANONICAL_PORTS: ControlPlanePorts = {
