@@ -28,6 +28,8 @@ const { values } = parseArgs({
     "storm-seconds": number(60),
     "changes-per-second": number(100),
     "memory-factor": number(10),
+    /** Clients take compressed messages, as our proxies do and Envoy does not. */
+    gzip: { type: "boolean", default: false },
     only: { type: "string", default: "change,rule,storm,reconnect,memory" },
     /** Folder for a CPU profile of the server. */
     profile: { type: "string", default: "" },
@@ -94,7 +96,12 @@ function startClients(port, streams, world, processes) {
     };
   });
   return Array.from({ length: processes }, (_, at) =>
-    start(clientFile, { port, rootPem: ca.rootPem, identities: identities.filter((_one, i) => i % processes === at) }),
+    start(clientFile, {
+      port,
+      rootPem: ca.rootPem,
+      gzip: values.gzip,
+      identities: identities.filter((_one, i) => i % processes === at),
+    }),
   );
 }
 
@@ -395,7 +402,7 @@ try {
   rmSync(folder, { recursive: true, force: true });
 }
 console.log(
-  `${size.services} services × ${size.endpoints} endpoints × ${size.subsets} subsets in ${size.namespaces} namespaces, ${option("streams")} streams\n`,
+  `${size.services} services × ${size.endpoints} endpoints × ${size.subsets} subsets in ${size.namespaces} namespaces, ${option("streams")} streams${values.gzip ? " that take gzip" : ""}\n`,
 );
 console.log(table(["what", "target", "measured", "met"], rows));
 if (failed.length > 0) process.exitCode = 1;

@@ -1,5 +1,6 @@
 /** A light delta ADS client over real gRPC and TLS: it reads names, not resources, so that hundreds fit beside the process under test. */
 import { connect } from "node:http2";
+import { gunzipSync } from "node:zlib";
 import { DeltaDiscoveryRequest } from "@lateen/proto/envoy/service/discovery/v3/discovery";
 
 const TYPES = {
@@ -93,7 +94,7 @@ export class Shared {
 }
 
 export class AdsClient {
-  /** @param {{ port: number, rootPem: string, keyPem: string, certPem: string, node: object, namespace: string, shared: Shared, reference: boolean }} options */
+  /** @param {{ port: number, rootPem: string, keyPem: string, certPem: string, node: object, namespace: string, shared: Shared, reference: boolean, gzip: boolean }} options */
   constructor(options) {
     this.options = options;
     this.reset();
@@ -114,7 +115,7 @@ export class AdsClient {
 
   /** Opens the stream; with `versions` it claims what the reference client of its namespace holds. */
   open(withVersions = false) {
-    const { port, rootPem, keyPem, certPem, node, namespace, shared } = this.options;
+    const { port, rootPem, keyPem, certPem, node, namespace, shared, gzip } = this.options;
     this.session = connect(`https://127.0.0.1:${port}`, {
       ca: rootPem,
       key: keyPem,
@@ -136,6 +137,7 @@ export class AdsClient {
       ":path": "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources",
       "content-type": "application/grpc",
       te: "trailers",
+      ...(gzip ? { "grpc-accept-encoding": "identity,gzip" } : {}),
     });
     this.stream.on("error", () => {});
     this.stream.on("end", () => failed("the server ended the stream"));
@@ -181,7 +183,8 @@ export class AdsClient {
         const length = chunks[0].readUInt32BE(1);
         if (size < length + 5) return;
         const all = chunks.length === 1 ? chunks[0] : Buffer.concat(chunks);
-        const message = all.subarray(5, length + 5);
+        const body = all.subarray(5, length + 5);
+        const message = all[0] === 1 ? gunzipSync(body) : body;
         const rest = all.subarray(length + 5);
         chunks = rest.length > 0 ? [rest] : [];
         size = rest.length;

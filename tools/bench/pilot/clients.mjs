@@ -1,7 +1,7 @@
 /** A process with many light clients. Driven over IPC. */
 import { AdsClient, now, Shared } from "./ads-client.mjs";
 
-const { port, rootPem, identities } = await new Promise((resolve) =>
+const { port, rootPem, gzip, identities } = await new Promise((resolve) =>
   process.once("message", ({ start }) => resolve(start)),
 );
 const shared = new Shared();
@@ -21,7 +21,7 @@ const clients = identities.map(({ namespace, app, keyPem, certPem, address, pod 
       POD_PORTS: [{ containerPort: 8080, protocol: "TCP" }],
     },
   };
-  return new AdsClient({ port, rootPem, keyPem, certPem, node, namespace, shared, reference });
+  return new AdsClient({ port, rootPem, keyPem, certPem, node, namespace, shared, reference, gzip });
 });
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 const failures = () => clients.filter(({ failure }) => failure !== undefined).map(({ failure }) => failure);

@@ -7,7 +7,7 @@ import {
   type DiscoveryRequest,
   DiscoveryResponse,
 } from "@lateen/proto/envoy/service/discovery/v3/discovery";
-import { DeltaEncoder } from "./delta-encoding.ts";
+import { DeltaEncoder, type EncodedResponse } from "./delta-encoding.ts";
 import { identify, statusError, UNAUTHENTICATED } from "./peer.ts";
 import { type BudgetedStream, SendBudget } from "./send-budget.ts";
 import type { Authenticator, DuplexCall, GrpcService } from "./service.ts";
@@ -56,7 +56,8 @@ export interface StreamContext {
 }
 
 type Open<Request, Response> = (caller: Caller, transport: AdsTransport<Response>) => AdsSession<Request>;
-type Encode<Response> = (response: Response) => readonly Uint8Array[];
+/** @param gzip the client takes compressed messages. */
+type Encode<Response> = (response: Response, gzip: boolean) => EncodedResponse;
 
 /** Serves one state-of-the-world stream from its first message to its end. */
 export function runSotwStream(
@@ -64,7 +65,10 @@ export function runSotwStream(
   openSession: Open<DiscoveryRequest, DiscoveryResponse>,
   context: StreamContext,
 ): Promise<void> {
-  const encode = (response: DiscoveryResponse) => [DiscoveryResponse.encode(response).finish()];
+  const encode = (response: DiscoveryResponse) => ({
+    pieces: [DiscoveryResponse.encode(response).finish()],
+    compressed: false,
+  });
   return runStream(call, { openSession, encode }, context);
 }
 
@@ -74,7 +78,7 @@ export function runDeltaStream(
   openSession: Open<DeltaDiscoveryRequest, DeltaDiscoveryResponse>,
   context: StreamContext,
 ): Promise<void> {
-  return runStream(call, { openSession, encode: (response) => context.encoder.encode(response) }, context);
+  return runStream(call, { openSession, encode: (response, gzip) => context.encoder.encode(response, gzip) }, context);
 }
 
 async function runStream<Request extends AnyRequest, Response extends AnyResponse>(
@@ -127,22 +131,24 @@ function createTransport<Request, Response extends AnyResponse>(
 ): AdsTransport<Response> {
   let unwritten = 0;
   let full = false;
+  const gzip = call.useGzip();
   return {
     ready: share.ready,
     send(response) {
       unwritten++;
       full ||= unwritten >= MAX_UNWRITTEN;
-      const pieces = encode(response);
+      const { pieces, compressed } = encode(response, gzip);
       share.sent(
         response.nonce,
         pieces.reduce((sum, piece) => sum + piece.length, 0),
       );
-      call.writePieces(pieces, () => {
+      const done = () => {
         unwritten--;
         if (!full || unwritten > 0) return;
         full = false;
         events.drained();
-      });
+      };
+      call.writePieces(pieces, done, compressed);
       return !full;
     },
     close: events.end,

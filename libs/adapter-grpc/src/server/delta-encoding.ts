@@ -1,5 +1,6 @@
 import type { CancelTimer, Clock } from "@lateen/kernel";
 import { DeltaDiscoveryResponse, Resource } from "@lateen/proto/envoy/service/discovery/v3/discovery";
+import { type Deflated, deflateStart, gzipOf } from "./gzip.ts";
 
 /** Fields of `DeltaDiscoveryResponse`, `Resource` and `google.protobuf.Any`, all length-delimited. */
 const RESOURCES = 0x12;
@@ -13,15 +14,30 @@ const VALUE = 0x12;
 const KEPT_BYTES = 16 * 1024 * 1024;
 const KEPT_MS = 2_000;
 
+/** Bytes of a list from which on it is worth compressing. */
+const WORTH_BYTES = 2 * 1024;
+/** Private keys do not compress, and what their compressed size tells must not depend on what travels with them. */
+const NEVER_COMPRESSED = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret";
+
 interface Kept {
-  readonly bytes: Buffer;
+  plain: Uint8Array | undefined;
+  deflated: Deflated | undefined;
   usedAt: number;
+}
+
+/** A response as it travels. */
+export interface EncodedResponse {
+  /** May not be changed. */
+  readonly pieces: readonly Uint8Array[];
+  /** They are a gzip member. */
+  readonly compressed: boolean;
 }
 
 /**
  * Encodes responses in which the same lists of resources travel to many streams: a list that comes again is encoded once and its bytes
  * are shared by all streams that send it, for as long as they do so within a short time. A list that came once is the contents of its
- * resources, which are shared by all lists they are part of, with what is written around each of them. Nothing large is copied.
+ * resources, which are shared by all lists they are part of, with what is written around each of them. Nothing large is copied. For
+ * clients that take gzip, a list that comes again is compressed, once as well.
  */
 export class DeltaEncoder {
   readonly #clock: Clock;
@@ -42,29 +58,45 @@ export class DeltaEncoder {
     return this.#bytes;
   }
 
-  /** The response in pieces, which may not be changed. `resources` may not be changed afterwards either. */
-  encode(response: DeltaDiscoveryResponse): readonly Uint8Array[] {
+  /** @param gzip the client takes it. `resources` may not be changed afterwards. */
+  encode(response: DeltaDiscoveryResponse, gzip = false): EncodedResponse {
     const { resources, ...rest } = response;
     const tail = DeltaDiscoveryResponse.encode({ ...rest, resources: [] }).finish();
-    return resources.length === 0 ? [tail] : [...this.#list(resources), tail];
+    const kept = resources.length === 0 ? undefined : this.#keptOf(resources);
+    if (kept === undefined) {
+      return { pieces: [...resources.flatMap((resource) => this.#pieces(resource)), tail], compressed: false };
+    }
+    if (gzip && response.typeUrl !== NEVER_COMPRESSED && sizeOf(resources) >= WORTH_BYTES) {
+      if (kept.deflated === undefined) {
+        kept.deflated = deflateStart(kept.plain ?? this.#joined(resources));
+        this.#grow(kept.deflated.bytes.length);
+      }
+      return { pieces: gzipOf(kept.deflated, tail), compressed: true };
+    }
+    if (kept.plain === undefined) {
+      kept.plain = this.#joined(resources);
+      this.#grow(kept.plain.length);
+    }
+    return { pieces: [kept.plain, tail], compressed: false };
   }
 
-  #list(resources: readonly Resource[]): readonly Uint8Array[] {
+  /** What is kept of a list; undefined the first time that it comes. */
+  #keptOf(resources: readonly Resource[]): Kept | undefined {
+    const usedAt = this.#clock.monotonic();
     const known = this.#kept.get(resources);
-    if (known !== undefined) {
-      known.usedAt = this.#clock.monotonic();
-      this.#kept.delete(resources);
-      this.#kept.set(resources, known);
-      return [known.bytes];
-    }
-    const pieces = resources.flatMap((resource) => this.#pieces(resource));
-    if (!this.#seen.has(resources)) {
+    if (known === undefined && !this.#seen.has(resources)) {
       this.#seen.add(resources);
-      return pieces;
+      return undefined;
     }
-    const bytes = joined(pieces);
-    this.#keep(resources, bytes);
-    return [bytes];
+    const kept = known ?? { plain: undefined, deflated: undefined, usedAt };
+    kept.usedAt = usedAt;
+    this.#kept.delete(resources);
+    this.#kept.set(resources, kept);
+    return kept;
+  }
+
+  #joined(resources: readonly Resource[]): Uint8Array {
+    return joined(resources.flatMap((resource) => this.#pieces(resource)));
   }
 
   #pieces(resource: Resource): readonly Uint8Array[] {
@@ -77,10 +109,8 @@ export class DeltaEncoder {
     return content === undefined || content.length === 0 ? [head] : [head, content];
   }
 
-  #keep(resources: readonly Resource[], bytes: Buffer): void {
-    if (bytes.length > KEPT_BYTES) return;
-    this.#kept.set(resources, { bytes, usedAt: this.#clock.monotonic() });
-    this.#bytes += bytes.length;
+  #grow(bytes: number): void {
+    this.#bytes += bytes;
     for (const oldest of this.#kept.keys()) {
       if (this.#bytes <= KEPT_BYTES) break;
       this.#drop(oldest);
@@ -96,7 +126,8 @@ export class DeltaEncoder {
   }
 
   #drop(resources: readonly Resource[]): void {
-    this.#bytes -= this.#kept.get(resources)?.bytes.length ?? 0;
+    const { plain, deflated } = this.#kept.get(resources) ?? {};
+    this.#bytes -= (plain?.length ?? 0) + (deflated?.bytes.length ?? 0);
     this.#kept.delete(resources);
   }
 }
@@ -145,6 +176,11 @@ function headOf(resource: Resource): Uint8Array {
   at = writeText(bytes, at, TYPE_URL, typeUrl, size.typeUrl);
   if (content > 0) writeHead(bytes, at, VALUE, content);
   return bytes;
+}
+
+/** Bytes of the contents. */
+function sizeOf(resources: readonly Resource[]): number {
+  return resources.reduce((sum, { resource }) => sum + (resource?.value.length ?? 0), 0);
 }
 
 /** Bytes of a field with so much content; an empty one is left out. */

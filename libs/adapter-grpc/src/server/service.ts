@@ -22,6 +22,8 @@ export interface DuplexCall<Request> extends CallFacts {
   /** Ends the call well. */
   end(): void;
   getPeer(): string;
+  /** Messages may travel compressed with gzip: the client says that it takes that. Only before the first message. */
+  useGzip(): boolean;
   /** Sends an encoded message; `done` when it has left. The pieces may not change until then. */
-  writePieces(pieces: readonly Uint8Array[], done: () => void): void;
+  writePieces(pieces: readonly Uint8Array[], done: () => void, compressed?: boolean): void;
 }

@@ -49,6 +49,9 @@ describe("SharedWork", () => {
     const work = new SharedWork();
     const list = [resource("a", "1"), resource("b", "2")];
     expect(work.messages(list)).toBe(work.messages(list));
+    expect(work.messages([...list])).toBe(work.messages(list));
+    expect(work.messages(list.slice(0, 1))).not.toBe(work.messages(list));
+    expect(work.messages(list.slice(0, 1))[0]).toBe(work.messages(list)[0]);
     expect(work.messages(list).map(({ name, version }) => `${name}@${version}`)).toEqual(["a@1", "b@2"]);
   });
 });

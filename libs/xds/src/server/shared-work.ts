@@ -30,6 +30,8 @@ export class SharedWork {
   readonly #outside = new WeakMap<Resources, WeakMap<NameList, readonly string[]>>();
   readonly #parts = new WeakMap<readonly EncodedResource[], Parts & { readonly limit: number }>();
   readonly #messages = new WeakMap<readonly EncodedResource[], Resource[]>();
+  /** By the first resource of a list. What nobody sends any more is collected. */
+  readonly #beginningWith = new WeakMap<EncodedResource, WeakRef<Resource[]>[]>();
   readonly #message = new WeakMap<EncodedResource, Resource>();
 
   /** From `before` to `after`. Neither may be changed afterwards. */
@@ -60,13 +62,31 @@ export class SharedWork {
     return made;
   }
 
-  /** The resources of a delta response: the identical array for the identical list, and the identical message in all lists. */
+  /**
+   * The resources of a delta response: the identical array for lists of the same resources, however they came about, and the identical
+   * message in all lists.
+   */
   messages(list: readonly EncodedResource[]): Resource[] {
-    let messages = this.#messages.get(list);
-    if (messages === undefined) {
-      messages = list.map((resource) => this.#messageOf(resource));
-      this.#messages.set(list, messages);
+    const known = this.#messages.get(list);
+    if (known !== undefined) return known;
+    const messages = this.#interned(
+      list.map((resource) => this.#messageOf(resource)),
+      list[0],
+    );
+    this.#messages.set(list, messages);
+    return messages;
+  }
+
+  #interned(messages: Resource[], first: EncodedResource | undefined): Resource[] {
+    if (first === undefined) return messages;
+    const alike: WeakRef<Resource[]>[] = [];
+    for (const reference of this.#beginningWith.get(first) ?? []) {
+      const known = reference.deref();
+      if (known === undefined) continue;
+      if (known.length === messages.length && known.every((message, at) => message === messages[at])) return known;
+      alike.push(reference);
     }
+    this.#beginningWith.set(first, [new WeakRef(messages), ...alike.slice(0, MAX_ALIKE - 1)]);
     return messages;
   }
 
@@ -81,6 +101,8 @@ export class SharedWork {
   }
 }
 
+/** Lists with the same first resource that are remembered. */
+const MAX_ALIKE = 4;
 /** Bytes around the content of a resource, about. */
 const AROUND = 64;
 

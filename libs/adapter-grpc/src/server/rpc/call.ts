@@ -46,6 +46,8 @@ export class RpcCall extends EventEmitter implements CallFacts {
   readonly #context: CallContext;
   readonly #deframer: Deframer;
   readonly #writer: PacedWriter;
+  readonly #takesGzip: boolean;
+  #headers: Readonly<Record<string, string | number>> = RESPONSE_HEADERS;
   #received = 0;
   #done = false;
   #cancelTimer: CancelTimer | undefined;
@@ -57,6 +59,7 @@ export class RpcCall extends EventEmitter implements CallFacts {
     this.metadata = Metadata.fromHttp2Headers(headers);
     this.#deframer = new Deframer(context.receiveBytes, String(headers["grpc-encoding"] ?? "identity"));
     this.#writer = new PacedWriter(stream);
+    this.#takesGzip = /(?:^|,)\s*gzip\s*(?:,|$)/.test(String(headers["grpc-accept-encoding"] ?? ""));
     this.on("error", (error) => this.#fail(error));
     stream.on("error", () => {});
     stream.on("close", () => this.#closed());
@@ -101,14 +104,25 @@ export class RpcCall extends EventEmitter implements CallFacts {
     return this.#writer.waiting < 2;
   }
 
-  /** The same for a message that is encoded already; the pieces may not change until `done`. */
-  writePieces(pieces: readonly Uint8Array[], done: (error?: Error | null) => void): void {
+  /** Messages may travel compressed with gzip: the client says that it takes that. Only before the first message. */
+  useGzip(): boolean {
+    if (!this.#takesGzip || this.#stream.headersSent) return false;
+    this.#headers = { ...RESPONSE_HEADERS, "grpc-encoding": "gzip" };
+    return true;
+  }
+
+  /**
+   * Sends a message that is encoded already; the pieces may not change until `done`.
+   * @param compressed with gzip, see {@link RpcCall.useGzip}.
+   */
+  writePieces(pieces: readonly Uint8Array[], done: (error?: Error | null) => void, compressed = false): void {
     if (this.#done || this.#stream.destroyed) {
       done(new Error("the call has ended"));
       return;
     }
-    if (!this.#stream.headersSent) this.#stream.respond(RESPONSE_HEADERS, { waitForTrailers: true });
+    if (!this.#stream.headersSent) this.#stream.respond(this.#headers, { waitForTrailers: true });
     const head = Buffer.alloc(5);
+    head[0] = compressed ? 1 : 0;
     head.writeUInt32BE(
       pieces.reduce((sum, piece) => sum + piece.length, 0),
       1,

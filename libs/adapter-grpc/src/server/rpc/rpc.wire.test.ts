@@ -1,4 +1,5 @@
 import { connect, constants } from "node:http2";
+import { gzipSync } from "node:zlib";
 import { Client, credentials, Metadata, status } from "@grpc/grpc-js";
 import { silentLogger } from "@lateen/kernel";
 import { createTestCa } from "@lateen/test-support";
@@ -172,6 +173,40 @@ describe("gRPC calls", () => {
     expect(got).toEqual(["first"]);
     await noticed("close");
     expect(seen).toEqual(["close"]);
+  });
+
+  it("carry compressed messages to clients that take them, among others", async () => {
+    const message = Buffer.from("again and again ".repeat(1000));
+    onBidi = (call) => {
+      seen.push(`gzip ${call.useGzip()}`);
+      call.writePieces([gzipSync(message)], () => {}, true);
+      call.writePieces([message], () => {});
+      call.end();
+    };
+    const { call, ended } = bidi();
+    const got: string[] = [];
+    call.on("data", (one) => got.push(String(one)));
+    expect(await ended).toBe(`${status.OK} `);
+    expect(got).toEqual([`${message}`, `${message}`]);
+    expect(seen).toContain("gzip true");
+  });
+
+  it.each([
+    [undefined, false],
+    ["identity", false],
+    ["identity,gzip,deflate", true],
+    ["gzip", true],
+    ["x-gzip", false],
+  ])("whose client takes %s may be compressed: %s", async (accepted, expected) => {
+    onBidi = (call) => {
+      seen.push(`gzip ${call.useGzip()}`);
+      call.end();
+    };
+    const { session, head } = raw();
+    const headers = accepted === undefined ? {} : { "grpc-accept-encoding": accepted };
+    await head({ "content-type": "application/grpc", ...headers });
+    session.destroy();
+    expect(seen).toContain(`gzip ${expected}`);
   });
 
   it("tell their handler when the client goes away", async () => {

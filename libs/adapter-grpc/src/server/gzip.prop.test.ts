@@ -1,0 +1,19 @@
+import { gunzipSync } from "node:zlib";
+import fc from "fast-check";
+import { expect, it } from "vitest";
+import { deflateStart, gzipOf } from "./gzip.ts";
+
+it("makes members that expand to beginning and rest, for every rest", () => {
+  fc.assert(
+    fc.property(
+      fc.oneof(fc.uint8Array({ maxLength: 5000 }), fc.string({ maxLength: 5000 }).map(Buffer.from)),
+      fc.array(fc.uint8Array({ maxLength: 300 }), { minLength: 1, maxLength: 3 }),
+      (start, rests) => {
+        const deflated = deflateStart(start);
+        for (const rest of rests) {
+          expect(gunzipSync(Buffer.concat(gzipOf(deflated, rest)))).toEqual(Buffer.concat([start, rest]));
+        }
+      },
+    ),
+  );
+});
