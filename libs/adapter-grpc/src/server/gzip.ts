@@ -24,5 +24,22 @@ export function gzipOf(start: Deflated, rest: Uint8Array): readonly Uint8Array[]
   const tail = Buffer.alloc(8);
   tail.writeUInt32LE(crc32(rest, start.crc), 0);
   tail.writeUInt32LE((start.size + rest.length) >>> 0, 4);
-  return [HEAD, start.bytes, Buffer.concat([deflateRawSync(rest, { level: LEVEL }), tail])];
+  return [HEAD, start.bytes, ...stored(rest), tail];
+}
+
+/** The most that a stored block holds. */
+const STORED = 65_535;
+
+/** The last blocks of a member, not compressed (RFC 1951 §3.2.4): for what is short, a compressor costs more than it saves. */
+function stored(bytes: Uint8Array): readonly Uint8Array[] {
+  const blocks: Uint8Array[] = [];
+  for (let from = 0; from === 0 || from < bytes.length; from += STORED) {
+    const block = bytes.subarray(from, from + STORED);
+    const head = Buffer.alloc(5);
+    head[0] = from + STORED >= bytes.length ? 1 : 0;
+    head.writeUInt16LE(block.length, 1);
+    head.writeUInt16LE(block.length ^ 0xffff, 3);
+    blocks.push(head, block);
+  }
+  return blocks;
 }
