@@ -1,3 +1,4 @@
+import { connect } from "node:http2";
 import { Client, credentials, Metadata } from "@grpc/grpc-js";
 import { err, ok, silentLogger } from "@lateen/kernel";
 import type { AdsServer } from "@lateen/ports";
@@ -15,6 +16,11 @@ const authenticator: Authenticator = {
     bearer === "web" ? ok({ namespace: "shop", serviceAccount: "web", via: "token" }) : err("no credentials"),
 };
 
+/** More than is worth compressing, and the same for all who ask. */
+const resources = [
+  { name: "many", version: "1", aliases: [], resource: { typeUrl: "t", value: Buffer.alloc(50_000, "again") } },
+];
+
 /** Answers every request with the type that its stream is of. */
 const ads: AdsServer = {
   openSotw: (_, transport, only = "") => ({
@@ -24,7 +30,11 @@ const ads: AdsServer = {
     closed() {},
   }),
   openDelta: (_, transport, only = "") => ({
-    receive: () => void transport.send(DeltaDiscoveryResponse.fromPartial({ typeUrl: only, nonce: "n" })),
+    receive: () =>
+      void transport.send({
+        ...DeltaDiscoveryResponse.fromPartial({ typeUrl: only, nonce: "n" }),
+        resources,
+      }),
     drained() {},
     closed() {},
   }),
@@ -47,6 +57,43 @@ beforeAll(async () => {
 afterAll(async () => {
   client.close();
   await server.close(0);
+});
+
+/** Bytes of the first three answers to one client after another, as they travel. */
+async function sizes(path: string, headers: Readonly<Record<string, string>>): Promise<readonly number[]> {
+  const session = connect(`https://127.0.0.1:${server.port}`, { ca: ca.rootPem, servername: SERVER_NAME });
+  const found: number[] = [];
+  for (let count = 0; count < 3; count++) {
+    const stream = session.request({
+      ":method": "POST",
+      ":path": path,
+      "content-type": "application/grpc",
+      authorization: "Bearer web",
+      ...headers,
+    });
+    stream.write(Buffer.alloc(5));
+    let size = 0;
+    let length = Number.POSITIVE_INFINITY;
+    for await (const chunk of stream) {
+      if (size === 0) length = (chunk as Buffer).readUInt32BE(1) + 5;
+      size += (chunk as Buffer).length;
+      if (size >= length) break;
+    }
+    found.push(size);
+  }
+  session.destroy();
+  return found;
+}
+
+it("sends compressed what it sends again, to clients that take that", async () => {
+  const path = "/envoy.service.cluster.v3.ClusterDiscoveryService/DeltaClusters";
+  const [, plain = 0] = await sizes(path, {});
+  expect(plain).toBeGreaterThan(50_000);
+  const [, second, third] = await sizes(path, { "grpc-accept-encoding": "identity,gzip" });
+  expect(second).toBeLessThan(1000);
+  expect(third).toBe(second);
+  // Clients of grpc-js take it and say so.
+  expect(await ask(path)).toBe("type.googleapis.com/envoy.config.cluster.v3.Cluster");
 });
 
 /** The type of the first answer, or the status of a stream that ended without one. */
