@@ -2,12 +2,14 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { RBAC_Action } from "@lateen/proto/envoy/config/rbac/v3/rbac";
 import { HTTPFault } from "@lateen/proto/envoy/extensions/filters/http/fault/v3/fault";
+import { JwtAuthentication } from "@lateen/proto/envoy/extensions/filters/http/jwt_authn/v3/config";
 import { RBAC } from "@lateen/proto/envoy/extensions/filters/http/rbac/v3/rbac";
 import { Config } from "@lateen/proto/istio/peer_metadata/peer_metadata";
 import { NO_HEADER_EDITS, type RouteSpec } from "@lateen/traffic";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { httpFilters } from "./index.ts";
 import { startDataPath, type TestDataPath } from "./testing/data-path.ts";
+import { testIssuer } from "./testing/tokens.ts";
 
 const decode = (name: string, bytes: Uint8Array) => ({
   name,
@@ -42,8 +44,36 @@ const FILTERS = [
     ).finish(),
   ),
   decode("envoy.filters.http.fault", fault({})),
+  decode(
+    "envoy.filters.http.jwt_authn",
+    JwtAuthentication.encode(
+      JwtAuthentication.fromPartial({
+        providers: {
+          a: {
+            jwksSourceSpecifier: {
+              $case: "remoteJwks",
+              value: {
+                httpUri: {
+                  uri: "http://keys.test/jwks",
+                  httpUpstreamType: { $case: "cluster", value: "app" },
+                  timeout: { seconds: 60n, nanos: 0 },
+                },
+              },
+            },
+          },
+        },
+        rules: [
+          {
+            match: { pathSpecifier: { $case: "prefix", value: "/members" } },
+            requirementType: { $case: "requires", value: { requiresType: { $case: "providerName", value: "a" } } },
+          },
+        ],
+      }),
+    ).finish(),
+  ),
   decode("istio.stats", new Uint8Array(0)),
 ];
+const issuer = testIssuer();
 const FAULT_OF_ROUTE = decode(
   "envoy.filters.http.fault",
   fault({
@@ -87,7 +117,9 @@ function route(prefix: string, filterConfig: RouteSpec["filterConfig"]): RouteSp
 }
 
 describe("filters in a data path", () => {
-  const app = createServer((request, response) => response.end(JSON.stringify(request.headers)));
+  const app = createServer((request, response) =>
+    response.end(request.headers.host === "keys.test" ? issuer.jwks : JSON.stringify(request.headers)),
+  );
   let path: TestDataPath;
 
   beforeAll(async () => {
@@ -129,6 +161,16 @@ describe("filters in a data path", () => {
     await expect
       .poll(() => counted({ response_code: "200", destination_service: "reviews.shop.svc.cluster.local" }))
       .toBe(1);
+  });
+
+  it("judge tokens by keys that they fetch", async () => {
+    for (const [token, status] of [
+      [issuer.token({ sub: "alice" }), 200],
+      [testIssuer().token({ sub: "alice" }), 401],
+    ] as const) {
+      const response = await fetch(`${path.base}/members`, { headers: { authorization: `Bearer ${token}` } });
+      expect(response.status).toBe(status);
+    }
   });
 
   it("deny, also a path that only becomes the denied one when it is normalised", async () => {

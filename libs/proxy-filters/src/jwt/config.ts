@@ -26,8 +26,8 @@ export interface JwtProviderSpec {
   readonly issuer: string;
   /** Without scheme and final slash, as they are compared; empty: any. */
   readonly audiences: readonly string[];
-  /** JSON Web Key Set (RFC 7517). */
-  readonly jwks: string;
+  /** JSON Web Key Set (RFC 7517), or where it is fetched from. */
+  readonly jwks: string | RemoteKeysSpec;
   /** The token goes on to the application. */
   readonly forward: boolean;
   readonly fromHeaders: readonly { readonly name: string; readonly prefix: string }[];
@@ -47,6 +47,21 @@ export interface JwtProviderSpec {
   /** Seconds between issue and expiry; 0: any. */
   readonly maxLifetimeSeconds: number;
   readonly clearRouteCache: boolean;
+}
+
+/** Milliseconds all. @see envoy.extensions.filters.http.jwt_authn.v3.RemoteJwks */
+export interface RemoteKeysSpec {
+  readonly cluster: string;
+  readonly authority: string;
+  /** Path and query. */
+  readonly path: string;
+  /** Of one attempt. */
+  readonly timeoutMs: number;
+  readonly cacheMs: number;
+  /** Attempts after the first one that failed, further and further apart. */
+  readonly retry: { readonly count: number; readonly baseMs: number; readonly maxMs: number };
+  /** Fetched before a token needs it, after a failure so much later; undefined: when a token does. */
+  readonly ahead: { readonly failedMs: number } | undefined;
 }
 
 /** @see envoy.extensions.filters.http.jwt_authn.v3.JwtRequirement */

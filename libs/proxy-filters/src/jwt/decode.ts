@@ -1,17 +1,21 @@
 import { durationToMs, typeUrl } from "@lateen/proto";
+import type { RetryPolicy } from "@lateen/proto/envoy/config/core/v3/base";
+import type { HttpUri } from "@lateen/proto/envoy/config/core/v3/http_uri";
 import {
   JwtAuthentication,
   type JwtProvider,
   type JwtRequirement,
   PerRouteConfig,
+  type RemoteJwks,
 } from "@lateen/proto/envoy/extensions/filters/http/jwt_authn/v3/config";
-import { join, onlyFields, refuse, routeMatch } from "@lateen/proxy";
+import { join, millis, onlyFields, optionalMs, refuse, routeMatch } from "@lateen/proxy";
 import {
   comparableAudience,
   type JwtConfig,
   type JwtProviderSpec,
   type JwtRequirementSpec,
   type JwtRouteConfig,
+  type RemoteKeysSpec,
 } from "./config.ts";
 
 export const JWT_TYPE = typeUrl(JwtAuthentication);
@@ -20,7 +24,7 @@ export const JWT_ROUTE_TYPE = typeUrl(PerRouteConfig);
 /** Envoy's allowance for clocks that differ. */
 const CLOCK_SKEW_SECONDS = 60;
 
-/** @see envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication. Keys must be in the message: this proxy fetches none. */
+/** @see envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication */
 export function decodeJwt(bytes: Uint8Array): JwtConfig {
   const message = JwtAuthentication.decode(bytes);
   onlyFields(message, "", ["providers", "rules", "bypassCorsPreflight", "requirementMap", "stripFailureResponse"]);
@@ -107,9 +111,9 @@ function providerOf(provider: JwtProvider, at: string): JwtProviderSpec {
   };
 }
 
-function keysOf(provider: JwtProvider, at: string): string {
+function keysOf(provider: JwtProvider, at: string): JwtProviderSpec["jwks"] {
   const source = provider.jwksSourceSpecifier;
-  if (source?.$case === "remoteJwks") return refuse(join(at, "remote_jwks"), "not supported by this proxy");
+  if (source?.$case === "remoteJwks") return remoteSource(source.value, join(at, "remote_jwks"));
   const where = join(at, "local_jwks");
   const specifier = source?.value.specifier;
   switch (specifier?.$case) {
@@ -120,6 +124,48 @@ function keysOf(provider: JwtProvider, at: string): string {
     default:
       return refuse(where, "inline_string or inline_bytes is required");
   }
+}
+
+/** Envoy's, for what is not set. */
+const CACHE_MS = 600_000;
+const FAILED_REFETCH_MS = 1000;
+const RETRY_BASE_MS = 1000;
+
+function remoteSource(remote: RemoteJwks, at: string): RemoteKeysSpec {
+  const { httpUri, asyncFetch } = remote;
+  const where = join(at, "http_uri");
+  if (httpUri === undefined) return refuse(where, "required");
+  const { cluster, authority, path } = locationOf(httpUri, where);
+  const cacheMs = millis(remote.cacheDuration, CACHE_MS, join(at, "cache_duration"));
+  if (cacheMs < 1) refuse(join(at, "cache_duration"), "must be greater than 0");
+  const failedMs = millis(asyncFetch?.failedRefetchDuration, FAILED_REFETCH_MS, join(at, "async_fetch"));
+  return {
+    cluster,
+    authority,
+    path,
+    timeoutMs: optionalMs(httpUri.timeout, join(where, "timeout")) ?? refuse(join(where, "timeout"), "required"),
+    cacheMs,
+    retry: retryOf(remote.retryPolicy, join(at, "retry_policy")),
+    // Listeners never wait for keys here, requests do: `fast_listener` makes no difference.
+    ahead: asyncFetch === undefined ? undefined : { failedMs: Math.max(1, failedMs) },
+  };
+}
+
+function locationOf(uri: HttpUri, at: string): Pick<RemoteKeysSpec, "cluster" | "authority" | "path"> {
+  const [, authority, path = "/"] = /^https?:\/\/([^/?#\s]+)([/?][^#\s]*)?$/.exec(uri.uri) ?? [];
+  if (authority === undefined) return refuse(join(at, "uri"), `"${uri.uri}" is no http or https address`);
+  const cluster = uri.httpUpstreamType?.value ?? "";
+  if (cluster === "") refuse(join(at, "cluster"), "required");
+  return { cluster, authority, path: path.startsWith("?") ? `/${path}` : path };
+}
+
+function retryOf(policy: RetryPolicy | undefined, at: string): RemoteKeysSpec["retry"] {
+  if (policy === undefined) return { count: 0, baseMs: RETRY_BASE_MS, maxMs: RETRY_BASE_MS };
+  onlyFields(policy, at, ["retryBackOff", "numRetries"]);
+  const baseMs = millis(policy.retryBackOff?.baseInterval, RETRY_BASE_MS, join(at, "retry_back_off.base_interval"));
+  const maxMs = millis(policy.retryBackOff?.maxInterval, baseMs * 10, join(at, "retry_back_off.max_interval"));
+  if (baseMs < 1 || maxMs < baseMs) refuse(join(at, "retry_back_off"), "intervals must be positive and grow");
+  return { count: policy.numRetries ?? 1, baseMs, maxMs };
 }
 
 function requirementOf(requirement: JwtRequirement, known: ReadonlySet<string>, at: string): JwtRequirementSpec {

@@ -16,6 +16,7 @@ export const failures = {
   unknownIssuer: "Jwt issuer is not configured",
   audience: "Audiences in Jwt are not allowed",
   verification: "Jwt verification fails",
+  fetch: "Jwks remote fetch is failed",
   noKeys: "Jwks doesn't have any valid public key",
   keyMismatch: "Jwks doesn't have key to match kid or alg from Jwt",
   noExpiration: "Jwt has no expiration",

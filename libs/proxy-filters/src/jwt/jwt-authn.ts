@@ -1,9 +1,10 @@
 import type { Exchange, FilterContext, HttpFilter, HttpFilterRuntime, Verdict } from "@lateen/proxy";
 import { compileRouteMatch, hashName, type RequestMatch } from "@lateen/traffic";
-import { JWT_AUTHN, type JwtConfig, type JwtRouteConfig } from "./config.ts";
+import { JWT_AUTHN, type JwtConfig, type JwtRequirementSpec, type JwtRouteConfig } from "./config.ts";
 import { failures } from "./failures.ts";
 import { FULL, Provider } from "./provider.ts";
-import { compileRequirement, type Requirement } from "./requirement.ts";
+import type { RemoteKeys } from "./remote-keys.ts";
+import { compileMissingKeys, compileRequirement, type MissingKeys, type Requirement } from "./requirement.ts";
 
 /**
  * Verifies JSON Web Tokens and tells what they claim to the filters after it. Signatures are checked on the worker's own thread,
@@ -17,7 +18,13 @@ export const jwtAuthnRuntime: HttpFilterRuntime<JwtConfig> = {
 
 interface Rule {
   readonly matches: RequestMatch;
-  readonly requirement: Requirement | undefined;
+  readonly asked: Asked | undefined;
+}
+
+/** A requirement, and what it has to know first. */
+interface Asked {
+  readonly requirement: Requirement;
+  readonly missing: MissingKeys | undefined;
 }
 
 /** Longest path that a refusal repeats, as in Envoy. */
@@ -27,20 +34,24 @@ class JwtAuthnFilter implements HttpFilter {
   readonly #config: JwtConfig;
   readonly #context: FilterContext;
   readonly #rules: readonly Rule[];
-  readonly #named: ReadonlyMap<string, Requirement>;
+  readonly #named: ReadonlyMap<string, Asked>;
   readonly #slots: { readonly allowed: number; readonly denied: number; readonly bypassed: number };
 
   constructor(config: JwtConfig, context: FilterContext) {
     this.#config = config;
     this.#context = context;
-    const providers = new Map(Object.entries(config.providers).map(([name, spec]) => [name, new Provider(spec)]));
+    const providers = new Map(
+      Object.entries(config.providers).map(([name, spec]) => [name, new Provider(spec, context)]),
+    );
+    const compiled = (spec: JwtRequirementSpec): Asked => ({
+      requirement: compileRequirement(spec, providers),
+      missing: compileMissingKeys(spec, providers),
+    });
     this.#rules = config.rules.map(({ match, requires }) => ({
       matches: compileRouteMatch(match),
-      requirement: requires && compileRequirement(requires, providers),
+      asked: requires && compiled(requires),
     }));
-    this.#named = new Map(
-      Object.entries(config.requirements).map(([name, spec]) => [name, compileRequirement(spec, providers)]),
-    );
+    this.#named = new Map(Object.entries(config.requirements).map(([name, spec]) => [name, compiled(spec)]));
     this.#slots = context.shared(JWT_AUTHN, () => ({
       allowed: context.stats.counter("envoy_http_jwt_authn_allowed", {}),
       denied: context.stats.counter("envoy_http_jwt_authn_denied", {}),
@@ -54,9 +65,36 @@ class JwtAuthnFilter implements HttpFilter {
       stats.add(this.#slots.bypassed, 1);
       return "continue";
     }
+    const asked = this.#asked(exchange);
+    const missing = asked?.missing?.(exchange, this.#context.wallNow()) ?? [];
+    if (asked === undefined || missing.length === 0) return this.#judge(exchange, asked?.requirement);
+    this.#fetch(exchange, missing, () => {
+      if (this.#judge(exchange, asked.requirement) === "continue") exchange.resume();
+    });
+    return "wait";
+  }
+
+  onDone(exchange: Exchange): void {
+    for (const cancel of (exchange.state(this) as readonly (() => void)[] | undefined) ?? []) cancel();
+  }
+
+  /** Calls `done` when each of them was fetched, or could not be. */
+  #fetch(exchange: Exchange, missing: readonly RemoteKeys[], done: () => void): void {
+    let left = missing.length;
+    const one = (): void => {
+      if (--left === 0) done();
+    };
+    exchange.setState(
+      this,
+      missing.map((keys) => keys.fetch(one)),
+    );
+  }
+
+  #judge(exchange: Exchange, requirement: Requirement | undefined): Verdict {
+    const { stats } = this.#context;
     // A token may leave the path before another one turns out bad; its bytes stay where they are.
     const { pathStart, pathEnd } = exchange.request;
-    const problem = this.#requirement(exchange)?.(exchange, this.#context.wallNow());
+    const problem = requirement?.(exchange, this.#context.wallNow());
     if (problem === undefined) {
       stats.add(this.#slots.allowed, 1);
       return "continue";
@@ -79,15 +117,16 @@ class JwtAuthnFilter implements HttpFilter {
     return "replied";
   }
 
-  #requirement(exchange: Exchange): Requirement | undefined {
+  #asked(exchange: Exchange): Asked | undefined {
     const route = exchange.routeConfig(JWT_AUTHN) as JwtRouteConfig | undefined;
     if (route?.kind === "disabled") return undefined;
     if (route?.kind === "requirement") {
       // A name that nobody knows must not open the door.
-      return this.#named.get(route.name) ?? (() => `Wrong requirement_name: ${route.name}`);
+      const unknown: Asked = { requirement: () => `Wrong requirement_name: ${route.name}`, missing: undefined };
+      return this.#named.get(route.name) ?? unknown;
     }
     const { request } = exchange;
-    for (const rule of this.#rules) if (rule.matches(request, this.#context.random)) return rule.requirement;
+    for (const rule of this.#rules) if (rule.matches(request, this.#context.random)) return rule.asked;
     return undefined;
   }
 }

@@ -358,11 +358,6 @@ describe("answers", () => {
 describe("what cannot be honoured is refused", () => {
   it.each<[string, Message, string]>([
     [
-      "keys that would have to be fetched",
-      { providers: { a: { issuer: "x", jwksSourceSpecifier: { $case: "remoteJwks", value: {} } } } },
-      "providers[a].remote_jwks: not supported by this proxy",
-    ],
-    [
       "no keys",
       { providers: { a: { issuer: "x" } } },
       "providers[a].local_jwks: inline_string or inline_bytes is required",

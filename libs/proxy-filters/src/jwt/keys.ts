@@ -12,6 +12,8 @@ import type { Token } from "./token.ts";
 
 /** The keys of an issuer. */
 export interface KeySet {
+  /** There is a key that can be read. */
+  readonly usable: boolean;
   /** Why the token's signature does not hold; undefined: it does. */
   check(token: Token): string | undefined;
 }
@@ -32,6 +34,7 @@ interface Key {
 export function keySet(jwks: string): KeySet {
   const keys = keysOf(jwks);
   return {
+    usable: keys.length > 0,
     check(token) {
       if (keys.length === 0) return failures.noKeys;
       let fitting = false;

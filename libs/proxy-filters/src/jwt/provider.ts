@@ -1,8 +1,9 @@
-import type { Exchange } from "@lateen/proxy";
+import type { Exchange, FilterContext } from "@lateen/proxy";
 import { comparableAudience, JWT_AUTHN, type JwtProviderSpec } from "./config.ts";
 import { failures } from "./failures.ts";
 import { type KeySet, keySet } from "./keys.ts";
 import { type Finder, type Found, tokenFinder, withoutParam } from "./locations.ts";
+import { RemoteKeys, remoteKeys } from "./remote-keys.ts";
 import { parseToken, type Token } from "./token.ts";
 
 /** Tokens whose signature was found good, at most so many of at most so many characters; the oldest goes first. */
@@ -16,13 +17,34 @@ export const FULL = "too many headers";
 export class Provider {
   readonly spec: JwtProviderSpec;
   readonly #find: Finder;
-  readonly #keys: KeySet;
+  readonly #keys: KeySet | RemoteKeys;
+  #version = 0;
   readonly #good = new Map<string, Token>();
 
-  constructor(spec: JwtProviderSpec) {
+  constructor(spec: JwtProviderSpec, context: FilterContext) {
     this.spec = spec;
     this.#find = tokenFinder(spec);
-    this.#keys = keySet(spec.jwks);
+    this.#keys = typeof spec.jwks === "string" ? keySet(spec.jwks) : remoteKeys(spec.jwks, context);
+  }
+
+  /** Keys to fetch before the request can be judged; undefined: none. Tokens that fail without them need none. */
+  missingKeys(exchange: Exchange, nowMs: number, audiences = this.spec.audiences): RemoteKeys | undefined {
+    const keys = this.#keys;
+    if (!(keys instanceof RemoteKeys) || keys.current !== undefined) return undefined;
+    const open = this.tokens(exchange).some(({ text }) => {
+      const parsed = parseToken(text);
+      return parsed.ok && this.#judge(parsed.value, nowMs / 1000, audiences) === undefined;
+    });
+    return open ? keys : undefined;
+  }
+
+  /** The keys that hold now. Signatures found good by others are forgotten. */
+  #currentKeys(): KeySet | undefined {
+    const keys = this.#keys;
+    if (!(keys instanceof RemoteKeys)) return keys;
+    if (this.#version !== keys.version) this.#good.clear();
+    this.#version = keys.version;
+    return keys.current;
   }
 
   tokens(exchange: Exchange): readonly Found[] {
@@ -49,14 +71,17 @@ export class Provider {
 
   #checkOne(exchange: Exchange, found: Found, now: number, audiences: readonly string[]): string | undefined {
     const { text } = found;
-    let token = this.#good.get(text);
+    const keys = this.#currentKeys();
+    let token = keys === undefined ? undefined : this.#good.get(text);
     const known = token !== undefined;
     if (token === undefined) {
       const parsed = parseToken(text);
       if (!parsed.ok) return parsed.error;
       token = parsed.value;
     }
-    const problem = this.#judge(token, now, audiences) ?? (known ? undefined : this.#keys.check(token));
+    const problem =
+      this.#judge(token, now, audiences) ??
+      (known ? undefined : keys === undefined ? failures.fetch : keys.check(token));
     if (problem !== undefined) {
       if (known) this.#good.delete(text);
       return problem;

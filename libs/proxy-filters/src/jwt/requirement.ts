@@ -2,9 +2,44 @@ import type { Exchange } from "@lateen/proxy";
 import type { JwtRequirementSpec } from "./config.ts";
 import { failures } from "./failures.ts";
 import { comparable, type Provider } from "./provider.ts";
+import type { RemoteKeys } from "./remote-keys.ts";
 
 /** Why a request does not meet a requirement; undefined: it does. */
 export type Requirement = (exchange: Exchange, nowMs: number) => string | undefined;
+
+/** Keys that have to be fetched before it can be told whether a request meets a requirement. */
+export type MissingKeys = (exchange: Exchange, nowMs: number) => readonly RemoteKeys[];
+
+/** Undefined: no provider of the requirement fetches keys. */
+export function compileMissingKeys(
+  spec: JwtRequirementSpec,
+  providers: ReadonlyMap<string, Provider>,
+): MissingKeys | undefined {
+  const asked = providersOf(spec).flatMap(({ provider: name, audiences }) => {
+    const provider = providers.get(name);
+    return provider === undefined || typeof provider.spec.jwks === "string"
+      ? []
+      : [{ provider, audiences: comparable(audiences) }];
+  });
+  if (asked.length === 0) return undefined;
+  return (exchange, now) => {
+    const found = asked.flatMap(({ provider, audiences }) => provider.missingKeys(exchange, now, audiences) ?? []);
+    return [...new Set(found)];
+  };
+}
+
+function providersOf(spec: JwtRequirementSpec): readonly Extract<JwtRequirementSpec, { kind: "provider" }>[] {
+  switch (spec.kind) {
+    case "provider":
+      return [spec];
+    case "any":
+    case "all":
+      return spec.of.flatMap(providersOf);
+    case "allowMissing":
+    case "allowMissingOrFailed":
+      return [];
+  }
+}
 
 /**
  * Compiles a requirement. Of several one of which is to hold, the first that holds decides, and of their failures the last that

@@ -220,6 +220,15 @@ export function fakeContext(
   const state = { draining: false };
   const cells = new Map<string, SharedCell>();
   const health: Record<string, { healthy: number; total: number }> = {};
+  const timers = new Set<{ readonly due: number; readonly callback: () => void }>();
+  /** Lets time pass and what is due happen. */
+  const advance = (ms: number): void => {
+    time.ms += ms;
+    for (const timer of [...timers].filter(({ due }) => due <= time.ms)) {
+      timers.delete(timer);
+      timer.callback();
+    }
+  };
   const context: FilterContext = {
     configName,
     now: () => time.ms,
@@ -238,6 +247,11 @@ export function fakeContext(
         });
       }
       return cells.get(identity) as SharedCell;
+    },
+    after(ms, callback) {
+      const timer = { due: time.ms + ms, callback };
+      timers.add(timer);
+      return () => timers.delete(timer);
     },
     clusterHealth: (name) => health[name],
     call(request, done) {
@@ -268,7 +282,7 @@ export function fakeContext(
       return shared.get(name) as T;
     },
   };
-  return { context, stats, calls, time, health, state };
+  return { context, stats, calls, time, advance, health, state };
 }
 
 /** The parts of a cluster that filters read. */

@@ -208,6 +208,8 @@ export interface FilterContext {
   draining(): boolean;
   /** A number in memory that all workers share, found by what it stands for; starts at 0. */
   cell(identity: string): SharedCell;
+  /** Runs once after `ms` on the worker's coarse timer wheel, for work that is no request's. Answers how to cancel it. */
+  after(ms: number, callback: () => void): () => void;
   /** Asks a cluster on the filter's own behalf. `done` is called once, later, unless the call is cancelled. */
   call(request: SideRequest, done: (outcome: SideOutcome) => void): SideCall;
   /** Health of a cluster now: endpoints that may be used, of all; undefined: there is no such cluster. */

@@ -67,6 +67,11 @@ function contextFor(configName: string, chain: ChainFacts, context: WorkerContex
     wallNow: () => io.wheel.wallNow(),
     draining: () => context.draining,
     cell: (identity) => context.cells.find(identity),
+    after: (ms, callback) => {
+      const timer = io.wheel.timer(callback);
+      timer.arm(ms);
+      return () => timer.cancel();
+    },
     call: (request, done) => sideCall(context, request, done),
     clusterHealth: (name) => {
       const cluster = plan.cluster(name);

@@ -2,7 +2,7 @@ export { type Decodable, decodeBytes, unpack } from "./any.ts";
 export { clusterSpec, type DecodedCluster } from "./cluster.ts";
 export { type DecodeContext, type DecodeRun, decodeRun } from "./context.ts";
 export { localities } from "./endpoints.ts";
-export { join, onlyFields, Refusal, refuse } from "./fields.ts";
+export { join, millis, onlyFields, optionalMs, Refusal, refuse } from "./fields.ts";
 export { listenerSpec } from "./listener.ts";
 export {
   cidr,
