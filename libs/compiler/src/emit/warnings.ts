@@ -120,16 +120,6 @@ function withheldPolicies(read: Read, key: string): readonly CompilerWarning[] {
     })),
   ];
   return policies.flatMap(({ policy, path }) => [
-    ...(policy?.proxyProtocol === undefined
-      ? []
-      : [
-          warning(
-            rule,
-            "LTN3105",
-            `${path}.proxyProtocol`,
-            "only Envoy sends PROXY lines: Lateen's proxies answer 503 for this destination",
-          ),
-        ]),
     ...(policy?.loadBalancer?.zoneAwareLbSetting?.enabled
       ? [
           warning(

@@ -27,8 +27,6 @@ const DNS_REFRESH_MS = 60_000;
 export function serviceClusters(context: ClusterContext): readonly Cluster[] {
   return ["", ...(context.rule?.subsets ?? []).map((subset) => subset.name)].flatMap((subset) => {
     const policy = policyFor(context.rule, context.port.number, subset, context.config.defaultTrafficPolicy);
-    // A server that waits for a PROXY line must not be spoken to without one.
-    if (context.client.lateen && policy.proxyProtocol !== undefined) return [];
     if (context.client.lateen && context.service.resolution === "dynamicDns") return [];
     return [serviceCluster(context, subset, policy)];
   });

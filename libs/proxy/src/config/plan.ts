@@ -152,7 +152,10 @@ export interface OutlierSpec {
   readonly maxEjectionPercent: number;
 }
 
-export type UpstreamTransportSpec = { readonly kind: "raw" } | ({ readonly kind: "tls" } & UpstreamTlsSpec);
+export type UpstreamTransportSpec = ({ readonly kind: "raw" } | ({ readonly kind: "tls" } & UpstreamTlsSpec)) & {
+  /** Connections begin with a PROXY protocol header of this version, before any handshake. */
+  readonly proxyLine?: 1 | 2;
+};
 
 export interface TlsValidationSpec {
   /** SDS name of the trust bundle (`ROOTCA`, `file-root:…`), or inline PEM; undefined: do not verify the chain. */

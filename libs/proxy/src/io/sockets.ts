@@ -1,4 +1,11 @@
-import { createServer, connect as netConnect, type Server, Socket, type SocketConstructorOpts } from "node:net";
+import {
+  createServer,
+  type NetConnectOpts,
+  connect as netConnect,
+  type Server,
+  Socket,
+  type SocketConstructorOpts,
+} from "node:net";
 import { type ConnectionOptions, type TLSSocket, connect as tlsConnect } from "node:tls";
 import { Connection } from "./connection.ts";
 import { HandleTransport } from "./handle-transport.ts";
@@ -123,6 +130,17 @@ export interface DialOptions {
   readonly source?: string | undefined;
   readonly keepAliveMs: number | undefined;
   readonly tls: ConnectionOptions | undefined;
+  /** Bytes that go out first, before any handshake; asked for when the connection is there. */
+  readonly preface?: (socket: Socket) => Buffer;
+}
+
+/** TLS; with a preface upon a connection that has sent it already. */
+function secured(tls: ConnectionOptions, common: NetConnectOpts, preface: DialOptions["preface"]): TLSSocket {
+  if (preface === undefined) return tlsConnect({ ...tls, ...common } as ConnectionOptions);
+  const plain = netConnect(common);
+  // Before the listener that begins the handshake.
+  plain.once("connect", () => plain.write(preface(plain)));
+  return tlsConnect({ ...tls, socket: plain });
 }
 
 /** Starts to connect; `onReady` when bytes may flow (after the handshake for TLS). Failure is the handler's `onClose`. */
@@ -145,15 +163,21 @@ export function dial(io: IoLoop, options: DialOptions, onReady: (connection: Con
     ...(options.keepAliveMs === undefined ? {} : { keepAlive: true, keepAliveInitialDelay: options.keepAliveMs }),
     ...(portable ? { onread } : {}),
   };
-  const socket =
-    options.tls === undefined ? netConnect(common) : tlsConnect({ ...options.tls, ...common } as ConnectionOptions);
+  const { tls, preface } = options;
+  const socket = tls === undefined ? netConnect(common) : secured(tls, common, preface);
   const made = overSocket(io, socket, options.tls !== undefined);
   connection = made;
   socket.once(options.tls === undefined ? "connect" : "secureConnect", () => {
     io.enter();
     try {
       if (made.closed) return;
-      if (!takeHandle(made) && !portable) socket.on("data", (bytes: Buffer) => made.received(bytes, bytes.length));
+      // A socket that TLS was put upon has no buffer of ours.
+      const reads = portable && (tls === undefined || preface === undefined);
+      if (!takeHandle(made) && !reads) socket.on("data", (bytes: Buffer) => made.received(bytes, bytes.length));
+      if (tls === undefined && preface !== undefined) {
+        const first = preface(socket);
+        made.write(first, 0, first.length);
+      }
       onReady(made);
     } finally {
       io.leave();

@@ -1,6 +1,7 @@
 import type { BodyLength, ClientStream, ResetReason, Upstream } from "../http/streams.ts";
 import type { Http1Head } from "../http1/head.ts";
 import type { WheelTimer } from "../io/timer-wheel.ts";
+import type { Route4 } from "../listener/listener.ts";
 import type { Endpoint } from "../upstream/endpoint.ts";
 import type { PoolUser, RequestPool } from "../upstream/request-pool.ts";
 
@@ -27,6 +28,8 @@ export interface AttemptOptions {
   readonly perTryTimeoutMs: number;
   /** Not over a connection that was used before. */
   readonly fresh: boolean;
+  /** Whose request it is, for connections that tell; undefined: this proxy's own. */
+  readonly client?: Route4;
 }
 
 /**
@@ -56,13 +59,13 @@ export class Attempt implements ClientStream, PoolUser {
   /** May call the owner before it returns. */
   start(): void {
     this.endpoint.active++;
+    const { http2, upgrade, client: whose } = this.#options;
+    this.#pool = this.endpoint.poolFor(http2, upgrade, whose);
     const client = this.#pool.acquire(this, this.#options.fresh);
     if (client !== undefined) this.onPoolReady(client);
   }
 
-  get #pool(): RequestPool {
-    return this.endpoint.poolFor(this.#options.http2, this.#options.upgrade);
-  }
+  #pool: RequestPool | undefined = undefined;
 
   get over(): boolean {
     return this.#over;
@@ -136,7 +139,7 @@ export class Attempt implements ClientStream, PoolUser {
   cancel(): void {
     if (this.#over) return;
     this.#release();
-    if (this.client === undefined) this.#pool.cancel(this);
+    if (this.client === undefined) this.#pool?.cancel(this);
     else this.client.cancel();
   }
 

@@ -283,6 +283,7 @@ export class HttpExchange extends ExchangeState implements Exchange, ServerStrea
       upgrade: this.#upgrade,
       http2: head.major === 2,
       secure: this.secure,
+      info,
       attemptCount: this.match?.virtualHost.spec.includeAttemptCount ?? false,
     });
     this.forward = forward;

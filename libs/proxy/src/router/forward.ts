@@ -6,6 +6,7 @@ import type { EditList } from "../http1/edit-list.ts";
 import type { Http1Head } from "../http1/head.ts";
 import { K } from "../http1/known-headers.ts";
 import type { WheelTimer } from "../io/timer-wheel.ts";
+import type { ConnectionInfo } from "../listener/connection-info.ts";
 import type { Cluster } from "../upstream/cluster.ts";
 import type { Endpoint } from "../upstream/endpoint.ts";
 import { Attempt, type AttemptOwner } from "./attempt.ts";
@@ -44,6 +45,8 @@ export interface ForwardOptions {
   readonly http2: boolean;
   /** The client asked for `https`. */
   readonly secure: boolean;
+  /** Whose request it is. */
+  readonly info: ConnectionInfo;
   /** Tell the upstream which attempt this is. */
   readonly attemptCount: boolean;
 }
@@ -167,6 +170,7 @@ export class Forward implements AttemptOwner {
       http2: this.#options.http2,
       perTryTimeoutMs: forwarding.retry?.perTryTimeoutMs ?? 0,
       fresh,
+      client: this.#options.info,
     });
     this.#attempt.start();
   }

@@ -2,6 +2,7 @@ import type { Upstream } from "../http/streams.ts";
 import { EditList } from "../http1/edit-list.ts";
 import type { Http1Head } from "../http1/head.ts";
 import type { WheelTimer } from "../io/timer-wheel.ts";
+import type { ConnectionInfo } from "../listener/connection-info.ts";
 import type { Cluster } from "../upstream/cluster.ts";
 import type { Endpoint } from "../upstream/endpoint.ts";
 import { Attempt, type AttemptOwner } from "./attempt.ts";
@@ -14,6 +15,8 @@ const DEFAULT_TIMEOUT_MS = 15_000;
 export interface MirrorOptions {
   readonly cluster: Cluster;
   readonly endpoint: Endpoint;
+  /** Whose request it is. */
+  readonly info: ConnectionInfo;
   /** Header lines added to the original. */
   readonly lines: string;
   /** The client asked for `https`. */
@@ -52,6 +55,7 @@ export class Mirror implements AttemptOwner {
       http2: head.major === 2,
       perTryTimeoutMs: 0,
       fresh: false,
+      client: options.info,
     });
     this.#timer = io.wheel.timer(() => this.#stop());
     this.#timer.arm(options.timeoutMs > 0 ? options.timeoutMs : DEFAULT_TIMEOUT_MS);

@@ -32,8 +32,8 @@ export function startMirrors(exchange: ExchangeState, action: ForwardSpec): read
     const endpoint = cluster?.pick();
     if (cluster === undefined || endpoint === undefined) return [];
     const lines = exchange.requestEdits.lines();
-    const { secure } = exchange;
-    const mirror = new Mirror(exchange.head, { cluster, endpoint, lines, secure, timeoutMs: action.timeoutMs });
+    const { secure, info } = exchange;
+    const mirror = new Mirror(exchange.head, { cluster, endpoint, info, lines, secure, timeoutMs: action.timeoutMs });
     mirror.start();
     return [mirror];
   });

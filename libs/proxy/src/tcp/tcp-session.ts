@@ -107,7 +107,7 @@ export class TcpSession implements ConnectionHandler {
     this.#upstream = connectEndpoint(
       endpoint,
       { host, port },
-      { speaks: "any" },
+      { speaks: "any", client: this.#info },
       {
         ready: (upstream) => this.#connected(cluster, endpoint, upstream),
         failed: (reason, detail) => this.#attemptFailed(cluster, endpoint, reason, detail),

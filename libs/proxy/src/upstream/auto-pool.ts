@@ -1,6 +1,7 @@
 import type { TLSSocket } from "node:tls";
 import type { ResetReason, Upstream } from "../http/streams.ts";
 import type { Connection } from "../io/connection.ts";
+import type { Route4 } from "../listener/listener.ts";
 import { connectEndpoint } from "./connect.ts";
 import type { Endpoint } from "./endpoint.ts";
 import type { AdoptingPool, PoolUser, RequestPool } from "./request-pool.ts";
@@ -13,14 +14,16 @@ import { TlsSessions } from "./tls-sessions.ts";
  */
 export class AutoPool implements RequestPool {
   readonly #endpoint: Endpoint;
+  readonly #client: Route4 | undefined;
   readonly #http1: AdoptingPool;
   readonly #http2: () => AdoptingPool;
   readonly #waiting: PoolUser[] = [];
   #chosen: AdoptingPool | undefined = undefined;
   #asking: Connection | undefined = undefined;
 
-  constructor(endpoint: Endpoint, http1: AdoptingPool, http2: () => AdoptingPool) {
+  constructor(endpoint: Endpoint, http1: AdoptingPool, http2: () => AdoptingPool, client?: Route4) {
     this.#endpoint = endpoint;
+    this.#client = client;
     this.#http1 = http1;
     this.#http2 = http2;
     if (endpoint.transport.kind === "raw") this.#chosen = http1;
@@ -64,7 +67,7 @@ export class AutoPool implements RequestPool {
     return connectEndpoint(
       this.#endpoint,
       dialAddress,
-      { sessions: new TlsSessions(), speaks: "auto" },
+      { sessions: new TlsSessions(), speaks: "auto", client: this.#client },
       {
         ready: (connection) => this.#learnt(connection),
         failed: (reason, detail) => this.#failed(reason, detail),

@@ -1,10 +1,14 @@
+import type { Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
 import type { ResetReason } from "../http/streams.ts";
 import type { Connection, ConnectionHandler } from "../io/connection.ts";
 import { dial } from "../io/sockets.ts";
+import { unmapped } from "../listener/connection-info.ts";
+import type { Route4 } from "../listener/listener.ts";
 import type { Spoken } from "../tls/contexts.ts";
 import { parseSubjectAltName } from "../tls/names.ts";
 import type { Endpoint } from "./endpoint.ts";
+import { proxyLine } from "./proxy-line.ts";
 import type { TlsSessions } from "./tls-sessions.ts";
 
 export interface ConnectOutcome {
@@ -17,13 +21,15 @@ export interface ConnectHow {
   readonly sessions?: TlsSessions;
   /** What will be spoken over it, which ALPN has to agree with. */
   readonly speaks: Spoken;
+  /** Whom it is made for, where it tells; undefined: for this proxy itself. */
+  readonly client?: Route4 | undefined;
 }
 
 /** Connects to an endpoint with its transport and the cluster's connect timeout. One of the outcomes is called, later. */
 export function connectEndpoint(
   endpoint: Endpoint,
   { host, port }: { readonly host: string; readonly port: number },
-  { sessions, speaks }: ConnectHow,
+  { sessions, speaks, client }: ConnectHow,
   outcome: ConnectOutcome,
 ): Connection | undefined {
   const { cluster, transport } = endpoint;
@@ -41,7 +47,17 @@ export function connectEndpoint(
     connection.destroy();
     outcome.failed("connectTimeout", "");
   });
-  const how = { host, port, source: sourceFor(host, endpoint), keepAliveMs: cluster.spec.tcpKeepaliveMs, tls: options };
+  const { proxyLine: version } = transport;
+  const how = {
+    host,
+    port,
+    source: sourceFor(host, endpoint),
+    keepAliveMs: cluster.spec.tcpKeepaliveMs,
+    tls: options,
+    ...(version === undefined
+      ? {}
+      : { preface: (socket: Socket) => proxyLine(version, routeText(client), ownRoute(socket)) }),
+  };
   const connection = dial(io, how, (ready) => {
     timer.cancel();
     outcome.ready(ready);
@@ -58,6 +74,23 @@ export function connectEndpoint(
   };
   timer.arm(cluster.spec.connectTimeoutMs);
   return connection;
+}
+
+/** IPv4 on IPv6 sockets is IPv4 to everybody else. */
+function routeText(route: Route4 | undefined): Route4 | undefined {
+  if (route === undefined) return undefined;
+  const { sourceAddress, destinationAddress } = route;
+  return { ...route, sourceAddress: unmapped(sourceAddress), destinationAddress: unmapped(destinationAddress) };
+}
+
+function ownRoute({ localAddress, localPort, remoteAddress, remotePort }: Socket): Route4 | undefined {
+  if (localAddress === undefined || remoteAddress === undefined) return undefined;
+  return {
+    sourceAddress: localAddress,
+    sourcePort: localPort ?? 0,
+    destinationAddress: remoteAddress,
+    destinationPort: remotePort ?? 0,
+  };
 }
 
 /** The local address to connect from: the first of the destination's family. */

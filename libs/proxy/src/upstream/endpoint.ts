@@ -1,9 +1,9 @@
 import type { EndpointSpec, UpstreamTransportSpec } from "../config/plan.ts";
-import { AutoPool } from "./auto-pool.ts";
+import type { Route4 } from "../listener/listener.ts";
 import type { Cluster } from "./cluster.ts";
+import { ClientPools, EndpointPools } from "./endpoint-pools.ts";
 import { EndpointCheck } from "./health-check.ts";
-import { Http2Pool } from "./http2-pool.ts";
-import { EndpointPool } from "./pool.ts";
+import type { Http2Pool } from "./http2-pool.ts";
 import type { RequestPool } from "./request-pool.ts";
 
 /** One upstream address of one cluster with its connections, its load and its record of failures. */
@@ -13,9 +13,9 @@ export class Endpoint {
   /** `address:port` as access logs show it. */
   text: string;
   readonly transport: UpstreamTransportSpec;
-  readonly #http1: EndpointPool;
-  #http2: Http2Pool | undefined = undefined;
-  #auto: AutoPool | undefined = undefined;
+  readonly #pools: EndpointPools;
+  /** Where connections say whose they are. */
+  readonly #clients: ClientPools | undefined;
   /** Where connections are really made to. */
   dialAddress: { readonly host: string; readonly port: number };
   /** Requests under way, for least-request. */
@@ -43,7 +43,8 @@ export class Endpoint {
     this.dialAddress = dialAddress;
     this.createdMs = cluster.context.io.wheel.now();
     this.transport = transportFor(cluster, spec);
-    this.#http1 = new EndpointPool(this);
+    this.#pools = new EndpointPools(this, undefined);
+    this.#clients = this.transport.proxyLine === undefined ? undefined : new ClientPools(this);
     this.failedCheck = cluster.spec.healthCheck !== undefined;
   }
 
@@ -54,34 +55,34 @@ export class Endpoint {
     this.dialAddress = { host: spec.address, port: spec.port };
   }
 
-  /** The pool for a request: by what the cluster speaks, where that follows the client by what the client speaks. */
-  poolFor(clientSpeaksHttp2: boolean, upgrade: boolean): RequestPool {
-    const { protocol = "http1" } = this.cluster.spec;
-    switch (protocol) {
-      case "http1":
-        return this.#http1;
-      case "downstream":
-        return clientSpeaksHttp2 && !upgrade ? this.http2 : this.#http1;
-      case "http2":
-        return this.http2;
-      case "auto":
-        this.#auto ??= new AutoPool(this, this.#http1, () => this.http2);
-        return upgrade ? this.#http1 : this.#auto;
-    }
+  /**
+   * The pool for a request: by what the cluster speaks, where that follows the client by what the client speaks.
+   * @param client whose request it is, which connections that begin with a PROXY line tell; undefined: this proxy's own.
+   */
+  poolFor(clientSpeaksHttp2: boolean, upgrade: boolean, client?: Route4): RequestPool {
+    const pools = this.#clients === undefined || client === undefined ? this.#pools : this.#clients.of(client);
+    return pools.poolFor(clientSpeaksHttp2, upgrade);
   }
 
   get http2(): Http2Pool {
-    this.#http2 ??= new Http2Pool(this);
-    return this.#http2;
+    return this.#pools.http2;
   }
 
   /** URI SAN of the peer on the latest TLS connection. */
   get peerPrincipal(): string | undefined {
-    return this.#http2?.peerPrincipal ?? this.#http1.peerPrincipal;
+    for (const pools of this.#all()) if (pools.peerPrincipal !== undefined) return pools.peerPrincipal;
+    return undefined;
   }
 
   get connectionCount(): number {
-    return this.#http1.connectionCount + (this.#http2?.connectionCount ?? 0);
+    let count = 0;
+    for (const pools of this.#all()) count += pools.connectionCount;
+    return count;
+  }
+
+  *#all(): Iterable<EndpointPools> {
+    yield this.#pools;
+    if (this.#clients !== undefined) yield* this.#clients.all();
   }
 
   /** Begins to ask it whether it is well, where its cluster does that. `changed` is called when the answer does. */
@@ -93,14 +94,11 @@ export class Endpoint {
   /** Closes idle connections and lets others finish. */
   retire(): void {
     this.#check?.stop();
-    this.#http1.retire();
-    this.#http2?.retire();
+    for (const pools of this.#all()) pools.retire();
   }
 
   destroy(): void {
-    this.#http1.destroy();
-    this.#http2?.destroy();
-    this.#auto?.destroy();
+    for (const pools of this.#all()) pools.destroy();
   }
 
   /** A certificate of ours is presented on its connections. */

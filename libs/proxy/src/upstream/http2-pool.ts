@@ -3,6 +3,7 @@ import type { HeadPool } from "../http1/head.ts";
 import { type Http2ClientOwner, Http2ClientSession } from "../http2/client-session.ts";
 import type { Connection } from "../io/connection.ts";
 import type { WheelTimer } from "../io/timer-wheel.ts";
+import type { Route4 } from "../listener/listener.ts";
 import { connectEndpoint, peerPrincipalOf } from "./connect.ts";
 import type { Endpoint } from "./endpoint.ts";
 import type { AdoptingPool, PoolUser } from "./request-pool.ts";
@@ -18,6 +19,7 @@ const EXPECTED_STREAMS = 100;
 export class Http2Pool implements AdoptingPool, Http2ClientOwner {
   readonly heads: HeadPool;
   readonly #endpoint: Endpoint;
+  readonly #client: Route4 | undefined;
   /** Those that take new streams. */
   readonly #sessions: Http2ClientSession[] = [];
   readonly #all = new Set<Http2ClientSession>();
@@ -29,8 +31,10 @@ export class Http2Pool implements AdoptingPool, Http2ClientOwner {
   #retired = false;
   #serving = false;
 
-  constructor(endpoint: Endpoint) {
+  /** @param client whom its connections are made for, where they tell. */
+  constructor(endpoint: Endpoint, client?: Route4) {
     this.#endpoint = endpoint;
+    this.#client = client;
     this.heads = endpoint.cluster.context.heads;
     this.#sweep = endpoint.cluster.context.io.wheel.timer(() => this.#closeStale());
   }
@@ -156,7 +160,7 @@ export class Http2Pool implements AdoptingPool, Http2ClientOwner {
     connectEndpoint(
       this.#endpoint,
       dialAddress,
-      { sessions: this.#tls, speaks: "http2" },
+      { sessions: this.#tls, speaks: "http2", client: this.#client },
       {
         ready: (connection) => {
           this.#connecting--;

@@ -2,6 +2,7 @@ import { ClientConnection, type ClientOwner } from "../http1/client-connection.t
 import type { HeadPool } from "../http1/head.ts";
 import type { Connection } from "../io/connection.ts";
 import type { WheelTimer } from "../io/timer-wheel.ts";
+import type { Route4 } from "../listener/listener.ts";
 import { connectEndpoint, peerPrincipalOf } from "./connect.ts";
 import type { Endpoint } from "./endpoint.ts";
 import type { AdoptingPool, PoolUser } from "./request-pool.ts";
@@ -14,6 +15,7 @@ import { TlsSessions } from "./tls-sessions.ts";
 export class EndpointPool implements AdoptingPool, ClientOwner {
   readonly heads: HeadPool;
   readonly #endpoint: Endpoint;
+  readonly #client: Route4 | undefined;
   readonly #idle: ClientConnection[] = [];
   readonly #idleSince: number[] = [];
   /** With the moment each was made. */
@@ -26,8 +28,10 @@ export class EndpointPool implements AdoptingPool, ClientOwner {
   readonly #tls = new TlsSessions();
   #retired = false;
 
-  constructor(endpoint: Endpoint) {
+  /** @param client whom its connections are made for, where they tell. */
+  constructor(endpoint: Endpoint, client?: Route4) {
     this.#endpoint = endpoint;
+    this.#client = client;
     this.heads = endpoint.cluster.context.heads;
     this.#sweep = endpoint.cluster.context.io.wheel.timer(() => this.#closeStale());
   }
@@ -154,7 +158,7 @@ export class EndpointPool implements AdoptingPool, ClientOwner {
     connectEndpoint(
       this.#endpoint,
       this.#endpoint.dialAddress,
-      { sessions: this.#tls, speaks: "http1" },
+      { sessions: this.#tls, speaks: "http1", client: this.#client },
       {
         ready: (connection) => {
           this.#connecting--;

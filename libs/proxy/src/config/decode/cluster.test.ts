@@ -1,5 +1,6 @@
 import { durationFromMs, packAny } from "@lateen/proto";
 import { Cluster, Cluster_DiscoveryType as Discovery } from "@lateen/proto/envoy/config/cluster/v3/cluster";
+import { ProxyProtocolUpstreamTransport } from "@lateen/proto/envoy/extensions/transport_sockets/proxy_protocol/v3/upstream_proxy_protocol";
 import { UpstreamTlsContext } from "@lateen/proto/envoy/extensions/transport_sockets/tls/v3/tls";
 import { HttpProtocolOptions } from "@lateen/proto/envoy/extensions/upstreams/http/v3/http_protocol_options";
 import type { DeepPartial } from "@lateen/proto/typeRegistry";
@@ -328,4 +329,35 @@ describe("names to look up", () => {
       },
     ],
   ])("refuses what it cannot honour: %s", (field, fields) => expect(() => named(fields)).toThrow(field));
+});
+
+describe("a PROXY line", () => {
+  const behind = (inner: object | undefined, config: DeepPartial<ProxyProtocolUpstreamTransport>["config"] = {}) => ({
+    name: "envoy.transport_sockets.upstream_proxy_protocol",
+    configType: {
+      $case: "typedConfig" as const,
+      value: packAny(
+        ProxyProtocolUpstreamTransport,
+        ProxyProtocolUpstreamTransport.fromPartial({
+          config,
+          ...(inner === undefined ? {} : { transportSocket: inner }),
+        }),
+      ),
+    },
+  });
+  const raw = { name: "envoy.transport_sockets.raw_buffer" };
+
+  it.each<[number, object, object]>([
+    [0, raw, { kind: "raw", proxyLine: 1 }],
+    [1, tlsSocket({ sni: "a" }), { kind: "tls", sni: "a", proxyLine: 2 }],
+  ])("of version %s comes before what is inside", (version, inner, expected) => {
+    const made = cluster({ transportSocket: behind(inner, { version: version as 0 }) });
+    expect(made.spec.transport).toMatchObject(expected);
+  });
+
+  it.each<[string, object]>([
+    ["transport_socket.transport_socket: required", behind(undefined)],
+    ["transport_socket.transport_socket: one PROXY line", behind(behind(raw))],
+    ["transport_socket.config.pass_through_tlvs", behind(raw, { passThroughTlvs: { tlvType: [1] } })],
+  ])("is refused: %s", (message, transportSocket) => expect(() => cluster({ transportSocket })).toThrow(message));
 });
