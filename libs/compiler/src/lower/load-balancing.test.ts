@@ -120,9 +120,7 @@ describe("what only some proxies can do", () => {
 it("tells what is withheld", () => {
   const policy = "{ proxyProtocol: { version: V1 }, tunnel: { targetHost: a, targetPort: 1 } }";
   const warnings = compilerFor(objectsFrom(WEB + rule(policy))).warnings();
-  expect(warnings.map(({ code, path }) => `${code} ${path}`)).toEqual([
-    "LTN3106 spec.trafficPolicy.tunnel",
-  ]);
+  expect(warnings.map(({ code, path }) => `${code} ${path}`)).toEqual(["LTN3106 spec.trafficPolicy.tunnel"]);
 });
 
 describe("connections", () => {

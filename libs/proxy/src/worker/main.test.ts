@@ -86,5 +86,6 @@ describe("runWorker", () => {
     await client.untilEnd();
     client.close();
     for (const thread of threads) await thread.heard("drained");
-  });
+    // Two threads have to load everything first.
+  }, 60_000);
 });
