@@ -39,6 +39,10 @@ describe("a mesh of separate components, two of each", { timeout: 600_000 }, () 
     for (const kind of KINDS) for (const replica of [1, 2]) expect(pidOf(`${kind}-${replica}`)).toBeDefined();
     const { status, body } = await call(mesh.url("/productpage"));
     expect([status, body.includes("Book Details")]).toEqual([200, true]);
+    const statuses = await mesh.ok("proxy-status");
+    expect(statuses).toContain("pilot-1");
+    expect(statuses).toContain("pilot-2");
+    expect(await mesh.ok("logs", "pilot-2")).toContain("pilot.serving");
   });
 
   it("loses no request whichever process is killed, and no proxy sees a change", async () => {

@@ -17,7 +17,7 @@ export function logsCommand(cli: Cli): Command {
     "lateen logs productpage-v1 -c istio-proxy",
     "lateen logs control-plane --tail 20",
   ])
-    .argument("<workload>", "pod or workload, or `control-plane`")
+    .argument("<workload>", "pod or workload, or `control-plane`, or one of its components: `pilot-1`")
     .addOption(meshOption())
     .option("-c, --container <name>", "`istio-proxy` for the sidecar's lines")
     .option("--tail <lines>", "how many of the last lines", "100")

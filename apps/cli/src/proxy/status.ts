@@ -18,6 +18,8 @@ export interface ProxyStatus {
   readonly version?: string;
   readonly synced: boolean;
   readonly connectedAt?: string;
+  /** Which pilot it is connected to, where there are several. */
+  readonly pilot?: string;
   readonly types: Readonly<Record<string, TypeStatus>>;
 }
 
@@ -53,7 +55,7 @@ export function proxyStatusText(statuses: readonly ProxyStatus[], details: boole
     nameOf(proxy),
     "local",
     ...COLUMNS.map(([, typeUrl]) => wordOf(proxy.types[typeUrl])),
-    "control-plane",
+    proxy.pilot ?? "control-plane",
     proxy.version ?? "",
   ]);
   return table(headers, rows) + (details ? statuses.map(refusals).join("") : "");

@@ -7,7 +7,7 @@ import type { Supervisor } from "../supervisor.ts";
 const TAIL_BYTES = 1024 * 1024;
 
 interface LogQuery {
-  /** Pod, workload, or `control-plane`. */
+  /** Pod, workload, or a process of the control plane: `control-plane`, `pilot-1` … Default: the first of those. */
   readonly name?: string;
   /** `proxy` for the sidecar's lines. */
   readonly container?: string;
@@ -18,7 +18,7 @@ interface LogQuery {
 /** GET /logs: the last lines of one log as text; with `follow=true` the connection stays and new lines are sent as they come. */
 export function logRoute(app: FastifyInstance, mesh: Supervisor): void {
   app.get<{ Querystring: LogQuery }>("/logs", async (call, reply) => {
-    const { name = "control-plane", container, tail = "100", follow } = call.query;
+    const { name = mesh.controlPlane.processes[0] ?? "", container, tail = "100", follow } = call.query;
     const file = logName(mesh, name, container);
     const lines = await lastLines(mesh.logs.pathOf(file), Number(tail) || 0);
     if (follow !== "true") return reply.type("text/plain").send(lines.map((line) => `${line}\n`).join(""));
@@ -35,9 +35,11 @@ export function logRoute(app: FastifyInstance, mesh: Supervisor): void {
 }
 
 function logName(mesh: Supervisor, name: string, container: string | undefined): string {
-  if (name === "control-plane") return name;
+  const { processes } = mesh.controlPlane;
+  if (processes.includes(name)) return name;
   const pod = mesh.pods.find(name);
-  if (pod === undefined) throw unknownPod(name, [...new Set(mesh.pods.views().map((view) => view.workload))]);
+  if (pod === undefined)
+    throw unknownPod(name, [...new Set(mesh.pods.views().map((view) => view.workload)), ...processes]);
   const proxy = container === "proxy" || container === "istio-proxy" || pod.blueprint.kind === "gateway";
   return proxy ? `${pod.blueprint.name}.istio-proxy` : pod.blueprint.name;
 }

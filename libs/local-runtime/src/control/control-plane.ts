@@ -1,4 +1,3 @@
-import { stableHash } from "../net/addresses.ts";
 import type { SocketResponse } from "../socket-client.ts";
 import type { ControlPlanePorts } from "./ports.ts";
 
@@ -22,6 +21,8 @@ export interface ControlPlane {
   /** The same for clients. */
   readonly addresses: ControlPlaneAddresses | undefined;
   readonly ready: boolean;
+  /** Its processes by the names of their logs. */
+  readonly processes: readonly string[];
   start(): void;
   stop(graceMs: number): Promise<void>;
   /**
@@ -47,10 +48,10 @@ export async function readJson(controlPlane: Pick<ControlPlane, "request">, path
 
 /**
  * The same addresses in another order for each client. Clients take the first that answers, so this is what spreads them over the replicas.
- * @param seed anything stable for the client.
+ * @param client address of the client: those that follow one another get different orders.
  */
-export function spread(addresses: string, seed: string): string {
+export function spread(addresses: string, client: string): string {
   const all = addresses.split(",");
-  const first = stableHash(seed) % all.length;
+  const first = Number(/\d+$/.exec(client)?.[0] ?? 0) % all.length;
   return [...all.slice(first), ...all.slice(0, first)].join(",");
 }

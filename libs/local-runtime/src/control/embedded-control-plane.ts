@@ -90,6 +90,7 @@ export class EmbeddedControlPlane implements ControlPlane {
       accessLogPorts: [ports.als],
     };
   }
+  readonly processes: readonly string[] = ["control-plane"];
   get ready(): boolean {
     return this.#readiness.ready;
   }

@@ -1,6 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { mergeSyncz, mergeWaits } from "./merge-answers.ts";
 
+const named = (...answers: readonly unknown[]) =>
+  answers.map((answer, index) => ({ name: `pilot-${index + 1}`, answer }));
+
 describe("answers of several pilots", () => {
   const one = {
     revision: 4,
@@ -13,24 +16,27 @@ describe("answers of several pilots", () => {
 
   it("have the proxies of all, and each warning once", () => {
     const other = { ...one, revision: 3, proxies: [{ pod: "b" }], warnings: ["w", "v"] };
-    expect(mergeSyncz([one, other])).toEqual({
+    expect(mergeSyncz(named(one, other))).toEqual({
       revision: 3,
       registryVersion: "7",
       ready: true,
-      proxies: [{ pod: "a" }, { pod: "b" }],
+      proxies: [
+        { pod: "a", pilot: "pilot-1" },
+        { pod: "b", pilot: "pilot-2" },
+      ],
       typeStreams: [],
       warnings: ["w", "v"],
     });
   });
 
   it("name no state of the registry before all have pushed it", () => {
-    expect(mergeSyncz([one, { ...one, registryVersion: "8" }])).toMatchObject({ registryVersion: undefined });
+    expect(mergeSyncz(named(one, { ...one, registryVersion: "8" }))).toMatchObject({ registryVersion: undefined });
   });
 
   it("are in step when all proxies of all are", () => {
     const done = { revision: 4, synced: true, laggards: [] };
-    expect(mergeWaits([done, done])).toEqual(done);
-    expect(mergeWaits([done, { revision: 3, synced: false, laggards: ["a.b"] }])).toEqual({
+    expect(mergeWaits(named(done, done))).toEqual(done);
+    expect(mergeWaits(named(done, { revision: 3, synced: false, laggards: ["a.b"] }))).toEqual({
       revision: 3,
       synced: false,
       laggards: ["a.b"],
@@ -38,6 +44,6 @@ describe("answers of several pilots", () => {
   });
 
   it("do not break on an answer of another shape", () => {
-    expect(mergeSyncz([{}, null])).toMatchObject({ proxies: [], warnings: [], ready: false });
+    expect(mergeSyncz(named({}, null))).toMatchObject({ proxies: [], warnings: [], ready: false });
   });
 });

@@ -1,23 +1,33 @@
 /** Answers of the replicas of pilot to one question, as if one pilot had all proxies. */
 
-/** `/debug/syncz`: all proxies; a version only where all have pushed the same. */
-export function mergeSyncz(answers: readonly unknown[]): unknown {
-  const all = answers.map(record);
+/** What one replica said. */
+export interface NamedAnswer {
+  readonly name: string;
+  readonly answer: unknown;
+}
+
+/** `/debug/syncz`: all proxies, each with its `pilot`; a version only where all have pushed the same. */
+export function mergeSyncz(answers: readonly NamedAnswer[]): unknown {
+  const all = answers.map(({ answer }) => record(answer));
+  const proxiesOf = (field: "proxies" | "typeStreams") =>
+    answers.flatMap(({ name, answer }) =>
+      list(record(answer)[field]).map((proxy) => ({ ...record(proxy), pilot: name })),
+    );
   const versions = new Set(all.map(({ registryVersion }) => registryVersion));
   return {
     ...all[0],
     revision: Math.min(...all.map(({ revision }) => Number(revision))),
     registryVersion: versions.size === 1 ? all[0]?.registryVersion : undefined,
     ready: all.every(({ ready }) => ready === true),
-    proxies: all.flatMap(({ proxies }) => list(proxies)),
-    typeStreams: all.flatMap(({ typeStreams }) => list(typeStreams)),
+    proxies: proxiesOf("proxies"),
+    typeStreams: proxiesOf("typeStreams"),
     warnings: distinct(all.flatMap(({ warnings }) => list(warnings))),
   };
 }
 
 /** `/debug/wait`: synced when the proxies of all are. */
-export function mergeWaits(answers: readonly unknown[]): unknown {
-  const all = answers.map(record);
+export function mergeWaits(answers: readonly NamedAnswer[]): unknown {
+  const all = answers.map(({ answer }) => record(answer));
   return {
     revision: Math.min(...all.map(({ revision }) => Number(revision))),
     synced: all.every(({ synced }) => synced === true),

@@ -16,7 +16,7 @@ import {
 } from "./component-plan.ts";
 import { ComponentProcess } from "./component-process.ts";
 import { type ControlPlane, type ControlPlaneAddresses, readJson } from "./control-plane.ts";
-import { mergeSyncz, mergeWaits } from "./merge-answers.ts";
+import { mergeSyncz, mergeWaits, type NamedAnswer } from "./merge-answers.ts";
 import type { ControlPlanePorts } from "./ports.ts";
 
 export interface SeparateControlPlaneOptions {
@@ -86,6 +86,10 @@ export class SeparateControlPlane implements ControlPlane {
 
   get ready(): boolean {
     return this.#ready;
+  }
+
+  get processes(): readonly string[] {
+    return this.#components.map(({ name }) => name);
   }
 
   start(): void {
@@ -165,8 +169,10 @@ export class SeparateControlPlane implements ControlPlane {
     else this.#options.onDown();
   }
 
-  #sockets(kind: ComponentKind): readonly string[] {
-    return this.#components.flatMap((one) => (one.kind === kind && one.socket !== undefined ? [one.socket] : []));
+  #owned(kind: ComponentKind): readonly { readonly name: string; readonly socketPath: string }[] {
+    return this.#components.flatMap(({ kind: own, name, socket }) =>
+      own === kind && socket !== undefined ? [{ name, socketPath: socket }] : [],
+    );
   }
 
   /** The first answer that is good enough, else the last one. */
@@ -177,7 +183,7 @@ export class SeparateControlPlane implements ControlPlane {
   ): Promise<SocketResponse> {
     let last: SocketResponse | undefined;
     let failure: unknown = new Error(`no ${kind} is running`);
-    for (const socketPath of this.#sockets(kind)) {
+    for (const { socketPath } of this.#owned(kind)) {
       try {
         last = await socketRequest({ socketPath, ...ask });
         if (enough(last)) return last;
@@ -192,17 +198,21 @@ export class SeparateControlPlane implements ControlPlane {
   /** Of those that answer; a pilot that is gone has no proxies. */
   async #merged(
     ask: { readonly method: string; readonly path: string; readonly timeoutMs?: number },
-    merge: (answers: readonly unknown[]) => unknown,
+    merge: (answers: readonly NamedAnswer[]) => unknown,
   ): Promise<SocketResponse> {
     const asked = await Promise.allSettled(
-      this.#sockets("pilot").map((socketPath) => socketRequest({ socketPath, ...ask })),
+      this.#owned("pilot").map(async ({ name, socketPath }) => ({
+        name,
+        response: await socketRequest({ socketPath, ...ask }),
+      })),
     );
     const answers = asked.flatMap((one) => (one.status === "fulfilled" ? [one.value] : []));
-    const refused = answers.find(({ status }) => status !== 200);
-    if (refused !== undefined) return refused;
+    const refused = answers.find(({ response }) => response.status !== 200);
+    if (refused !== undefined) return refused.response;
     const [first] = answers;
     if (first === undefined)
       throw controlPlaneUnavailable(asked[0]?.status === "rejected" ? asked[0].reason : undefined);
-    return { ...first, body: JSON.stringify(merge(answers.map(({ body }) => JSON.parse(body)))) };
+    const merged = merge(answers.map(({ name, response }) => ({ name, answer: JSON.parse(response.body) as unknown })));
+    return { ...first.response, body: JSON.stringify(merged) };
   }
 }

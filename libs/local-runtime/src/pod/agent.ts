@@ -114,7 +114,7 @@ export class PodAgent {
   }
 
   #argv(): readonly string[] {
-    const { blueprint } = this.#input;
+    const { address, blueprint } = this.#input;
     const addresses = this.#deps.controlPlane();
     const flags: Record<string, string> = {
       role: blueprint.kind === "gateway" ? "router" : "sidecar",
@@ -122,8 +122,8 @@ export class PodAgent {
       ...(addresses === undefined
         ? {}
         : {
-            "discovery-address": spread(addresses.discovery, blueprint.name),
-            "ca-address": spread(addresses.ca, blueprint.name),
+            "discovery-address": spread(addresses.discovery, address),
+            "ca-address": spread(addresses.ca, address),
             "ca-server-name": addresses.caName,
           }),
       socket: this.#socket,

@@ -157,10 +157,10 @@ export class PodProxy {
       ...(addresses === undefined
         ? {}
         : {
-            "discovery-address": spread(addresses.discovery, blueprint.name),
-            "ca-address": spread(addresses.ca, blueprint.name),
+            "discovery-address": spread(addresses.discovery, address),
+            "ca-address": spread(addresses.ca, address),
             "ca-server-name": addresses.caName,
-            "telemetry-address": spread(addresses.telemetry, blueprint.name),
+            "telemetry-address": spread(addresses.telemetry, address),
             "telemetry-server-name": addresses.telemetryName,
           }),
       "server-name": "istiod.istio-system.svc",
