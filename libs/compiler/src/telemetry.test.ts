@@ -1,8 +1,9 @@
-import type { ExtensionProvider } from "@lateen/mesh-model";
+import { type ExtensionProvider, STANDARD_METRICS } from "@lateen/mesh-model";
 import { OpenTelemetryConfig } from "@lateen/proto/envoy/config/trace/v3/opentelemetry";
 import { ZipkinConfig } from "@lateen/proto/envoy/config/trace/v3/zipkin";
 import { ExpressionFilter } from "@lateen/proto/envoy/extensions/access_loggers/filters/cel/v3/cel";
 import type { HttpConnectionManager } from "@lateen/proto/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager";
+import { PluginConfig } from "@lateen/proto/istio/stats/stats";
 import { describe, expect, it } from "vitest";
 import { compilerFor, httpManagerOf, type NodeOptions, objectsFrom, service, viewOf } from "./testing/mesh.ts";
 
@@ -11,6 +12,8 @@ const WORLD = service("web", "10.0.9.1", ["http:80"]) + COLLECTOR;
 const COLLECTOR_HOST = "collector.default.svc.cluster.local";
 
 const providers: readonly ExtensionProvider[] = [
+  { name: "prometheus", prometheus: true },
+  { name: "second", prometheus: true },
   { name: "file", envoyFileAccessLog: { path: "/dev/stdout", logFormat: undefined } },
   { name: "other", envoyFileAccessLog: { path: "/tmp/other", logFormat: undefined } },
   {
@@ -128,14 +131,130 @@ describe("access logs", () => {
     expect(logs(yaml, {}, "SERVER")).toEqual(["/tmp/other"]);
   });
 
-  it("with a filter are withheld from our own proxies, which is said", () => {
+  it("with a filter are for every proxy", () => {
     const yaml = everywhere(`{ accessLogging: [{ ${file}, filter: { expression: "true" } }] }`);
-    expect(logs(yaml, { envoy: false })).toEqual([]);
+    expect(logs(yaml, { envoy: false })).toEqual(["/dev/stdout if true"]);
+    expect(compilerFor(objectsFrom(yaml), config).warnings()).toEqual([]);
+  });
+});
+
+describe("metrics", () => {
+  const STATS = "istio.stats";
+  const lateen = { envoy: false };
+  /** Configuration of the metrics filter before bytes or requests; undefined: there is none. */
+  function metrics(yaml: string, side: "CLIENT" | "SERVER" = "CLIENT"): PluginConfig | undefined {
+    const found = manager(yaml, lateen, side).httpFilters.find(({ name }) => name === STATS);
+    return found?.configType?.$case === "typedConfig" ? PluginConfig.decode(found.configType.value.value) : undefined;
+  }
+  const mesh = (overrides: string) => telemetry("mesh", `{ metrics: [{ overrides: [${overrides}] }] }`, "istio-system");
+  const namespaced = (overrides: string) => telemetry("ns", `{ metrics: [{ overrides: [${overrides}] }] }`);
+  const NAMES = Object.values(STANDARD_METRICS);
+
+  it.each<[string, string, PluginConfig["metrics"] | undefined]>([
+    ["are Istio's by default", "", []],
+    ["are Istio's where nothing differs", mesh("{ disabled: false }"), []],
+    [
+      "lack a label everywhere",
+      mesh("{ tagOverrides: { source_app: { operation: REMOVE } } }"),
+      [{ name: "", dimensions: {}, tagsToRemove: ["source_app"], match: "", drop: false }],
+    ],
+    [
+      "have a label of one metric",
+      mesh(
+        `{ match: { metric: REQUEST_COUNT }, tagOverrides: { b: { value: request.method }, a: { value: request.host } } }`,
+      ),
+      [
+        {
+          name: "requests_total",
+          dimensions: { a: "request.host", b: "request.method" },
+          tagsToRemove: [],
+          match: "",
+          drop: false,
+        },
+      ],
+    ],
+    [
+      "are disabled one by one",
+      mesh("{ match: { metric: REQUEST_SIZE, mode: CLIENT }, disabled: true }"),
+      [{ name: "request_bytes", dimensions: {}, tagsToRemove: [], match: "", drop: true }],
+    ],
+    ["are not those of the other side", mesh("{ match: { mode: SERVER }, disabled: true }"), []],
+    ["are off", mesh("{ match: { metric: ALL_METRICS }, disabled: true }"), undefined],
+    ["are on again in a namespace", mesh("{ disabled: true }") + namespaced("{ disabled: false }"), []],
+    [
+      "are on again one by one",
+      mesh("{ disabled: true }") + namespaced("{ match: { customMetric: requests_total }, disabled: false }"),
+      NAMES.filter((name) => name !== "requests_total").map((name) => ({
+        name,
+        dimensions: {},
+        tagsToRemove: [],
+        match: "",
+        drop: true,
+      })),
+    ],
+    [
+      "add up, and the last word on a label holds",
+      mesh("{ tagOverrides: { a: { value: request.host }, b: { value: request.host } } }") +
+        namespaced("{ tagOverrides: { b: { operation: REMOVE } } }") +
+        telemetry(
+          "web",
+          "{ selector: { matchLabels: { app: web } }, metrics: [{ overrides: [{ tagOverrides: { c: { value: request.path } } }] }] }",
+        ),
+      [{ name: "", dimensions: { a: "request.host", c: "request.path" }, tagsToRemove: ["b"], match: "", drop: false }],
+    ],
+    [
+      "are not those of another workload",
+      telemetry("api", "{ selector: { matchLabels: { app: api } }, metrics: [{ overrides: [{ disabled: true }] }] }"),
+      [],
+    ],
+    [
+      "are not those of a provider that a namespace replaced",
+      mesh("{ disabled: true }") + telemetry("ns", "{ metrics: [{ providers: [{ name: second }] }] }"),
+      [],
+    ],
+    [
+      "are off where no provider takes them",
+      telemetry("ns", "{ metrics: [{ providers: [{ name: file }] }] }"),
+      undefined,
+    ],
+  ])("%s", (_title, yaml, expected) => {
+    expect(metrics(yaml)?.metrics).toEqual(expected);
+  });
+
+  it("of servers are their own", () => {
+    const yaml = mesh("{ match: { mode: SERVER, metric: REQUEST_COUNT }, disabled: true }");
+    expect(metrics(yaml, "SERVER")?.metrics.map(({ name, drop }) => [name, drop])).toEqual([["requests_total", true]]);
+    expect(metrics(yaml)?.metrics).toEqual([]);
+  });
+
+  it("of connections are said before the proxy of bytes, also that there are none", () => {
+    const tcp = (yaml: string) => {
+      const listener = viewOf(WORLD + yaml, { ...lateen, labels: { app: "web" } }, config).listener("virtualOutbound");
+      return listener?.filterChains.map(({ filters }) => filters.map(({ name }) => name));
+    };
+    expect(tcp("")?.at(-1)).toEqual(["envoy.filters.network.tcp_proxy"]);
+    expect(tcp(mesh("{ disabled: true }"))?.at(-1)).toEqual([STATS, "envoy.filters.network.tcp_proxy"]);
+    const interval = telemetry("mesh", "{ metrics: [{ reportingInterval: 7s }] }", "istio-system");
+    expect(metrics(interval)?.tcpReportingDuration).toEqual({ seconds: 7n, nanos: 0 });
+    expect(tcp(interval)?.at(-1)).toEqual([STATS, "envoy.filters.network.tcp_proxy"]);
+  });
+
+  it("are never told to a stock Envoy, which would refuse the listener", () => {
+    expect(
+      manager(mesh("{ tagOverrides: { a: { operation: REMOVE } } }")).httpFilters.map(({ name }) => name),
+    ).not.toContain(STATS);
+  });
+
+  it("by providers that take none are reported", () => {
+    const yaml = telemetry("mesh", "{ metrics: [{ providers: [{ name: file }, { name: x }] }] }", "istio-system");
     expect(
       compilerFor(objectsFrom(yaml), config)
         .warnings()
-        .map(({ code }) => code),
-    ).toEqual(["LTN3121"]);
+        .map(({ message }) => message),
+    ).toEqual([
+      'Telemetry/istio-system/mesh: provider "file" is not of a kind for this',
+      'Telemetry/istio-system/mesh: provider "x" is not defined in extensionProviders',
+    ]);
   });
 });
 

@@ -33,6 +33,7 @@ export { keyOf, parseResourceKey, type ResourceKey, resourceKey } from "./key.ts
 export { fieldPaths, usedPaths } from "./kinds/field-paths.ts";
 export * from "./kinds/index.ts";
 export { GATEWAY_NAME_LABEL, isTarget, type Targeting, type TargetReference, targetsOf } from "./kinds/targets.ts";
+export { STANDARD_METRICS } from "./kinds/telemetry/schema.ts";
 export { type ObjectMeta, objectMetaSchema } from "./metadata.ts";
 export { type Diagnostic, type DiagnosticLevel, diagnosticText, formatOrigin, type Origin } from "./origin.ts";
 export {

@@ -1,3 +1,4 @@
+export type { ConnectionLogFacts, RequestLogFacts } from "./access-log/facts.ts";
 export { type ProxyAppParts, runProxyApp } from "./agent/app.ts";
 export type { AgentPorts } from "./agent/faces.ts";
 export { type ProxyFlags, type ProxyFlavour, proxyAgentConfig, proxyFlags } from "./agent/flags.ts";
@@ -31,8 +32,10 @@ export {
   runtimeFraction,
   stringMatch,
 } from "./config/decode/index.ts";
+export { metricsSpec } from "./config/decode/metrics.ts";
 export type * from "./config/plan.ts";
 export type { ConnectionInfo } from "./listener/connection-info.ts";
 export { type Normalised, normalisePath, type PathRules } from "./router/normalise-path.ts";
+export { CustomMetrics } from "./stats/custom-metrics.ts";
 export { runWorker } from "./worker/main.ts";
 export type * from "./worker/protocol.ts";

@@ -89,7 +89,8 @@ function authorizers({ extensionProviders }: MeshConfig): ReadonlyMap<string, Ex
 /** The mesh configuration with what Telemetry objects say of a workload on one side. */
 export function observedConfig(read: Read, scope: ProxyScope, side: Side): ObservedConfig {
   const config = meshConfigOf(read);
-  const { logs, tracing: use } = read.ask(observationOf, { namespace: scope.namespace, labels: scope.labels, side });
+  const subject = { namespace: scope.namespace, labels: scope.labels, side };
+  const { logs, tracing: use, metrics } = read.ask(observationOf, subject);
   const provider = use && providerNamed(config, use.provider);
   const collector = provider && collectorOf(provider);
   // A proxy refuses all of a listener whose collector it does not know. Our own does not trace yet.
@@ -106,7 +107,7 @@ export function observedConfig(read: Read, scope: ProxyScope, side: Side): Obser
   return {
     ...config,
     logs,
-    filtersLogs: !scope.lateen,
+    metrics,
     tracing: known && use !== undefined && provider !== undefined ? tracing(use, provider, workload) : undefined,
   };
 }

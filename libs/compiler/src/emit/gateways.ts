@@ -17,6 +17,7 @@ import { usesDynamicDns, visibleVirtualServices } from "../world/visibility.ts";
 import { sniTargets } from "./auto-passthrough.ts";
 import { accessRules, observedConfig, routeContext } from "./context.ts";
 import { byName, encode } from "./encode.ts";
+import { withTcpMetrics } from "./tcp-metrics.ts";
 
 type Resources = ReadonlyMap<string, EncodedResource>;
 
@@ -79,7 +80,11 @@ export const gatewayResources = defineQuery<NodeScope, GatewayResources>({
       return made === undefined ? [] : [made];
     });
     return {
-      listeners: byName(ports.map(({ listener }) => encode(read, Listener, listener.name, listener))),
+      listeners: byName(
+        ports.map(({ listener }) =>
+          encode(read, Listener, listener.name, withTcpMetrics(listener, config.metrics, client.extensions)),
+        ),
+      ),
       routes: byName(
         ports.flatMap(({ routes }) => routes.map((route) => encode(read, RouteConfiguration, route.name, route))),
       ),

@@ -1,6 +1,7 @@
 import type { MeshService, MeshServicePort } from "@lateen/mesh-model";
 import { Listener } from "@lateen/proto/envoy/config/listener/v3/listener";
 import { defineQuery, type Read } from "../engine/query-engine.ts";
+import type { ObservedConfig } from "../lower/access-log.ts";
 import type { TcpPolicy } from "../lower/filters.ts";
 import { boundInbound, virtualInbound } from "../lower/inbound-listener.ts";
 import { WILDCARD } from "../lower/names.ts";
@@ -26,6 +27,7 @@ import {
 import { accessRules, fallbackCluster, observedConfig } from "./context.ts";
 import { byName, encode } from "./encode.ts";
 import { gatewayResources } from "./gateways.ts";
+import { withTcpMetrics } from "./tcp-metrics.ts";
 
 /** The outbound listeners of one port number. */
 const portListeners = defineQuery<{ readonly scope: ProxyScope; readonly port: number }, readonly EncodedResource[]>({
@@ -33,8 +35,9 @@ const portListeners = defineQuery<{ readonly scope: ProxyScope; readonly port: n
   key: scopePortKey,
   compute: (read, argument) => {
     const { scope, port } = argument;
+    const config = observedConfig(read, scope, "CLIENT");
     const listeners = outboundListeners(port, read.ask(servicesOnPort, argument), {
-      config: observedConfig(read, scope, "CLIENT"),
+      config,
       namespace: scope.namespace,
       labels: scope.labels,
       domain: settingsOf(read).domain,
@@ -48,10 +51,20 @@ const portListeners = defineQuery<{ readonly scope: ProxyScope; readonly port: n
       tcpPolicy: (host, servicePort, subset) => tcpPolicy(read, scope, { host, port: servicePort, subset }),
       virtualServices: read.ask(l4RulesOnPort, argument),
     });
-    return listeners.map((listener) => encode(read, Listener, listener.name, listener));
+    return listeners.map((listener) => encoded(read, scope, config, listener));
   },
   equal: sameList,
 });
+
+/** With what its Telemetry objects say of the metrics of connections. */
+function encoded(
+  read: Read,
+  { extensions }: Pick<ProxyScope, "extensions">,
+  { metrics }: ObservedConfig,
+  listener: Listener,
+): EncodedResource {
+  return encode(read, Listener, listener.name, withTcpMetrics(listener, metrics, extensions));
+}
 
 function readyAddresses(read: Read, namespace: string, service: MeshService, port: MeshServicePort): readonly string[] {
   const destination = read.ask(destinationByHost, { host: service.host, namespace });
@@ -95,10 +108,11 @@ export const outboundListenersOf = defineQuery<ProxyScope, readonly EncodedResou
   name: "outboundListeners",
   key: scopeKey,
   compute: (read, scope) => {
-    const catchAll = virtualOutbound(observedConfig(read, scope, "CLIENT"), read.ask(fallbackCluster, scope));
+    const config = observedConfig(read, scope, "CLIENT");
+    const catchAll = virtualOutbound(config, read.ask(fallbackCluster, scope));
     return [
       ...read.ask(visiblePorts, scope).flatMap((port) => read.ask(portListeners, { scope, port })),
-      encode(read, Listener, catchAll.name, catchAll),
+      encoded(read, scope, config, catchAll),
     ];
   },
   equal: sameList,
@@ -120,7 +134,7 @@ export const inboundListeners = defineQuery<WorkloadScope, readonly EncodedResou
       mode: policy.mode,
     };
     return [...boundInbound(ports, context), virtualInbound(ports, context)].map((listener) =>
-      encode(read, Listener, listener.name, listener),
+      encoded(read, scope, config, listener),
     );
   },
   equal: sameList,

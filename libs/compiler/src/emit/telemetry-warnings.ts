@@ -11,9 +11,9 @@ export function withheldTelemetry(read: Read, key: string): readonly CompilerWar
   const telemetry = read.input(cells.object(key)) as Telemetry | undefined;
   if (telemetry === undefined) return [];
   const config = meshConfigOf(read);
-  const { accessLogging = [], tracing = [] } = telemetry.spec ?? {};
+  const { accessLogging = [], tracing = [], metrics = [] } = telemetry.spec ?? {};
   const unusable = (
-    part: "accessLogging" | "tracing",
+    part: "accessLogging" | "tracing" | "metrics",
     entries: readonly { readonly providers?: readonly { readonly name: string }[] }[],
     usable: (provider: ExtensionProvider) => boolean,
   ) =>
@@ -28,18 +28,7 @@ export function withheldTelemetry(read: Read, key: string): readonly CompilerWar
   return [
     ...unusable("accessLogging", accessLogging, (one) => (one.envoyFileAccessLog ?? one.envoyHttpAls) !== undefined),
     ...unusable("tracing", tracing, (one) => collectorOf(one) !== undefined),
-    ...accessLogging.flatMap(({ filter }, index) =>
-      filter === undefined
-        ? []
-        : [
-            warning(
-              telemetry,
-              "LTN3121",
-              `spec.accessLogging[${index}].filter`,
-              "only Envoy filters its log: Lateen's proxies do not write this one",
-            ),
-          ],
-    ),
+    ...unusable("metrics", metrics, (one) => one.prometheus === true),
     ...(tracing.some(({ disableSpanReporting }) => disableSpanReporting !== true)
       ? [warning(telemetry, "LTN3122", "spec.tracing", "only Envoy reports spans: Lateen's proxies do not")]
       : []),

@@ -6,6 +6,7 @@ import { FileAccessLog } from "@lateen/proto/envoy/extensions/access_loggers/fil
 import { ExpressionFilter } from "@lateen/proto/envoy/extensions/access_loggers/filters/cel/v3/cel";
 import { HttpGrpcAccessLogConfig } from "@lateen/proto/envoy/extensions/access_loggers/grpc/v3/als";
 import type { HttpConnectionManager_Tracing } from "@lateen/proto/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager";
+import type { MetricsUse } from "../world/metrics.ts";
 import type { LogUse } from "../world/telemetry.ts";
 import { outboundCluster } from "./names.ts";
 import { sortedRecord } from "./proto.ts";
@@ -51,8 +52,8 @@ export interface AccessLogs {
 export interface ObservedConfig extends MeshConfig {
   /** Undefined: no Telemetry object says anything of logs. */
   readonly logs?: readonly LogUse[] | undefined;
-  /** Whether the proxy takes logs with a filter. Default true. */
-  readonly filtersLogs?: boolean;
+  /** Undefined: the standard metrics as they are by default. */
+  readonly metrics?: MetricsUse | undefined;
   readonly tracing?: HttpConnectionManager_Tracing | undefined;
 }
 
@@ -68,7 +69,7 @@ export function accessLogs(config: ObservedConfig): AccessLogs {
   const tcp: AccessLog[] = [];
   for (const { provider: name, filter } of uses) {
     const provider = config.extensionProviders.find((candidate) => candidate.name === name);
-    if (provider === undefined || (filter !== undefined && config.filtersLogs === false)) continue;
+    if (provider === undefined) continue;
     if (provider.envoyFileAccessLog !== undefined) {
       const log = filtered(providerFileLog(provider.envoyFileAccessLog), filter);
       http.push(log);

@@ -26,6 +26,7 @@ import { CORS_FILTER } from "./cors.ts";
 import { DYNAMIC_DNS_FILTER, dynamicDnsFilter } from "./dynamic-dns.ts";
 import { type CustomRules, customFilters } from "./ext-authz.ts";
 import { FAULT_FILTER } from "./faults.ts";
+import { metricsConfig, STATS_FILTER } from "./metrics.ts";
 import { adsSource, typed } from "./proto.ts";
 
 /** Name of the terminal filter of HTTP chains. */
@@ -134,8 +135,9 @@ function httpFilters(options: HttpChainOptions): HttpFilter[] {
     filters.push(filter(CORS_FILTER, Cors, Cors.fromPartial({})));
   }
   if (options.dynamicDns) filters.push(filter(DYNAMIC_DNS_FILTER, FilterConfig, dynamicDnsFilter()));
-  if (extensions.includes("istio.stats"))
-    filters.push(filter("istio.stats", PluginConfig, PluginConfig.fromPartial({})));
+  if (extensions.includes(STATS_FILTER) && options.config.metrics !== "off") {
+    filters.push(filter(STATS_FILTER, PluginConfig, metricsConfig(options.config.metrics)));
+  }
   filters.push(filter("envoy.filters.http.router", Router, Router.fromPartial({})));
   return filters;
 }

@@ -1,6 +1,7 @@
 import { type ExtensionProvider, type MeshConfig, type Telemetry, targetsOf } from "@lateen/mesh-model";
 import { defineQuery, type Query } from "../engine/query-engine.ts";
 import { sameJson, sameList } from "../resource.ts";
+import { type MetricsUse, metricsOf } from "./metrics.ts";
 import { byAge } from "./objects.ts";
 import { type PolicySubject, selectsWorkload } from "./policies.ts";
 import { listOf, meshConfigOf } from "./services.ts";
@@ -35,6 +36,8 @@ export interface Observation {
   /** Undefined: none says anything of logs, so the mesh configuration holds. */
   readonly logs: readonly LogUse[] | undefined;
   readonly tracing: TracingUse | undefined;
+  /** Undefined: the standard metrics as they are by default. */
+  readonly metrics: MetricsUse | undefined;
 }
 
 /**
@@ -72,7 +75,11 @@ export const observationOf: Query<PolicySubject & { readonly side: Side }, Obser
   compute: (read, { side, ...subject }) => {
     const config = meshConfigOf(read);
     const telemetries = read.ask(telemetriesFor, subject);
-    return { logs: logsOf(telemetries, config, side), tracing: tracingOf(telemetries, config, side) };
+    return {
+      logs: logsOf(telemetries, config, side),
+      tracing: tracingOf(telemetries, config, side),
+      metrics: metricsOf(telemetries, config, side),
+    };
   },
   equal: sameJson,
 });

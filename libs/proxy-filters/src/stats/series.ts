@@ -23,6 +23,21 @@ interface Slots {
 /** Last gRPC status that has a name; others are told as UNKNOWN, as gRPC libraries take them. */
 const LAST_GRPC_STATUS = 16;
 
+function namedStatus({ grpcStatus }: Outcome): number {
+  return grpcStatus > LAST_GRPC_STATUS ? 2 : grpcStatus;
+}
+
+/** Labels that tell an outcome. */
+export function outcomeLabels(outcome: Outcome): CallLabels {
+  const grpcStatus = namedStatus(outcome);
+  return {
+    request_protocol: outcome.grpc ? "grpc" : "http",
+    response_code: String(outcome.responseCode),
+    grpc_response_status: grpcStatus < 0 ? "" : String(grpcStatus),
+    response_flags: outcome.flags === "" ? "-" : outcome.flags,
+  };
+}
+
 /** The series of one pair of workloads, found by outcome without making an object. */
 export class CallSeries {
   readonly labels: CallLabels;
@@ -44,20 +59,14 @@ export class CallSeries {
   }
 
   #find(outcome: Outcome): Slots {
-    const grpcStatus = outcome.grpcStatus > LAST_GRPC_STATUS ? 2 : outcome.grpcStatus;
+    const grpcStatus = namedStatus(outcome);
     const key = ((grpcStatus + 1) << 11) | (outcome.grpc ? 1 << 10 : 0) | outcome.responseCode;
     const known = this.#byFlags.get(outcome.flags)?.get(key);
-    return known ?? this.#define(outcome, grpcStatus, key);
+    return known ?? this.#define(outcome, key);
   }
 
-  #define(outcome: Outcome, grpcStatus: number, key: number): Slots {
-    const labels = {
-      ...this.labels,
-      request_protocol: outcome.grpc ? "grpc" : "http",
-      response_code: String(outcome.responseCode),
-      grpc_response_status: grpcStatus < 0 ? "" : String(grpcStatus),
-      response_flags: outcome.flags === "" ? "-" : outcome.flags,
-    };
+  #define(outcome: Outcome, key: number): Slots {
+    const labels = { ...this.labels, ...outcomeLabels(outcome) };
     const slots: Slots = {
       requests: this.#stats.counter("istio_requests_total", labels),
       duration: this.#stats.histogram("istio_request_duration_milliseconds", labels),

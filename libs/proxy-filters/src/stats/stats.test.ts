@@ -1,3 +1,4 @@
+import { type MetricConfig, PluginConfig } from "@lateen/proto/istio/stats/stats";
 import type { WorkloadFacts } from "@lateen/proxy";
 import { describe, expect, it } from "vitest";
 import { FakeExchange, fakeCluster, fakeContext, fakeEndpoint } from "../testing/fake-exchange.ts";
@@ -240,7 +241,95 @@ describe("series", () => {
   });
 });
 
-it("refuses customised metrics", () => {
-  expect(decodeStats(new Uint8Array(0))).toEqual({});
-  expect(() => decodeStats(Uint8Array.of(0x0a, 0))).toThrow("metrics");
+describe("metrics as they were asked for", () => {
+  const REQUESTS = "istio_requests_total";
+  const custom = (change: Partial<MetricConfig>, ...exchanges: readonly FakeExchange[]) => {
+    const config = PluginConfig.fromPartial({ metrics: [change] });
+    const { context, stats } = fakeContext("outbound");
+    const filter = statsRuntime.create(decodeStats(PluginConfig.encode(config).finish()), context);
+    for (const exchange of exchanges) filter.onDone?.(exchange);
+    return stats;
+  };
+
+  it("lack a label that was removed, and count together then", () => {
+    const failed = outbound((exchange) => {
+      exchange.summary.responseCode = 503;
+    });
+    const stats = custom({ tagsToRemove: ["response_code", "source_app"] }, outbound(), failed);
+    expect(Object.keys(stats.named(REQUESTS)[0]?.labels ?? {})).not.toContain("source_app");
+    expect(Object.keys(stats.named("istio_request_bytes")[0]?.labels ?? {})).not.toContain("response_code");
+    expect(stats.named(REQUESTS)[0]?.labels).toEqual(stats.named(REQUESTS)[1]?.labels);
+  });
+
+  it("have labels of one's own; what has no value is unknown", () => {
+    const dimensions = {
+      verb: "request.method",
+      agent: "request.headers['user-agent']",
+      reporter: "'me'",
+      slow: "request.duration > duration('1s')",
+    };
+    const exchange = outbound();
+    const labels = custom({ name: "requests_total", dimensions }, exchange).named(REQUESTS)[0]?.labels;
+    expect(labels).toMatchObject({ agent: "unknown", reporter: "me", slow: "false" });
+    const other = custom({ name: "requests_total", dimensions }, exchange).named("istio_request_bytes")[0]?.labels;
+    expect(other).toMatchObject({ reporter: "source" });
+    expect(other).not.toHaveProperty("agent");
+  });
+
+  it("are told apart by labels of one's own", () => {
+    const to = (path: string) => {
+      const exchange = new FakeExchange({ authority: "reviews:9080", path });
+      exchange.summary.cluster = cluster;
+      return exchange;
+    };
+    const stats = custom({ dimensions: { path: "request.path" } }, to("/a"), to("/b"), to("/a"));
+    expect(stats.named(REQUESTS).map(({ labels, values }) => [labels.path, values])).toEqual([
+      ["/a", [1, 1]],
+      ["/b", [1]],
+    ]);
+  });
+
+  it("have a bounded number of values, and exact totals", () => {
+    const many = Array.from({ length: 700 }, (_, i) => {
+      const exchange = new FakeExchange({ authority: "reviews:9080", path: `/${i}${"x".repeat(300)}` });
+      exchange.summary.cluster = cluster;
+      return exchange;
+    });
+    const stats = custom({ dimensions: { path: "request.path" } }, ...many);
+    const series = stats.named(REQUESTS);
+    expect(series.length).toBe(501);
+    expect(series.at(-1)?.labels.path).toBe("__overflow__");
+    expect(stats.total(REQUESTS)).toBe(700);
+    expect(Math.max(...series.map(({ labels }) => labels.path?.length ?? 0))).toBe(256);
+  });
+
+  it("are not there when they are disabled", () => {
+    const stats = custom({ name: "request_bytes", drop: true }, outbound());
+    expect(stats.named("istio_request_bytes")).toEqual([]);
+    expect(stats.named(REQUESTS)).toHaveLength(1);
+    expect(custom({ drop: true }, outbound()).series).toEqual([]);
+  });
+
+  it("do not take the host that was asked for when told so", () => {
+    const bytes = PluginConfig.encode(PluginConfig.fromPartial({ disableHostHeaderFallback: true })).finish();
+    const { context, stats } = fakeContext("outbound");
+    const exchange = new FakeExchange({ authority: "example.com" });
+    exchange.summary.cluster = fakeCluster("PassthroughCluster");
+    statsRuntime.create(decodeStats(bytes), context).onDone?.(exchange);
+    expect(stats.named(REQUESTS)[0]?.labels.destination_service).toBe("unknown");
+  });
+
+  it.each<[string, Parameters<typeof PluginConfig.fromPartial>[0], string]>([
+    ["metrics of one's own", { definitions: [{ name: "mine" }] }, "definitions"],
+    ["conditions", { metrics: [{ match: "true" }] }, "metrics[0].match"],
+    ["unknown metrics", { metrics: [{ name: "mine" }] }, "metrics[0].name: mine is no metric of this proxy"],
+    ["values nobody can evaluate", { metrics: [{ dimensions: { a: "b" } }] }, "metrics[0].dimensions[a]"],
+    ["shared gateways", { reporter: 1 }, "reporter"],
+  ])("are refused with %s", (_title, config, message) => {
+    expect(() => decodeStats(PluginConfig.encode(PluginConfig.fromPartial(config)).finish())).toThrow(message);
+  });
+
+  it("are the standard ones by default", () => {
+    expect(decodeStats(new Uint8Array(0))).toEqual({});
+  });
 });

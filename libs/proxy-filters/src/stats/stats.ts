@@ -1,20 +1,23 @@
-import type { Exchange, FilterContext, HttpFilter, HttpFilterRuntime } from "@lateen/proxy";
+import type { Exchange, FilterContext, HttpFilter, HttpFilterRuntime, MetricsSpec } from "@lateen/proxy";
 import { type HeadView, hashName } from "@lateen/traffic";
 import { CallTable } from "./call-table.ts";
+import { type CustomCalls, customCallsOf } from "./custom-calls.ts";
 import { isUnmatched } from "./labels.ts";
 import type { CallSeries, Outcome } from "./series.ts";
 
 export const STATS = "istio.stats";
-/** Nothing can be configured: the standard metrics with their standard labels. */
-export type StatsConfig = Readonly<Record<string, never>>;
+/** How the metrics differ from the standard ones; empty: not at all. */
+export type StatsConfig = MetricsSpec;
 
 /** Istio's standard request metrics. */
 export const statsRuntime: HttpFilterRuntime<StatsConfig> = {
   name: STATS,
-  create: (_: StatsConfig, context: FilterContext): HttpFilter =>
+  create: (config: StatsConfig, context: FilterContext): HttpFilter =>
     new StatsFilter(
       context.shared(STATS, () => new CallTable(context)),
       context.direction === "inbound",
+      config.changes === undefined ? undefined : customCallsOf(config, context),
+      config.ignoresHost ?? false,
     ),
 };
 
@@ -29,9 +32,14 @@ class StatsFilter implements HttpFilter {
     flags: "",
   };
 
-  constructor(calls: CallTable, inbound: boolean) {
+  readonly #custom: CustomCalls | undefined;
+  readonly #ignoresHost: boolean;
+
+  constructor(calls: CallTable, inbound: boolean, custom: CustomCalls | undefined, ignoresHost: boolean) {
     this.#calls = calls;
     this.#inbound = inbound;
+    this.#custom = custom;
+    this.#ignoresHost = ignoresHost;
   }
 
   onDone(exchange: Exchange): void {
@@ -41,7 +49,9 @@ class StatsFilter implements HttpFilter {
     outcome.responseCode = summary.responseCode;
     outcome.grpcStatus = outcome.grpc ? summary.grpcStatus : -1;
     outcome.flags = summary.responseFlags;
-    this.#series(exchange).record(outcome, summary.durationMs, summary.requestBytes, summary.responseBytes);
+    const series = this.#series(exchange);
+    if (this.#custom !== undefined) this.#custom.record(exchange, series, outcome);
+    else series.record(outcome, summary.durationMs, summary.requestBytes, summary.responseBytes);
   }
 
   #series(exchange: Exchange): CallSeries {
@@ -52,6 +62,7 @@ class StatsFilter implements HttpFilter {
     }
     if (cluster !== undefined && cluster.destinationService === undefined && isUnmatched(cluster.name)) {
       const { request } = exchange;
+      if (this.#ignoresHost) return this.#calls.findHost(cluster, "");
       return this.#calls.findHost(cluster, request.text(request.authorityStart, request.authorityEnd));
     }
     const principal = upstreamMutualTls ? upstreamPrincipal : undefined;

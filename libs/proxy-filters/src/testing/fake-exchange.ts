@@ -3,6 +3,7 @@ import type {
   BodyTransformSink,
   ClusterSpec,
   CollectedBody,
+  ConnectionLogFacts,
   EndpointSpec,
   Exchange,
   FilterContext,
@@ -12,7 +13,7 @@ import type {
   SideOutcome,
   SideRequest,
 } from "@lateen/proxy";
-import { type HeadInput, headFrom, type PeerFacts } from "@lateen/traffic";
+import { type HeadInput, hashName, headFrom, type PeerFacts } from "@lateen/traffic";
 
 /** Records edits as `set a=b`, `remove a`. */
 class RecordedEdits implements HeadEdits {
@@ -79,6 +80,48 @@ export class FakeExchange implements Exchange {
     upstreamMutualTls: false,
     upstreamPrincipal: undefined,
   };
+  /** What access logs read, as far as filters ask for it. */
+  get facts(): ConnectionLogFacts {
+    const { request, summary } = this;
+    return {
+      info: this.info,
+      direction: this.direction,
+      startTimeMs: this.startTimeMs,
+      durationMs: summary.durationMs,
+      bytesReceived: summary.requestBytes,
+      bytesSent: summary.responseBytes,
+      flags: summary.responseFlags,
+      terminationDetails: "",
+      upstreamCluster: summary.cluster?.name ?? "",
+      upstreamHost: "",
+      upstreamLocalAddress: "",
+      upstreamFailure: "",
+      source: this.peerWorkload,
+      destination: summary.endpoint?.workload,
+      peerPrincipal: this.peer.principal ?? "",
+      destinationService: "",
+      request: {
+        protocol: "HTTP/1.1",
+        status: summary.responseCode,
+        details: summary.responseDetails,
+        routeName: "",
+        requestId: this.requestId,
+        remoteAddress: this.peer.remoteAddress,
+        attempts: 1,
+        requestDurationMs: 0,
+        responseDurationMs: 0,
+        requestHeader: (name) => {
+          if (name === ":path") return request.text(request.pathStart, request.pathEnd);
+          const index = request.find(new TextEncoder().encode(name), hashName(name));
+          return index < 0
+            ? undefined
+            : request.text(request.offsets[index * 4 + 2] ?? 0, request.offsets[index * 4 + 3] ?? 0);
+        },
+        responseHeader: () => undefined,
+        responseTrailer: () => undefined,
+      },
+    };
+  }
   readonly configs: Record<string, unknown> = {};
   readonly flags: string[] = [];
   readonly replies: LocalReply[] = [];

@@ -216,3 +216,74 @@ describe("sinks", () => {
     expect(sinks().logs.http([]).empty).toBe(true);
   });
 });
+
+describe("filters", () => {
+  const PEER = {
+    principal: "spiffe://td/ns/a/sa/b",
+    uris: ["spiffe://td/ns/a/sa/b"],
+    dns: [],
+    subject: "",
+    hash: "",
+    pem: "",
+  };
+  const CALLER = {
+    workload: "web-v1",
+    namespace: "shop",
+    app: "web",
+    version: "v1",
+    canonicalService: "web",
+    canonicalRevision: "v1",
+    cluster: "c",
+  };
+  const matched = facts(
+    { ":path": "/a/b?c=d", ":method": "GET", ":authority": "shop", "x-name": Buffer.from("Jörg").toString("latin1") },
+    {
+      flags: "UF,URX",
+      status: 503,
+      grpcStatus: 14,
+      source: CALLER,
+      direction: "inbound",
+      info: { ...CONNECTION.info, peer: PEER, serverName: "sni" },
+    },
+  );
+
+  function logged(filter: string, of: ConnectionLogFacts): number {
+    const posted: FromWorker[] = [];
+    const wheel = new TimerWheel(manualClock(), () => undefined);
+    const sinks = new LogSinks({ wheel, environment: ENVIRONMENT, post: (message) => posted.push(message) });
+    sinks.http([{ kind: "file", path: "/dev/stdout", format: { kind: "text", text: "x" }, filter }]).write(of);
+    sinks.flush();
+    return posted.length;
+  }
+
+  it.each([
+    "request.path == '/a/b?c=d' && request.url_path == '/a/b' && request.query == 'c=d'",
+    "request.method == 'GET' && request.host == 'shop' && request.protocol == 'HTTP/1.1'",
+    "request.headers['X-Name'] == 'Jörg' && !('x-other' in request.headers)",
+    "response.code >= 500 && response.code_details == 'via_upstream' && response.grpc_status == 14",
+    "response.flags == 32800 && response.size == 1024",
+    "response.headers['x-envoy-upstream-service-time'] == '9'",
+    "request.duration > duration('12ms') && request.time > timestamp('2026-01-01T00:00:00Z')",
+    "source.address == '10.0.0.1:4242' && destination.port == 80",
+    "upstream.address == '10.0.0.3:8080' && upstream.port == 8080 && upstream.request_attempt_count == 1",
+    "xds.cluster_name.startsWith('outbound|') && xds.route_name == 'default' && xds.listener_direction == 1",
+    "connection.mtls && connection.uri_san_peer_certificate.matches('^spiffe://') && connection.requested_server_name == 'sni'",
+    "filter_state.downstream_peer.app == 'web' && downstream_peer.namespace == 'shop' && !has(upstream_peer.app)",
+  ])("let %s through", (filter) => {
+    expect(logged(filter, matched)).toBe(1);
+  });
+
+  it.each([
+    "false",
+    "response.code < 500",
+    "request.headers['nothing'] == 'x'",
+    "request.referer != 'a'",
+    "response.code / 0 == 1",
+  ])("keep out what %s does not hold of", (filter) => {
+    expect(logged(filter, matched)).toBe(0);
+  });
+
+  it("know nothing of requests where there are none", () => {
+    expect(logged("!has(request.path) && !has(response.code) && response.size == 1024", CONNECTION)).toBe(1);
+  });
+});

@@ -43,6 +43,9 @@ export interface RequestLogFacts {
   readonly requestId: string;
   /** `grpc-status` of the response; -1 or absent: there is none. */
   readonly grpcStatus?: number;
+  /** Heads, bodies and trailers as they were on the downstream connection; absent: not known. */
+  readonly totalRequestBytes?: number;
+  readonly totalResponseBytes?: number;
   /** Client address after X-Forwarded-For trust. */
   readonly remoteAddress: string;
   readonly attempts: number;

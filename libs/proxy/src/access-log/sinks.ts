@@ -1,6 +1,8 @@
+import { compileFor } from "@lateen/cel";
 import type { AccessLogSpec } from "../config/plan.ts";
 import type { TimerWheel, WheelTimer } from "../io/timer-wheel.ts";
 import type { AccessRecord, FromWorker } from "../worker/protocol.ts";
+import { LOG_ATTRIBUTES } from "./attributes.ts";
 import type { ConnectionLogFacts } from "./facts.ts";
 import { compileFormat } from "./format.ts";
 import type { OperatorEnvironment } from "./operators.ts";
@@ -52,7 +54,7 @@ export class LogSinks {
 
   /**
    * Compiles the access logs of a chain that carries HTTP.
-   * @throws LateenError LTN5101 for a format this proxy cannot write.
+   * @throws LateenError LTN5101 for a format this proxy cannot write, CelProblem for a filter it cannot evaluate.
    */
   http(specs: readonly AccessLogSpec[]): AccessLog {
     return this.#compile(specs);
@@ -83,6 +85,16 @@ export class LogSinks {
   }
 
   #writer(spec: AccessLogSpec): (facts: ConnectionLogFacts) => void {
+    const write = this.#sink(spec);
+    if (spec.filter === undefined) return write;
+    const { evaluate } = compileFor("condition", spec.filter, LOG_ATTRIBUTES);
+    // What cannot be decided is not logged, as in Envoy.
+    return (facts) => {
+      if (evaluate(facts) === true) write(facts);
+    };
+  }
+
+  #sink(spec: AccessLogSpec): (facts: ConnectionLogFacts) => void {
     switch (spec.kind) {
       case "file": {
         const line = compileFormat(spec.format, this.#options.environment);

@@ -1,4 +1,5 @@
 import type { FormatOperator, HeadView, PeerFacts, RouteMatch } from "@lateen/traffic";
+import type { ConnectionLogFacts } from "../access-log/facts.ts";
 import type { ClusterSpec, EndpointSpec, WorkloadFacts } from "../config/plan.ts";
 import type { ConnectionInfo } from "../listener/connection-info.ts";
 import type { SelfFacts } from "../worker/protocol.ts";
@@ -83,6 +84,8 @@ export interface Exchange {
   addFlag(flag: string): void;
   /** What is known so far; complete in `onDone`. The same object for the whole exchange. */
   readonly summary: ExchangeSummary;
+  /** The exchange as access logs read it: complete in `onDone`. The same object for the whole exchange. */
+  readonly facts: ConnectionLogFacts;
   /** Workload at the other end of the downstream connection, set by the filter that learns it; undefined: unknown. */
   peerWorkload: WorkloadFacts | undefined;
 }

@@ -279,6 +279,26 @@ export interface TcpProxySpec {
   /** Connections of one client address go to one endpoint, where the cluster has a hash ring. */
   readonly hashSourceIp?: boolean;
   readonly accessLogs: readonly AccessLogSpec[];
+  /** How the standard metrics differ from what they are by default. */
+  readonly metrics?: MetricsSpec;
+}
+
+/** Changes to Istio's standard metrics. @see stats.PluginConfig */
+export interface MetricsSpec {
+  /** One after the other; the last word on a metric or a label holds. Default: none. */
+  readonly changes?: readonly MetricChangeSpec[];
+  /** How often the byte counts of a connection are reported. Default: at once. */
+  readonly tcpReportingMs?: number;
+  /** What clients ask for is not taken for the name of a service. Default false. */
+  readonly ignoresHost?: boolean;
+}
+export interface MetricChangeSpec {
+  /** Without `istio_`; empty: all. */
+  readonly metric: string;
+  /** CEL by label. */
+  readonly tags: Readonly<Record<string, string>>;
+  readonly removedTags: readonly string[];
+  readonly drop: boolean;
 }
 
 /** One filter of a chain. @see envoy.extensions.filters.network.http_connection_manager.v3.HttpFilter */
@@ -333,7 +353,11 @@ export interface HttpConnectionManagerSpec {
 }
 
 /** Where access-log records go. Text and JSON formats keep Envoy's command operators; the worker compiles them. */
-export type AccessLogSpec =
+export type AccessLogSpec = AccessLogSink & {
+  /** CEL: only what it holds of is logged. Default: everything. */
+  readonly filter?: string;
+};
+export type AccessLogSink =
   | {
       readonly kind: "file";
       /** `/dev/stdout`, `/dev/stderr` or a path. */

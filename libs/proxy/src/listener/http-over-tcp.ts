@@ -4,14 +4,14 @@ import type { HttpConnectionManagerSpec, TcpProxySpec } from "../config/plan.ts"
 /**
  * What a client of the explicit proxy needs to reach a destination that the mesh only forwards bytes to: its requests are carried
  * as they are to the same clusters, without retries or generated headers.
- * @param filters names of filters that only watch and need no configuration.
+ * @param filters names of filters that make metrics: they are as those of the connections would be.
  */
 export function httpOverTcp(spec: TcpProxySpec, filters: readonly string[]): HttpConnectionManagerSpec {
   return {
     kind: "http",
     statPrefix: spec.statPrefix,
     routes: { inline: routes(spec) },
-    httpFilters: filters.map((name) => ({ name, config: {} })),
+    httpFilters: filters.map((name) => ({ name, config: spec.metrics ?? {} })),
     serverName: "",
     serverHeader: "passThrough",
     useRemoteAddress: false,

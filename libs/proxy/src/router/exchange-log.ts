@@ -80,6 +80,12 @@ export class ExchangeLog implements ConnectionLogFacts, RequestLogFacts {
   get grpcStatus(): number {
     return this.#exchange.grpcStatus;
   }
+  get totalRequestBytes(): number {
+    return this.#exchange.requestBytes;
+  }
+  get totalResponseBytes(): number {
+    return this.#exchange.responseBytes;
+  }
   get routeName(): string {
     return this.#exchange.match?.route.spec.name ?? "";
   }

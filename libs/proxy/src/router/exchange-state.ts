@@ -87,6 +87,10 @@ export class ExchangeState implements ExchangeSummary {
     return this.head;
   }
 
+  get facts(): ExchangeLog {
+    return this.log;
+  }
+
   get summary(): ExchangeSummary {
     return this;
   }

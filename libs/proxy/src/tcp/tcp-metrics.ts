@@ -1,15 +1,26 @@
-import type { WorkloadFacts } from "../config/plan.ts";
+import type { ConnectionLogFacts } from "../access-log/facts.ts";
+import type { MetricsSpec, WorkloadFacts } from "../config/plan.ts";
+import { CustomMetrics } from "../stats/custom-metrics.ts";
 import { type MetricParties, tcpLabels } from "../stats/istio-labels.ts";
 import type { Slots } from "../stats/slots.ts";
 import type { Cluster } from "../upstream/cluster.ts";
 
 /** Slots of Istio's four TCP metrics for one pair of parties and one outcome. */
 export interface TcpSeries {
+  /** -1: this one is not reported. */
   readonly opened: number;
   readonly closed: number;
   readonly sent: number;
   readonly received: number;
 }
+
+/** The four, without `istio_`. */
+const METRICS = {
+  opened: "tcp_connections_opened_total",
+  closed: "tcp_connections_closed_total",
+  sent: "tcp_sent_bytes_total",
+  received: "tcp_received_bytes_total",
+} as const;
 
 /** Who is at both ends of a proxied connection, as far as this proxy knows. */
 export interface TcpParties {
@@ -34,22 +45,36 @@ export class TcpMetrics {
   readonly #slots: Slots;
   readonly #self: WorkloadFacts & { readonly principal: string };
   readonly #known = new Map<string, TcpSeries>();
+  readonly #custom: CustomMetrics | undefined;
 
-  constructor(slots: Slots, self: WorkloadFacts & { readonly principal: string }) {
+  /** @param spec how the metrics differ from the standard ones. */
+  constructor(slots: Slots, self: WorkloadFacts & { readonly principal: string }, spec: MetricsSpec = {}) {
     this.#slots = slots;
     this.#self = self;
+    this.#custom = spec.changes === undefined ? undefined : new CustomMetrics(spec, Object.values(METRICS));
   }
 
-  series(parties: TcpParties, flags: string): TcpSeries {
+  add(slot: number, amount: number): void {
+    if (slot >= 0) this.#slots.add(slot, amount);
+  }
+
+  /** @param facts what labels of one's own are made of; not looked at without any. */
+  series(parties: TcpParties, flags: string, facts: () => ConnectionLogFacts): TcpSeries {
     const labels = tcpLabels(this.#parties(parties), flags);
-    const key = Object.values(labels).join("\n");
+    const values = this.#custom?.values(facts()) ?? [];
+    const key = [...Object.values(labels), ...values].join("\n");
     const known = this.#known.get(key);
     if (known !== undefined) return known;
+    const slot = (metric: (typeof METRICS)[keyof typeof METRICS]): number => {
+      if (this.#custom === undefined) return this.#slots.counter(`istio_${metric}`, labels);
+      if (this.#custom.dropped(metric)) return -1;
+      return this.#slots.counter(`istio_${metric}`, this.#custom.labels(metric, labels, values));
+    };
     const series: TcpSeries = {
-      opened: this.#slots.counter("istio_tcp_connections_opened_total", labels),
-      closed: this.#slots.counter("istio_tcp_connections_closed_total", labels),
-      sent: this.#slots.counter("istio_tcp_sent_bytes_total", labels),
-      received: this.#slots.counter("istio_tcp_received_bytes_total", labels),
+      opened: slot(METRICS.opened),
+      closed: slot(METRICS.closed),
+      sent: slot(METRICS.sent),
+      received: slot(METRICS.received),
     };
     if (this.#known.size >= MAX_REMEMBERED) this.#known.clear();
     this.#known.set(key, series);

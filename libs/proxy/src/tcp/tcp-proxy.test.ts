@@ -181,3 +181,43 @@ async function settled(value: () => number): Promise<void> {
     last = now;
   }
 }
+
+describe("metrics as they were asked for", () => {
+  const LABELS = { source_app: "", response_flags: "-" };
+
+  it("lack labels, have labels of one's own and leave out what was disabled", async () => {
+    const app = await fixtures.origin();
+    const changes = [
+      {
+        metric: "",
+        tags: { port: "string(destination.port)", to: "xds.cluster_name" },
+        removedTags: ["source_app"],
+        drop: false,
+      },
+      { metric: "tcp_sent_bytes_total", tags: {}, removedTags: [], drop: true },
+    ];
+    const proxy = await tcp([clusterSpec("app", [app.port])], { metrics: { changes } });
+    const client = await proxy.dial(9000);
+    client.send("four");
+    await (await app.connection(0)).until((text) => text === "four");
+    expect(proxy.metric("istio_tcp_received_bytes_total", { to: "app" })).toBe(4);
+    expect(proxy.metric("istio_tcp_received_bytes_total", { to: "app", ...LABELS })).toBe(0);
+    client.close();
+    await proxy.record();
+    expect(proxy.metric("istio_tcp_connections_closed_total", { to: "app" })).toBe(1);
+    expect(proxy.metric("istio_tcp_sent_bytes_total", {})).toBe(0);
+  });
+
+  it("tell bytes as seldom as was asked for, and all of them at the end", async () => {
+    const app = await fixtures.origin();
+    const proxy = await tcp([clusterSpec("app", [app.port])], { metrics: { tcpReportingMs: 3_600_000 } });
+    const client = await proxy.dial(9000);
+    client.send("four");
+    await (await app.connection(0)).until((text) => text === "four");
+    expect(proxy.metric("istio_tcp_connections_opened_total", {})).toBe(1);
+    expect(proxy.metric("istio_tcp_received_bytes_total", {})).toBe(0);
+    client.close();
+    await proxy.record();
+    expect(proxy.metric("istio_tcp_received_bytes_total", {})).toBe(4);
+  });
+});

@@ -32,7 +32,7 @@ export class TcpProxy implements Terminal, TcpChain {
     this.facts = facts;
     this.context = context;
     this.log = context.logs.tcp(spec.accessLogs);
-    this.metrics = new TcpMetrics(context.stats, context.bootstrap.self);
+    this.metrics = new TcpMetrics(context.stats, context.bootstrap.self, spec.metrics);
     this.#weights = spec.clusters.map(({ weight }) => weight);
   }
 

@@ -1,5 +1,6 @@
 import type { TLSSocket } from "node:tls";
 import { xxHash64 } from "@lateen/traffic";
+import type { ConnectionLogFacts } from "../access-log/facts.ts";
 import type { ResetReason } from "../http/streams.ts";
 import type { Connection, ConnectionHandler } from "../io/connection.ts";
 import type { WheelTimer } from "../io/timer-wheel.ts";
@@ -115,6 +116,25 @@ export class TcpSession implements ConnectionHandler {
     );
   }
 
+  /** Counts as seldom as was asked for. */
+  #reportLater(what: "received" | "sent", count: number): void {
+    this.#unreported[what] += count;
+    this.#reportTimer ??= this.#client.io.wheel.timer(() => this.#report());
+    if (!this.#reportTimer.armed) this.#reportTimer.arm(this.#chain.spec.metrics?.tcpReportingMs ?? 0);
+  }
+  #reportTimer: WheelTimer | undefined = undefined;
+  readonly #unreported = { received: 0, sent: 0 };
+
+  #report(): void {
+    const series = this.#series;
+    if (series === undefined) return;
+    const { metrics } = this.#chain;
+    metrics.add(series.received, this.#unreported.received);
+    metrics.add(series.sent, this.#unreported.sent);
+    this.#unreported.received = 0;
+    this.#unreported.sent = 0;
+  }
+
   #pick(cluster: Cluster): Endpoint | undefined {
     if (cluster.spec.discovery !== "originalDst")
       return cluster.pick({ tried: this.#tried, attempts: 3, hash: this.#hash() });
@@ -151,18 +171,21 @@ export class TcpSession implements ConnectionHandler {
     const { localAddress, localPort } = upstream.socket;
     if (localAddress !== undefined) this.#upstreamLocalAddress = addressText(localAddress, localPort ?? 0);
     if (upstream.secure) this.#upstreamPrincipal = principalOf(upstream);
-    const { stats } = this.#chain.context;
-    const series = this.#chain.metrics.series(this.#parties(), "");
+    const { metrics } = this.#chain;
+    const series = metrics.series(this.#parties(), "", () => this.#facts());
     this.#series = series;
-    stats.add(series.opened, 1);
+    metrics.add(series.opened, 1);
+    const batched = (this.#chain.spec.metrics?.tcpReportingMs ?? 0) > 0;
     this.#tunnel = new Tunnel(this.#client, upstream, this.#chain.spec.idleTimeoutMs, {
       moved: (fromClient, count) => {
         if (fromClient) {
           this.#received += count;
-          stats.add(series.received, count);
+          if (batched) this.#reportLater("received", count);
+          else metrics.add(series.received, count);
         } else {
           this.#sent += count;
-          stats.add(series.sent, count);
+          if (batched) this.#reportLater("sent", count);
+          else metrics.add(series.sent, count);
         }
       },
       closed: (end) => {
@@ -218,23 +241,26 @@ export class TcpSession implements ConnectionHandler {
     if (this.#done) return;
     this.#done = true;
     this.#ageTimer?.cancel();
+    this.#reportTimer?.cancel();
+    this.#report();
     this.#early = [];
     this.#chain.ended(this);
     this.#count();
-    if (!this.#chain.log.empty) this.#log();
+    if (!this.#chain.log.empty) this.#chain.log.write(this.#facts());
   }
 
   #count(): void {
-    const { stats } = this.#chain.context;
+    const { metrics } = this.#chain;
     const opened = this.#series;
+    const seriesNow = () => metrics.series(this.#parties(), this.#flags, () => this.#facts());
     if (opened === undefined) {
-      const series = this.#chain.metrics.series(this.#parties(), this.#flags);
-      stats.add(series.opened, 1);
-      stats.add(series.closed, 1);
+      const series = seriesNow();
+      metrics.add(series.opened, 1);
+      metrics.add(series.closed, 1);
       return;
     }
-    const closing = this.#flags === "" ? opened : this.#chain.metrics.series(this.#parties(), this.#flags);
-    stats.add(closing.closed, 1);
+    const closing = this.#flags === "" ? opened : seriesNow();
+    metrics.add(closing.closed, 1);
   }
 
   #parties(): TcpParties {
@@ -248,12 +274,12 @@ export class TcpSession implements ConnectionHandler {
     };
   }
 
-  #log(): void {
+  #facts(): ConnectionLogFacts {
     const { facts, context } = this.#chain;
     const inbound = facts.direction === "inbound";
     const peerPrincipal = inbound ? this.#info.peer?.principal : this.#upstreamPrincipal;
     const { self } = context.bootstrap;
-    this.#chain.log.write({
+    return {
       info: this.#info,
       direction: facts.direction,
       startTimeMs: this.#startTimeMs,
@@ -270,7 +296,7 @@ export class TcpSession implements ConnectionHandler {
       destination: inbound ? self : this.#endpoint?.spec.workload,
       peerPrincipal: peerPrincipal ?? "",
       destinationService: this.#cluster?.spec.destinationService?.host ?? "",
-    });
+    };
   }
 }
 

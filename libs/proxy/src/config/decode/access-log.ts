@@ -1,13 +1,15 @@
+import { celProblem } from "@lateen/cel";
 import { typeUrl } from "@lateen/proto";
 import type { AccessLog } from "@lateen/proto/envoy/config/accesslog/v3/accesslog";
 import type { SubstitutionFormatString } from "@lateen/proto/envoy/config/core/v3/substitution_format_string";
 import { FileAccessLog } from "@lateen/proto/envoy/extensions/access_loggers/file/v3/file";
+import { ExpressionFilter } from "@lateen/proto/envoy/extensions/access_loggers/filters/cel/v3/cel";
 import {
   type CommonGrpcAccessLogConfig,
   HttpGrpcAccessLogConfig,
   TcpGrpcAccessLogConfig,
 } from "@lateen/proto/envoy/extensions/access_loggers/grpc/v3/als";
-import type { AccessLogSpec } from "../plan.ts";
+import type { AccessLogSink, AccessLogSpec } from "../plan.ts";
 import { decodeBytes, typedConfig } from "./any.ts";
 import type { DecodeRun } from "./context.ts";
 import { join, onlyFields, refuse } from "./fields.ts";
@@ -30,7 +32,26 @@ export function accessLogs(logs: readonly AccessLog[], run: DecodeRun, at: strin
 }
 
 function accessLog(log: AccessLog, run: DecodeRun, at: string): AccessLogSpec {
-  if (log.filter !== undefined) refuse(join(at, "filter"), "not supported by this proxy");
+  const filter = filterOf(log, join(at, "filter"));
+  return { ...sink(log, run, at), ...(filter === undefined ? {} : { filter }) };
+}
+
+/** @see envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter */
+function filterOf({ filter }: AccessLog, at: string): string | undefined {
+  if (filter === undefined) return undefined;
+  const specifier = filter.filterSpecifier;
+  const config =
+    specifier?.$case === "extensionFilter"
+      ? typedConfig(specifier.value.configType, join(at, "extension_filter"))
+      : undefined;
+  if (config?.typeUrl !== typeUrl(ExpressionFilter))
+    return refuse(at, "only filters of expressions in CEL are supported by this proxy");
+  const { expression } = decodeBytes(config.value, ExpressionFilter, at);
+  const problem = celProblem(expression, "condition");
+  return problem === undefined ? expression : refuse(join(at, "expression"), problem);
+}
+
+function sink(log: AccessLog, run: DecodeRun, at: string): AccessLogSink {
   const config = typedConfig(log.configType, at);
   switch (config?.typeUrl) {
     case typeUrl(FileAccessLog):
@@ -57,10 +78,10 @@ function accessLog(log: AccessLog, run: DecodeRun, at: string): AccessLogSpec {
   }
 }
 
-function fileLog(file: FileAccessLog, run: DecodeRun, at: string): AccessLogSpec {
+function fileLog(file: FileAccessLog, run: DecodeRun, at: string): AccessLogSink {
   if (file.path === "") refuse(join(at, "path"), "required");
   const format = file.accessLogFormat;
-  const of = (spec: (AccessLogSpec & { kind: "file" })["format"]): AccessLogSpec => ({
+  const of = (spec: (AccessLogSink & { kind: "file" })["format"]): AccessLogSink => ({
     kind: "file",
     path: file.path,
     format: spec,
@@ -82,7 +103,7 @@ function substitution(
   format: SubstitutionFormatString,
   run: DecodeRun,
   at: string,
-): (AccessLogSpec & { kind: "file" })["format"] {
+): (AccessLogSink & { kind: "file" })["format"] {
   // Formatters named by Istio (`req_without_query`, `metadata`) add operators; an operator the worker lacks is refused there.
   onlyFields(format, at, ["format", "omitEmptyValues", "contentType", "formatters", "jsonFormatOptions"]);
   switch (format.format?.$case) {
@@ -97,7 +118,7 @@ function substitution(
   }
 }
 
-function grpcLog(common: CommonGrpcAccessLogConfig | undefined, at: string): AccessLogSpec {
+function grpcLog(common: CommonGrpcAccessLogConfig | undefined, at: string): AccessLogSink {
   const path = join(at, "common_config");
   if (common === undefined) return refuse(path, "required");
   onlyFields(common, path, [

@@ -1,8 +1,12 @@
 import { packAny } from "@lateen/proto";
+import type { AccessLog } from "@lateen/proto/envoy/config/accesslog/v3/accesslog";
 import { Listener } from "@lateen/proto/envoy/config/listener/v3/listener";
+import { FileAccessLog } from "@lateen/proto/envoy/extensions/access_loggers/file/v3/file";
+import { ExpressionFilter } from "@lateen/proto/envoy/extensions/access_loggers/filters/cel/v3/cel";
 import { HttpConnectionManager } from "@lateen/proto/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager";
 import { TcpProxy } from "@lateen/proto/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy";
 import { DownstreamTlsContext } from "@lateen/proto/envoy/extensions/transport_sockets/tls/v3/tls";
+import { PluginConfig } from "@lateen/proto/istio/stats/stats";
 import type { DeepPartial } from "@lateen/proto/typeRegistry";
 import { describe, expect, it } from "vitest";
 import { listenerSpec } from "./index.ts";
@@ -130,7 +134,55 @@ describe("listeners", () => {
     expect(listener({}).proxyProtocol).toBeUndefined();
   });
 
+  const stats = (fields: DeepPartial<PluginConfig>) => ({
+    name: "istio.stats",
+    configType: typed(packAny(PluginConfig, PluginConfig.fromPartial(fields))),
+  });
+  const log = (filter: DeepPartial<AccessLog["filter"]>) => ({
+    filter,
+    configType: typed(packAny(FileAccessLog, FileAccessLog.fromPartial({ path: "/dev/stdout" }))),
+  });
+  const expression = (text: string) => ({
+    filterSpecifier: {
+      $case: "extensionFilter" as const,
+      value: { configType: typed(packAny(ExpressionFilter, ExpressionFilter.fromPartial({ expression: text }))) },
+    },
+  });
+  const logging = (filter: DeepPartial<AccessLog["filter"]>) => ({
+    filterChains: [{ filters: [http({ accessLog: [log(filter)], httpFilters: [router] })] }],
+  });
+
+  it("tell the metrics of connections what their filter says", () => {
+    const config = { tcpReportingDuration: { seconds: 3n }, metrics: [{ name: "tcp_sent_bytes_total", drop: true }] };
+    const { chains } = listener({ filterChains: [{ filters: [stats(config), tcp()] }] });
+    expect(chains[0]?.networkFilters).toEqual([]);
+    expect(chains[0]?.terminal).toMatchObject({
+      metrics: {
+        tcpReportingMs: 3000,
+        changes: [{ metric: "tcp_sent_bytes_total", tags: {}, removedTags: [], drop: true }],
+      },
+    });
+  });
+
+  it("filter access logs", () => {
+    expect(listener(logging(expression("response.code > 399"))).chains[0]?.terminal.accessLogs).toMatchObject([
+      { kind: "file", filter: "response.code > 399" },
+    ]);
+  });
+
   it.each<[DeepPartial<Listener>, string]>([
+    [
+      { filterChains: [{ filters: [stats({}), http({ httpFilters: [router] })] }] },
+      "filters[istio.stats]: is supported before a TCP proxy only",
+    ],
+    [
+      logging(expression("response.nothing")),
+      'access_log[0].filter.expression: "response.nothing" is not an attribute',
+    ],
+    [
+      logging({ filterSpecifier: { $case: "notHealthCheckFilter", value: {} } }),
+      "access_log[0].filter: only filters of expressions in CEL",
+    ],
     [{ name: "" }, "name: required"],
     [{ address: undefined }, "address: no address is not supported"],
     [{ filterChains: [] }, "filter_chains: at least one is required"],

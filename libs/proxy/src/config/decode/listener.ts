@@ -11,6 +11,7 @@ import type {
 import { ProxyProtocol } from "@lateen/proto/envoy/extensions/filters/listener/proxy_protocol/v3/proxy_protocol";
 import { HttpConnectionManager } from "@lateen/proto/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager";
 import { TcpProxy } from "@lateen/proto/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy";
+import { PluginConfig } from "@lateen/proto/istio/stats/stats";
 import type { FilterChainMatchSpec } from "@lateen/traffic";
 import type { FilterChainSpec, ListenerSpec, TcpProxySpec } from "../plan.ts";
 import { accessLogs } from "./access-log.ts";
@@ -20,6 +21,7 @@ import { join, millis, onlyFields, portNumber, refuse } from "./fields.ts";
 import { connectionManager } from "./http-connection-manager.ts";
 import { cidr } from "./matchers.ts";
 import { originOf } from "./metadata.ts";
+import { metricsSpec } from "./metrics.ts";
 import { guarded } from "./per-filter-config.ts";
 import { downstreamTransport } from "./transport.ts";
 
@@ -176,18 +178,32 @@ function filterChain(chain: FilterChain, run: DecodeRun, at: string): FilterChai
     name: chain.name,
     match: chainMatch(chain.filterChainMatch, join(at, "filter_chain_match")),
     transport: downstreamTransport(chain.transportSocket, run, join(at, "transport_socket")),
-    networkFilters: chain.filters.slice(0, -1).map((filter) => {
+    networkFilters: chain.filters.slice(0, -1).flatMap((filter) => {
       const path = join(at, `filters[${filter.name}]`);
       const config = typedConfig(filter.configType, path);
+      if (config?.typeUrl === METRICS_TYPE) return [];
       const factory = run.networkFilters.find((entry) => entry.configType === config?.typeUrl);
       if (factory === undefined || config === undefined) {
         return refuse(path, `network filter ${config?.typeUrl ?? filter.name} is not supported by this proxy`);
       }
-      return { name: factory.name, config: guarded(() => factory.decodeConfig(config.value), path) };
+      return [{ name: factory.name, config: guarded(() => factory.decodeConfig(config.value), path) }];
     }),
-    terminal: terminal(last, run, join(at, `filters[${last.name}]`)),
+    terminal: measured(terminal(last, run, join(at, `filters[${last.name}]`)), chain, at),
   };
 }
+
+/** The metrics filter is no step of its own here: the proxy of connections counts, as that filter says. */
+function measured(last: FilterChainSpec["terminal"], chain: FilterChain, at: string): FilterChainSpec["terminal"] {
+  for (const filter of chain.filters) {
+    const path = join(at, `filters[${filter.name}]`);
+    const config = typedConfig(filter.configType, path);
+    if (config?.typeUrl !== METRICS_TYPE) continue;
+    if (last.kind !== "tcp") return refuse(path, "is supported before a TCP proxy only");
+    return { ...last, metrics: metricsSpec(config.value, path) };
+  }
+  return last;
+}
+const METRICS_TYPE = typeUrl(PluginConfig);
 
 function terminal(filter: FilterChain["filters"][number], run: DecodeRun, at: string): FilterChainSpec["terminal"] {
   const config = typedConfig(filter.configType, at);
