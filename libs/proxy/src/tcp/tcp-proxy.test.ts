@@ -199,10 +199,12 @@ describe("metrics as they were asked for", () => {
     const proxy = await tcp([clusterSpec("app", [app.port])], { metrics: { changes } });
     const client = await proxy.dial(9000);
     client.send("four");
-    await (await app.connection(0)).until((text) => text === "four");
+    const server = await app.connection(0);
+    await server.until((text) => text === "four");
     expect(proxy.metric("istio_tcp_received_bytes_total", { to: "app" })).toBe(4);
     expect(proxy.metric("istio_tcp_received_bytes_total", { to: "app", ...LABELS })).toBe(0);
     client.close();
+    server.close();
     await proxy.record();
     expect(proxy.metric("istio_tcp_connections_closed_total", { to: "app" })).toBe(1);
     expect(proxy.metric("istio_tcp_sent_bytes_total", {})).toBe(0);
@@ -213,10 +215,12 @@ describe("metrics as they were asked for", () => {
     const proxy = await tcp([clusterSpec("app", [app.port])], { metrics: { tcpReportingMs: 3_600_000 } });
     const client = await proxy.dial(9000);
     client.send("four");
-    await (await app.connection(0)).until((text) => text === "four");
+    const server = await app.connection(0);
+    await server.until((text) => text === "four");
     expect(proxy.metric("istio_tcp_connections_opened_total", {})).toBe(1);
     expect(proxy.metric("istio_tcp_received_bytes_total", {})).toBe(0);
     client.close();
+    server.close();
     await proxy.record();
     expect(proxy.metric("istio_tcp_received_bytes_total", {})).toBe(4);
   });
