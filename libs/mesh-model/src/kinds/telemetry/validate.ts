@@ -23,7 +23,6 @@ export function validateTelemetry(body: Infer<typeof telemetryBody>, context: Ki
   const check = context.check.at("spec");
   checkSelector(spec.selector, "matchLabels", check.at("selector"));
   checkTargets(spec, context.metadata.namespace, check);
-  for (const part of ["accessLogging", "tracing"] as const) {
   for (const part of ["metrics", "accessLogging", "tracing"] as const) {
     for (const [index, { providers = [] }] of (spec[part] ?? []).entries()) {
       for (const [at, { name }] of providers.entries()) {
