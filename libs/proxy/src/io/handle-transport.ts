@@ -2,6 +2,7 @@ import { getSystemErrorName } from "node:util";
 import type { Connection } from "./connection.ts";
 import type { StreamHandle, WriteRequest, WriteRequestClass } from "./handles.ts";
 import type { Slab } from "./slab.ts";
+import type { StreamState } from "./stream-state.ts";
 import { HIGH_WATER_BYTES, type Transport } from "./transport.ts";
 
 /** A read of this size makes a connection one that moves bodies: its next reads land in a slab of its own. */
@@ -14,6 +15,10 @@ interface OwnedHandle extends StreamHandle {
 /** What the transports of one worker share. */
 export interface HandleParts {
   readonly WriteRequest: WriteRequestClass;
+  /** Undefined: node does not give it out, or it did not tell the truth. */
+  readonly state: StreamState | undefined;
+  /** A request that node has let go of. */
+  spare: WriteRequest | undefined;
 }
 
 /**
@@ -74,10 +79,8 @@ export class HandleTransport implements Transport {
 
   /** @internal */
   onRead(handle: StreamHandle): Uint8Array | undefined {
-    const total = handle.bytesRead;
-    const count = total - this.#seen;
+    const count = this.#readCount(handle);
     if (count <= 0) return this.#node.call(handle);
-    this.#seen = total;
     const { io } = this.#connection;
     const slab = this.#slab;
     if (slab === undefined) {
@@ -96,6 +99,15 @@ export class HandleTransport implements Transport {
     if (!slab.pinned) return undefined;
     slab.release();
     return this.#ownSlab() ?? io.readBuffer;
+  }
+
+  #readCount(handle: StreamHandle): number {
+    const { state } = this.#parts;
+    if (state !== undefined) return state.values[state.readBytes] as number;
+    const total = handle.bytesRead;
+    const count = total - this.#seen;
+    if (count > 0) this.#seen = total;
+    return count;
   }
 
   /** Where the next read lands, while bodies flow; undefined leaves it where it was. */
@@ -124,12 +136,19 @@ export class HandleTransport implements Transport {
   #sendPlain(bytes: Buffer, slab: Slab): void {
     // Behind an unfinished write the bytes would wait where they are: a copy of its own frees the slab.
     const own = this.#pending > 0;
-    // Never one from before: an empty queue does not tell that node has let go of it, and using it twice ends the process.
-    const request = this.#request();
+    const parts = this.#parts;
+    const { state } = parts;
+    // One from before only if node says that it kept nothing: an empty queue does not tell, and using one twice ends the process.
+    const request = parts.spare ?? new parts.WriteRequest();
+    parts.spare = undefined;
     const data = own ? Buffer.from(bytes) : bytes;
     const failed = this.#handle.writeBuffer(request, data);
     if (failed !== 0) {
       this.#fail(failed);
+      return;
+    }
+    if (state !== undefined && state.values[state.writeWasAsync] === 0) {
+      parts.spare = request;
       return;
     }
     const queued = this.#handle.writeQueueSize;
@@ -140,7 +159,7 @@ export class HandleTransport implements Transport {
   }
 
   #sendSecure(bytes: Buffer): void {
-    const request = this.#request();
+    const request = new this.#parts.WriteRequest();
     this.#start(request, bytes, undefined);
     const failed = this.#handle.writeBuffer(request, bytes);
     if (failed === 0) return;
@@ -153,10 +172,6 @@ export class HandleTransport implements Transport {
     this.#waiting.push(Buffer.from(bytes));
     this.#waitingBytes += bytes.length;
     if (this.#waitingBytes >= HIGH_WATER_BYTES) this.#connection.congested = true;
-  }
-
-  #request(): WriteRequest {
-    return new this.#parts.WriteRequest();
   }
 
   #start(request: WriteRequest, bytes: Buffer, slab: Slab | undefined): void {

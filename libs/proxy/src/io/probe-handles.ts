@@ -1,6 +1,7 @@
 import { connect, createServer, type Server, type Socket } from "node:net";
 import type { HandleParts } from "./handle-transport.ts";
 import { handleOf, type StreamHandle, type WriteRequest, type WriteRequestClass } from "./handles.ts";
+import { findStreamState, type StreamState } from "./stream-state.ts";
 
 /** The stream of the test: at position p stands p modulo this. */
 const PERIOD = 251;
@@ -12,7 +13,8 @@ const TIMEOUT_MS = 5000;
 
 /**
  * Finds out whether stream handles behave as {@link StreamHandle} says, on a loopback connection: sizes of reads, change of the read
- * buffer, writes that finish at once and later, order, content, the end of the stream.
+ * buffer, writes that finish at once and later, order, content, the end of the stream. Node's own notes of all this are used only where
+ * they were right every time.
  * @throws Error saying what does not.
  */
 export async function probeHandles(): Promise<HandleParts> {
@@ -37,24 +39,33 @@ async function tryOut(server: Server, sockets: Socket[]): Promise<HandleParts> {
   const to = handleOf(reader);
   if (from === undefined || to === undefined) throw new Error("sockets have no handle, or one of another kind");
   const WriteRequest = requestClass(writer, from);
-  const sink = new Sink(reader, to);
+  const witness = new Witness(findStreamState());
+  const sink = new Sink(reader, to, witness);
   await sink.until(SMALL.length);
-  check(write(from, new WriteRequest(), SMALL) === undefined, "a small write does not finish at once");
+  const small = new WriteRequest();
+  check(write(from, small, SMALL) === undefined, "a small write does not finish at once");
+  witness.wrote(false);
   await sink.until(2 * SMALL.length);
+  // What node keeps nothing of may be used again.
+  const again = witness.state === undefined ? new WriteRequest() : small;
+  check(write(from, again, SMALL) === undefined, "a small write does not finish at once");
+  witness.wrote(false);
+  await sink.until(3 * SMALL.length);
   const large = pattern(LARGE_PERIODS * PERIOD);
   let done: Promise<number> | undefined;
   let writes = 0;
   while (done === undefined && writes++ < MOST_WRITES) done = write(from, new WriteRequest(), large);
   check(done !== undefined, "a large write is not said to be unfinished");
+  witness.wrote(true);
   check((await done) === 0, "an unfinished write fails");
   check(from.writeQueueSize === 0, "a finished write still counts");
   const ended = new Promise<void>((resolve) => reader.once("end", resolve));
   writer.end();
   await ended;
-  check(sink.length === 2 * SMALL.length + writes * large.length, "bytes are missing at the end of the stream");
+  check(sink.length === 3 * SMALL.length + writes * large.length, "bytes are missing at the end of the stream");
   check(sink.sound, "bytes differ from those that were sent");
   check(sink.switched, "the read buffer cannot be changed");
-  return { WriteRequest };
+  return { WriteRequest, state: witness.state, spare: undefined };
 }
 
 function pair(server: Server, sockets: Socket[]): Promise<readonly [Socket, Socket]> {
@@ -102,6 +113,32 @@ function write(handle: StreamHandle, request: WriteRequest, bytes: Buffer): Prom
   return handle.writeQueueSize > 0 ? done : undefined;
 }
 
+/** Compares node's notes with what happened. */
+class Witness {
+  readonly #state: StreamState | undefined;
+  #wrong = false;
+
+  constructor(state: StreamState | undefined) {
+    this.#state = state;
+  }
+
+  /** Undefined as soon as one note was wrong. */
+  get state(): StreamState | undefined {
+    return this.#wrong ? undefined : this.#state;
+  }
+
+  /** In `onread`. @param bytes what the handle itself says; 0: it is an end or an error. */
+  read(bytes: number): void {
+    const noted = this.#state?.values[this.#state.readBytes] ?? 0;
+    if (bytes > 0 ? noted !== bytes : noted >= 0) this.#wrong = true;
+  }
+
+  /** Right after a write. */
+  wrote(unfinished: boolean): void {
+    if (this.#state?.values[this.#state.writeWasAsync] !== Number(unfinished)) this.#wrong = true;
+  }
+}
+
 /** Reads a handle into two buffers in turn and compares what comes with what should. */
 class Sink {
   readonly #buffers = [Buffer.alloc(64 * 1024), Buffer.alloc(128 * 1024)] as const;
@@ -115,11 +152,12 @@ class Sink {
   /** Reads have landed in the second buffer. */
   switched = false;
 
-  constructor(socket: Socket, handle: StreamHandle) {
+  constructor(socket: Socket, handle: StreamHandle, witness: Witness) {
     const node = handle.onread;
     this.#seen = handle.bytesRead;
     handle.onread = () => {
       const count = handle.bytesRead - this.#seen;
+      witness.read(count);
       if (count <= 0) return node.call(handle);
       this.#seen = handle.bytesRead;
       return this.#received(count);

@@ -1,11 +1,20 @@
 import { EventEmitter } from "node:events";
 import type { Socket } from "node:net";
 import type { StreamHandle, WriteRequest } from "../handles.ts";
+import type { StreamState } from "../stream-state.ts";
 
 interface Unfinished {
   readonly request: WriteRequest;
   readonly bytes: Uint8Array;
   at: number;
+}
+
+const READ_BYTES = 0;
+const WRITE_WAS_ASYNC = 1;
+
+/** Where fake handles note what happened, as node does. */
+export function fakeState(): StreamState {
+  return { values: new Int32Array(2), readBytes: READ_BYTES, writeWasAsync: WRITE_WAS_ASYNC };
 }
 
 /**
@@ -19,6 +28,7 @@ export class FakeHandle implements StreamHandle {
   reading = false;
   /** Called with what the peer gets. */
   readonly #deliver: (bytes: Uint8Array) => void;
+  readonly #notes: Int32Array;
   #target: Uint8Array = new Uint8Array(0);
   readonly #queue: Unfinished[] = [];
   /** Requests of writes whose completion has not been told: also of such as have nothing left to write. */
@@ -29,8 +39,9 @@ export class FakeHandle implements StreamHandle {
   roomAtSecondTry = 0;
   unfinished = 0;
 
-  constructor(deliver: (bytes: Uint8Array) => void) {
+  constructor(deliver: (bytes: Uint8Array) => void, state: StreamState = fakeState()) {
     this.#deliver = deliver;
+    this.#notes = state.values;
   }
 
   get writeQueueSize(): number {
@@ -55,6 +66,7 @@ export class FakeHandle implements StreamHandle {
     if (this.#held.has(request)) throw new Error("a request is used while it is held");
     const first = this.writeQueueSize > 0 ? 0 : Math.min(this.room, bytes.length);
     this.#take(bytes, 0, first);
+    this.#notes[WRITE_WAS_ASYNC] = first === bytes.length ? 0 : 1;
     if (first === bytes.length) return 0;
     this.#held.add(request);
     this.unfinished++;
@@ -88,6 +100,7 @@ export class FakeHandle implements StreamHandle {
   receive(fill: (target: Uint8Array) => number): number {
     const count = fill(this.#target);
     this.bytesRead += count;
+    this.#notes[READ_BYTES] = count;
     const next = this.onread();
     if (next !== undefined) this.#target = next;
     return count;
