@@ -4,6 +4,8 @@ import { TimerWheel } from "../io/timer-wheel.ts";
 import type { FromWorker } from "../worker/protocol.ts";
 import type { ConnectionLogFacts, RequestLogFacts } from "./facts.ts";
 import { compileFormat } from "./format.ts";
+import { LineBuffer } from "./line-buffer.ts";
+import { CHUNK_BYTES, LogChunks } from "./log-chunks.ts";
 import { LogSinks } from "./sinks.ts";
 import { timeFormat } from "./time.ts";
 
@@ -58,8 +60,16 @@ function facts(
   return { ...CONNECTION, ...overrides, request };
 }
 
-const text = (format: string) => compileFormat({ kind: "text", text: format }, ENVIRONMENT);
-const json = (fields: Record<string, unknown>) => compileFormat({ kind: "json", fields }, ENVIRONMENT);
+const compiled = (format: Parameters<typeof compileFormat>[0]) => {
+  const write = compileFormat(format, ENVIRONMENT);
+  return (known: ConnectionLogFacts): string => {
+    const out = new LineBuffer(Buffer.alloc(4096));
+    write(known, out);
+    return out.bytes.toString("latin1", 0, out.length);
+  };
+};
+const text = (format: string) => compiled({ kind: "text", text: format });
+const json = (fields: Record<string, unknown>) => compiled({ kind: "json", fields });
 
 describe("text formats", () => {
   const request = facts({ ":method": "GET", ":path": "/a?b=1", ":authority": "shop", "user-agent": "curl" });
@@ -159,11 +169,21 @@ describe("sinks", () => {
     const clock = manualClock();
     const posted: FromWorker[] = [];
     const wheel = new TimerWheel(clock, () => {});
-    return { clock, posted, logs: new LogSinks({ wheel, environment: ENVIRONMENT, post: (m) => posted.push(m) }) };
+    const chunks = new LogChunks();
+    const logs = new LogSinks({ wheel, environment: ENVIRONMENT, chunks, post: (m) => posted.push(m) });
+    /** Lines that were handed over, whose memory is then given back. */
+    const lines = (): readonly (readonly [string, string])[] =>
+      posted.splice(0).flatMap((message) => {
+        if (message.type !== "log") return [];
+        const text = chunks.bytes(message.chunk, message.length).toString("latin1");
+        chunks.giveBack(message.chunk);
+        return [[message.path, text] as const];
+      });
+    return { clock, posted, logs, lines };
   }
 
   it("hand lines over together after a moment, by file", () => {
-    const { clock, posted, logs } = sinks();
+    const { clock, posted, logs, lines } = sinks();
     const line = { kind: "file", format: { kind: "text", text: "%DURATION%\n" } } as const;
     const both = logs.http([
       { ...line, path: "/dev/stdout" },
@@ -173,13 +193,28 @@ describe("sinks", () => {
     both.write(CONNECTION);
     expect(posted).toEqual([]);
     clock.advance(120);
-    const bytes = new Uint8Array(Buffer.from("12\n12\n"));
-    expect(posted).toEqual([
-      { type: "log", path: "/dev/stdout", bytes },
-      { type: "log", path: "/tmp/x", bytes },
+    expect(lines()).toEqual([
+      ["/dev/stdout", "12\n12\n"],
+      ["/tmp/x", "12\n12\n"],
     ]);
     clock.advance(1000);
-    expect(posted).toHaveLength(2);
+    expect(posted).toEqual([]);
+  });
+
+  it("hand whole lines over as soon as no more fit, and none that is longer than all there is", () => {
+    const { clock, logs, lines } = sinks();
+    const log = logs.http([
+      { kind: "file", path: "f", format: { kind: "text", text: `%REQ(X)%${"x".repeat(1000)}\n` } },
+    ]);
+    for (let i = 0; i < 150; i++) log.write(facts({ x: String(i) }));
+    log.write(facts({ x: "y".repeat(CHUNK_BYTES) }));
+    log.write(facts({ x: "z" }));
+    clock.advance(120);
+    const got = lines().map(([, text]) => text);
+    expect(got.every((batch) => batch.endsWith("x\n"))).toBe(true);
+    const expected = [...Array.from({ length: 150 }, (_, i) => String(i)), "z"];
+    expect(got.join("").split(/x+\n/)).toEqual([...expected, ""]);
+    expect(logs.droppedLines).toBe(1);
   });
 
   it("hand records over with what was dropped", () => {
@@ -202,12 +237,12 @@ describe("sinks", () => {
   });
 
   it("drop lines rather than fill memory", () => {
-    const { clock, logs } = sinks();
+    const { logs, lines } = sinks();
     const log = logs.http([{ kind: "file", path: "f", format: { kind: "text", text: `${"x".repeat(60_000)}\n` } }]);
     for (let i = 0; i < 400; i++) log.write(CONNECTION);
     expect(logs.droppedLines).toBeGreaterThan(100);
     const before = logs.droppedLines;
-    clock.advance(120);
+    expect(lines().length + before).toBe(400);
     log.write(CONNECTION);
     expect(logs.droppedLines).toBe(before);
   });

@@ -1,5 +1,7 @@
 import type { WorkloadFacts } from "../config/plan.ts";
+import type { HeaderName } from "../http1/header-name.ts";
 import type { ConnectionInfo } from "../listener/connection-info.ts";
+import type { LineBuffer } from "./line-buffer.ts";
 
 /** What is known of a finished connection or request; unknown texts are empty, unknown numbers undefined. */
 export interface ConnectionLogFacts {
@@ -54,6 +56,8 @@ export interface RequestLogFacts {
   readonly responseDurationMs: number | undefined;
   /** Lower-case names; `:method`, `:path`, `:authority`, `:scheme` too. */
   requestHeader(name: string): string | undefined;
+  /** Writes the value of a request header as {@link requestHeader} would answer it; false: there is none. */
+  putRequestHeader?(name: HeaderName, out: LineBuffer): boolean;
   responseHeader(name: string): string | undefined;
   responseTrailer(name: string): string | undefined;
 }

@@ -2,10 +2,17 @@ import { parseFormat } from "@lateen/traffic";
 import { badAccessLogFormat } from "../chain/errors.ts";
 import type { AccessLogSpec } from "../config/plan.ts";
 import type { ConnectionLogFacts } from "./facts.ts";
-import { compileOperator, type OperatorEnvironment, type OperatorValue } from "./operators.ts";
+import type { LineBuffer } from "./line-buffer.ts";
+import {
+  compileOperator,
+  compileOperatorWriter,
+  type OperatorEnvironment,
+  type OperatorValue,
+  type OperatorWriter,
+} from "./operators.ts";
 
-/** A whole line with its end, one character a byte. */
-export type LineFormat = (facts: ConnectionLogFacts) => string;
+/** Writes a whole line with its end. */
+export type LineFormat = (facts: ConnectionLogFacts, out: LineBuffer) => void;
 
 /**
  * Compiles a text or JSON format.
@@ -20,7 +27,10 @@ export function compileFormat(
       return compileText(format.text, environment);
     case "json": {
       const write = compileJson(format.fields, environment);
-      return (facts) => `${Buffer.from(write(facts), "utf8").toString("latin1")}\n`;
+      return (facts, out) => {
+        const line = Buffer.from(`${write(facts)}\n`, "utf8");
+        out.raw(line, 0, line.length);
+      };
     }
   }
 }
@@ -37,14 +47,18 @@ function compilePieces(format: string, environment: OperatorEnvironment): readon
 }
 
 function compileText(format: string, environment: OperatorEnvironment): LineFormat {
-  const pieces = compilePieces(Buffer.from(format, "utf8").toString("latin1"), environment);
-  return (facts) => {
-    let line = "";
+  const pieces = parseFormat(Buffer.from(format, "utf8").toString("latin1")).map((part) => {
+    if (part.kind === "text") return Buffer.from(part.text, "latin1");
+    const writer = compileOperatorWriter(part, environment);
+    if (typeof writer === "string") throw badAccessLogFormat(writer);
+    return writer;
+  });
+  return (facts, out) => {
     for (let i = 0; i < pieces.length; i++) {
-      const piece = pieces[i] as Piece;
-      line += typeof piece === "string" ? piece : (piece(facts) ?? "-");
+      const piece = pieces[i] as Buffer | OperatorWriter;
+      if (typeof piece === "function") piece(facts, out);
+      else out.raw(piece, 0, piece.length);
     }
-    return line;
   };
 }
 

@@ -1,6 +1,8 @@
 import type { FormatOperator } from "@lateen/traffic";
+import { headerName } from "../http1/header-name.ts";
 import { addressText } from "../listener/connection-info.ts";
 import type { ConnectionLogFacts, RequestLogFacts } from "./facts.ts";
+import type { LineBuffer } from "./line-buffer.ts";
 import { timeFormat } from "./time.ts";
 
 /** Reads one command operator's value; undefined is Envoy's "unset": `-` in text, null in JSON. */
@@ -64,6 +66,38 @@ export function compileOperator(operator: FormatOperator, environment: OperatorE
     default:
       return `%${name}% is not supported by this proxy`;
   }
+}
+
+/** Writes one operator's value into a line. */
+export type OperatorWriter = (facts: ConnectionLogFacts, out: LineBuffer) => void;
+
+/** As {@link compileOperator}, for lines of text. */
+export function compileOperatorWriter(
+  operator: FormatOperator,
+  environment: OperatorEnvironment,
+): OperatorWriter | string {
+  if (operator.name === "REQ" && operator.maxLength === undefined) return requestHeaderWriter(operator.argument);
+  const value = compileOperator(operator, environment);
+  return typeof value === "string" ? value : (facts, out) => out.value(value(facts));
+}
+
+/** `X?Y`: the first header that is there. No text is made of it. */
+function requestHeaderWriter(argument: string): OperatorWriter {
+  const names = argument.split("?", 2).map(headerName);
+  return ({ request }, out) => {
+    if (request !== undefined) {
+      for (let i = 0; i < names.length; i++) {
+        const name = names[i] as (typeof names)[number];
+        if (request.putRequestHeader !== undefined) {
+          if (request.putRequestHeader(name, out)) return;
+          continue;
+        }
+        const value = request.requestHeader(name.name);
+        if (value !== undefined) return out.text(value);
+      }
+    }
+    out.text("-");
+  };
 }
 
 function orUnset(text: string | undefined): string | undefined {

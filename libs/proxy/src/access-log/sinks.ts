@@ -4,15 +4,15 @@ import type { TimerWheel, WheelTimer } from "../io/timer-wheel.ts";
 import type { AccessRecord, FromWorker } from "../worker/protocol.ts";
 import { LOG_ATTRIBUTES } from "./attributes.ts";
 import type { ConnectionLogFacts } from "./facts.ts";
-import { compileFormat } from "./format.ts";
+import { compileFormat, type LineFormat } from "./format.ts";
+import { LineBuffer } from "./line-buffer.ts";
+import { LogChunks } from "./log-chunks.ts";
 import type { OperatorEnvironment } from "./operators.ts";
 import { recordOf } from "./record.ts";
 
 /** Lines wait at most this long. */
 const FLUSH_MS = 100;
-const BUFFER_BYTES = 64 * 1024;
-/** Bytes one file may hand over within one flush interval; beyond it lines are dropped, so that a flood cannot fill memory. */
-const MAX_BYTES_PER_INTERVAL = 16 * 1024 * 1024;
+const NOTHING = Buffer.alloc(0);
 /** Records one service may get within one flush interval. */
 const MAX_RECORDS_PER_INTERVAL = 4096;
 
@@ -28,6 +28,8 @@ export interface LogSinksOptions {
   readonly environment: OperatorEnvironment;
   /** Hands a batch to the agent thread. */
   readonly post: (message: FromWorker) => void;
+  /** What lines are written into; who gets them gives its chunks back. Default: memory nobody else sees. */
+  readonly chunks?: LogChunks;
 }
 
 /**
@@ -39,9 +41,11 @@ export class LogSinks {
   readonly #files = new Map<string, FileSink>();
   readonly #services = new Map<string, RecordSink>();
   readonly #timer: WheelTimer;
+  readonly #chunks: LogChunks;
 
   constructor(options: LogSinksOptions) {
     this.#options = options;
+    this.#chunks = options.chunks ?? new LogChunks();
     this.#timer = options.wheel.timer(() => this.flush());
   }
 
@@ -67,7 +71,7 @@ export class LogSinks {
 
   /** Hands over everything that waits. */
   flush(): void {
-    for (const file of this.#files.values()) file.endInterval();
+    for (const file of this.#files.values()) file.handOver();
     for (const service of this.#services.values()) service.endInterval();
   }
 
@@ -100,7 +104,7 @@ export class LogSinks {
         const line = compileFormat(spec.format, this.#options.environment);
         const sink = this.#file(spec.path);
         return (facts) => {
-          sink.append(line(facts));
+          sink.append(line, facts);
           if (!this.#timer.armed) this.#timer.arm(FLUSH_MS);
         };
       }
@@ -118,7 +122,7 @@ export class LogSinks {
   #file(path: string): FileSink {
     let sink = this.#files.get(path);
     if (sink === undefined) {
-      sink = new FileSink(path, this.#options.post);
+      sink = new FileSink(path, this.#chunks, this.#options.post);
       this.#files.set(path, sink);
     }
     return sink;
@@ -135,41 +139,53 @@ export class LogSinks {
   }
 }
 
+/** The lines of one file. */
 class FileSink {
   readonly #path: string;
+  readonly #chunks: LogChunks;
   readonly #post: (message: FromWorker) => void;
-  readonly #buffer = Buffer.allocUnsafeSlow(BUFFER_BYTES);
-  #used = 0;
-  #handedOver = 0;
+  readonly #out = new LineBuffer(NOTHING);
+  /** The chunk that is being filled; -1: none. */
+  #chunk = -1;
   dropped = 0;
 
-  constructor(path: string, post: (message: FromWorker) => void) {
+  constructor(path: string, chunks: LogChunks, post: (message: FromWorker) => void) {
     this.#path = path;
+    this.#chunks = chunks;
     this.#post = post;
   }
 
-  append(line: string): void {
-    if (line.length > BUFFER_BYTES || this.#handedOver > MAX_BYTES_PER_INTERVAL) {
-      this.dropped++;
-      return;
-    }
-    if (this.#used + line.length > BUFFER_BYTES) this.#handOver();
-    this.#used += this.#buffer.write(line, this.#used, "latin1");
+  append(line: LineFormat, facts: ConnectionLogFacts): void {
+    if (this.#write(line, facts)) return;
+    this.handOver();
+    if (!this.#write(line, facts)) this.dropped++;
   }
 
-  endInterval(): void {
-    this.#handOver();
-    this.#handedOver = 0;
+  /** False: it did not fit, and nothing of it is there. */
+  #write(line: LineFormat, facts: ConnectionLogFacts): boolean {
+    if (this.#chunk < 0 && !this.#begin()) return false;
+    const out = this.#out;
+    const start = out.length;
+    out.overflow = false;
+    line(facts, out);
+    if (out.overflow) out.length = start;
+    return !out.overflow;
   }
 
-  #handOver(): void {
-    if (this.#used === 0) return;
-    // A copy of its own: a message carries the whole memory behind a view.
-    const bytes = new Uint8Array(this.#used);
-    bytes.set(this.#buffer.subarray(0, this.#used));
-    this.#handedOver += this.#used;
-    this.#used = 0;
-    this.#post({ type: "log", path: this.#path, bytes });
+  #begin(): boolean {
+    this.#chunk = this.#chunks.take();
+    if (this.#chunk < 0) return false;
+    this.#out.bytes = this.#chunks.bytes(this.#chunk);
+    this.#out.length = 0;
+    return true;
+  }
+
+  handOver(): void {
+    const { length } = this.#out;
+    if (this.#chunk < 0 || length === 0) return;
+    this.#post({ type: "log", path: this.#path, chunk: this.#chunk, length });
+    this.#chunk = -1;
+    this.#out.length = 0;
   }
 }
 

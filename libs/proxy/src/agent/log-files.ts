@@ -23,13 +23,14 @@ export class LogFiles {
     return [...this.#files.values()].reduce((sum, file) => sum + file.dropped, 0);
   }
 
-  write(path: string, bytes: Uint8Array): void {
+  /** @param done told when the bytes are not needed any more, written or not. */
+  write(path: string, bytes: Uint8Array, done: () => void = () => {}): void {
     let file = this.#files.get(path);
     if (file === undefined) {
       file = new LogFile(path, this.#clock, this.#logger);
       this.#files.set(path, file);
     }
-    file.write(bytes);
+    file.write({ bytes, done });
   }
 
   /** Opens every file again under its name, after what waits is written to the old one. */
@@ -47,11 +48,16 @@ const STANDARD: Readonly<Record<string, number>> = { "/dev/stdout": 1, "/dev/std
 /** A pipe whose reader is slow answers EAGAIN; we ask again after this. */
 const FULL_PIPE_DELAY_MS = 20;
 
+interface Batch {
+  readonly bytes: Uint8Array;
+  readonly done: () => void;
+}
+
 class LogFile {
   readonly #path: string;
   readonly #clock: Clock;
   readonly #logger: Logger;
-  #waiting: Uint8Array[] = [];
+  #waiting: Batch[] = [];
   #waitingBytes = 0;
   #busy = false;
   #fd: number | undefined;
@@ -67,13 +73,15 @@ class LogFile {
     this.#fd = STANDARD[path];
   }
 
-  write(bytes: Uint8Array): void {
-    if (this.#waitingBytes + bytes.byteLength > MAX_WAITING_BYTES) {
-      this.dropped += bytes.byteLength;
+  write(batch: Batch): void {
+    const { byteLength } = batch.bytes;
+    if (this.#waitingBytes + byteLength > MAX_WAITING_BYTES) {
+      this.dropped += byteLength;
+      batch.done();
       return;
     }
-    this.#waiting.push(bytes);
-    this.#waitingBytes += bytes.byteLength;
+    this.#waiting.push(batch);
+    this.#waitingBytes += byteLength;
     this.#next();
   }
 
@@ -115,35 +123,45 @@ class LogFile {
   }
 
   #writeBatch(fd: number): void {
-    const batch = Buffer.concat(this.#waiting);
-    this.#waiting = [];
-    this.#waitingBytes = 0;
+    const batch = this.#waiting.shift();
+    if (batch === undefined) {
+      this.#over();
+      return;
+    }
+    this.#waitingBytes -= batch.bytes.byteLength;
     this.#writeRest(fd, batch, 0);
   }
 
-  #writeRest(fd: number, batch: Buffer, from: number): void {
-    write(fd, batch, from, batch.length - from, null, (error, written) => {
+  #writeRest(fd: number, batch: Batch, from: number): void {
+    const { byteLength } = batch.bytes;
+    write(fd, batch.bytes, from, byteLength - from, null, (error, written) => {
       if (error?.code === "EAGAIN") {
         this.#clock.after(FULL_PIPE_DELAY_MS, () => this.#writeRest(fd, batch, from));
         return;
       }
       if (error) {
-        this.dropped += batch.length - from;
+        this.dropped += byteLength - from;
+        batch.done();
         return this.#fail(error);
       }
-      if (from + written < batch.length) return this.#writeRest(fd, batch, from + written);
-      this.#busy = false;
-      this.#next();
+      if (from + written < byteLength) return this.#writeRest(fd, batch, from + written);
+      batch.done();
+      this.#over();
     });
   }
 
   #fail(error: Error): void {
     this.dropped += this.#waitingBytes;
+    for (const { done } of this.#waiting) done();
     this.#waiting = [];
     this.#waitingBytes = 0;
     // Said once until it works again: a full disk must not fill the log about it.
     if (!this.#failed) this.#logger.error({ event: "access_log.failed", path: this.#path, reason: messageOf(error) });
     this.#failed = true;
+    this.#over();
+  }
+
+  #over(): void {
     this.#busy = false;
     this.#next();
   }

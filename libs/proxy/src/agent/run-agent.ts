@@ -97,8 +97,9 @@ async function assemble(config: AgentConfig, deps: AgentDependencies): Promise<A
     fullPlan: () => state.full(),
     onMessage(message) {
       if (message.type === "applied") spare?.changed();
-      received(message, logFiles, status);
+      received(message, status);
     },
+    onLines: (path, bytes, done) => logFiles.write(path, bytes, done),
     onLost: (lost) => stats.retire(lost),
   });
   return {
@@ -115,9 +116,8 @@ function applicationAddress({ capture }: CaptureSettings, instanceIp: string, po
   return own === undefined ? { host: instanceIp, port } : { host: own.appAddress, port: own.appPort };
 }
 
-function received(message: FromWorker, logFiles: LogFiles, status: AgentStatus): void {
-  if (message.type === "log") logFiles.write(message.path, message.bytes);
-  else if (message.type === "records") {
+function received(message: FromWorker, status: AgentStatus): void {
+  if (message.type === "records") {
     if (status.records !== undefined) status.records.add(message.logName, message.records, message.dropped);
     else status.unsentRecords += message.records.length + message.dropped;
   }

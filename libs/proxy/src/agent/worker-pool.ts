@@ -1,5 +1,6 @@
 import { Worker } from "node:worker_threads";
 import type { Clock, Logger } from "@lateen/kernel";
+import { LOG_MEMORY_BYTES, LogChunks } from "../access-log/log-chunks.ts";
 import type { PlanDelta } from "../config/plan.ts";
 import { SHARED_CELL_BYTES } from "../stats/shared-cells.ts";
 import type {
@@ -22,7 +23,7 @@ export interface WorkerPoolOptions {
   /** Module that runs the data path; see `runWorker`. */
   readonly entry: URL;
   readonly count: number;
-  readonly bootstrap: Omit<WorkerBootstrap, "index" | "workers" | "stats" | "cells">;
+  readonly bootstrap: Omit<WorkerBootstrap, "index" | "workers" | "stats" | "logs" | "cells">;
   /** Bytes of shared memory for one worker's counters. Default 2 MiB. */
   readonly statsBytes?: number;
   readonly clock: Clock;
@@ -30,6 +31,8 @@ export interface WorkerPoolOptions {
   /** Everything in force, for a worker that starts anew. */
   readonly fullPlan: () => PlanDelta;
   readonly onMessage: (message: FromWorker, worker: number) => void;
+  /** Access-log lines of a worker, for a file. `done` gives their memory back. */
+  readonly onLines: (path: string, bytes: Uint8Array, done: () => void) => void;
   /** Called with a dead worker's counters, before its memory is let go. */
   readonly onLost: (stats: WorkerStats) => void;
 }
@@ -38,6 +41,7 @@ interface Member {
   readonly index: number;
   readonly thread: Worker;
   readonly stats: SharedArrayBuffer;
+  readonly logs: LogChunks;
   readonly series: SeriesDefinition[];
   bound: readonly BoundAddress[];
 }
@@ -168,11 +172,13 @@ export class WorkerPool {
   #spawn(index: number, failures: number): Promise<void> {
     const { entry, count, bootstrap, clock, logger } = this.#options;
     const stats = new SharedArrayBuffer(this.#options.statsBytes ?? 2 * 1024 * 1024);
+    const logs = new SharedArrayBuffer(LOG_MEMORY_BYTES);
     const workerData: WorkerBootstrap = {
       ...bootstrap,
       index,
       workers: count,
       stats: { values: stats },
+      logs,
       cells: this.#cells,
     };
     const thread = new Worker(entry, {
@@ -180,7 +186,7 @@ export class WorkerPool {
       // Heads live in buffers outside the heap: a small young generation keeps idle memory low at no cost in throughput.
       resourceLimits: { maxYoungGenerationSizeMb: 16, maxOldGenerationSizeMb: 512 },
     });
-    const member: Member = { index, thread, stats, series: [], bound: [] };
+    const member: Member = { index, thread, stats, logs: new LogChunks(logs), series: [], bound: [] };
     const startedAt = clock.monotonic();
     return new Promise((resolve) => {
       thread.on("message", (message: FromWorker) => {
@@ -247,8 +253,12 @@ export class WorkerPool {
           stack: message.stack,
         });
         break;
+      case "log": {
+        const { path, chunk, length } = message;
+        this.#options.onLines(path, member.logs.bytes(chunk, length), () => member.logs.giveBack(chunk));
+        break;
+      }
       case "ready":
-      case "log":
       case "records":
         break;
     }

@@ -1,7 +1,9 @@
+import type { LineBuffer } from "../access-log/line-buffer.ts";
 import type { HeadEdits } from "../chain/spi.ts";
 import type { Connection } from "../io/connection.ts";
 import { AUTHORITY, TARGET, TOKEN, VALUE } from "./chars.ts";
 import type { Http1Head } from "./head.ts";
+import type { HeaderName } from "./header-name.ts";
 
 /** Stands for an empty list until the first addition. Never written to. */
 const NONE: string[] = [];
@@ -83,6 +85,21 @@ export class EditList implements HeadEdits {
   textOf(name: string): string | undefined {
     for (let i = this.#count - 1; i >= 0; i--) if (this.#names[i] === name) return this.#values[i];
     return this.#head?.textOf(name);
+  }
+
+  /** Writes the value that {@link textOf} would answer; false: there is none. */
+  putValue(name: HeaderName, out: LineBuffer): boolean {
+    for (let i = this.#count - 1; i >= 0; i--) {
+      if (this.#names[i] !== name.name) continue;
+      out.text(this.#values[i] as string);
+      return true;
+    }
+    const head = this.#head;
+    if (head === undefined) return false;
+    const index = name.known >= 0 ? (head.known[name.known] as number) : head.nextText(name.name, name.hash, 0);
+    if (index < 0) return false;
+    out.raw(head.bytes, head.offsets[index * 4 + 2] as number, head.offsets[index * 4 + 3] as number);
+    return true;
   }
 
   /** Writes the additions as header lines to a connection. */

@@ -1,5 +1,7 @@
 import type { ConnectionLogFacts, HttpProtocol, RequestLogFacts } from "../access-log/facts.ts";
+import type { LineBuffer } from "../access-log/line-buffer.ts";
 import type { WorkloadFacts } from "../config/plan.ts";
+import type { HeaderName } from "../http1/header-name.ts";
 import { addressText, type ConnectionInfo } from "../listener/connection-info.ts";
 import type { ExchangeState } from "./exchange-state.ts";
 
@@ -119,6 +121,26 @@ export class ExchangeLog implements ConnectionLogFacts, RequestLogFacts {
         return this.#exchange.secure ? "https" : "http";
       default:
         return requestEdits.textOf(name);
+    }
+  }
+
+  putRequestHeader(name: HeaderName, out: LineBuffer): boolean {
+    const { head, requestEdits } = this.#exchange;
+    switch (name.pseudo) {
+      case "method":
+        out.raw(head.bytes, head.methodStart, head.methodEnd);
+        return true;
+      case "path":
+        out.raw(head.bytes, head.pathStart, head.pathEnd);
+        return true;
+      case "authority":
+        out.raw(head.bytes, head.authorityStart, head.authorityEnd);
+        return true;
+      case "scheme":
+        out.text(this.#exchange.secure ? "https" : "http");
+        return true;
+      case undefined:
+        return requestEdits.putValue(name, out);
     }
   }
 

@@ -1,6 +1,7 @@
 import { hostname } from "node:os";
 import type { AskOriginalDestination } from "@lateen/capture";
 import { type Clock, messageOf } from "@lateen/kernel";
+import { LogChunks } from "../access-log/log-chunks.ts";
 import { LogSinks } from "../access-log/sinks.ts";
 import type { HttpFilterRuntime, NetworkFilterRuntime } from "../chain/spi.ts";
 import type { PlanDelta } from "../config/plan.ts";
@@ -100,7 +101,10 @@ export class DataPath {
       networkFilters: byName(options.networkFilters),
       stats,
       cells: new SharedCells(bootstrap.cells),
-      logs: new LogSinks({ wheel: io.wheel, environment: logEnvironment(bootstrap), post }),
+      logs: new LogSinks({
+        ...{ wheel: io.wheel, environment: logEnvironment(bootstrap), post },
+        chunks: new LogChunks(bootstrap.logs),
+      }),
       shared: new Map(),
       draining: false,
     };

@@ -18,10 +18,7 @@ export async function runWorker(
   networkFilters: readonly NetworkFilterRuntime[],
   port: MessagePort,
 ): Promise<void> {
-  const post = (message: FromWorker): void => {
-    if (message.type === "log") port.postMessage(message, [message.bytes.buffer as ArrayBuffer]);
-    else port.postMessage(message);
-  };
+  const post = (message: FromWorker): void => port.postMessage(message);
   const bootstrap = workerData as WorkerBootstrap;
   const backend = await chooseBackend(bootstrap.io ?? "auto");
   // Without the kernel's answer nothing captured could be carried: the thread ends with the reason, and is not called ready.

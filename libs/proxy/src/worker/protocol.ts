@@ -31,6 +31,8 @@ export interface WorkerBootstrap {
   /** How sockets are read and written. Default: `auto`. */
   readonly io?: IoChoice;
   readonly stats: SharedStats;
+  /** Memory that access-log lines are handed over in (access-log/log-chunks.ts); absent: nobody takes them. */
+  readonly logs?: SharedArrayBuffer;
   /** Memory of the cells that all workers share (stats/shared-cells.ts); absent: this worker is the only one. */
   readonly cells?: SharedArrayBuffer;
 }
@@ -107,8 +109,8 @@ export type FromWorker =
       readonly bound: readonly BoundAddress[];
     }
   | { readonly type: "series"; readonly series: readonly SeriesDefinition[] }
-  /** Finished access-log lines for one file sink. */
-  | { readonly type: "log"; readonly path: string; readonly bytes: Uint8Array }
+  /** Finished access-log lines for one file sink: the first `length` bytes of a chunk, which is to be given back (access-log/log-chunks.ts). */
+  | { readonly type: "log"; readonly path: string; readonly chunk: number; readonly length: number }
   /** Records for a gRPC access-log sink. */
   | {
       readonly type: "records";

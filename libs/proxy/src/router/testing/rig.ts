@@ -8,6 +8,7 @@ import {
   type RouteTableSpec,
   type VirtualHostSpec,
 } from "@lateen/traffic";
+import { LogChunks } from "../../access-log/log-chunks.ts";
 import { LogSinks } from "../../access-log/sinks.ts";
 import type { HttpFilterRuntime } from "../../chain/spi.ts";
 import type { ClusterSpec, HttpConnectionManagerSpec } from "../../config/plan.ts";
@@ -215,6 +216,7 @@ export async function startRig(options: RigOptions): Promise<Rig> {
   const clusters = new Map((options.clusters ?? []).map((spec) => [spec.name, new Cluster(spec, upstream)]));
   const table = compileRouteTable(tableSpec(options.hosts));
   const posted: FromWorker[] = [];
+  const chunks = new LogChunks();
   const environment = { hostname: "test-host", variables: {}, localPrincipal: SELF.principal };
   const context: WorkerContext & { draining: boolean } = {
     io,
@@ -238,7 +240,7 @@ export async function startRig(options: RigOptions): Promise<Rig> {
     networkFilters: new Map(),
     stats,
     cells: new SharedCells(),
-    logs: new LogSinks({ wheel: io.wheel, environment, post: (message) => posted.push(message) }),
+    logs: new LogSinks({ wheel: io.wheel, environment, chunks, post: (message) => posted.push(message) }),
     shared: new Map(),
     draining: false,
   };
@@ -253,7 +255,9 @@ export async function startRig(options: RigOptions): Promise<Rig> {
     posted,
     logText() {
       context.logs.flush();
-      return posted.flatMap((m) => (m.type === "log" ? [Buffer.from(m.bytes).toString("utf8")] : [])).join("");
+      return posted
+        .flatMap((m) => (m.type === "log" ? [chunks.bytes(m.chunk, m.length).toString("utf8")] : []))
+        .join("");
     },
     cluster: (name) => clusters.get(name) ?? raise(`no cluster ${name}`),
     bytesRead: () => accepted.reduce((sum, connection) => sum + connection.bytesRead, 0),
