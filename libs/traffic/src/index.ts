@@ -20,7 +20,7 @@ export { type ChainMatcher, compileChainMatcher } from "./chain/match.ts";
 export type { ConnectionFacts, FilterChainMatchSpec } from "./chain/spec.ts";
 export { combineHash, xxHash64 } from "./hash/xxhash64.ts";
 export { type HeadInput, headFrom } from "./head/build.ts";
-export { utf8Text, wireText } from "./head/bytes.ts";
+export { latin1Text, utf8Text, wireText } from "./head/bytes.ts";
 export { HeadView, hashName, MAX_HEADERS } from "./head/head.ts";
 export { compileHeaderMatch, type HeaderMatch, type Scheme } from "./match/header.ts";
 export { compileMetadataMatch, type DynamicMetadata, type MetadataMatch } from "./match/metadata.ts";

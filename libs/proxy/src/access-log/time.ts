@@ -5,13 +5,19 @@ export type TimeText = (epochMs: number) => string;
 export function isoTime(): TimeText {
   let second = Number.NaN;
   let prefix = "";
+  let last = Number.NaN;
+  let text = "";
   return (epochMs) => {
+    // Many requests share a millisecond.
+    if (epochMs === last) return text;
+    last = epochMs;
     const now = Math.floor(epochMs / 1000);
     if (now !== second) {
       second = now;
       prefix = new Date(now * 1000).toISOString().slice(0, 20);
     }
-    return `${prefix}${pad(Math.floor(epochMs) - now * 1000, 3)}Z`;
+    text = `${prefix}${pad(Math.floor(epochMs) - now * 1000, 3)}Z`;
+    return text;
   };
 }
 

@@ -4,6 +4,7 @@ import type { Connection } from "../io/connection.ts";
 import { AUTHORITY, TARGET, TOKEN, VALUE } from "./chars.ts";
 import type { Http1Head } from "./head.ts";
 import type { HeaderName } from "./header-name.ts";
+import { KNOWN_NAMES } from "./known-headers.ts";
 
 /** Stands for an empty list until the first addition. Never written to. */
 const NONE: string[] = [];
@@ -41,6 +42,14 @@ export class EditList implements HeadEdits {
     this.add(name, value);
   }
 
+  /** As {@link set}, for a header of KNOWN_NAMES that is no part of framing and a value known to be sound. */
+  setKnown(known: number, value: string): void {
+    const name = KNOWN_NAMES[known] as string;
+    this.#head?.dropKnown(known);
+    this.#forget(name);
+    this.add(name, value);
+  }
+
   publish(name: string, value: string): boolean {
     if (name.startsWith(":") || !writable(name, value)) return true;
     this.set(name, value);
@@ -65,6 +74,10 @@ export class EditList implements HeadEdits {
   remove(name: string): void {
     if (name.startsWith(":") || name === "host" || FRAMING.has(name)) return;
     this.#head?.dropText(name);
+    this.#forget(name);
+  }
+
+  #forget(name: string): void {
     for (let i = this.#count - 1; i >= 0; i--) {
       if (this.#names[i] !== name) continue;
       this.#names.splice(i, 1);

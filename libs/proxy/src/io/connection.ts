@@ -77,12 +77,12 @@ export class Connection {
   }
 
   /** Bytes from the socket; they live in `bytes` only until this returns. */
-  received(bytes: Buffer, length: number): void {
+  received(bytes: Buffer, end: number, start = 0): void {
     if (this.closed) return;
-    this.bytesRead += length;
+    this.bytesRead += end - start;
     this.io.enter();
     try {
-      this.handler.onBytes(bytes, 0, length);
+      this.handler.onBytes(bytes, start, end);
     } catch (error) {
       this.#broken(error);
     } finally {
@@ -113,9 +113,25 @@ export class Connection {
   write(bytes: Uint8Array, start: number, end: number): void {
     if (this.closed || this.finished || end <= start) return;
     const { lent, out } = this.io;
-    if (lent !== undefined && end - start >= DIRECT_BYTES && bytes === lent.bytes && !out.holds(this)) {
-      this.sendGathered(lent.bytes.subarray(start, end), lent);
-    } else out.append(this, bytes, start, end);
+    if (lent === undefined || end - start < DIRECT_BYTES || bytes !== lent.bytes) {
+      out.append(this, bytes, start, end);
+      return;
+    }
+    const from = this.#putInFront(lent, start);
+    if (from < 0) out.append(this, bytes, start, end);
+    else this.sendGathered(lent.bytes.subarray(from, end), lent);
+  }
+
+  /**
+   * What waits for this connection, such as the head of the message whose body follows, goes right in front of `start`, so that both
+   * leave in one write: what was read there has been dealt with, unless a write under way still needs it. Answers where it begins, or
+   * -1 when it cannot.
+   */
+  #putInFront(lent: Slab, start: number): number {
+    const { out } = this.io;
+    if (!out.holds(this)) return start;
+    if (out.length > start || lent.pinned) return -1;
+    return start - out.takeInto(lent.bytes, start);
   }
 
   writeText(text: string): void {

@@ -50,10 +50,19 @@ class Relay {
     const { from, to } = this;
     from.handler = {
       onBytes(bytes, start, end) {
-        // Some of it through the gather buffer in pieces, as a codec writes a head, the rest in one.
-        const head = heads ? Math.min(end, start + 100) : start;
-        if (head > start) to.write(Buffer.from(bytes.subarray(start, head)), 0, head - start);
-        to.write(bytes, head, end);
+        // One body, or two with something small in front of each, as a codec writes heads and chunk sizes.
+        const cuts = heads ? [start, start + ((end - start) >> 1), end] : [end];
+        let at = start;
+        for (const [index, cut] of cuts.entries()) {
+          const next = Math.min(cuts[index + 1] ?? end, cut + 100);
+          to.write(bytes, at, cut);
+          const small = Buffer.from(bytes.subarray(cut, next));
+          // What was dealt with may be written over.
+          bytes.fill(0, cut, next);
+          to.write(small, 0, small.length);
+          at = next;
+        }
+        to.write(bytes, at, end);
         io.out.flushFor(to);
         if (to.congested) from.pause();
       },

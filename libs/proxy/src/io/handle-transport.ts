@@ -1,6 +1,7 @@
 import { getSystemErrorName } from "node:util";
 import type { Connection } from "./connection.ts";
 import type { StreamHandle, WriteRequest, WriteRequestClass } from "./handles.ts";
+import { ROOM_BYTES } from "./io-loop.ts";
 import type { Slab } from "./slab.ts";
 import type { StreamState } from "./stream-state.ts";
 import { HIGH_WATER_BYTES, type Transport } from "./transport.ts";
@@ -89,7 +90,7 @@ export class HandleTransport implements Transport {
     }
     const outer = io.lent;
     io.lent = slab;
-    this.#connection.received(slab.bytes, count);
+    this.#connection.received(slab.bytes, ROOM_BYTES + count, ROOM_BYTES);
     io.lent = outer;
     if (this.#slab === undefined) return undefined;
     if (count < BULK_BYTES) {
@@ -113,7 +114,7 @@ export class HandleTransport implements Transport {
   /** Where the next read lands, while bodies flow; undefined leaves it where it was. */
   #ownSlab(): Uint8Array | undefined {
     this.#slab = this.#connection.closed ? undefined : this.#connection.io.readSlabs.take();
-    return this.#slab?.bytes;
+    return this.#slab?.area;
   }
 
   closed(): void {

@@ -6,6 +6,8 @@ import { TimerWheel } from "./timer-wheel.ts";
 
 /** Bytes one read may bring; what a body chunk is at most. */
 export const READ_BYTES = 256 * 1024;
+/** Bytes in front of a read slab, for what has to leave before the bytes that were read. */
+export const ROOM_BYTES = 2 * 1024;
 /** Connections that may read into memory of their own at a time, while bodies flow; others go on with the shared buffer. */
 const READ_SLABS = 64;
 const FREE_READ_SLABS = 8;
@@ -30,7 +32,7 @@ export class IoLoop {
   readonly out = new OutBuffer();
   readonly wheel: TimerWheel;
   /** Memory of their own for connections that move bodies: it may be written from without a copy. */
-  readonly readSlabs = new SlabPool(READ_BYTES, READ_SLABS, FREE_READ_SLABS);
+  readonly readSlabs = new SlabPool(READ_BYTES, READ_SLABS, FREE_READ_SLABS, ROOM_BYTES);
   /** Memory to gather frames in. */
   readonly frameSlabs = new SlabPool(FRAME_BUFFER_BYTES, Number.POSITIVE_INFINITY, FREE_FRAME_SLABS);
   /** The slab that the bytes being handled now lie in, unless they lie in the shared buffer. */

@@ -110,6 +110,15 @@ export class OutBuffer {
     return this.#sink === sink && this.length > 0;
   }
 
+  /** Moves what was gathered to where it ends before `end` of `target`. Answers how many bytes it is. */
+  takeInto(target: Buffer, end: number): number {
+    const { length } = this;
+    this.buffer.copy(target, end - length, 0, length);
+    this.length = 0;
+    this.#sink = undefined;
+    return length;
+  }
+
   /** Forgets what was gathered for a connection that is being destroyed. */
   discard(sink: OutSink): void {
     if (this.#sink !== sink) return;

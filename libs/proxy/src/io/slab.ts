@@ -1,14 +1,20 @@
 /** Memory that reads land in or writes are gathered in. It returns to its pool when its owner and the kernel are done with it. */
 export class Slab {
   readonly bytes: Buffer;
+  /** What reads land in: all of it but the room in front. */
+  readonly area: Buffer;
   readonly #pool: SlabPool | undefined;
   #pins = 0;
   #owned = true;
 
-  /** @param pool where it returns to; without one it is used once. */
-  constructor(size: number, pool?: SlabPool) {
+  /**
+   * @param pool where it returns to; without one it is used once.
+   * @param room bytes in front that no read lands in.
+   */
+  constructor(size: number, pool?: SlabPool, room = 0) {
     this.#pool = pool;
-    this.bytes = Buffer.allocUnsafeSlow(size);
+    this.bytes = Buffer.allocUnsafeSlow(room + size);
+    this.area = room === 0 ? this.bytes : this.bytes.subarray(room);
   }
 
   /** A write still points into it: its owner must take another one before it puts new bytes in. */
@@ -49,11 +55,14 @@ export class SlabPool {
   readonly #size: number;
   readonly #limit: number;
   readonly #keep: number;
+  readonly #room: number;
   readonly #free: Slab[] = [];
   #made = 0;
 
-  constructor(size: number, limit: number, keep: number) {
+  /** @param room bytes that each slab has in front of those `size`. */
+  constructor(size: number, limit: number, keep: number, room = 0) {
     this.#size = size;
+    this.#room = room;
     this.#limit = limit;
     this.#keep = keep;
   }
@@ -69,7 +78,7 @@ export class SlabPool {
     if (free !== undefined) return free.reuse();
     if (this.#made >= this.#limit) return undefined;
     this.#made++;
-    return new Slab(this.#size, this);
+    return new Slab(this.#size, this, this.#room);
   }
 
   /** @internal */

@@ -1,4 +1,3 @@
-import { randomUUID } from "node:crypto";
 import { compileRouteTable, type FormatOperator, type RouteMatch, type RouteTable } from "@lateen/traffic";
 import { compileOperator, type OperatorValue } from "../access-log/operators.ts";
 import type { AccessLog } from "../access-log/sinks.ts";
@@ -16,6 +15,7 @@ import type { ExchangeHost } from "./exchange-host.ts";
 import { RefusedLog } from "./exchange-log.ts";
 import { FilterSet } from "./filter-set.ts";
 import type { HeadRules } from "./request-head.ts";
+import { uuidSource } from "./uuid.ts";
 
 const SERVICE_TIME = "x-envoy-upstream-service-time: ";
 /** Times for which lines are kept. */
@@ -56,7 +56,7 @@ export class HttpConnectionManager implements HttpTerminal, ExchangeHost {
     this.rules = {
       spec,
       trustsClient: role === "sidecar" && chain.direction === "outbound",
-      uuid: randomUUID,
+      uuid: uuidSource(),
     };
     this.#chainFilters = new FilterSet(spec, chain, context);
     this.filters = this.#chainFilters.byDefault;

@@ -19,7 +19,7 @@ import { Forward, type ForwardOwner } from "./forward.ts";
 import { HeldBody } from "./held-body.ts";
 import { applyPathRules, type PreparedRequest, prepareRequest } from "./request-head.ts";
 import { localResponse, upstreamLines } from "./response-lines.ts";
-import { EXPECTED_TIMEOUT, expectedTimeoutMs, grpcTimeoutText, steer } from "./steering.ts";
+import { grpcTimeoutText, steer, tellExpectedTimeout } from "./steering.ts";
 import { editedHead, hashOf, rewriteRequest, startMirrors } from "./upstream-request.ts";
 
 /**
@@ -257,8 +257,7 @@ export class HttpExchange extends ExchangeState implements Exchange, ServerStrea
       return;
     }
     const forwarding = steer(head, action);
-    const expected = expectedTimeoutMs(forwarding, 0);
-    if (expected > 0) requestEdits.set(EXPECTED_TIMEOUT, String(expected));
+    tellExpectedTimeout(requestEdits, forwarding, 0);
     // What is left of a gRPC client's time, as it counts here.
     if (action.grpcTimeout !== undefined && head.has(K["grpc-timeout"]) && forwarding.timeoutMs > 0) {
       requestEdits.set("grpc-timeout", grpcTimeoutText(forwarding.timeoutMs));

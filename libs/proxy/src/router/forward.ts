@@ -12,7 +12,7 @@ import type { Endpoint } from "../upstream/endpoint.ts";
 import { Attempt, type AttemptOwner } from "./attempt.ts";
 import type { Mirror } from "./mirror.ts";
 import { RequestBody } from "./request-body.ts";
-import { EXPECTED_TIMEOUT, expectedTimeoutMs, type Forwarding } from "./steering.ts";
+import { type Forwarding, tellExpectedTimeout } from "./steering.ts";
 
 /** The exchange that is forwarded. Exactly one of `forwardEnd` and `forwardFailed` ends it. */
 export interface ForwardOwner {
@@ -192,8 +192,7 @@ export class Forward implements AttemptOwner {
   #tellTimeLeft(): void {
     const { forwarding, requestEdits, cluster } = this.#options;
     const elapsed = this.#requestComplete ? cluster.context.io.wheel.now() - this.#requestCompleteMs : 0;
-    const expected = expectedTimeoutMs(forwarding, elapsed);
-    if (expected > 0) requestEdits.set(EXPECTED_TIMEOUT, String(expected));
+    tellExpectedTimeout(requestEdits, forwarding, elapsed);
   }
 
   attemptInterim(head: Http1Head): void {

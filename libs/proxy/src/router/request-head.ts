@@ -126,9 +126,21 @@ function trustedAddress(forwarded: string, spec: HttpConnectionManagerSpec, info
   // With our own address appended one more hop is ours to trust.
   const trusted = spec.useRemoteAddress ? spec.xffTrustedHops - 1 : spec.xffTrustedHops;
   if (trusted < 0) return info.sourceAddress;
-  const hops = forwarded.split(",");
-  const address = hops[hops.length - 1 - trusted]?.trim() ?? "";
+  const address = hopFromEnd(forwarded, trusted);
   return /^[0-9a-fA-F:.]{2,45}$/.test(address) ? address : info.sourceAddress;
+}
+
+/** Counted from the last one, which is 0; empty when there are not so many. */
+function hopFromEnd(forwarded: string, index: number): string {
+  if (index > 0)
+    return (
+      forwarded
+        .split(",")
+        .at(-1 - index)
+        ?.trim() ?? ""
+    );
+  const comma = forwarded.lastIndexOf(",");
+  return comma < 0 ? forwarded : forwarded.slice(comma + 1).trim();
 }
 
 /** X-Forwarded-Client-Cert by the manager's mode. @see envoy ForwardClientCertDetails */

@@ -88,7 +88,7 @@ afterAll(() => {
   backend.close();
 });
 
-describe("request smuggling", () => {
+describe("request smuggling", { timeout: 60_000 }, () => {
   it("client and server agree on the number of requests, whatever their framing", async () => {
     await fc.assert(
       fc.asyncProperty(

@@ -1,4 +1,5 @@
 import type { ForwardSpec, RetrySpec } from "@lateen/traffic";
+import type { EditList } from "../http1/edit-list.ts";
 import type { Http1Head } from "../http1/head.ts";
 import { K } from "../http1/known-headers.ts";
 
@@ -9,13 +10,19 @@ export interface Forwarding {
 }
 
 /** Header that tells it. */
-export const EXPECTED_TIMEOUT = "x-envoy-expected-rq-timeout-ms";
+const EXPECTED_TIMEOUT = K["x-envoy-expected-rq-timeout-ms"];
+
+/** Tells the upstream how much time it has, unless that is all it wants. */
+export function tellExpectedTimeout(edits: EditList, forwarding: Forwarding, elapsedMs: number): void {
+  const expected = expectedTimeoutMs(forwarding, elapsedMs);
+  if (expected > 0) edits.setKnown(EXPECTED_TIMEOUT, String(expected));
+}
 
 /**
  * What the upstream is told of the time it has: that of one attempt, no more than what is left of all `elapsedMs` after the end of the
  * request. 0: it has all the time it wants. At least 1, because Envoy takes 0 for no limit.
  */
-export function expectedTimeoutMs({ timeoutMs, retry }: Forwarding, elapsedMs: number): number {
+function expectedTimeoutMs({ timeoutMs, retry }: Forwarding, elapsedMs: number): number {
   const perTry = retry?.perTryTimeoutMs ?? 0;
   if (timeoutMs <= 0) return perTry;
   const left = Math.max(1, Math.ceil(timeoutMs - elapsedMs));

@@ -144,3 +144,46 @@ it("obeys the laws of logic", () => {
     }),
   );
 });
+
+describe("many policies", () => {
+  const value = fc.constantFrom("", "/", "/a", "/a/", "/a/b", "/b", "/A");
+  const kind = fc.constantFrom("exact" as const, "prefix" as const, "suffix" as const, "contains" as const);
+  const urlPath = fc
+    .record({ kind, value, ignoreCase: fc.boolean() })
+    .map((path): PermissionSpec => ({ kind: "urlPath", path }));
+  const leaf = fc.oneof(
+    { weight: 4, arbitrary: urlPath },
+    fc.constantFrom<PermissionSpec>(
+      any,
+      { kind: "header", header: header(":method", "GET") },
+      { kind: "header", header: header(":method", "PUT") },
+    ),
+  );
+  const { condition } = fc.letrec<{ condition: PermissionSpec }>((tie) => ({
+    condition: fc.oneof(
+      { maxDepth: 2, depthSize: "small" },
+      leaf,
+      fc.record({
+        kind: fc.constantFrom("and" as const, "or" as const),
+        of: fc.array(tie("condition"), { maxLength: 3 }),
+      }),
+      fc.record({ kind: fc.constant("not" as const), of: tie("condition") }),
+    ) as fc.Arbitrary<PermissionSpec>,
+  }));
+  const policies = fc.array(fc.array(condition, { minLength: 1, maxLength: 2 }), { minLength: 4, maxLength: 9 });
+
+  it("are judged as if each were tried in turn", () => {
+    fc.assert(
+      fc.property(policies, value, fc.constantFrom("", "?q=/a"), (lists, path, query) => {
+        const judged = headFrom({ path: `${path}${query}` });
+        const named = lists.map((permissions, i) => [`p${i}`, { permissions, principals: [any] }] as const);
+        const found = named.find(
+          ([, policy]) => compileRbac({ action: "allow", policies: { p: policy } }).evaluate(judged, peer).allowed,
+        );
+        const all = compileRbac({ action: "allow", policies: Object.fromEntries(named) });
+        expect(all.evaluate(judged, peer)).toEqual({ allowed: found !== undefined, policy: found?.[0] });
+      }),
+      { seed: 3, numRuns: 500 },
+    );
+  });
+});

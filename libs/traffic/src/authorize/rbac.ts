@@ -3,6 +3,7 @@ import { compileHeaderMatch } from "../match/header.ts";
 import { compileMetadataMatch } from "../match/metadata.ts";
 import { compileStringMatch, compileTextMatch } from "../match/string.ts";
 import { compileCidr, parseIp } from "../net/ip.ts";
+import { compilePathIndex } from "../route/path-index.ts";
 import type { HeaderMatchSpec, MetadataMatchSpec } from "../route/spec.ts";
 import type { PeerFacts, PermissionSpec, PrincipalSpec, RbacPolicySpec, RbacSpec, RbacVerdict } from "./spec.ts";
 
@@ -24,17 +25,94 @@ export function compileRbac(spec: RbacSpec): CompiledRbac {
   const unmatched: RbacVerdict = { allowed: spec.action !== "allow", policy: undefined };
   const policies = Object.keys(spec.policies)
     .sort()
-    .map((name) => ({
-      matches: compilePolicy(spec.policies[name] ?? { permissions: [], principals: [] }),
-      verdict: { allowed: onMatch, policy: name } satisfies RbacVerdict,
-    }));
+    .map((name) => {
+      const policy = spec.policies[name] ?? { permissions: [], principals: [] };
+      return {
+        matches: compilePolicy(policy),
+        paths: pathsOfAny(policy.permissions) ?? pathsOfAny(policy.principals),
+        verdict: { allowed: onMatch, policy: name } satisfies RbacVerdict,
+      };
+    });
+  const first = policies.length < WORTH_AN_INDEX ? inTurn(policies) : byPath(policies);
   return {
-    evaluate(head, peer) {
-      const judged = head ?? NO_HEAD;
-      for (const policy of policies) if (policy.matches(judged, peer)) return policy.verdict;
-      return unmatched;
-    },
+    evaluate: (head, peer) => first(head ?? NO_HEAD, peer)?.verdict ?? unmatched,
   };
+}
+
+/** From so many policies on their paths are hashed rather than tried in turn. */
+const WORTH_AN_INDEX = 4;
+
+interface Policy {
+  readonly matches: Check;
+  /** Every request that matches has one of these paths; undefined: nothing is known. */
+  readonly paths: readonly PathSpec[] | undefined;
+  readonly verdict: RbacVerdict;
+}
+
+/** The first policy that matches. */
+type FirstMatch = (head: HeadView, peer: PeerFacts) => Policy | undefined;
+
+function inTurn(policies: readonly Policy[]): FirstMatch {
+  return (head, peer) => {
+    for (const policy of policies) if (policy.matches(head, peer)) return policy;
+    return undefined;
+  };
+}
+
+/** Tries only policies that the path of the request does not rule out, in the same order. */
+function byPath(policies: readonly Policy[]): FirstMatch {
+  const entries = policies.flatMap((policy) => (policy.paths ?? [ANY_PATH]).map((path) => ({ path, policy })));
+  const index = compilePathIndex(entries.map(({ path }) => path));
+  // The request at hand, so that `accept` is one closure for all requests.
+  let head = NO_HEAD;
+  let peer: PeerFacts | undefined;
+  const accept = (at: number): boolean => peer !== undefined && entries[at]?.policy.matches(head, peer) === true;
+  return (judged, asking) => {
+    head = judged;
+    peer = asking;
+    const found = index.first(judged, accept);
+    head = NO_HEAD;
+    peer = undefined;
+    return entries[found]?.policy;
+  };
+}
+
+interface PathSpec {
+  readonly kind: "exact" | "prefix";
+  readonly value: string;
+  readonly ignoreCase: boolean;
+}
+const ANY_PATH: PathSpec = { kind: "prefix", value: "", ignoreCase: false };
+
+function pathsOfAny(specs: readonly (PermissionSpec | PrincipalSpec)[]): readonly PathSpec[] | undefined {
+  const all: PathSpec[] = [];
+  for (const spec of specs) {
+    const paths = pathsOf(spec);
+    if (paths === undefined) return undefined;
+    all.push(...paths);
+  }
+  return all;
+}
+
+/** Exact paths and prefixes of which a request has one if it meets the condition; undefined: it may have any path. */
+function pathsOf(spec: PermissionSpec | PrincipalSpec): readonly PathSpec[] | undefined {
+  switch (spec.kind) {
+    case "urlPath": {
+      const { path } = spec;
+      if ((path.kind !== "exact" && path.kind !== "prefix") || path.ignoreCase) return undefined;
+      return [{ kind: path.kind, value: path.value, ignoreCase: false }];
+    }
+    case "or":
+      return pathsOfAny(spec.of);
+    case "and":
+      for (const part of spec.of) {
+        const paths = pathsOf(part);
+        if (paths !== undefined) return paths;
+      }
+      return undefined;
+    default:
+      return undefined;
+  }
 }
 
 const NO_HEAD: HeadView = new HeadView();

@@ -23,8 +23,13 @@ export function hasAtIgnoringCase(bytes: Uint8Array, at: number, value: Uint8Arr
 
 /** Bytes as text, one character a byte: what heads are read and edited as, so that no byte is lost. */
 export function latin1Text(bytes: Uint8Array, start: number, end: number): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start).toString("latin1");
+  return latin1Slice.call(bytes, start, end);
 }
+
+/** What `toString("latin1")` ends in: it takes any bytes, so that no view is made of them. */
+const { latin1Slice } = Buffer.prototype as unknown as {
+  readonly latin1Slice: (this: Uint8Array, start: number, end: number) => string;
+};
 
 /** A configured text as it stands in a head: its UTF-8 bytes, one character each. */
 export function wireText(text: string): string {

@@ -1,3 +1,5 @@
+import { latin1Text } from "./bytes.ts";
+
 /**
  * A view of a message head: offsets over bytes, no strings, no object per header. The HTTP codecs fill it in place and reuse it;
  * offline callers build one with `headFrom` (head/build.ts). Header names compare case-insensitively; values are bytes.
@@ -46,7 +48,7 @@ export class HeadView {
   }
 
   text(start: number, end: number): string {
-    return Buffer.from(this.bytes.buffer, this.bytes.byteOffset + start, end - start).toString("latin1");
+    return latin1Text(this.bytes, start, end);
   }
 
   #nameIs(index: number, name: Uint8Array): boolean {
