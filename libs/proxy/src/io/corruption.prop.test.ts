@@ -22,6 +22,8 @@ const NOISE = Buffer.alloc(
   Uint8Array.from({ length: PERIOD }, (_, index) => Math.imul(index, 2654435761) >>> 24),
 );
 
+const NOTHING: Buffer = Buffer.alloc(0);
+
 /** Where in the noise a position of a stream is; streams differ. */
 const phase = (stream: number, position: number): number => (position + stream * 1009) % PERIOD;
 
@@ -36,7 +38,14 @@ class Relay {
   arrived = 0;
   corrupt = 0;
 
+  /** What is sent in front of each half of a read and was never read, as a codec sends heads and chunk sizes. */
+  readonly #headBytes: number;
+  #front = NOTHING;
+  #between = NOTHING;
+  #half = 0;
+
   constructor(world: World, stream: number, heads: boolean) {
+    this.#headBytes = heads ? 300 : 0;
     const { io, parts, state } = world;
     this.stream = stream;
     this.source = new FakeHandle(() => {}, state);
@@ -49,20 +58,12 @@ class Relay {
     this.to = open(io, this.sink, parts);
     const { from, to } = this;
     from.handler = {
-      onBytes(bytes, start, end) {
-        // One body, or two with something small in front of each, as a codec writes heads and chunk sizes.
-        const cuts = heads ? [start, start + ((end - start) >> 1), end] : [end];
-        let at = start;
-        for (const [index, cut] of cuts.entries()) {
-          const next = Math.min(cuts[index + 1] ?? end, cut + 100);
-          to.write(bytes, at, cut);
-          const small = Buffer.from(bytes.subarray(cut, next));
-          // What was dealt with may be written over.
-          bytes.fill(0, cut, next);
-          to.write(small, 0, small.length);
-          at = next;
-        }
-        to.write(bytes, at, end);
+      onBytes: (bytes, start, end) => {
+        const middle = start + this.#half;
+        to.write(this.#front, 0, this.#front.length);
+        to.write(bytes, start, middle);
+        to.write(this.#between, 0, this.#between.length);
+        to.write(bytes, middle, end);
         io.out.flushFor(to);
         if (to.congested) from.pause();
       },
@@ -77,11 +78,19 @@ class Relay {
     if (!this.source.reading) return;
     this.source.receive((target) => {
       const count = Math.min(limit, target.length);
-      const at = phase(this.stream, this.sent);
-      target.set(NOISE.subarray(at, at + count));
-      this.sent += count;
+      this.#half = this.#headBytes > 0 ? count >> 1 : count;
+      this.#front = this.#noise(this.#headBytes);
+      target.set(this.#noise(this.#half));
+      this.#between = this.#noise(this.#headBytes);
+      target.set(this.#noise(count - this.#half), this.#half);
       return count;
     });
+  }
+
+  #noise(length: number): Buffer {
+    const at = phase(this.stream, this.sent);
+    this.sent += length;
+    return NOISE.subarray(at, at + length);
   }
 }
 
