@@ -53,7 +53,7 @@ class Thread {
   }
 }
 
-describe("runWorker", () => {
+describe("runWorker", { timeout: 60_000 }, () => {
   it("shares a port with other workers, serves, answers and drains", async () => {
     const app = await fixtures.httpOrigin("app");
     const address = loopbackAddress();
