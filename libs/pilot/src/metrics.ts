@@ -1,6 +1,7 @@
 import type { EngineStats } from "@lateen/compiler";
 import { createRegistry } from "@lateen/telemetry";
-import { xdsTypes } from "@lateen/xds";
+import { type SentFacts, xdsTypes } from "@lateen/xds";
+import type { PushReason } from "./push/push-reasons.ts";
 import type { WorldFacts } from "./world-facts.ts";
 
 /** Label values of Istio's `type`. Clients choose the types they ask for, so all others share one. */
@@ -13,6 +14,8 @@ const SHORT: ReadonlyMap<string, string> = new Map([
   [xdsTypes.nds, "nds"],
   [xdsTypes.extension, "ecds"],
 ]);
+/** As Istio has them. */
+const BYTES = [1, 10_000, 1_000_000, 4_000_000, 10_000_000, 40_000_000];
 const SECONDS = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 3, 5, 10, 20, 30];
 
 /** What a scrape looks at. */
@@ -61,7 +64,19 @@ export class PilotMetrics {
   });
   readonly #triggers = this.#registry.counter({
     name: "pilot_push_triggers",
-    help: "Total number of times a push was triggered.",
+    help: "Total number of times a push was triggered, labeled by reason for the push.",
+    labels: ["type"],
+  });
+  readonly #size = this.#registry.histogram({
+    name: "pilot_xds_config_size_bytes",
+    help: "Distribution of configuration sizes pushed to clients.",
+    labels: ["type"],
+    buckets: BYTES,
+  });
+  readonly #expired = this.#registry.counter({
+    name: "pilot_xds_expired_nonce",
+    help: "Total number of XDS requests with an expired nonce.",
+    labels: ["type"],
   });
   readonly #debounce = this.#registry.histogram({
     name: "pilot_debounce_time",
@@ -139,10 +154,11 @@ export class PilotMetrics {
     this.#connected.add(amount, { version });
   }
 
-  /** @param tookMs of making the response; `ageMs` since the oldest change in it. */
-  pushed(typeUrl: string, tookMs: number, ageMs: number | undefined): void {
+  /** A response was written. */
+  pushed(typeUrl: string, { tookMs, ageMs, bytes }: Pick<SentFacts, "tookMs" | "ageMs" | "bytes">): void {
     const type = SHORT.get(typeUrl) ?? "other";
     this.#pushes.add({ type });
+    this.#size.observe(bytes, { type });
     this.#pushTime.observe(tookMs / 1000, { type });
     if (ageMs !== undefined) this.#age.observe(ageMs / 1000);
   }
@@ -154,6 +170,11 @@ export class PilotMetrics {
 
   rejected(typeUrl: string): void {
     this.#rejects.add({ type: SHORT.get(typeUrl) ?? "other" });
+  }
+
+  /** An answer to a response that is not the last one. */
+  expired(typeUrl: string): void {
+    this.#expired.add({ type: SHORT.get(typeUrl) ?? "other" });
   }
 
   internalError(): void {
@@ -168,9 +189,9 @@ export class PilotMetrics {
     this.#updates.add({ type });
   }
 
-  /** @param debouncedMs since the first change; `tookMs` of taking all of them over. */
-  triggered(debouncedMs: number, tookMs: number): void {
-    this.#triggers.add();
+  /** @param reasons each once; `debouncedMs` since the first change; `tookMs` of taking all of them over. */
+  triggered(reasons: Iterable<PushReason>, debouncedMs: number, tookMs: number): void {
+    for (const type of reasons) this.#triggers.add({ type });
     this.#debounce.observe(debouncedMs / 1000);
     this.#init.observe(tookMs / 1000);
   }

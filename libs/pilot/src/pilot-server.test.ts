@@ -405,7 +405,7 @@ describe("metrics", () => {
       "pilot_destrule_subsets 0",
       "pilot_xds_cds_reject 0",
       "pilot_xds_rds_reject 0",
-      "pilot_push_triggers 2",
+      'pilot_push_triggers{type="service"} 2',
       'pilot_inbound_updates{type="config"} 2',
     ]) {
       expect(text).toContain(`${line}\n`);
@@ -414,6 +414,7 @@ describe("metrics", () => {
       "pilot_proxy_convergence_time_count",
       "pilot_proxy_queue_time_count",
       'pilot_xds_push_time_count{type="cds"}',
+      'pilot_xds_config_size_bytes_count{type="cds"}',
       "lateen_xds_age_at_push_seconds_count",
     ]) {
       expect(text).toMatch(new RegExp(`^${name} [1-9]`.replace(/[{}]/g, "\\$&"), "m"));

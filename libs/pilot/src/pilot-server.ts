@@ -15,6 +15,7 @@ import { PilotMetrics } from "./metrics.ts";
 import { type PilotOptions, withDefaults } from "./options.ts";
 import type { Pilot } from "./pilot.ts";
 import { PushQueue } from "./push/push-queue.ts";
+import { pushReasons } from "./push/push-reasons.ts";
 import { PushRound } from "./push/push-round.ts";
 import { Revisions } from "./push/revisions.ts";
 import { type SyncOutcome, SyncWaits } from "./push/sync-waits.ts";
@@ -104,6 +105,7 @@ export class PilotServer implements Pilot {
       ads: this.ads,
       compiler,
       domain: options.domain,
+      clusterId: options.clusterId,
       meshConfig: () => this.#settings.current,
     });
   }
@@ -196,7 +198,8 @@ export class PilotServer implements Pilot {
     this.#apply(change, meshConfig);
     this.#revisions.next(this.#world.configRevision ?? 0);
     this.#pushedRegistry = this.#world.registryVersion;
-    this.#metrics.triggered(began - sinceMs, clock.monotonic() - began);
+    const reasons = pushReasons(change, meshConfig !== undefined);
+    this.#metrics.triggered(reasons, began - sinceMs, clock.monotonic() - began);
     const connections = [...this.ads.connections];
     this.#logger.debug({
       event: "push.started",

@@ -142,6 +142,13 @@ describe("pilotRoutes", () => {
     expect(JSON.stringify((await get("/debug/ndsz?proxyID=cart-1.shop")).body)).toContain(
       "cart.shop.svc.cluster.local",
     );
+    expect((await get("/debug/endpointShardz")).body).toMatchObject({
+      "cart.shop.svc.cluster.local": { shop: { Shards: { "Kubernetes/local": [{ address: "127.64.0.3" }] } } },
+    });
+    expect(Object.keys((await get("/debug/instancesz")).body)).toEqual([expect.stringContaining("cart-1.shop")]);
+    expect((await get("/debug/clusterz")).body).toEqual([{ id: "local", syncStatus: "synced" }]);
+    expect((await get("/debug/pushcontext")).body).toMatchObject({ revision: 4, objects: { Service: 1 } });
+    expect((await get("/debug/ecdsz?proxyID=cart-1.shop")).body).toEqual([]);
     expect(await get("/debug/edsz?proxyID=nobody.shop")).toMatchObject({ status: 404 });
     expect(await get("/debug/ndsz")).toMatchObject({ status: 400 });
   });

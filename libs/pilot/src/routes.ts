@@ -62,6 +62,18 @@ const PAGES: Readonly<Record<string, readonly [text: string, show: (pilot: Pilot
     "who may do what",
     ({ debug }) => debug.config(new Set(["AuthorizationPolicy", "RequestAuthentication", "PeerAuthentication"])),
   ],
+  telemetryz: ["Telemetry", ({ debug }) => debug.config(new Set(["Telemetry"]))],
+  endpointShardz: ["endpoints by host, namespace and where they are known from", ({ debug }) => debug.shards()],
+  instancesz: ["which endpoints connected proxies are", ({ debug }) => debug.instances()],
+  clusterz: ["clusters whose services are known", ({ debug }) => debug.clusters()],
+  pushcontext: [
+    "what the last push was made of",
+    (pilot) => {
+      const { revision, registryVersion, warnings } = pilot.status();
+      const objects = countsOf(pilot.debug.config().map(({ kind }) => kind));
+      return { revision, ...(registryVersion === undefined ? {} : { registryVersion }), objects, warnings };
+    },
+  ],
   resourcesz: ["objects by kind", ({ debug }) => countsOf(debug.config().map(({ kind }) => kind))],
   mesh: ["mesh configuration in force", ({ debug }) => debug.meshConfig()],
   cachez: ["work of the compiler", ({ debug }) => debug.compiler() ?? {}],
@@ -75,6 +87,7 @@ const OTHERS: Readonly<Record<string, string>> = {
   statusz: "status of Gateway API objects and Ingress",
   "config_dump?proxyID=POD.NAMESPACE": "what a proxy should run, as Envoy shows it",
   "edsz?proxyID=POD.NAMESPACE": "endpoints that a proxy should know",
+  "ecdsz?proxyID=POD.NAMESPACE": "extensions that a proxy should run",
   "ndsz?proxyID=POD.NAMESPACE": "names that a proxy should know",
   "wait?revision=N&timeoutMs=N": "waits until all proxies run a revision",
   "force_disconnect?proxyID=POD.NAMESPACE": "POST: ends the streams of a proxy, which then comes again",
@@ -91,6 +104,7 @@ function registerDebug(app: FastifyInstance, pilot: Pilot): void {
   app.get<{ Querystring: DumpQuery }>("/debug/edsz", async ({ query }) =>
     pilot.debug.resources(proxyOf(query), "endpoints"),
   );
+  app.get<{ Querystring: DumpQuery }>("/debug/ecdsz", async ({ query }) => pilot.debug.extensions(proxyOf(query)));
   app.get<{ Querystring: DumpQuery }>("/debug/ndsz", async ({ query }) =>
     pilot.debug.resources(proxyOf(query), "names"),
   );

@@ -58,6 +58,8 @@ export interface SentFacts {
   readonly nonce: string;
   readonly resources: number;
   readonly removed: number;
+  /** Of the contents of its resources. */
+  readonly bytes: number;
   /** Milliseconds that it took to make it and to give it away. */
   readonly tookMs: number;
   /** Milliseconds since the oldest change in it; undefined when it answers a question of the client. */
@@ -69,6 +71,8 @@ export interface StreamObserver {
   sent?(typeUrl: string, facts: SentFacts): void;
   acked?(typeUrl: string, nonce: string): void;
   nacked?(record: NackRecord): void;
+  /** An answer to something else than the response in flight; it changes nothing. */
+  expired?(typeUrl: string): void;
   /** Everything asked for is acknowledged at this revision. Called again only for a higher one. */
   settled?(revision: number): void;
 }

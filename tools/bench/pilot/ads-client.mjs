@@ -139,8 +139,12 @@ export class AdsClient {
       te: "trailers",
       ...(gzip ? { "grpc-accept-encoding": "identity,gzip" } : {}),
     });
+    let status = "";
     this.stream.on("error", () => {});
-    this.stream.on("end", () => failed("the server ended the stream"));
+    this.stream.on("trailers", (trailers) => {
+      status = `: ${trailers["grpc-status"]} ${trailers["grpc-message"] ?? ""}`;
+    });
+    this.stream.on("end", () => setImmediate(() => failed(`the server ended the stream${status}`)));
     this.#receive(this.stream);
     const claims = withVersions ? shared.versions.get(namespace) : undefined;
     const held = (type) => Object.fromEntries(claims?.get(type) ?? []);

@@ -24,9 +24,14 @@ const SECRET_FIELDS: ReadonlySet<string> = new Set([
   "genericSecret",
 ]);
 
-/** What a proxy should run, in the shape of Envoy's `/config_dump`. Everything that holds a key is redacted. */
-export function configDump(ask: Ask, writer: MessageWriter = new MessageWriter()): unknown {
-  const part = (typeUrl: string, type: JsonType, field: string) =>
+/** Extensions that a proxy should run, in the words of Envoy's dump. */
+export function extensionDump(ask: Ask, writer: MessageWriter = new MessageWriter()): readonly object[] {
+  return part(ask, writer)(xdsTypes.extension, TypedExtensionConfig, "ecdsFilter").map(({ entry }) => entry);
+}
+
+/** Resources of one type with their versions. */
+function part(ask: Ask, writer: MessageWriter) {
+  return (typeUrl: string, type: JsonType, field: string) =>
     [...ask(typeUrl).values()].map((resource) => ({
       name: resource.name,
       entry: {
@@ -34,8 +39,13 @@ export function configDump(ask: Ask, writer: MessageWriter = new MessageWriter()
         [field]: { "@type": typeUrl, ...toJson(type, resource, writer) },
       },
     }));
+}
+
+/** What a proxy should run, in the shape of Envoy's `/config_dump`. Everything that holds a key is redacted. */
+export function configDump(ask: Ask, writer: MessageWriter = new MessageWriter()): unknown {
+  const named = part(ask, writer);
   const entries = (typeUrl: string, type: JsonType, field: string) =>
-    part(typeUrl, type, field).map(({ entry }) => entry);
+    named(typeUrl, type, field).map(({ entry }) => entry);
   return {
     configs: [
       { "@type": `${ADMIN}ClustersConfigDump`, dynamicActiveClusters: entries(xdsTypes.cluster, Cluster, "cluster") },
@@ -45,7 +55,7 @@ export function configDump(ask: Ask, writer: MessageWriter = new MessageWriter()
       },
       {
         "@type": `${ADMIN}ListenersConfigDump`,
-        dynamicListeners: part(xdsTypes.listener, Listener, "listener").map(({ name, entry }) => ({
+        dynamicListeners: named(xdsTypes.listener, Listener, "listener").map(({ name, entry }) => ({
           name,
           activeState: entry,
         })),
@@ -56,11 +66,11 @@ export function configDump(ask: Ask, writer: MessageWriter = new MessageWriter()
       },
       {
         "@type": `${ADMIN}EcdsConfigDump`,
-        ecdsFilters: entries(xdsTypes.extension, TypedExtensionConfig, "ecdsFilter"),
+        ecdsFilters: extensionDump(ask, writer),
       },
       {
         "@type": `${ADMIN}SecretsConfigDump`,
-        dynamicActiveSecrets: part(xdsTypes.secret, Secret, "secret").map(({ name, entry }) => ({ name, ...entry })),
+        dynamicActiveSecrets: named(xdsTypes.secret, Secret, "secret").map(({ name, entry }) => ({ name, ...entry })),
       },
     ],
   };

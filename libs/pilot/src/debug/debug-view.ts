@@ -18,7 +18,7 @@ import { unknownProxy } from "../errors.ts";
 import type { World } from "../feed/world.ts";
 import type { AdsFront } from "../streams/ads-front.ts";
 import type { AdmittedProxy } from "../streams/connection.ts";
-import { configDump } from "./config-dump.ts";
+import { configDump, extensionDump } from "./config-dump.ts";
 
 /** One service with where it runs. */
 export interface ServiceWithEndpoints {
@@ -32,7 +32,15 @@ export interface DebugSources {
   readonly ads: AdsFront;
   readonly compiler: PilotCompiler;
   readonly domain: string | undefined;
+  readonly clusterId: string;
   readonly meshConfig: () => MeshConfig;
+}
+
+/** Endpoints of a service in one namespace, in Istio's words: by the cluster and registry that they come from. */
+export interface EndpointShards {
+  readonly Shards: Readonly<Record<string, readonly ServiceEndpoint[]>>;
+  /** Identities that they run as, sorted. */
+  readonly ServiceAccounts: readonly string[];
 }
 
 /** One open stream. */
@@ -60,9 +68,11 @@ export class DebugView {
   readonly #ads: AdsFront;
   readonly #compiler: PilotCompiler;
   readonly #domain: string | undefined;
+  readonly #clusterId: string;
   readonly #meshConfig: () => MeshConfig;
 
-  constructor({ world, ads, compiler, domain, meshConfig }: DebugSources) {
+  constructor({ world, ads, compiler, domain, clusterId, meshConfig }: DebugSources) {
+    this.#clusterId = clusterId;
     this.#world = world;
     this.#ads = ads;
     this.#compiler = compiler;
@@ -137,6 +147,51 @@ export class DebugView {
   configDump(proxyId: string): unknown {
     const { node } = this.#find(proxyId);
     return configDump((typeUrl) => this.#compiler.resources(node, typeUrl));
+  }
+
+  /**
+   * Extensions that a connected proxy should run, secrets redacted.
+   * @throws LTN3502 when no such proxy is connected.
+   */
+  extensions(proxyId: string): readonly object[] {
+    const { node } = this.#find(proxyId);
+    return extensionDump((typeUrl) => this.#compiler.resources(node, typeUrl));
+  }
+
+  /** The clusters whose services are known: the one this runs in. */
+  clusters(): readonly { readonly id: string; readonly syncStatus: "synced" | "waiting" }[] {
+    return [{ id: this.#clusterId, syncStatus: this.#world.complete ? "synced" : "waiting" }];
+  }
+
+  /** Host → namespace → endpoints with where they are known from. */
+  shards(): Readonly<Record<string, Readonly<Record<string, EndpointShards>>>> {
+    const found: Record<string, Record<string, EndpointShards>> = {};
+    for (const { svc, endpoints } of this.endpoints()) {
+      const byNamespace = Map.groupBy(endpoints, ({ namespace }) => namespace);
+      found[svc] = Object.fromEntries(
+        [...byNamespace].map(([namespace, list]) => [
+          namespace,
+          {
+            Shards: { [`Kubernetes/${this.#clusterId}`]: list },
+            ServiceAccounts: [...new Set(list.map(({ serviceAccount }) => serviceAccount))].sort(),
+          },
+        ]),
+      );
+    }
+    return found;
+  }
+
+  /** Node id of each connected proxy → the endpoints that it is. */
+  instances(): Readonly<Record<string, readonly (ServiceEndpoint & { readonly svc: string })[]>> {
+    const all = this.endpoints().flatMap(({ svc, endpoints }) => endpoints.map((endpoint) => ({ svc, ...endpoint })));
+    const byAddress = Map.groupBy(all, ({ address }) => address);
+    return Object.fromEntries(
+      this.#ads
+        .proxies()
+        .flatMap(({ proxy }) =>
+          proxy === undefined ? [] : [[proxy.node.id, byAddress.get(proxy.node.address) ?? []]],
+        ),
+    );
   }
 
   /** All services of configuration, by host. */

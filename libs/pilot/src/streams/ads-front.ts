@@ -311,13 +311,15 @@ export class AdsFront implements AdsServer {
   #observe(connectionOf: () => Connection): StreamObserver {
     const { clock, metrics, onChange } = this.#options;
     return {
-      sent: (typeUrl, { nonce, resources, removed, tookMs, ageMs }) => {
+      sent: (typeUrl, facts) => {
+        const { nonce, resources, removed } = facts;
         const connection = connectionOf();
         connection.sentSince = true;
-        metrics.pushed(typeUrl, tookMs, ageMs);
+        metrics.pushed(typeUrl, facts);
         const node = connection.proxy?.node.id;
         this.#options.logger.debug({ event: "push.sent", node, typeUrl, nonce, resources, removed });
       },
+      expired: (typeUrl) => metrics.expired(typeUrl),
       nacked: (record) => {
         metrics.rejected(record.typeUrl);
         this.#logNack(connectionOf(), record);

@@ -153,7 +153,10 @@ export class StreamCore<Response> {
   /** An ACK or NACK. False when the nonce is not that of the response in flight. */
   answer(state: TypeState, nonce: string, refusal: string | undefined): boolean {
     const inFlight = state.inFlight;
-    if (inFlight === undefined || inFlight.nonce !== nonce) return false;
+    if (inFlight === undefined || inFlight.nonce !== nonce) {
+      if (nonce !== "") this.#options.observer?.expired?.(state.typeUrl);
+      return false;
+    }
     state.answered(inFlight);
     if (refusal === undefined) {
       state.acknowledge(inFlight);
@@ -326,6 +329,7 @@ export class StreamCore<Response> {
       nonce: inFlight.nonce,
       resources: inFlight.upserted.length,
       removed: inFlight.removed.length,
+      bytes: inFlight.listed.reduce((sum, { any }) => sum + any.value.length, 0),
       tookMs: now - began,
       ageMs: changedSince === undefined ? undefined : now - changedSince,
     });
