@@ -12,7 +12,7 @@ import type { Labels } from "./lower/proto.ts";
 import type { XdsNode } from "./node.ts";
 import { sameList } from "./resource.ts";
 import { cells } from "./world/mesh-snapshot.ts";
-import { hasNetworks, ownNetwork } from "./world/networks.ts";
+import { hasNetworks, networkOf } from "./world/networks.ts";
 import { conditionsMet } from "./world/proxy-conditions.ts";
 import { keysOf, meshConfigOf, nodeLocality } from "./world/services.ts";
 
@@ -175,7 +175,8 @@ export function scopeOf(read: Pick<Read, "ask">, node: XdsNode): NodeScope {
   const { lateen, http2, extensions } = node.capabilities;
   const base = { kind: node.kind, namespace: node.namespace, lateen, http2, extensions };
   const locality = node.locality === "" ? read.ask(localityOfPod, `${node.namespace}/${node.pod}`) : node.locality;
-  const network = hasNetworks(read) ? node.network || read.ask(networkOfPod, `${node.namespace}/${node.pod}`) : "";
+  const pod = `${node.namespace}/${node.pod}`;
+  const network = hasNetworks(read) ? node.network || read.ask(networkOfPod, { pod, address: node.address }) : "";
   const bound = read.ask(machineMatters, "");
   const machine = bound ? node.machine || read.ask(machineOfPod, `${node.namespace}/${node.pod}`) : "";
   const place = { locality, ...(network === "" ? {} : { network }), ...(machine === "" ? {} : { machine }) };
@@ -209,11 +210,11 @@ const localityOfPod = defineQuery<string, string>({
 });
 
 /** The network of a pod, for proxies that do not say it. */
-const networkOfPod = defineQuery<string, string>({
+const networkOfPod = defineQuery<{ readonly pod: string; readonly address: string }, string>({
   name: "networkOfPod",
-  compute: (read, key) => {
+  compute: (read, { pod: key, address }) => {
     const pod = read.input(cells.object(`Pod/${key}`)) as Resource<"Pod"> | undefined;
-    return pod?.metadata.labels?.["topology.istio.io/network"] || read.ask(ownNetwork, "");
+    return pod?.metadata.labels?.["topology.istio.io/network"] || networkOf(read, address);
   },
 });
 

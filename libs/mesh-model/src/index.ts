@@ -16,6 +16,12 @@ export {
   type MeshConfig,
   type ProxyDefaults,
 } from "./config/mesh-config.ts";
+export {
+  type MeshNetwork,
+  type MeshNetworkGateway,
+  meshNetworksFromText,
+  networkOfAddress,
+} from "./config/networks.ts";
 export { decodeObject, decodeText } from "./decode/decode.ts";
 export { encodeObject } from "./decode/encode.ts";
 export type {

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { typeUrls } from "@lateen/compiler";
-import { type MeshConfig, meshConfigFromText, type Resource } from "@lateen/mesh-model";
+import { type MeshConfig, meshConfigFromConfigMap, type Resource } from "@lateen/mesh-model";
 import { Cluster } from "@lateen/proto/envoy/config/cluster/v3/cluster";
 import { TypedExtensionConfig } from "@lateen/proto/envoy/config/core/v3/extension";
 import { ClusterLoadAssignment } from "@lateen/proto/envoy/config/endpoint/v3/endpoint";
@@ -40,6 +40,8 @@ interface GoldenCalls {
   readonly world?: string;
   /** Mesh configuration as Istio's ConfigMap has it. */
   readonly mesh?: Readonly<Record<string, unknown>>;
+  /** Key `meshNetworks` of that ConfigMap. */
+  readonly networks?: Readonly<Record<string, unknown>>;
   /** Resources to keep beside the calls, by workload and type. */
   readonly resources?: Readonly<Record<string, Readonly<Partial<Record<keyof typeof TYPES, readonly string[]>>>>>;
   /** The same as an Envoy gets them, where they differ. */
@@ -65,8 +67,13 @@ const cases = goldenCases(ROOT, "calls.yaml").map(({ name, path }) => {
   return { name, path, calls, objects: objectsOf(`${world}\n---\n${readFileSync(path("input.yaml"), "utf8")}`) };
 });
 
-function meshConfigOf({ mesh = {} }: GoldenCalls): MeshConfig {
-  const config = meshConfigFromText(JSON.stringify(mesh), "calls.yaml#mesh");
+function meshConfigOf({ mesh = {}, networks = {} }: GoldenCalls): MeshConfig {
+  const config = meshConfigFromConfigMap({
+    apiVersion: "v1",
+    kind: "ConfigMap",
+    metadata: { namespace: "istio-system", name: "istio" },
+    data: { mesh: JSON.stringify(mesh), meshNetworks: JSON.stringify({ networks }) },
+  });
   if (!config.ok) throw new Error(config.error.map(({ message }) => message).join("; "));
   return config.value;
 }

@@ -31,7 +31,7 @@ import {
 } from "../world/destinations.ts";
 import { inboundPorts } from "../world/inbound.ts";
 import { cells } from "../world/mesh-snapshot.ts";
-import { networkGateways, ownNetwork } from "../world/networks.ts";
+import { networkGateways, networkOf } from "../world/networks.ts";
 import { meshConfigOf, serviceFor, settingsOf, workloadMetadata } from "../world/services.ts";
 import { BUCKETS, servicesInBucket, visibleServices } from "../world/visibility.ts";
 import { sniClusters } from "./auto-passthrough.ts";
@@ -64,7 +64,7 @@ function placed(
   const mode = policyFor(rule, port, subset, defaultTrafficPolicy).tls?.mode;
   return throughGateways(all, {
     client: place.network,
-    own: read.ask(ownNetwork, ""),
+    networkOf: (address) => networkOf(read, address),
     gateways: read.ask(networkGateways, ""),
     mtls: mode === undefined ? enableAutoMtls : mode === "ISTIO_MUTUAL",
   });

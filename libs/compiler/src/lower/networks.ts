@@ -5,8 +5,8 @@ import type { PlacedEndpoint } from "./endpoints.ts";
 export interface NetworkContext {
   /** Network of the client; empty: unknown, then everything is taken to be within reach. */
   readonly client: string;
-  /** Of endpoints that name none. */
-  readonly own: string;
+  /** The network of an address that names none; empty: unknown. */
+  readonly networkOf: (address: string) => string;
   readonly gateways: Readonly<Record<string, readonly NetworkGateway[]>>;
   /** Whether the destination is spoken to with mesh mTLS at all: gateways of networks take nothing else. */
   readonly mtls: boolean;
@@ -17,11 +17,11 @@ export interface NetworkContext {
  * that do not take mesh mTLS cannot be reached and are left out. A network without known gateway is within reach.
  */
 export function throughGateways(placed: readonly PlacedEndpoint[], context: NetworkContext): readonly PlacedEndpoint[] {
-  const { client, own, gateways, mtls } = context;
+  const { client, networkOf, gateways, mtls } = context;
   const near: PlacedEndpoint[] = [];
   const far = new Map<string, { readonly network: string; first: PlacedEndpoint; weight: number }>();
   for (const entry of placed) {
-    const network = entry.endpoint.network || own;
+    const network = entry.endpoint.network || networkOf(entry.endpoint.address);
     const isNear = client === "" || network === "" || network === client || gateways[network] === undefined;
     if (isNear) near.push(entry);
     else if (mtls && entry.mtls) {

@@ -199,9 +199,37 @@ trustDomain: cluster.local
       ],
       ["may have networks that are none", map('  mesh: ""\n  meshNetworks: "networks: {}"\n'), []],
       [
-        "has no networks",
-        map('  meshNetworks: "networks: {n: {gateways: []}}"\n'),
-        ["error data.meshNetworks: networks are not read from here"],
+        "may have networks",
+        map(
+          '  meshNetworks: "networks: {n: {endpoints: [{fromRegistry: east}, {fromCidr: 10.0.0.0/8}], gateways: [{address: 1.2.3.4, port: 15443}, {registryServiceName: gw.istio-system.svc.cluster.local, port: 443}]}}"\n',
+        ),
+        [],
+      ],
+      [
+        "has no network of two ways",
+        map('  meshNetworks: "networks: {n: {endpoints: [{fromRegistry: a, fromCidr: 10.0.0.0/8}]}}"\n'),
+        [
+          "error data.meshNetworks: line 1: networks.n.endpoints[0]: exactly one of fromCidr and fromRegistry is required",
+        ],
+      ],
+      [
+        "has no range of two networks",
+        map(
+          '  meshNetworks: "networks: {n: {endpoints: [{fromCidr: 10.0.0.0/8}]}, m: {endpoints: [{fromCidr: 10.0.0.0/8}]}}"\n',
+        ),
+        ['error data.meshNetworks: line 1: networks.m.endpoints[0]: 10.0.0.0/8 is in network "n" already'],
+      ],
+      [
+        "has no gateway by a name",
+        map('  meshNetworks: "networks: {n: {gateways: [{address: gw.example.com, port: 15443}]}}"\n'),
+        [
+          'error data.meshNetworks: line 1: networks.n.gateways[0].address: "gw.example.com" is not an IP address; names are not resolved for proxies',
+        ],
+      ],
+      [
+        "has no field of networks that is none",
+        map('  meshNetworks: "networks: {n: {gateway: []}}"\n'),
+        ['error data.meshNetworks: line 1: networks.n.gateway: unknown field "gateway"'],
       ],
       [
         "tells what has no effect here",

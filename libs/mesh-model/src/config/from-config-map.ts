@@ -18,20 +18,24 @@ import {
   type IngressSettings,
   type MeshConfig,
 } from "./mesh-config.ts";
+import { meshNetworksFromText } from "./networks.ts";
 import { meshConfigSchema } from "./schema.ts";
 
 type Written = Infer<typeof meshConfigSchema>;
 
 /**
- * Reads the mesh configuration out of the ConfigMap `istio` (key `mesh`), over `defaults` (Istio's unless given). Unknown fields,
+ * Reads the mesh configuration out of the ConfigMap `istio` (keys `mesh` and `meshNetworks`), over `defaults` (Istio's unless given). Unknown fields,
  * wrong values and settings this release cannot honour are errors. Origins name the ConfigMap and count lines within the key's text.
  */
 export function meshConfigFromConfigMap(
   map: Resource<"ConfigMap">,
   defaults: MeshConfig = defaultMeshConfig(),
 ): Result<MeshConfig, readonly Diagnostic[]> {
-  const file = `ConfigMap/${map.metadata.namespace}/${map.metadata.name}#mesh`;
-  return meshConfigFromText(map.data?.mesh ?? "", file, defaults);
+  const object = `ConfigMap/${map.metadata.namespace}/${map.metadata.name}`;
+  const config = meshConfigFromText(map.data?.mesh ?? "", `${object}#mesh`, defaults);
+  if (!config.ok || map.data?.meshNetworks === undefined) return config;
+  const networks = meshNetworksFromText(map.data.meshNetworks, `${object}#meshNetworks`);
+  return networks.ok ? ok({ ...config.value, networks: networks.value }) : networks;
 }
 
 /** Reads mesh configuration from its YAML. `file` is for messages. */
@@ -112,6 +116,7 @@ function complete(written: Written, defaults: MeshConfig): MeshConfig {
     upgradeToHttp2:
       written.h2UpgradePolicy === undefined ? defaults.upgradeToHttp2 : written.h2UpgradePolicy === "UPGRADE",
     defaultTrafficPolicy: written.defaultTrafficPolicy ?? defaults.defaultTrafficPolicy,
+    networks: defaults.networks,
   };
 }
 

@@ -5,6 +5,7 @@ import type {
   tcpKeepalive,
 } from "../kinds/destination-rule/schema.ts";
 import type { Infer } from "../schema/index.ts";
+import type { MeshNetwork } from "./networks.ts";
 
 /** Settings of the whole mesh (istio.mesh.v1alpha1.MeshConfig), defaults filled in. Field names are Istio's; durations are milliseconds. */
 export interface MeshConfig {
@@ -50,6 +51,8 @@ export interface MeshConfig {
   readonly tcpKeepalive?: Infer<typeof tcpKeepalive> | undefined;
   /** Speak HTTP/2 to ports declared HTTP where no rule says otherwise. Default false. */
   readonly upgradeToHttp2?: boolean | undefined;
+  /** Networks of key `meshNetworks`. Default none. */
+  readonly networks?: readonly MeshNetwork[] | undefined;
   /** Blocks that destination rules leave open. Default none. */
   readonly defaultTrafficPolicy?: DefaultTrafficPolicy | undefined;
 }

@@ -39,6 +39,33 @@ export function isCidr(text: string): boolean {
   return isIpv4(address) ? Number(bits) <= 32 : isIpv6(address) && Number(bits) <= 128;
 }
 
+/** Whether an address is in a range, both as they are written; false when one of them is none. */
+export function isInCidr(address: string, range: string): boolean {
+  if (!isCidr(range) || !isIp(address)) return false;
+  const slash = range.indexOf("/");
+  const [base, bits] = [range.slice(0, slash), Number(range.slice(slash + 1))];
+  if (isIpv4(base) !== isIpv4(address)) return false;
+  const rest = BigInt((isIpv4(base) ? 32 : 128) - bits);
+  return numberOf(base) >> rest === numberOf(address) >> rest;
+}
+
+/** A valid address as a number. */
+function numberOf(address: string): bigint {
+  if (isIpv4(address)) return address.split(".").reduce((sum, part) => sum * 256n + BigInt(part), 0n);
+  const [front = [], back = []] = address.split("::").map(groupsOf);
+  const zeros = Array.from({ length: 8 - front.length - back.length }, () => 0n);
+  return [...front, ...zeros, ...back].reduce((sum, group) => sum * 65_536n + group, 0n);
+}
+
+function groupsOf(half: string): readonly bigint[] {
+  if (half === "") return [];
+  return half.split(":").flatMap((part) => {
+    if (!part.includes(".")) return [BigInt(`0x${part}`)];
+    const low = numberOf(part);
+    return [low >> 16n, low & 0xffffn];
+  });
+}
+
 export function isIpOrCidr(text: string): boolean {
   return isIp(text) || isCidr(text);
 }

@@ -1,8 +1,6 @@
 import { meshConfigFromText } from "../../config/from-config-map.ts";
 import { defaultMeshConfig, type MeshConfig } from "../../config/mesh-config.ts";
-import { splitDocuments } from "../../decode/split.ts";
-import { parseYaml } from "../../decode/yaml.ts";
-import { codes } from "../../errors.ts";
+import { meshNetworksFromText } from "../../config/networks.ts";
 import { diagnosticText } from "../../origin.ts";
 import type { Infer } from "../../schema/index.ts";
 import type { Check } from "../../validation/check.ts";
@@ -22,7 +20,10 @@ export function validateConfigMap(body: Infer<typeof configMapBody>, context: Ki
     check.at("mesh").error(`line ${origin.line}: ${diagnosticText({ path, message })}`, { code, hint });
   }
   if (config.ok) tellFixed(config.value, check.at("mesh"));
-  checkMeshNetworks(body.data?.meshNetworks ?? "", check.at("meshNetworks"));
+  const networks = meshNetworksFromText(body.data?.meshNetworks ?? "", "meshNetworks");
+  for (const { code, message, path, origin, hint } of networks.ok ? [] : networks.error) {
+    check.at("meshNetworks").error(`line ${origin.line}: ${diagnosticText({ path, message })}`, { code, hint });
+  }
 }
 
 /** Settings that are read because installations write them, and that change nothing here. */
@@ -38,21 +39,4 @@ function tellFixed({ defaultConfig }: MeshConfig, check: Check): void {
       "defaultConfig.holdApplicationUntilProxyStarts has no effect: applications always start after their proxy",
     );
   }
-}
-
-/** Installations write `networks: {}`; a network that is there would change where traffic goes. */
-function checkMeshNetworks(text: string, check: Check): void {
-  const [first] = splitDocuments(text);
-  if (first === undefined) return;
-  const parsed = parseYaml("meshNetworks", first);
-  const value: unknown = parsed.ok ? parsed.document.value : undefined;
-  if (typeof value === "object" && value !== null && Object.values(value).every(isEmpty)) return;
-  check.error("networks are not read from here", {
-    code: codes.unsupported,
-    hint: "label pods, WorkloadEntries and the Services of the networks' gateways with topology.istio.io/network",
-  });
-}
-
-function isEmpty(value: unknown): boolean {
-  return value === null || (typeof value === "object" && Object.keys(value).length === 0);
 }
