@@ -2,6 +2,7 @@ import type { EngineStats } from "@lateen/compiler";
 import { createRegistry } from "@lateen/telemetry";
 import { type SentFacts, xdsTypes } from "@lateen/xds";
 import type { PushReason } from "./push/push-reasons.ts";
+import type { ServiceFacts } from "./service-facts.ts";
 import type { WorldFacts } from "./world-facts.ts";
 
 /** Label values of Istio's `type`. Clients choose the types they ask for, so all others share one. */
@@ -21,6 +22,7 @@ const SECONDS = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 3, 5, 10, 20, 30];
 /** What a scrape looks at. */
 export interface ScrapeFacts {
   readonly world: WorldFacts;
+  readonly services: ServiceFacts;
   /** Type URL → proxies that refuse what they were sent of it last. */
   readonly refusing: ReadonlyMap<string, number>;
   /** Work of the compiler, if it says. */
@@ -127,6 +129,18 @@ export class PilotMetrics {
     name: "pilot_destrule_subsets",
     help: "Duplicate subsets across destination rules for same host",
   });
+  readonly #duplicateClusters = this.#registry.gauge({
+    name: "pilot_duplicate_envoy_clusters",
+    help: "Duplicate envoy clusters caused by service entries with same hostname",
+  });
+  readonly #outboundConflicts = this.#registry.gauge({
+    name: "pilot_conflict_outbound_listener_tcp_over_current_tcp",
+    help: "Number of conflicting tcp listeners with current tcp listener.",
+  });
+  readonly #inboundConflicts = this.#registry.gauge({
+    name: "pilot_conflict_inbound_listener",
+    help: "Number of conflicting inbound listeners.",
+  });
   readonly #refusing = new Map(
     REFUSABLE.map((typeUrl) => {
       const type = SHORT.get(typeUrl) ?? "";
@@ -200,12 +214,15 @@ export class PilotMetrics {
     this.#convergence.observe(ms / 1000);
   }
 
-  exposition({ world, refusing, compiler }: ScrapeFacts): string {
+  exposition({ world, services, refusing, compiler }: ScrapeFacts): string {
     this.#services.set(world.services);
     this.#virtualServices.set(world.virtualServices);
     this.#noIp.set(world.podsWithoutIp);
     this.#duplicateDomains.set(world.duplicateDomains);
     this.#duplicateSubsets.set(world.duplicateSubsets);
+    this.#duplicateClusters.set(services.duplicateClusters);
+    this.#outboundConflicts.set(services.outboundTcpConflicts);
+    this.#inboundConflicts.set(services.inboundConflicts);
     for (const [typeUrl, gauge] of this.#refusing) gauge.set(refusing.get(typeUrl) ?? 0);
     const { computed = {}, cutOff = 0, memos = 0 } = compiler ?? {};
     for (const [query, count] of Object.entries(computed)) this.#queries.set(count, { query });

@@ -20,6 +20,7 @@ import { PushRound } from "./push/push-round.ts";
 import { Revisions } from "./push/revisions.ts";
 import { type SyncOutcome, SyncWaits } from "./push/sync-waits.ts";
 import { Registrations } from "./registration/registrations.ts";
+import { serviceFacts } from "./service-facts.ts";
 import { type PilotStatus, type ProxyStatus, proxyStatus } from "./status.ts";
 import { AdsFront } from "./streams/ads-front.ts";
 import { type Connection, hasSettled } from "./streams/connection.ts";
@@ -168,8 +169,10 @@ export class PilotServer implements Pilot {
         if (nack !== undefined) refusing.set(typeUrl, (refusing.get(typeUrl) ?? 0) + 1);
       }
     }
-    const world = worldFacts(this.#world.objects(), this.#options.domain ?? DEFAULT_DOMAIN);
-    return this.#metrics.exposition({ world, refusing, compiler: this.#compiler.stats?.() });
+    const { domain = DEFAULT_DOMAIN } = this.#options;
+    const world = worldFacts(this.#world.objects(), domain);
+    const services = serviceFacts(this.#world.objects(), domain);
+    return this.#metrics.exposition({ world, services, refusing, compiler: this.#compiler.stats?.() });
   }
 
   #notReady(): string | undefined {

@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { type KindName, kindDefinition, kinds } from "../kinds/index.ts";
 import type { SchemaNode } from "../schema/index.ts";
 import { bookinfoTraffic, bookinfoWorkloads } from "../testing/bookinfo.ts";
@@ -7,6 +7,8 @@ import { istioIdioms } from "../testing/idioms.ts";
 import { decodeObject, decodeText } from "./decode.ts";
 import { encodeObject } from "./encode.ts";
 import { splitDocuments } from "./split.ts";
+
+vi.setConfig({ testTimeout: 60_000 });
 
 const ORIGIN = { file: "f", line: 1, column: 1 };
 const origins = (text: string) =>

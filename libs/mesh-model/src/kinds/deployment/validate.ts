@@ -1,3 +1,4 @@
+import { checkProxyConfigAnnotation } from "../../config/annotation.ts";
 import { codes } from "../../errors.ts";
 import type { Infer } from "../../schema/index.ts";
 import type { Check } from "../../validation/check.ts";
@@ -14,6 +15,7 @@ export function validateDeployment(body: Infer<typeof deploymentBody>, context: 
   const labels = spec.template.metadata?.labels ?? {};
   checkLabels(labels, check.at("template", "metadata", "labels"));
   checkSelector(spec.selector, labels, check.at("selector"));
+  checkProxyConfigAnnotation(spec.template.metadata?.annotations, check.at("template", "metadata"));
   checkPodSpec(spec.template.spec, check.at("template", "spec"));
 }
 

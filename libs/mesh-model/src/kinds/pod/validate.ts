@@ -1,3 +1,4 @@
+import { checkProxyConfigAnnotation } from "../../config/annotation.ts";
 import { codes } from "../../errors.ts";
 import type { Infer } from "../../schema/index.ts";
 import type { Check } from "../../validation/check.ts";
@@ -10,6 +11,7 @@ type PodSpec = Infer<typeof podSpec>;
 
 /** core/v1 Pod. */
 export function validatePod(body: Infer<typeof podBody>, context: KindContext): void {
+  checkProxyConfigAnnotation(context.metadata.annotations, context.check.at("metadata"));
   checkPodSpec(body.spec, context.check.at("spec"));
 }
 

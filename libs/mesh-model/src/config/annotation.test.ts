@@ -1,0 +1,55 @@
+import { describe, expect, it } from "vitest";
+import { findingsOf } from "../testing/findings.ts";
+
+const deployment = (annotation: string) => `
+apiVersion: apps/v1
+kind: Deployment
+metadata: { name: a }
+spec:
+  selector: { matchLabels: { app: a } }
+  template:
+    metadata:
+      labels: { app: a }
+      annotations:
+        proxy.istio.io/config: ${JSON.stringify(annotation)}
+    spec: { containers: [{ name: a, image: a }] }
+`;
+const pod = (annotation: string) => `
+apiVersion: v1
+kind: Pod
+metadata:
+  name: a
+  annotations:
+    proxy.istio.io/config: ${JSON.stringify(annotation)}
+spec: { containers: [{ name: a, image: a }] }
+`;
+
+describe("the annotation proxy.istio.io/config", () => {
+  it.each([
+    ["in block style", "concurrency: 2\nproxyMetadata:\n  A: b\n"],
+    ["in flow style", "{ concurrency: 2, terminationDrainDuration: 30s }"],
+    ["that is empty", ""],
+  ])("%s is taken", (_title, text) => {
+    expect([...findingsOf(deployment(text)), ...findingsOf(pod(text))]).toEqual([]);
+  });
+
+  const place = "metadata.annotations";
+  it.each([
+    ["with a misspelt field", "concurency: 2", 'unknown field "concurency"'],
+    ["that is no YAML", "concurrency: [", "it cannot be read, so nothing of it is in force: "],
+    ["with a wrong value", "concurrency: many", "concurrency: "],
+    ["with a setting that is not honoured", "proxyHeaders: {}", '"proxyHeaders" cannot be used'],
+    ["with a setting that changes nothing", "drainDuration: 7s", "drainDuration has no effect"],
+    ["that holds nothing back", "holdApplicationUntilProxyStarts: false", "holdApplicationUntilProxyStarts has no"],
+  ])("%s is told, and the object accepted", (_title, text, expected) => {
+    for (const [findings, path] of [
+      [findingsOf(deployment(text)), `spec.template.${place}`],
+      [findingsOf(pod(text)), place],
+    ] as const) {
+      expect(findings).toHaveLength(1);
+      expect(findings[0]).toMatch(/^warning /);
+      expect(findings[0]).toContain(path);
+      expect(findings[0]).toContain(expected);
+    }
+  });
+});

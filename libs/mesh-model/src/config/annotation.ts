@@ -1,0 +1,39 @@
+import { diagnosticText } from "../origin.ts";
+import type { Check } from "../validation/check.ts";
+import { meshConfigFromText } from "./from-config-map.ts";
+import { defaultMeshConfig, type MeshConfig } from "./mesh-config.ts";
+
+/** Annotation of pods with a ProxyConfig in YAML, over the mesh's `defaultConfig`. */
+export const PROXY_CONFIG_ANNOTATION = "proxy.istio.io/config";
+
+/** Warns about settings of a pod's proxy that cannot be read: they say nothing, and the pod starts all the same. */
+export function checkProxyConfigAnnotation(
+  annotations: Readonly<Record<string, string>> | undefined,
+  check: Check,
+): void {
+  const text = annotations?.[PROXY_CONFIG_ANNOTATION];
+  if (text === undefined) return;
+  const at = check.at("annotations", PROXY_CONFIG_ANNOTATION);
+  const config = meshConfigFromText(`defaultConfig:\n${text.replaceAll(/^/gm, "  ")}`, PROXY_CONFIG_ANNOTATION);
+  if (config.ok) {
+    for (const message of withoutEffect(config.value)) at.warn(message);
+    return;
+  }
+  const reasons = config.error.map(({ path, message }) =>
+    diagnosticText({ path: path.replace(/^defaultConfig\.?/, ""), message }),
+  );
+  at.warn(`it cannot be read, so nothing of it is in force: ${reasons.join("; ")}`);
+}
+
+/** Settings that are read because installations write them, and that change nothing here. */
+export function withoutEffect({ defaultConfig }: MeshConfig): readonly string[] {
+  const { drainDurationMs } = defaultMeshConfig().defaultConfig;
+  return [
+    ...(defaultConfig.drainDurationMs === drainDurationMs
+      ? []
+      : [`drainDuration has no effect: proxies drain replaced listeners for ${drainDurationMs / 1000} s`]),
+    ...(defaultConfig.holdApplicationUntilProxyStarts
+      ? []
+      : ["holdApplicationUntilProxyStarts has no effect: applications always start after their proxy"]),
+  ];
+}
