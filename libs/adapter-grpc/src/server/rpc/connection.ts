@@ -7,7 +7,7 @@ import {
 } from "node:http2";
 import type { TLSSocket } from "node:tls";
 import { status } from "@grpc/grpc-js";
-import { type Clock, type Logger, messageOf } from "@lateen/kernel";
+import { type CancelTimer, type Clock, type Logger, messageOf } from "@lateen/kernel";
 import { RpcCall, type RpcMethod, type RpcPeer } from "./call.ts";
 import { encodeStatusText } from "./failure.ts";
 
@@ -31,6 +31,9 @@ export interface ConnectionContext {
 
 /** Milliseconds that calls have to end by themselves when their connection is too old. */
 const AGE_GRACE_MS = 2_000;
+
+/** A timer that fires so much late says that this process was busy, and that answers may lie unread. */
+const LATE_MS = 250;
 
 /** Serves gRPC on one connection (gRPC over HTTP/2). Ends with the socket. */
 export class RpcConnection {
@@ -74,14 +77,28 @@ export class RpcConnection {
 
   #checkAlive(): void {
     if (this.#session.closed || this.#session.destroyed) return;
-    const cancel = this.#context.clock.after(this.#context.limits.keepaliveTimeoutMs, () => {
-      this.#context.logger.debug({ event: "grpc.peer_silent", peer: this.#peer.address });
-      this.destroy();
+    let cancel = this.#expectAnswer((later) => {
+      cancel = later;
     });
-    this.#session.once("close", cancel);
+    const stop = () => cancel();
+    this.#session.once("close", stop);
     this.#session.ping(() => {
       cancel();
-      this.#session.off("close", cancel);
+      this.#session.off("close", stop);
+    });
+  }
+
+  /** Cuts a peer that does not answer in time. @param again gets the timer that follows one that fired too late to tell. */
+  #expectAnswer(again: (cancel: CancelTimer) => void): CancelTimer {
+    const { clock, limits, logger } = this.#context;
+    const due = clock.monotonic() + limits.keepaliveTimeoutMs;
+    return clock.after(limits.keepaliveTimeoutMs, () => {
+      if (clock.monotonic() - due > LATE_MS) {
+        again(this.#expectAnswer(again));
+        return;
+      }
+      logger.debug({ event: "grpc.peer_silent", peer: this.#peer.address });
+      this.destroy();
     });
   }
 
