@@ -2,13 +2,13 @@ import type { CancelTimer, Clock } from "@lateen/kernel";
 
 /** How much may be on its way to clients at a time. */
 export interface SendBudgetOptions {
-  /** Bytes of all streams together, from which on no stream makes another response. Default 24 MiB. */
+  /** Bytes of all streams together, from which on no stream makes another response. Default 12 MiB. */
   readonly bytes: number;
   /** Milliseconds after which what a client does not answer counts no more: a stuck one must not hold up the others. Default 5000. */
   readonly patienceMs: number;
 }
 
-const DEFAULTS: SendBudgetOptions = { bytes: 24 * 1024 * 1024, patienceMs: 5000 };
+const DEFAULTS: SendBudgetOptions = { bytes: 12 * 1024 * 1024, patienceMs: 5000 };
 
 /** A timer that fires so much late says that this process was busy, not that clients are slow. */
 const LATE_MS = 250;
