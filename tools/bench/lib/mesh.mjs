@@ -40,6 +40,12 @@ export class BenchMesh {
   /** @type {import("node:child_process").ChildProcess | undefined} */
   #up;
   output = "";
+  #settings;
+
+  /** @param {Record<string, string>} [settings] variables of the mesh's own programs */
+  constructor(settings = {}) {
+    this.#settings = settings;
+  }
 
   async prepare() {
     mkdirSync(this.config);
@@ -59,7 +65,7 @@ export class BenchMesh {
   }
 
   get env() {
-    return { ...process.env, LATEEN_HOME: join(this.folder, "home"), NO_COLOR: "1" };
+    return { ...process.env, ...this.#settings, LATEEN_HOME: join(this.folder, "home"), NO_COLOR: "1" };
   }
 
   start() {

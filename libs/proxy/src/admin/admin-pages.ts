@@ -1,6 +1,7 @@
 import { Node } from "@lateen/proto/envoy/config/core/v3/base";
 import type { LogLevel } from "../agent/options.ts";
 import type { AgentParts } from "../agent/parts.ts";
+import { threadMemory } from "../worker/thread-memory.ts";
 import { certificatesJson, describeSecret } from "./certificates.ts";
 import { configDump, redact } from "./config-dump.ts";
 import { json, metrics, type Page, type PageEntry, type PageRequest, type Pages, protoJson, text } from "./page.ts";
@@ -36,6 +37,10 @@ export function adminPages(parts: AgentParts, drain: () => Promise<void>): Pages
   );
   get("/init_dump", "what waits for something", () => protoJson({ unreadyTargets: state.warming() }));
   get("/memory", "memory of the process", () => json(process.memoryUsage()));
+  if (parts.config.heapReport === true)
+    get("/memory/threads", "collects garbage, then what each thread holds", async () =>
+      json({ agent: threadMemory(), workers: await pool.inspect("memory") }),
+    );
   post("/logging", "?level=debug|info|warn|error|silent", (request) => logging(parts, request));
   post("/reopen_logs", "opens access-log files anew", () => {
     parts.logFiles.reopen();

@@ -48,6 +48,7 @@ describe("proxy options", () => {
         healthPort: 15_021,
         statsPort: 15_090,
         certTtlMs: 86_400_000,
+        heapReport: false,
         drainTimeMs: 5000,
       },
     });

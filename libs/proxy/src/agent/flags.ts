@@ -82,6 +82,11 @@ export function proxyFlags({ program, role, drainTime }: ProxyFlavour) {
       describe: "life asked for the workload certificate",
       env: ["SECRET_TTL"],
     },
+    heapReport: {
+      kind: "boolean",
+      default: false,
+      describe: "serve /memory/threads on the admin interface: collects garbage, for tests of leaks",
+    },
     drainTime: { kind: "duration", default: drainTime, describe: "how long a drain waits for requests in flight" },
     logLevel: {
       kind: "choice",
@@ -195,6 +200,7 @@ export function proxyAgentConfig(
     maxConnections: values.maxConnections,
     io: values.ioBackend as IoChoice,
     certTtlMs: values.certTtl ?? 86_400_000,
+    heapReport: values.heapReport,
     drainTimeMs: values.drainTime ?? 5000,
     version: VERSION,
     logLevel: values.logLevel as LogLevel,

@@ -86,6 +86,8 @@ export interface AgentConfig {
   readonly io?: IoChoice;
   /** Validity asked of the CA. */
   readonly certTtlMs: number;
+  /** Serve `/memory/threads`, which stops all threads for some 10 ms at every call. Default: false. */
+  readonly heapReport?: boolean;
   /** How long a drain waits for requests in flight. Default of Istio's terminationDrainDuration: 5 s. */
   readonly drainTimeMs: number;
   /** Version told to the control plane and by /server_info. */

@@ -129,7 +129,7 @@ export class WorkerPool {
   }
 
   /** Asks every worker; resolves with their answers, or with those that came within a second. */
-  inspect(what: "listeners" | "clusters"): Promise<readonly unknown[]> {
+  inspect(what: "listeners" | "clusters" | "memory"): Promise<readonly unknown[]> {
     return new Promise((resolve) => {
       const id = ++this.#reportId;
       const cancel = this.#options.clock.after(1000, () => finish());

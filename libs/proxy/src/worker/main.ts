@@ -7,6 +7,7 @@ import { SystemNames } from "../io/system-names.ts";
 import { DataPath } from "./data-path.ts";
 import type { FromWorker, ToWorker, WorkerBootstrap } from "./protocol.ts";
 import { heapCollector, SpareHeap } from "./spare-heap.ts";
+import { threadMemory } from "./thread-memory.ts";
 
 /**
  * Runs the data path in this worker thread until it is terminated. The thread's `workerData` is its {@link WorkerBootstrap}.
@@ -45,7 +46,11 @@ export async function runWorker(
         dataPath.drain(message.timeoutMs);
         break;
       case "inspect":
-        post({ type: "report", id: message.id, report: dataPath.inspect(message.what) });
+        post({
+          type: "report",
+          id: message.id,
+          report: message.what === "memory" ? threadMemory() : dataPath.inspect(message.what),
+        });
         break;
     }
   });

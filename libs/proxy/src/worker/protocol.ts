@@ -96,7 +96,7 @@ export type ToWorker =
   /** Stop accepting, answer with `connection: close`, finish within `timeoutMs`, then report `drained`. */
   | { readonly type: "drain"; readonly timeoutMs: number }
   /** Ask for a report, answered by `report` with the same id. */
-  | { readonly type: "inspect"; readonly id: number; readonly what: "listeners" | "clusters" };
+  | { readonly type: "inspect"; readonly id: number; readonly what: "listeners" | "clusters" | "memory" };
 
 export type FromWorker =
   /** The worker takes plans. `reason`: why it does without stream handles. */
