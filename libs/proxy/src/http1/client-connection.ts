@@ -1,4 +1,5 @@
 import type { BodyLength, ClientStream, ResetReason, Upstream, UpstreamRequest } from "../http/streams.ts";
+import { Backlog } from "../io/backlog.ts";
 import type { Connection, ConnectionHandler } from "../io/connection.ts";
 import { type BodySink, ChunkedDecoder } from "./chunked.ts";
 import { type HeadPool, type Http1Head, MAX_HEAD_BYTES } from "./head.ts";
@@ -40,6 +41,7 @@ export class ClientConnection implements Upstream, ConnectionHandler, BodySink {
   #headKept = false;
   readonly #decoder = new ChunkedDecoder();
   #partial: Buffer | undefined = undefined;
+  readonly #backlog = new Backlog();
 
   constructor(connection: Connection, owner: ClientOwner) {
     this.connection = connection;
@@ -105,12 +107,13 @@ export class ClientConnection implements Upstream, ConnectionHandler, BodySink {
       this.#process(bytes, start, end);
       return;
     }
-    const grown = Buffer.concat([this.#partial, bytes.subarray(start, end)]);
+    const grown = this.#backlog.join(this.#partial, bytes, start, end);
     if (grown.length <= MAX_HEAD_BYTES && bytes.subarray(start, end).indexOf(10) < 0) {
       this.#partial = grown;
       return;
     }
     this.#partial = undefined;
+    this.#backlog.release();
     this.#process(grown, 0, grown.length);
   }
 

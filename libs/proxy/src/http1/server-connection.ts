@@ -1,4 +1,5 @@
 import type { BodyLength, Downstream, ServerStream } from "../http/streams.ts";
+import { Backlog } from "../io/backlog.ts";
 import type { Connection, ConnectionHandler } from "../io/connection.ts";
 import type { WheelTimer } from "../io/timer-wheel.ts";
 import { type BodySink, ChunkedDecoder } from "./chunked.ts";
@@ -58,6 +59,7 @@ export class ServerConnection implements Downstream, ConnectionHandler, BodySink
   #isHead = false;
   #bodiless = false;
   #pending: Buffer | undefined = undefined;
+  readonly #backlog = new Backlog();
   #processing = false;
   /** Bytes of a head have arrived and its time is running. */
   #headBegun = false;
@@ -86,9 +88,7 @@ export class ServerConnection implements Downstream, ConnectionHandler, BodySink
       return;
     }
     const pending = this.#pending;
-    const grown = Buffer.allocUnsafe(pending.length + end - start);
-    grown.set(pending, 0);
-    grown.set(bytes.subarray(start, end), pending.length);
+    const grown = this.#backlog.join(pending, bytes, start, end);
     if (this.#state !== "head") {
       this.#pending = grown;
       this.connection.pause();
@@ -100,6 +100,7 @@ export class ServerConnection implements Downstream, ConnectionHandler, BodySink
       return;
     }
     this.#pending = undefined;
+    this.#backlog.release();
     this.#process(grown, 0, grown.length);
   }
 

@@ -1,4 +1,5 @@
 import type { ListenerSpec } from "../config/plan.ts";
+import { Backlog } from "../io/backlog.ts";
 import type { Connection, ConnectionHandler } from "../io/connection.ts";
 import type { WheelTimer } from "../io/timer-wheel.ts";
 import { MAX_CLIENT_HELLO_BYTES, parseClientHello } from "../tls/client-hello.ts";
@@ -50,6 +51,7 @@ export class Inspector implements ConnectionHandler {
   readonly #done: (inspection: Inspection) => void;
   readonly #timer: WheelTimer;
   #bytes: Buffer | undefined = undefined;
+  readonly #backlog = new Backlog();
   #finished = false;
 
   constructor(connection: Connection, plan: InspectionPlan, done: (inspection: Inspection) => void) {
@@ -62,8 +64,10 @@ export class Inspector implements ConnectionHandler {
   }
 
   onBytes(bytes: Buffer, start: number, end: number): void {
-    const fresh = bytes.subarray(start, end);
-    this.#bytes = this.#bytes === undefined ? Buffer.from(fresh) : Buffer.concat([this.#bytes, fresh]);
+    this.#bytes =
+      this.#bytes === undefined
+        ? Buffer.from(bytes.subarray(start, end))
+        : this.#backlog.join(this.#bytes, bytes, start, end);
     if (this.#finished) return;
     const found = this.#look(this.#bytes);
     if (found !== undefined) this.#finish(found);

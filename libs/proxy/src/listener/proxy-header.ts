@@ -1,5 +1,6 @@
 import { isIP } from "node:net";
 import type { ListenerSpec } from "../config/plan.ts";
+import { Backlog } from "../io/backlog.ts";
 import type { Connection, ConnectionHandler } from "../io/connection.ts";
 import type { WheelTimer } from "../io/timer-wheel.ts";
 import type { Route4 } from "./listener.ts";
@@ -111,7 +112,8 @@ export class ProxyHeaderReader implements ConnectionHandler {
   readonly #wanted: Wanted;
   readonly #done: (route: Route4 | undefined) => void;
   readonly #timer: WheelTimer;
-  #bytes = Buffer.alloc(0);
+  #bytes: Buffer = Buffer.alloc(0);
+  readonly #backlog = new Backlog();
 
   /** @param timeoutMs 0 = for ever. */
   constructor(connection: Connection, wanted: Wanted, timeoutMs: number, done: (route: Route4 | undefined) => void) {
@@ -124,7 +126,7 @@ export class ProxyHeaderReader implements ConnectionHandler {
   }
 
   onBytes(bytes: Buffer, start: number, end: number): void {
-    this.#bytes = Buffer.concat([this.#bytes, bytes.subarray(start, end)]);
+    this.#bytes = this.#backlog.join(this.#bytes, bytes, start, end);
     const header = parseProxyHeader(this.#bytes);
     if (header.kind === "incomplete") return;
     if (header.kind === "header" && !this.#wanted.refusedVersions.includes(header.version)) {

@@ -77,4 +77,12 @@ describe("parseClientHello", () => {
     hello[at - 1] = 200;
     expect(parseClientHello(hello)).toBe("not-tls");
   });
+
+  it("costs little for a client that sends records of one byte, byte by byte", async () => {
+    const hello = resplit(await helloOf({ servername: `${"a".repeat(60)}.example` }), 1);
+    const start = performance.now();
+    for (let end = 1; end < hello.length; end++) expect(parseClientHello(hello.subarray(0, end))).toBe("incomplete");
+    expect(parseClientHello(hello)).toMatchObject({ serverName: `${"a".repeat(60)}.example` });
+    expect(performance.now() - start).toBeLessThan(1000);
+  });
 });

@@ -25,35 +25,46 @@ export function parseClientHello(bytes: Uint8Array): ClientHelloResult {
   const [first, major] = bytes;
   if (first === undefined) return "incomplete";
   if (first !== HANDSHAKE_RECORD || (major !== undefined && major !== 3)) return "not-tls";
-  const handshake = handshakeBytes(bytes);
-  if (handshake === "not-tls") return "not-tls";
-  if (handshake.length > 0 && handshake[0] !== CLIENT_HELLO) return "not-tls";
-  if (handshake.length < 4) return "incomplete";
-  const length = uint24(handshake, 1);
+  const found = handshakeStart(bytes);
+  if (found === "not-tls") return "not-tls";
+  if (found.total > 0 && found.head >>> 24 !== CLIENT_HELLO) return "not-tls";
+  if (found.total < 4) return "incomplete";
+  const length = found.head & 0xff_ffff;
   if (length > MAX_CLIENT_HELLO_BYTES) return "not-tls";
-  if (handshake.length < 4 + length) return "incomplete";
+  if (found.total < 4 + length) return "incomplete";
+  const handshake = handshakeBytes(bytes, found.total);
   return parseBody(new Cursor(handshake, 4, 4 + length)) ?? "not-tls";
 }
 
-/** The payloads of the handshake records so far, joined. */
-function handshakeBytes(bytes: Uint8Array): Uint8Array | "not-tls" {
-  const parts: Uint8Array[] = [];
+/** How many bytes of handshake the records hold so far, and the first four of them. Allocates nothing: a client may send byte by byte. */
+function handshakeStart(bytes: Uint8Array): { readonly total: number; readonly head: number } | "not-tls" {
   let total = 0;
+  let head = 0;
   for (let at = 0; at + 5 <= bytes.length; ) {
     if (bytes[at] !== HANDSHAKE_RECORD) break;
     const length = uint16(bytes, at + 3);
     if (length === 0 || length > MAX_CLIENT_HELLO_BYTES + 256) return "not-tls";
-    const part = bytes.subarray(at + 5, Math.min(bytes.length, at + 5 + length));
-    parts.push(part);
-    total += part.length;
+    const start = at + 5;
+    const end = Math.min(bytes.length, start + length);
+    for (let from = start; from < end && total + from - start < 4; from++) {
+      head |= (bytes[from] as number) << (24 - 8 * (total + from - start));
+    }
+    total += end - start;
     at += 5 + length;
   }
-  if (parts.length === 1) return parts[0] as Uint8Array;
+  return { total, head };
+}
+
+/** The payloads of the handshake records, which hold `total` bytes. */
+function handshakeBytes(bytes: Uint8Array, total: number): Uint8Array {
   const joined = new Uint8Array(total);
-  let at = 0;
-  for (const part of parts) {
-    joined.set(part, at);
-    at += part.length;
+  let filled = 0;
+  for (let at = 0; filled < total; ) {
+    const length = uint16(bytes, at + 3);
+    const part = bytes.subarray(at + 5, Math.min(bytes.length, at + 5 + length));
+    joined.set(part, filled);
+    filled += part.length;
+    at += 5 + length;
   }
   return joined;
 }
@@ -148,8 +159,4 @@ class Cursor {
 
 function uint16(bytes: Uint8Array, at: number): number {
   return ((bytes[at] as number) << 8) | (bytes[at + 1] as number);
-}
-
-function uint24(bytes: Uint8Array, at: number): number {
-  return ((bytes[at] as number) << 16) | uint16(bytes, at + 1);
 }
