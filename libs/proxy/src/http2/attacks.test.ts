@@ -98,7 +98,17 @@ describe("heads", () => {
     client.raw(repeat(200, (i) => frame(1, 4, i * 2 + 3, Buffer.concat([request([], 0x83), Buffer.alloc(13, 0xbe)]))));
     // REFUSED_STREAM long before 200 × 50 KB are held.
     const refused = await client.until(({ type, payload }) => type === 3 && payload.readUInt32BE(0) === 7);
-    expect(refused?.id).toBeLessThan(100);
+    expect(refused?.id).toBeLessThan(15);
+  });
+
+  it("that were sent in full may be held, up to a megabyte", async () => {
+    const proxy = await victim({ spec: { maxConcurrentStreams: 1024 } });
+    const client = attacker(proxy.port);
+    // Nothing of it goes into the table.
+    const large = Buffer.concat([request([], 0x83), literal("x-big", "y".repeat(12_000))]);
+    for (let i = 0; i < 120; i++) client.send(1, 4, i * 2 + 1, large);
+    const refused = await client.until(({ type, payload }) => type === 3 && payload.readUInt32BE(0) === 7);
+    expect(refused?.id).toBeGreaterThan(2 * 80);
   });
 
   it.each<[string, readonly (readonly [string, string])[]]>([

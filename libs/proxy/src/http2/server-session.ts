@@ -38,8 +38,11 @@ export interface Http2ServerOwner {
   localHeaders(): string;
 }
 
-/** Bytes of request heads that one connection may have us hold, beyond its first. */
+/** Bytes of request heads that one connection may have us hold, beyond its first: at the start, and at most. */
+const FIRST_HEADS_BYTES = 128 * 1024;
 const MAX_HEADS_BYTES = 1024 * 1024;
+/** For each byte of a header block that came, that much more may be held: what unfolds from references must have been paid for. */
+const HEADS_BYTES_PER_BYTE = 16;
 /** Between the announcement that the connection ends and the last stream it may still open. */
 const GOAWAY_GRACE_MS = 1000;
 
@@ -48,6 +51,7 @@ export class Http2ServerSession extends Http2Session {
   readonly owner: Http2ServerOwner;
   #prefaceLeft = PREFACE.length;
   #headBytes = 0;
+  #headAllowance = FIRST_HEADS_BYTES;
   #draining = false;
   /** Streams above this one are not served any more. */
   #lastServed = MAX_WINDOW_BYTES;
@@ -94,6 +98,8 @@ export class Http2ServerSession extends Http2Session {
 
   #open(id: number, block: Payload, endStream: boolean, selfDependent: boolean): void {
     const head = this.owner.heads.take();
+    const paid = HEADS_BYTES_PER_BYTE * (block.end - block.start);
+    this.#headAllowance = Math.min(MAX_HEADS_BYTES, this.#headAllowance + paid);
     this.lastStream = id;
     this.builder.startHead(head, "request");
     const verdict = this.decode(block, endStream);
@@ -121,7 +127,7 @@ export class Http2ServerSession extends Http2Session {
   }
 
   #begin(stream: Http2ServerStream, head: Http1Head): void {
-    const crowded = this.#headBytes > 0 && this.#headBytes + head.length > MAX_HEADS_BYTES;
+    const crowded = this.#headBytes > 0 && this.#headBytes + head.length > this.#headAllowance;
     if (this.streams.size > this.owner.maxConcurrentStreams || crowded) {
       this.owner.heads.give(head);
       this.abandon(stream, REFUSED_STREAM);

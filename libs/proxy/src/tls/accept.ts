@@ -66,6 +66,8 @@ export function acceptTls(raw: Connection, options: TlsAcceptOptions, outcome: T
     reason = messageOf(error);
     fail(reason);
   });
+  // No handshake comes to its end any more: waiting for its time limit would be for nothing.
+  socket.once("end", () => fail("client closed"));
   socket.once("close", () => fail(reason));
   raw.handler = { onBytes() {}, onEnd() {}, onDrain() {}, onClose: () => fail(reason) };
   socket.once("secure", () => {
