@@ -12,8 +12,8 @@ import { Victim } from "./harness/proxy.ts";
 const CALM = "11";
 /** Memory that one byte sent may cost at most: Envoy's limit of what counts as a vulnerability. */
 const AMPLIFICATION = 100;
-/** Growth that any load causes once (buffers, code that gets compiled), in bytes. */
-const WARM = 12_000_000;
+/** Growth that any load causes once (garbage before its collection, code that gets compiled), in bytes; it does not grow with the flood. */
+const WARM = 48_000_000;
 
 let folder: string;
 let backend: Backend;
@@ -127,9 +127,9 @@ describe.skipIf(lacking("python3-h2", "curl", "h2load", "openssl"))(
 
     it("class 9: heads that unfold by references are not held beyond what was sent for them", async () => {
       // Open requests cost something by themselves: the same number of connections and streams with small heads.
-      const plain = await growth(() => attack<{ sent: number }>(victim.port, "plain", "20"));
+      const plain = await growth(() => attack<{ sent: number }>(victim.port, "plain", "40"));
       for (const name of ["table", "cookies"]) {
-        const { result, bytes } = await growth(() => attack<{ sent: number }>(victim.port, name, "20"));
+        const { result, bytes } = await growth(() => attack<{ sent: number }>(victim.port, name, "40"));
         const most = WARM + Math.max(0, plain.bytes) + AMPLIFICATION * (result.sent - plain.result.sent);
         expect(bytes, `${name}: ${result.sent} bytes sent`).toBeLessThan(most);
         await served();
@@ -187,7 +187,7 @@ describe.skipIf(lacking("python3-h2", "curl", "slowhttptest", "openssl"))(
             victim.url("/ok"),
           ]);
           const [status, took] = out.split(" ");
-          expect(status).toBe("200");
+          expect(status, (await victim.log()).at(-1)).toBe("200");
           worst = Math.max(worst, Number(took));
         }
         return worst;

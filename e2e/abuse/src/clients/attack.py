@@ -179,7 +179,7 @@ def amplify(name, connections):
         if name == "cookies":
             big = b"\x40" + bytes([6]) + b"cookie" + b"\x7f" + bytes([0xbd, 0x1d]) + b"y" * 3900
         start = hpack.Encoder().encode([])
-        fields = b"\x83\x86\x84\x01\x04shop" + start
+        fields = b"\x83\x86\x04\x05/hang\x01\x04shop" + start
         out = bytearray()
         for index in range(400):
             block = fields + (b"" if name == "plain" else (big if index == 0 else b"\xbe") + b"\xbe" * 11)

@@ -152,7 +152,13 @@ function bootstrap(options: VictimOptions, ports: readonly [number, number, numb
   const cluster = {
     name: "backend",
     type: "STATIC",
-    connect_timeout: "5s",
+    connect_timeout: "30s",
+    // As a mesh has it: the application's limits are not what is tested.
+    circuit_breakers: {
+      thresholds: [
+        { max_connections: 100_000, max_pending_requests: 100_000, max_requests: 100_000, max_retries: 100_000 },
+      ],
+    },
     load_assignment: { cluster_name: "backend", endpoints: [{ lb_endpoints }] },
   };
   return {

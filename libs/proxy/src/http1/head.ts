@@ -5,8 +5,10 @@ import { K, KNOWN_NAMES, knownByHash } from "./known-headers.ts";
 /** Largest head, request or response; one byte more is 431 (Envoy's 60 KiB). */
 export const MAX_HEAD_BYTES = 60 * 1024;
 const EXTRA_BYTES = 1024;
-/** Largest head memory that is reused. */
+/** Largest head memory that is reused freely. */
 const KEPT_BYTES = 16 * 1024;
+/** Heads with more that are kept nevertheless: who sends large heads only to have them refused must not make garbage of each. */
+const LARGE_KEPT = 4;
 
 /**
  * A parsed HTTP/1 head in memory of its own: the codec copies it here once, so that filters, retries and the access log may read
@@ -327,17 +329,26 @@ export class Http1Head extends HeadView {
 export class HeadPool {
   readonly #free: Http1Head[] = [];
   readonly #limit: number;
+  #large = 0;
 
   constructor(limit = 1024) {
     this.#limit = limit;
   }
 
   take(): Http1Head {
-    return this.#free.pop() ?? new Http1Head();
+    const head = this.#free.pop();
+    if (head === undefined) return new Http1Head();
+    if (head.capacity > KEPT_BYTES) this.#large--;
+    return head;
   }
 
-  /** A head that grew large is not kept: one flood of them must not stay in memory. */
+  /** Of heads that grew large only a few are kept: one flood of them must not stay in memory. */
   give(head: Http1Head): void {
-    if (this.#free.length < this.#limit && head.capacity <= KEPT_BYTES) this.#free.push(head);
+    if (this.#free.length >= this.#limit) return;
+    if (head.capacity > KEPT_BYTES) {
+      if (this.#large >= LARGE_KEPT) return;
+      this.#large++;
+    }
+    this.#free.push(head);
   }
 }

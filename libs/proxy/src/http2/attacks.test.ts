@@ -207,3 +207,15 @@ it("a client that asks and never reads loses its connection, not the proxy its m
   expect(process.memoryUsage().rss - before).toBeLessThan(60_000_000);
   expect(await served(proxy.port)).toBe(true);
 });
+
+it("a client that ends within a request is waited for no longer; what it asked before is answered", async () => {
+  const proxy = await victim();
+  const client = attacker(proxy.port);
+  client.send(1, 5, 1, request());
+  client.send(1, 4, 3, request([], 0x83));
+  client.send(1, 0, 5, request());
+  client.socket.end();
+  await client.end();
+  expect(client.frames.some(({ type, id }) => type === 0 && id === 1)).toBe(true);
+  expect(client.frames.some(({ type, id }) => type === 1 && id === 3)).toBe(false);
+});

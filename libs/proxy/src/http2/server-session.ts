@@ -6,6 +6,7 @@ import type { Connection } from "../io/connection.ts";
 import type { WheelTimer } from "../io/timer-wheel.ts";
 import type { Payload } from "./frame-reader.ts";
 import {
+  CANCEL,
   ConnectionFault,
   MAX_WINDOW_BYTES,
   NO_ERROR,
@@ -209,8 +210,12 @@ export class Http2ServerSession extends Http2Session {
     this.#close();
   }
 
+  /** The client says nothing more: requests that are not complete never will be, the others get their answers. */
   override onEnd(): void {
-    if (this.streams.size === 0) this.#close();
+    for (const stream of [...this.streams.values()]) {
+      if (!stream.remoteDone) this.resetStream(stream, CANCEL, "connection");
+    }
+    if (this.streams.size === 0 && !this.over) this.#close();
   }
 
   protected override onGone(): void {
