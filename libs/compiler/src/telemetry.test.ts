@@ -337,14 +337,10 @@ describe("tracing", () => {
     expect(made?.customTags.at(-1)?.tag).toBe("a");
   });
 
-  it("is Envoy's alone, which is said", () => {
+  it("is for every proxy", () => {
     const yaml = telemetry("mesh", "{ tracing: [{ providers: [{ name: zipkin }] }] }", "istio-system");
-    expect(manager(yaml, { envoy: false }).tracing).toBeUndefined();
-    expect(
-      compilerFor(objectsFrom(WORLD, yaml), config)
-        .warnings()
-        .map(({ code }) => code),
-    ).toEqual(["LTN3122"]);
+    expect(manager(yaml, { envoy: false }).tracing).toEqual(manager(yaml).tracing);
+    expect(compilerFor(objectsFrom(WORLD, yaml), config).warnings()).toEqual([]);
   });
 
   it("by providers that are not there is reported", () => {

@@ -93,9 +93,8 @@ export function observedConfig(read: Read, scope: ProxyScope, side: Side): Obser
   const { logs, tracing: use, metrics } = read.ask(observationOf, subject);
   const provider = use && providerNamed(config, use.provider);
   const collector = provider && collectorOf(provider);
-  // A proxy refuses all of a listener whose collector it does not know. Our own does not trace yet.
-  const service =
-    collector === undefined || scope.lateen ? undefined : read.ask(visibleService, { scope, host: collector.host });
+  // An Envoy refuses all of a listener whose collector it does not know.
+  const service = collector && read.ask(visibleService, { scope, host: collector.host });
   const known = service?.ports.some(({ number }) => number === collector?.port) ?? false;
   const { labels } = scope;
   const workload = {

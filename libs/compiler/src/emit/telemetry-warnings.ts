@@ -29,9 +29,6 @@ export function withheldTelemetry(read: Read, key: string): readonly CompilerWar
     ...unusable("accessLogging", accessLogging, (one) => (one.envoyFileAccessLog ?? one.envoyHttpAls) !== undefined),
     ...unusable("tracing", tracing, (one) => collectorOf(one) !== undefined),
     ...unusable("metrics", metrics, (one) => one.prometheus === true),
-    ...(tracing.some(({ disableSpanReporting }) => disableSpanReporting !== true)
-      ? [warning(telemetry, "LTN3122", "spec.tracing", "only Envoy reports spans: Lateen's proxies do not")]
-      : []),
   ];
 }
 

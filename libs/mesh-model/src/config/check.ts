@@ -55,7 +55,26 @@ function checkExtAuthz(provider: NonNullable<Written["extensionProviders"]>[numb
   }
 }
 
+/** What a log service may ask for, and no proxy of ours sends: they would refuse the listener. */
+const UNLOGGED = [
+  "filterStateObjectsToLog",
+  "additionalRequestHeadersToLog",
+  "additionalResponseHeadersToLog",
+  "additionalResponseTrailersToLog",
+] as const;
+
+/** Kinds of provider that do something for each use. */
+const FITTING = {
+  accessLogging: ["envoyFileAccessLog", "envoyHttpAls"],
+  metrics: ["prometheus"],
+  tracing: ["zipkin", "opentelemetry"],
+} as const;
+
 function checkProviders(config: Written, check: Check): void {
+  const kinds = new Map<string, string>([
+    ["prometheus", "prometheus"],
+    ["envoy", "envoyFileAccessLog"],
+  ]);
   const names = new Set(BUILT_IN_PROVIDERS);
   const unusable = new Set<string>();
   for (const [index, provider] of (config.extensionProviders ?? []).entries()) {
@@ -70,7 +89,12 @@ function checkProviders(config: Written, check: Check): void {
       at.at("name").error(`provider "${provider.name}" is defined twice`, { code: codes.duplicate });
     }
     names.add(provider.name);
+    kinds.set(provider.name, types[0] ?? "");
     checkExtAuthz(provider, at);
+    for (const field of UNLOGGED) {
+      if ((provider.envoyHttpAls?.[field] ?? []).length === 0) continue;
+      at.at("envoyHttpAls", field).error(`${field} is not supported yet`, { code: codes.unsupported });
+    }
     if (UNUSABLE.some((type) => types.includes(type))) unusable.add(provider.name);
   }
   for (const use of ["accessLogging", "metrics", "tracing"] as const) {
@@ -79,6 +103,8 @@ function checkProviders(config: Written, check: Check): void {
       if (!names.has(name)) at.error(`provider "${name}" is not defined in extensionProviders`);
       else if (unusable.has(name)) {
         at.error(`provider "${name}" is of a kind that is not supported yet`, { code: codes.unsupported });
+      } else if (!(FITTING[use] as readonly string[]).includes(kinds.get(name) ?? "")) {
+        at.error(`provider "${name}" is of kind ${kinds.get(name)}; ${use} needs ${FITTING[use].join(" or ")}`);
       }
     }
   }

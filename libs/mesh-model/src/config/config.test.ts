@@ -142,6 +142,16 @@ extensionProviders:
       "extensionProviders: [{name: a, envoyOtelAls: {service: b, port: 1}}]\ndefaultProviders: {accessLogging: [a]}",
       '2:36 provider "a" is of a kind that is not supported yet',
     ],
+    [
+      "the use of a provider for what it does not do",
+      "defaultProviders: {metrics: [envoy]}",
+      '1:30 provider "envoy" is of kind envoyFileAccessLog; metrics needs prometheus',
+    ],
+    [
+      "headers in records of a log service",
+      "extensionProviders: [{name: a, envoyHttpAls: {service: b, port: 1, additionalRequestHeadersToLog: [x-a]}}]",
+      "1:99 additionalRequestHeadersToLog is not supported yet",
+    ],
     ["a setting not honoured yet", "meshMTLS: {minProtocolVersion: TLSV1_3}", '1:1 "meshMTLS" cannot be used'],
     [
       "another port of the proxy",

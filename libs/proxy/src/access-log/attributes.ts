@@ -19,7 +19,7 @@ const FLAG_BITS: Readonly<Record<string, number>> = Object.fromEntries(
 const DIRECTIONS = { unspecified: 0n, inbound: 1n, outbound: 2n } as const;
 
 /** Header bytes as text: they are kept as one character a byte. */
-function utf8(text: string): string {
+export function utf8(text: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: everything but ASCII.
   return /[^\x00-\x7f]/.test(text) ? Buffer.from(text, "latin1").toString() : text;
 }

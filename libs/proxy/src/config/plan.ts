@@ -1,5 +1,6 @@
 import type { FilterChainMatchSpec, HashAlgorithm, RouteTableSpec, StringMatchSpec } from "@lateen/traffic";
 import type { DnsFamily } from "../io/resolver.ts";
+import type { TracingSpec } from "../tracing/spec.ts";
 
 /**
  * What the agent thread hands to the data-path workers: plain data, made from xDS resources, structured-clone safe.
@@ -350,6 +351,8 @@ export interface HttpConnectionManagerSpec {
   readonly stripPortMode: "none" | "matching" | "any";
   readonly upgrades: readonly string[];
   readonly accessLogs: readonly AccessLogSpec[];
+  /** Default: requests are not traced. */
+  readonly tracing?: TracingSpec;
 }
 
 /** Where access-log records go. Text and JSON formats keep Envoy's command operators; the worker compiles them. */

@@ -9,6 +9,7 @@ import { ServerConnection, type ServerOwner } from "../http1/server-connection.t
 import { type Http2ServerOwner, Http2ServerSession } from "../http2/server-session.ts";
 import type { Connection } from "../io/connection.ts";
 import type { ConnectionInfo } from "../listener/connection-info.ts";
+import { Tracer } from "../tracing/tracer.ts";
 import type { ChainFacts, HttpTerminal, WorkerContext } from "../worker/state.ts";
 import { HttpExchange } from "./exchange.ts";
 import type { ExchangeHost } from "./exchange-host.ts";
@@ -34,6 +35,7 @@ export class HttpConnectionManager implements HttpTerminal, ExchangeHost {
   readonly bodyWatchers: boolean;
   readonly #chainFilters: FilterSet;
   readonly log: AccessLog;
+  readonly tracer: Tracer | undefined;
   readonly serverLine: string;
   readonly routes: () => RouteTable | undefined;
   readonly #connections = new Map<ServerConnection | Http2ServerSession, ManagedOwner>();
@@ -62,6 +64,7 @@ export class HttpConnectionManager implements HttpTerminal, ExchangeHost {
     this.filters = this.#chainFilters.byDefault;
     this.bodyWatchers = this.#chainFilters.watchBodies;
     this.log = context.logs.http(spec.accessLogs);
+    this.tracer = spec.tracing === undefined ? undefined : new Tracer(spec.tracing, chain, context);
     this.serverLine = `server: ${spec.serverName}\r\n`;
     this.routes = routesOf(spec, context);
     this.#counters = new ManagerCounters(context, spec.statPrefix);

@@ -3,6 +3,7 @@ import type { OperatorValue } from "../access-log/operators.ts";
 import type { AccessLog } from "../access-log/sinks.ts";
 import type { HttpFilter } from "../chain/spi.ts";
 import type { HttpConnectionManagerSpec } from "../config/plan.ts";
+import type { Tracer } from "../tracing/tracer.ts";
 import type { ChainFacts, WorkerContext } from "../worker/state.ts";
 import type { HeadRules } from "./request-head.ts";
 
@@ -18,6 +19,8 @@ export interface ExchangeHost {
   /** The filters of this chain for requests that match so: a route may switch some off, and others on. */
   filtersFor(match: RouteMatch | undefined): readonly HttpFilter[];
   readonly log: AccessLog;
+  /** Undefined: requests are not traced. */
+  readonly tracer: Tracer | undefined;
   /** The table in force now; undefined until it has arrived. */
   routes(): RouteTable | undefined;
   /** `date` line with its CRLF. */

@@ -13,6 +13,7 @@ import type { Http1Head } from "../http1/head.ts";
 import { K } from "../http1/known-headers.ts";
 import type { WheelTimer } from "../io/timer-wheel.ts";
 import type { ConnectionInfo } from "../listener/connection-info.ts";
+import type { OpenSpan } from "../tracing/tracer.ts";
 import type { ExchangeHost } from "./exchange-host.ts";
 import { ExchangeState } from "./exchange-state.ts";
 import { Forward, type ForwardOwner } from "./forward.ts";
@@ -45,6 +46,7 @@ export class HttpExchange extends ExchangeState implements Exchange, ServerStrea
   #responseStarted = false;
   #tunnel = false;
   #done = false;
+  #span: OpenSpan | undefined = undefined;
 
   constructor(host: ExchangeHost, server: Downstream, head: Http1Head, info: ConnectionInfo) {
     super(host, server, head, info);
@@ -82,6 +84,7 @@ export class HttpExchange extends ExchangeState implements Exchange, ServerStrea
     if (path === "reject") return replies.pathNormalisationFailed;
     if (path !== "ok") return replies.escapedSlashRedirect(path.redirect);
     this.#match(head);
+    this.#span = host.tracer?.begin(this, this.match?.route.spec.decorator);
     return this.#acceptUpgrade() ? undefined : replies.upgradeFailed;
   }
 
@@ -501,6 +504,7 @@ export class HttpExchange extends ExchangeState implements Exchange, ServerStrea
         host.context.io.onDefect(error);
       }
     }
+    if (this.#span !== undefined) host.tracer?.end(this, this.#span, this.match?.route.spec.decorator);
     if (!host.log.empty) host.log.write(this.log);
     host.ended(this.responseCode);
     const { heads } = host.context;

@@ -21,6 +21,7 @@ import { SharedCells } from "../stats/shared-cells.ts";
 import { Slots } from "../stats/slots.ts";
 import { TcpProxy } from "../tcp/tcp-proxy.ts";
 import { TlsContexts } from "../tls/contexts.ts";
+import { flushSpans } from "../tracing/tracer.ts";
 import { Downstreams } from "./downstreams.ts";
 import { Intake } from "./intake.ts";
 import { captureSources, destinationMapper } from "./own-addresses.ts";
@@ -242,6 +243,7 @@ export class DataPath {
     if (this.#context.draining) return;
     this.#context.draining = true;
     this.#sockets.closeAll();
+    flushSpans(this.#context);
     const timer = this.#io.wheel.timer(() => this.#downstreams.destroy());
     let reported = false;
     this.#downstreams.onEmpty = () => {

@@ -108,6 +108,11 @@ describe("a Telemetry is refused, or warned about", () => {
       "error spec.accessLogging[0].filter.expression: cannot be evaluated as CEL: it is empty",
     ],
     [
+      "with sampling that does not look at the request id",
+      "{tracing: [{useRequestIdForTraceSampling: false}]}",
+      "error spec.tracing[0].useRequestIdForTraceSampling: sampling that does not look at the request id is not supported",
+    ],
+    [
       "with two tracers",
       "{tracing: [{providers: [{name: a}, {name: b}]}]}",
       "warning spec.tracing[0].providers: only the first provider is used",

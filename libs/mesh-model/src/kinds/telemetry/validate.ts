@@ -1,4 +1,5 @@
 import { celProblem } from "@lateen/cel";
+import { codes } from "../../errors.ts";
 import type { Infer } from "../../schema/index.ts";
 import type { Check } from "../../validation/check.ts";
 import { checkSelector } from "../../validation/common.ts";
@@ -67,7 +68,11 @@ function checkOverride({ match, tagOverrides = {} }: Override, check: Check): vo
   }
 }
 
-function checkTracing({ providers = [], customTags }: Tracing, check: Check): void {
+function checkTracing({ providers = [], customTags, useRequestIdForTraceSampling }: Tracing, check: Check): void {
+  if (useRequestIdForTraceSampling === false) {
+    const at = check.at("useRequestIdForTraceSampling");
+    at.error("sampling that does not look at the request id is not supported yet", { code: codes.unsupported });
+  }
   if (providers.length > 1) check.at("providers").warn("only the first provider is used");
   for (const [name, tag] of Object.entries(customTags ?? {})) {
     const at = check.at("customTags", name);

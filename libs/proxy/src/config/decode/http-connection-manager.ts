@@ -13,6 +13,7 @@ import type { DecodeRun } from "./context.ts";
 import { join, millis, onlyFields, refuse } from "./fields.ts";
 import { guarded } from "./per-filter-config.ts";
 import { routeTable } from "./route-table.ts";
+import { tracingSpec } from "./tracing.ts";
 
 const ROUTER_TYPE = "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router";
 
@@ -88,6 +89,7 @@ export function connectionManager(hcm: HttpConnectionManager, run: DecodeRun, at
   onlyFields(hcm, at, KNOWN);
   const common = hcm.commonHttpProtocolOptions;
   const details = hcm.setCurrentClientCertDetails;
+  const traced = tracingSpec(hcm, at);
   return {
     kind: "http",
     statPrefix: hcm.statPrefix,
@@ -122,6 +124,7 @@ export function connectionManager(hcm: HttpConnectionManager, run: DecodeRun, at
     stripPortMode: hcm.stripPortMode?.value === true ? "any" : hcm.stripMatchingHostPort ? "matching" : "none",
     upgrades: upgrades(hcm, at),
     accessLogs: accessLogs(hcm.accessLog, run, at),
+    ...(traced === undefined ? {} : { tracing: traced }),
   };
 }
 

@@ -1,9 +1,13 @@
 import { packAny } from "@lateen/proto";
 import type { AccessLog } from "@lateen/proto/envoy/config/accesslog/v3/accesslog";
 import { Listener } from "@lateen/proto/envoy/config/listener/v3/listener";
+import { ZipkinConfig } from "@lateen/proto/envoy/config/trace/v3/zipkin";
 import { FileAccessLog } from "@lateen/proto/envoy/extensions/access_loggers/file/v3/file";
 import { ExpressionFilter } from "@lateen/proto/envoy/extensions/access_loggers/filters/cel/v3/cel";
-import { HttpConnectionManager } from "@lateen/proto/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager";
+import {
+  HttpConnectionManager,
+  type HttpConnectionManager_Tracing,
+} from "@lateen/proto/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager";
 import { TcpProxy } from "@lateen/proto/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy";
 import { DownstreamTlsContext } from "@lateen/proto/envoy/extensions/transport_sockets/tls/v3/tls";
 import { PluginConfig } from "@lateen/proto/istio/stats/stats";
@@ -170,7 +174,67 @@ describe("listeners", () => {
     ]);
   });
 
+  const zipkin = (fields: DeepPartial<ZipkinConfig>) => ({
+    name: "envoy.tracers.zipkin",
+    configType: typed(packAny(ZipkinConfig, ZipkinConfig.fromPartial({ collectorEndpointVersion: 1, ...fields }))),
+  });
+  const traced = (tracing: DeepPartial<HttpConnectionManager_Tracing>) => ({
+    filterChains: [{ filters: [http({ tracing, httpFilters: [router] })] }],
+  });
+
+  it("trace as they are told", () => {
+    const provider = zipkin({ collectorCluster: "c", collectorEndpoint: "/spans", collectorHostname: "h" });
+    const { chains } = listener(
+      traced({
+        provider,
+        randomSampling: { value: 1.5 },
+        customTags: [
+          { tag: "a", type: { $case: "literal", value: { value: "b" } } },
+          {
+            tag: "m",
+            type: {
+              $case: "metadata",
+              value: {
+                metadataKey: { key: "n", path: [{ segment: { $case: "key", value: "p" } }] },
+                defaultValue: "d",
+              },
+            },
+          },
+        ],
+      }),
+    );
+    expect(chains[0]?.terminal).toMatchObject({
+      tracing: {
+        provider: {
+          kind: "zipkin",
+          cluster: "c",
+          authority: "h",
+          path: "/spans",
+          longTraceIds: false,
+          sharedSpans: true,
+        },
+        clientSampling: 100,
+        randomSampling: 1.5,
+        overallSampling: 100,
+        maxPathLength: 256,
+        customTags: [
+          { tag: "a", kind: "literal", value: "b" },
+          { tag: "m", kind: "metadata", namespace: "n", path: ["p"], fallback: "d" },
+        ],
+      },
+    });
+  });
+
   it.each<[DeepPartial<Listener>, string]>([
+    [traced({ verbose: true }), "tracing.verbose: not supported"],
+    [traced({ spawnUpstreamSpan: true }), "tracing.spawn_upstream_span: not supported"],
+    [traced({ provider: { name: "x", configType: typed(unknown) } }), "tracing.provider: tracer x"],
+    [traced({ provider: zipkin({ collectorEndpointVersion: 3 }) }), "collector_endpoint_version: only HTTP_JSON"],
+    [traced({ provider: zipkin({}) }), "collector_cluster: required"],
+    [
+      traced({ provider: zipkin({ collectorCluster: "c" }), customTags: [{ tag: "a" }] }),
+      "custom_tags[0]: a type is required",
+    ],
     [
       { filterChains: [{ filters: [stats({}), http({ httpFilters: [router] })] }] },
       "filters[istio.stats]: is supported before a TCP proxy only",
