@@ -5,12 +5,18 @@ import type { DestinationFacts, ForwardOutcome, HeaderChange, Outcome, PolicyVer
 export function verdictLine(call: CallTrace): string {
   const { client } = call;
   if (client.outcome.kind !== "forward") return outcomeLine(client.outcome, client.policies);
-  const refusals = call.servers.flatMap(({ workload, trace }) =>
-    trace === undefined || trace.outcome.kind === "forward"
-      ? []
-      : [`${outcomeLine(trace.outcome, trace.policies, `at ${workload}`)}`],
-  );
-  return [forwardLine(client.outcome), ...refusals].join("; ");
+  const further = call.servers.flatMap(({ workload, trace }) => {
+    if (trace === undefined) return [];
+    if (trace.outcome.kind === "forward") return askedOf(trace.policies).map((who) => `${who} decides at ${workload}`);
+    return [outcomeLine(trace.outcome, trace.policies, `at ${workload}`)];
+  });
+  const first = askedOf(client.policies).map((who) => `${who} decides`);
+  return [...first, forwardLine(client.outcome), ...further].join("; ");
+}
+
+/** Services that have the last word on a request. */
+function askedOf(policies: readonly PolicyVerdict[]): readonly string[] {
+  return policies.flatMap(({ asked }) => asked ?? []);
 }
 
 function forwardLine({ destinations }: ForwardOutcome): string {
@@ -70,7 +76,11 @@ function traceLines(trace: Trace): readonly string[] {
   if (trace.listener !== undefined) add("listener", trace.listener);
   if (trace.chain !== undefined && trace.chain !== "") add("filter chain", trace.chain);
   if (trace.downstreamTls !== "none") add("TLS", trace.downstreamTls);
-  for (const { action, allowed, policy, object } of trace.policies) {
+  for (const { action, allowed, policy, object, asked } of trace.policies) {
+    if (asked !== undefined) {
+      add("policy", `${asked} decides: CUSTOM matches`, object ?? policy);
+      continue;
+    }
     const said = policy === undefined ? `no ${action.toUpperCase()} policy matches` : `${action.toUpperCase()} matches`;
     add("policy", `${allowed ? "allowed" : "refused"}: ${said}`, object ?? policy);
   }

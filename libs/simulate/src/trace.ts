@@ -52,12 +52,15 @@ export interface Trace {
 
 export interface PolicyVerdict {
   readonly filter: string;
-  readonly action: "allow" | "deny" | "log";
+  readonly action: "allow" | "deny" | "log" | "custom";
+  /** Of `custom`: as long as the service that is asked does not refuse. */
   readonly allowed: boolean;
   /** The policy that decided; undefined: none matched. */
   readonly policy: string | undefined;
   /** The Istio object behind it, `AuthorizationPolicy ns/name rule[0]`. */
   readonly object: string | undefined;
+  /** The authorization service that decides, by the name of its provider. */
+  readonly asked?: string;
 }
 
 export interface RouteFacts {
