@@ -69,31 +69,83 @@ describe.skipIf(skip !== undefined)(`what proxies tell${skip === undefined ? "" 
     expect(log()).not.toContain(`/off-${flavor}`);
   });
 
-  it("Envoy logs what a filter lets through", async () => {
+  it.each(["envoy", "own"] as const)("%s logs what a filter lets through", async (flavor) => {
     const filter = `filter: { expression: "request.headers['x-log'] == 'yes' && response.code < 500" }`;
     await mesh.plane.apply(telemetry(`accessLogging: [{ providers: [{ name: file }], ${filter} }]`));
     expect(await mesh.plane.refusals()).toEqual([]);
-    await ask("envoy", "/quiet", { "x-log": "no" });
-    await ask("envoy", "/loud", { "x-log": "yes" });
-    await eventually("the request is logged", async () => log().includes("/loud"));
-    expect(log()).not.toContain("/quiet");
+    await ask(flavor, `/quiet-${flavor}`, { "x-log": "no" });
+    await ask(flavor, `/loud-${flavor}`, { "x-log": "yes" });
+    await eventually("the request is logged", async () => log().includes(`/loud-${flavor}`));
+    expect(log()).not.toContain(`/quiet-${flavor}`);
   });
 
   it.each([
-    ["zipkin", "/api/v2/spans"],
-    ["otel", "/v1/traces"],
-  ])("a span of Envoy arrives at a collector: %s", async (provider, path) => {
+    ["envoy", "zipkin", "/api/v2/spans"],
+    ["envoy", "otel", "/v1/traces"],
+    ["own", "zipkin", "/api/v2/spans"],
+    ["own", "otel", "/v1/traces"],
+  ] as const)("a span of %s arrives at a collector: %s", async (flavor, provider, path) => {
     const tags = "customTags: { team: { literal: { value: lateen-team } } }";
     await mesh.plane.apply(
       telemetry(`tracing: [{ providers: [{ name: ${provider} }], randomSamplingPercentage: 100, ${tags} }]`),
     );
     expect(await mesh.plane.refusals()).toEqual([]);
-    await ask("envoy", `/traced-${provider}`);
+    const target = `/traced-${provider}-${flavor}`;
+    await ask(flavor, target);
     await eventually("the span is there", async () => {
-      const found = reports.find((report) => report.path === path && report.body.includes(`/traced-${provider}`));
+      const found = reports.find((report) => report.path === path && report.body.includes(target));
       expect(found?.body ?? "").toContain("lateen-team");
       expect(found?.body ?? "").toContain("istio.canonical_service");
       return true;
     });
   });
+
+  describe("spans of both proxies are alike", () => {
+    const TRACE = "4bf92f3577b34da6a3ce929d0e0e4736";
+    const PARENT = "00f067aa0ba902b7";
+    /** What a span says apart from ids of its own, times and the proxy's name. */
+    async function span(flavor: "envoy" | "own", path: string, headers: Record<string, string>) {
+      await ask(flavor, path, headers);
+      return eventually("the span is there", async () => {
+        for (const { body } of reports.filter(
+          (report) => report.path === "/api/v2/spans" && report.body.includes(path),
+        )) {
+          const found = (JSON.parse(body) as ZipkinSpan[]).find(({ tags }) => tags["http.url"]?.includes(path));
+          if (found === undefined) continue;
+          const { traceId, parentId, kind, name, shared, tags } = found;
+          const { node_id: _, "guid:x-request-id": id = "", "http.url": url, "peer.address": __, ...rest } = tags;
+          const own = { request_size: "", response_size: "" };
+          return {
+            ...{ parentId, kind, name, shared: shared ?? false, reason: id[14], url: url?.replace(path, "") },
+            trace: traceId === TRACE ? "theirs" : `${traceId.length} digits`,
+            tags: { ...rest, ...own },
+          };
+        }
+        return undefined;
+      });
+    }
+
+    it.each<[string, Record<string, string>]>([
+      ["without a parent", {}],
+      ["below a parent of many headers", { "x-b3-traceid": TRACE, "x-b3-spanid": PARENT, "x-b3-sampled": "1" }],
+      ["below a parent of one header", { b3: `${TRACE}-${PARENT}-1` }],
+      ["at the client's wish", { "x-client-trace-id": "mine" }],
+    ])("%s", async (title, headers) => {
+      const spec = `providers: [{ name: zipkin }], randomSamplingPercentage: 100, customTags: { u: { header: { name: user-agent, defaultValue: x } } }`;
+      await mesh.plane.apply(telemetry(`tracing: [{ ${spec} }]`));
+      expect(await mesh.plane.refusals()).toEqual([]);
+      const path = `/alike-${title.replaceAll(/[^a-z]/g, "-")}`;
+      const envoy = await span("envoy", `${path}-1`, headers);
+      expect(await span("own", `${path}-2`, headers)).toEqual(envoy);
+    });
+  });
 });
+
+interface ZipkinSpan {
+  readonly traceId: string;
+  readonly parentId?: string;
+  readonly kind: string;
+  readonly name: string;
+  readonly shared?: boolean;
+  readonly tags: Readonly<Record<string, string>>;
+}
