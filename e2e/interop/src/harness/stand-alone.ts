@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { eventually } from "@lateen/test-support";
@@ -18,6 +18,8 @@ export interface StaticListener {
   readonly httpFilters: readonly object[];
   readonly virtualHost: object;
   readonly more?: object;
+  /** Format of the lines that are written to the proxy's access log; none when undefined. */
+  readonly logFormat?: string;
 }
 
 /** Envoy and our own proxy, each from the same bootstrap file and without a control plane. */
@@ -37,7 +39,10 @@ export class StandAlone {
     const files = await Promise.all(
       (["envoy", "own"] as const).map(async (flavor) => {
         const file = join(folder, `${flavor}.json`);
-        await writeFile(file, JSON.stringify(bootstrap(ADDRESSES[flavor], listeners, clusters), null, 1));
+        await writeFile(
+          file,
+          JSON.stringify(bootstrap(ADDRESSES[flavor], listeners, clusters, join(folder, `${flavor}.log`)), null, 1),
+        );
         return file;
       }),
     );
@@ -50,6 +55,8 @@ export class StandAlone {
         "--concurrency",
         "1",
         "--disable-hot-restart",
+        "--file-flush-interval-msec",
+        "50",
         "-l",
         "warning",
       ]),
@@ -91,6 +98,12 @@ export class StandAlone {
     return (await read({ host: ADDRESSES[flavor], port: ADMIN, path })).body;
   }
 
+  /** Lines of the proxy's access log so far. */
+  async log(flavor: Flavor): Promise<readonly string[]> {
+    const text = await readFile(join(this.#folder, `${flavor}.log`), "utf8");
+    return text.split("\n").slice(0, -1);
+  }
+
   get output(): string {
     return this.#programs.map(({ name, output }) => `${name}:\n${output.slice(-3_000)}`).join("\n");
   }
@@ -101,11 +114,16 @@ export class StandAlone {
   }
 }
 
-function bootstrap(address: string, listeners: readonly StaticListener[], clusters: readonly object[]): object {
+function bootstrap(
+  address: string,
+  listeners: readonly StaticListener[],
+  clusters: readonly object[],
+  log: string,
+): object {
   return {
     node: { id: "test", cluster: "test" },
     admin: { address: { socket_address: { address, port_value: ADMIN } } },
-    static_resources: { listeners: listeners.map((listener) => listenerOf(address, listener)), clusters },
+    static_resources: { listeners: listeners.map((listener) => listenerOf(address, listener, log)), clusters },
   };
 }
 
@@ -114,12 +132,14 @@ const ROUTER = {
   typed_config: { "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router" },
 };
 
-function listenerOf(address: string, { port, httpFilters, virtualHost, more = {} }: StaticListener): object {
+function listenerOf(address: string, listener: StaticListener, log: string): object {
+  const { port, httpFilters, virtualHost, more = {}, logFormat } = listener;
   const typed_config = {
     "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
     stat_prefix: `p${port}`,
     http_filters: [...httpFilters, ROUTER],
     route_config: { name: "r", virtual_hosts: [{ name: "v", domains: ["*"], ...virtualHost }] },
+    ...(logFormat === undefined ? {} : { access_log: [fileLog(log, logFormat)] }),
     ...more,
   };
   return {
@@ -127,6 +147,15 @@ function listenerOf(address: string, { port, httpFilters, virtualHost, more = {}
     address: { socket_address: { address, port_value: port } },
     filter_chains: [{ filters: [{ name: "envoy.filters.network.http_connection_manager", typed_config }] }],
   };
+}
+
+function fileLog(path: string, inline_string: string): object {
+  const typed_config = {
+    "@type": "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog",
+    path,
+    log_format: { text_format_source: { inline_string } },
+  };
+  return { name: "envoy.access_loggers.file", typed_config };
 }
 
 const HTTP2 = {

@@ -82,6 +82,7 @@ class FaultFilter implements HttpFilter {
       flag: "FI",
       details: "fault_filter_abort",
       ...(answer.grpcStatus === undefined ? {} : { grpcStatus: answer.grpcStatus }),
+      ...(exchange.routeConfig(this.#name) === undefined ? {} : because(exchange)),
     });
   }
 
@@ -92,6 +93,12 @@ class FaultFilter implements HttpFilter {
     this.#ofRoutes.set(config, made);
     return made;
   }
+}
+
+/** Faults of a route are written in the rule that made it. */
+function because({ route }: Exchange): { readonly because?: string } {
+  const origin = route?.route.spec.origin;
+  return origin === undefined ? {} : { because: origin };
 }
 
 function compiled(config: FaultConfig): CompiledFault {

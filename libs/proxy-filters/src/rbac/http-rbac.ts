@@ -32,7 +32,7 @@ class HttpRbacFilter implements HttpFilter {
 
   onRequestHead(exchange: Exchange): Verdict {
     const route = exchange.routeConfig(this.#name) as RbacConfig | undefined;
-    const { rbac, shadow } = route === undefined ? this.#own : this.#ofRoute(route);
+    const { rbac, shadow, candidates } = route === undefined ? this.#own : this.#ofRoute(route);
     if (shadow !== undefined) tellShadow(exchange, shadow);
     if (rbac === undefined) return "continue";
     const verdict = rbac.evaluate(exchange.request, exchange.peer);
@@ -47,7 +47,7 @@ class HttpRbacFilter implements HttpFilter {
       flag: "",
       details: deniedDetails(verdict.policy),
       grpcStatus: 7,
-      ...(verdict.policy === undefined ? {} : { because: verdict.policy }),
+      ...(verdict.policy === undefined ? { candidates } : { because: verdict.policy }),
     });
     return "replied";
   }
@@ -62,14 +62,19 @@ class HttpRbacFilter implements HttpFilter {
   }
 }
 
+const MOST_CANDIDATES = 32;
+
 interface CompiledConfig {
   readonly rbac: CompiledRbac | undefined;
+  /** Names of the rules, as many as one cares to read. */
+  readonly candidates: readonly string[];
   readonly shadow: { readonly rbac: CompiledRbac; readonly prefix: string } | undefined;
 }
 
 function compiled({ rules, shadow }: RbacConfig): CompiledConfig {
   return {
     rbac: rules === undefined ? undefined : compileRbac(rules),
+    candidates: Object.keys(rules?.policies ?? {}).slice(0, MOST_CANDIDATES),
     shadow: shadow && { rbac: compileRbac(shadow.rules), prefix: shadow.prefix },
   };
 }

@@ -1,6 +1,8 @@
 import { Node } from "@lateen/proto/envoy/config/core/v3/base";
 import type { LogLevel } from "../agent/options.ts";
 import type { AgentParts } from "../agent/parts.ts";
+import { LONGEST_KEEP_MS, RECENT_REQUESTS } from "../explain/recent-requests.ts";
+import type { RequestRecord } from "../explain/request-record.ts";
 import { threadMemory } from "../worker/thread-memory.ts";
 import { certificatesJson, describeSecret } from "./certificates.ts";
 import { configDump, redact } from "./config-dump.ts";
@@ -30,6 +32,10 @@ export function adminPages(parts: AgentParts, drain: () => Promise<void>): Pages
     statsPage(parts, request),
   );
   get("/stats/prometheus", "counters in Prometheus text", () => metrics(prometheusText(parts)));
+  get("/requests", "what decided about recent requests; ?id=PREFIX, ?limit=N", (request) => requests(parts, request));
+  post("/requests/keep", "?seconds=N: remember requests that go well, too; 0 ends it", (request) =>
+    keep(parts, request),
+  );
   get("/ready", "200 LIVE when traffic may come", () => readiness(parts));
   get("/server_info", "version, state, node", () => protoJson(serverInfo(parts)));
   get("/certs", "certificates in use", () =>
@@ -62,6 +68,31 @@ export function adminPages(parts: AgentParts, drain: () => Promise<void>): Pages
 
 function help(pages: Pages): string {
   return [...pages].map(([path, entry]) => `${entry.methods.join(",")} ${path}: ${entry.help}\n`).join("");
+}
+
+const MOST_SECONDS = LONGEST_KEEP_MS / 1000;
+
+/** The latest first. */
+async function requests({ pool, config }: AgentParts, { query }: PageRequest) {
+  const id = query.get("id") ?? "";
+  const limit = Number(query.get("limit") ?? 1000);
+  if (!Number.isInteger(limit) || limit < 1) return text("limit: a whole number above 0\n", 400);
+  // The reports are those of our own workers.
+  const found = ((await pool.inspect("requests")) as readonly (readonly RequestRecord[])[])
+    .flat()
+    .filter(({ requestId }) => requestId.startsWith(id))
+    .sort((a, b) => b.startTimeMs - a.startTimeMs);
+  return json({ kept: config.recentRequests ?? RECENT_REQUESTS, requests: found.slice(0, limit) });
+}
+
+function keep({ pool, config }: AgentParts, { query }: PageRequest) {
+  const seconds = Number(query.get("seconds") ?? Number.NaN);
+  if (!Number.isInteger(seconds) || seconds < 0 || seconds > MOST_SECONDS) {
+    return text(`seconds: a whole number from 0 to ${MOST_SECONDS}\n`, 400);
+  }
+  if (config.recentRequests === 0) return text("this proxy remembers no requests (--recent-requests 0)\n", 409);
+  pool.keepRequests(seconds * 1000);
+  return text("OK\n");
 }
 
 function readiness({ status }: AgentParts) {

@@ -2,6 +2,7 @@ import { parseServer } from "@lateen/dns";
 import { err, ok, type Result } from "@lateen/kernel";
 import { defineFlags, type Flags, type FlagValues } from "@lateen/runtime";
 import { parseAppProbes } from "../admin/app-health.ts";
+import { RECENT_REQUESTS } from "../explain/recent-requests.ts";
 import { IO_CHOICES, type IoChoice } from "../io/backend.ts";
 import type { AgentConfig, LogLevel, ProxyFacts } from "./options.ts";
 import { probeOf } from "./probe-spec.ts";
@@ -68,6 +69,13 @@ export function proxyFlags({ program, role, drainTime }: ProxyFlavour) {
     },
     concurrency: { kind: "number", min: 1, max: 64, default: 1, describe: "data-path threads" },
     maxConnections: { kind: "number", min: 1, default: 20_000, describe: "downstream connections of one thread" },
+    recentRequests: {
+      kind: "number",
+      min: 0,
+      max: 10_000,
+      default: RECENT_REQUESTS,
+      describe: "failed requests that one thread remembers for `lateen explain`; 0: none",
+    },
     ioBackend: {
       kind: "choice",
       choices: IO_CHOICES,
@@ -198,6 +206,7 @@ export function proxyAgentConfig(
     statsPort: portOf("statsPort"),
     concurrency: values.concurrency,
     maxConnections: values.maxConnections,
+    recentRequests: values.recentRequests,
     io: values.ioBackend as IoChoice,
     certTtlMs: values.certTtl ?? 86_400_000,
     heapReport: values.heapReport,

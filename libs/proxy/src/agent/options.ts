@@ -84,6 +84,8 @@ export interface AgentConfig {
   readonly maxConnections: number;
   /** How workers read and write sockets. Default: `auto`. */
   readonly io?: IoChoice;
+  /** Records that one thread keeps of requests that failed or that it answered itself. 0: none. Default 256. */
+  readonly recentRequests?: number;
   /** Validity asked of the CA. */
   readonly certTtlMs: number;
   /** Serve `/memory/threads`, which stops all threads for some 10 ms at every call. Default: false. */

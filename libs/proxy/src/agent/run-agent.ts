@@ -90,6 +90,7 @@ async function assemble(config: AgentConfig, deps: AgentDependencies): Promise<A
       role: role === "router" ? "gateway" : "sidecar",
       limits: { maxConnections: config.maxConnections },
       ...(config.io === undefined ? {} : { io: config.io }),
+      ...(config.recentRequests === undefined ? {} : { recentRequests: config.recentRequests }),
       ...capture,
     },
     clock,

@@ -7,6 +7,7 @@ import type {
   ApplyFailure,
   BoundAddress,
   FromWorker,
+  Inspected,
   SeriesDefinition,
   ToWorker,
   WorkerBootstrap,
@@ -129,7 +130,7 @@ export class WorkerPool {
   }
 
   /** Asks every worker; resolves with their answers, or with those that came within a second. */
-  inspect(what: "listeners" | "clusters" | "memory"): Promise<readonly unknown[]> {
+  inspect(what: Inspected): Promise<readonly unknown[]> {
     return new Promise((resolve) => {
       const id = ++this.#reportId;
       const cancel = this.#options.clock.after(1000, () => finish());
@@ -143,6 +144,11 @@ export class WorkerPool {
       this.#reports.set(id, entry);
       this.#broadcast({ type: "inspect", id, what });
     });
+  }
+
+  /** Has every worker record requests that go well, too, for a while; 0 ends it. */
+  keepRequests(forMs: number): void {
+    this.#broadcast({ type: "keepRequests", forMs });
   }
 
   /** Lets every worker finish its requests; resolves when all are done or after `timeoutMs` and a little. */

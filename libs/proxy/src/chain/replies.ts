@@ -11,7 +11,7 @@ export const replies = {
   /** Overall timeout of the route. */
   responseTimeout: reply(504, "upstream request timeout", "UT", "response_timeout"),
   perTryTimeout: reply(504, "upstream request timeout", "UT", "upstream_per_try_timeout"),
-  requestTimeout: reply(408, "request timeout", "DT", "request_overall_timeout"),
+  requestTimeout: reply(408, "request timeout", "", "request_overall_timeout"),
   /** A defect of ours while the request was judged. */
   internalError: reply(500, "", "", "internal_error"),
   missingHost: reply(400, "", "", "missing_host_header"),
@@ -29,7 +29,8 @@ export const replies = {
   }),
   direct: (status: number, body: string): LocalReply => reply(status, body, "", "direct_response"),
   escapedSlashRedirect: (path: string): LocalReply => ({
-    ...reply(307, "", "", "path_normalization_redirect"),
+    // Envoy calls it so, though nothing failed.
+    ...reply(307, "", "", "path_normalization_failed"),
     headers: [["location", path]],
   }),
   /** The upstream could not be reached, or went away before its response. */

@@ -170,6 +170,8 @@ export interface LocalReply {
   readonly transportFailure?: string;
   /** The object and rule responsible, when known. */
   readonly because?: string;
+  /** Rules of which one had to apply, and none did. */
+  readonly candidates?: readonly string[];
 }
 
 /**

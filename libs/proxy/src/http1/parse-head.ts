@@ -271,7 +271,7 @@ function dropNominated(b: Uint8Array, start: number, tokenStart: number, tokenEn
 }
 
 function checkFraming(head: Http1Head): string | undefined {
-  if (head.chunked && head.contentLength >= 0) return "http1.content_length_and_chunked";
+  if (head.chunked && head.contentLength >= 0) return "http1.content_length_and_chunked_not_allowed";
   if (head.chunked && head.minor === 0) return "http1.invalid_transfer_encoding";
   return undefined;
 }
@@ -284,7 +284,7 @@ function checkRequest(b: Uint8Array, start: number, head: Http1Head): string | u
   if (host < 0) return head.minor === 1 ? "missing_host_header" : undefined;
   const hostStart = head.offsets[host * 4 + 2] as number;
   const hostEnd = head.offsets[host * 4 + 3] as number;
-  if (!validAuthority(b, start + hostStart, start + hostEnd)) return "http1.invalid_host";
+  if (!validAuthority(b, start + hostStart, start + hostEnd)) return "http.invalid_authority";
   // The authority of an absolute target wins over Host, always (RFC 9112 §3.2.2).
   if (head.form === "origin" || head.form === "asterisk") {
     if (hostEnd === hostStart) return "missing_host_header";

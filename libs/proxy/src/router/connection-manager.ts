@@ -3,6 +3,7 @@ import { compileOperator, type OperatorValue } from "../access-log/operators.ts"
 import type { AccessLog } from "../access-log/sinks.ts";
 import type { HttpFilter } from "../chain/spi.ts";
 import type { HttpConnectionManagerSpec } from "../config/plan.ts";
+import { isNotable, refusedRecord, requestRecord } from "../explain/make-record.ts";
 import type { Downstream } from "../http/streams.ts";
 import type { HeadPool, Http1Head } from "../http1/head.ts";
 import { ServerConnection, type ServerOwner } from "../http1/server-connection.ts";
@@ -14,6 +15,7 @@ import type { ChainFacts, HttpTerminal, WorkerContext } from "../worker/state.ts
 import { HttpExchange } from "./exchange.ts";
 import type { ExchangeHost } from "./exchange-host.ts";
 import { RefusedLog } from "./exchange-log.ts";
+import type { ExchangeState } from "./exchange-state.ts";
 import { FilterSet } from "./filter-set.ts";
 import type { HeadRules } from "./request-head.ts";
 import { uuidSource } from "./uuid.ts";
@@ -134,16 +136,22 @@ export class HttpConnectionManager implements HttpTerminal, ExchangeHost {
     if (this.#connections.delete(server)) this.#counters.connectionGone();
   }
 
-  ended(status: number): void {
+  ended(exchange: ExchangeState): void {
     this.#exchanges--;
-    this.#counters.response(status);
+    this.#counters.response(exchange.responseCode);
+    const { recent } = this.context;
+    const notable = isNotable(exchange);
+    if ((notable || recent.keepsAll) && recent.enabled) recent.add(requestRecord(exchange), notable);
   }
 
   /** A request of `info`'s connection that never became an exchange. */
   refused(info: ConnectionInfo, outcome: ConstructorParameters<typeof RefusedLog>[3]): void {
     this.#counters.malformed();
-    if (this.log.empty) return;
-    this.log.write(new RefusedLog(info, this.chain.direction, this.context.clock.now(), outcome));
+    const { recent, clock } = this.context;
+    if (this.log.empty && !recent.enabled) return;
+    const facts = new RefusedLog(info, this.chain.direction, clock.now(), outcome);
+    if (!this.log.empty) this.log.write(facts);
+    if (recent.enabled) recent.add(refusedRecord(facts, this.chain), true);
   }
 
   serviceLines(withServer: boolean, ms: number): string {

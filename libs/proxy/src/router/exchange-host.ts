@@ -5,6 +5,7 @@ import type { HttpFilter } from "../chain/spi.ts";
 import type { HttpConnectionManagerSpec } from "../config/plan.ts";
 import type { Tracer } from "../tracing/tracer.ts";
 import type { ChainFacts, WorkerContext } from "../worker/state.ts";
+import type { ExchangeState } from "./exchange-state.ts";
 import type { HeadRules } from "./request-head.ts";
 
 /** What an exchange needs of the connection manager that made it. */
@@ -31,6 +32,6 @@ export interface ExchangeHost {
   serviceLines(withServer: boolean, ms: number): string;
   /** Value of a `%…%` operator in a header edit; operators this proxy lacks are unset. */
   operator(operator: FormatOperator): OperatorValue;
-  /** Exactly once for each exchange. `status` 0: the client got none. */
-  ended(status: number): void;
+  /** Exactly once for each exchange, while it still has its heads. */
+  ended(exchange: ExchangeState): void;
 }

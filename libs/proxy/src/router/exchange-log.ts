@@ -157,13 +157,21 @@ export class ExchangeLog implements ConnectionLogFacts, RequestLogFacts {
   }
 }
 
+/** Words of our parser for what Envoy's has but one word for. */
+const MORE_EXACT: ReadonlySet<string> = new Set([
+  "http1.invalid_method",
+  "http1.invalid_url",
+  "http1.invalid_version",
+  "http1.content_length_invalid",
+]);
+
 /** A request that was refused before it could become an exchange: what can be said of it without its head. */
 export class RefusedLog implements ConnectionLogFacts, RequestLogFacts {
   readonly protocol: HttpProtocol;
   readonly durationMs = 0;
   readonly bytesReceived = 0;
   readonly bytesSent = 0;
-  readonly flags = "DPE";
+  readonly flags: string;
   readonly terminationDetails = "";
   readonly upstreamCluster = "";
   readonly upstreamHost = "";
@@ -182,6 +190,8 @@ export class RefusedLog implements ConnectionLogFacts, RequestLogFacts {
   readonly startTimeMs: number;
   readonly status: number;
   readonly details: string;
+  /** The parser's own word, where it is more exact than Envoy's. */
+  readonly reason: string;
 
   constructor(
     info: ConnectionInfo,
@@ -194,7 +204,10 @@ export class RefusedLog implements ConnectionLogFacts, RequestLogFacts {
     this.startTimeMs = startTimeMs;
     this.protocol = outcome.protocol;
     this.status = outcome.status;
-    this.details = outcome.details;
+    this.reason = outcome.details;
+    this.details = MORE_EXACT.has(outcome.details) ? "http1.codec_error" : outcome.details;
+    // The request itself was well formed.
+    this.flags = outcome.details === "missing_host_header" ? "" : "DPE";
   }
 
   get request(): RequestLogFacts {

@@ -1,5 +1,5 @@
 import type { CompiledWeightedCluster, DynamicMetadata, FormatOperator, PeerFacts, RouteMatch } from "@lateen/traffic";
-import type { ExchangeSummary } from "../chain/spi.ts";
+import type { ExchangeSummary, LocalReply } from "../chain/spi.ts";
 import type { ClusterSpec, EndpointSpec, WorkloadFacts } from "../config/plan.ts";
 import type { BodyLength, Downstream } from "../http/streams.ts";
 import { EditList } from "../http1/edit-list.ts";
@@ -37,6 +37,8 @@ export class ExchangeState implements ExchangeSummary {
   responseDetails = "";
   responseFlags = "";
   transportFailure = "";
+  /** The proxy's own answer; undefined: none was made. */
+  reply: LocalReply | undefined = undefined;
   responseTrailers = "";
   /** Milliseconds after the start; undefined: not yet. */
   requestEndMs: number | undefined = undefined;

@@ -287,6 +287,7 @@ export class HttpExchange extends ExchangeState implements Exchange, ServerStrea
       secure: this.secure,
       info,
       attemptCount: this.match?.virtualHost.spec.includeAttemptCount ?? false,
+      startedMs: this.startedMs,
     });
     this.forward = forward;
     if (action.mirrors.length > 0 && this.#upgrade === undefined) forward.mirrors = startMirrors(this, action);
@@ -450,6 +451,7 @@ export class HttpExchange extends ExchangeState implements Exchange, ServerStrea
 
   localReply(reply: LocalReply): void {
     if (this.#done) return;
+    this.reply = reply;
     this.forward?.cancel();
     if (reply.flag !== "") this.addFlag(reply.flag);
     this.responseDetails = reply.details;
@@ -506,7 +508,7 @@ export class HttpExchange extends ExchangeState implements Exchange, ServerStrea
     }
     if (this.#span !== undefined) host.tracer?.end(this, this.#span, this.match?.route.spec.decorator);
     if (!host.log.empty) host.log.write(this.log);
-    host.ended(this.responseCode);
+    host.ended(this);
     const { heads } = host.context;
     if (this.response !== undefined) heads.give(this.response);
     heads.give(this.head);

@@ -1,6 +1,7 @@
 import { type AttemptOutcome, backoffMs, type RetrySpec, retryDecision } from "@lateen/traffic";
 import { replies } from "../chain/replies.ts";
 import type { LocalReply } from "../chain/spi.ts";
+import type { AttemptFailure } from "../explain/request-record.ts";
 import type { BodyLength, ResetReason, Upstream } from "../http/streams.ts";
 import type { EditList } from "../http1/edit-list.ts";
 import type { Http1Head } from "../http1/head.ts";
@@ -49,7 +50,12 @@ export interface ForwardOptions {
   readonly info: ConnectionInfo;
   /** Tell the upstream which attempt this is. */
   readonly attemptCount: boolean;
+  /** When the request began, monotonic milliseconds. */
+  readonly startedMs: number;
 }
+
+/** Failed attempts that are remembered of one request. */
+const MOST_FAILURES = 16;
 
 /**
  * The upstream side of one exchange: attempts with their retries and timeouts, and the request body, which is held back until an
@@ -65,6 +71,8 @@ export class Forward implements AttemptOwner {
   /** What carries the latest attempt. */
   client: Upstream | undefined = undefined;
   mirrors: readonly Mirror[] = [];
+  /** Attempts that came to nothing; undefined: none did. */
+  failures: AttemptFailure[] | undefined = undefined;
   #body: RequestBody | undefined = undefined;
   #requestComplete = false;
   #requestCompleteMs = 0;
@@ -84,6 +92,11 @@ export class Forward implements AttemptOwner {
     this.#owner = owner;
     this.#options = options;
     this.#random = options.cluster.context.random;
+  }
+
+  /** The time and the retries it has. */
+  get forwarding(): Forwarding {
+    return this.#options.forwarding;
   }
 
   start(): void {
@@ -205,6 +218,7 @@ export class Forward implements AttemptOwner {
     if (retry !== undefined) {
       const outcome = { kind: "status", status: head.status, ...grpcStatus(head) } as const;
       if (this.#mayRetry(retry, outcome)) {
+        this.#note(attempt.endpoint, `status ${head.status}`, "");
         this.#streaming = false;
         attempt.cancel();
         this.#scheduleRetry(retry);
@@ -239,6 +253,7 @@ export class Forward implements AttemptOwner {
     this.#endRetry();
     this.#streaming = false;
     if (this.#over) return;
+    this.#note(attempt.endpoint, reason, detail);
     if (this.#responded) {
       this.#fail(reason === "perTryTimeout" ? replies.perTryTimeout : replies.upstreamCut);
       return;
@@ -282,6 +297,7 @@ export class Forward implements AttemptOwner {
     if (!(this.#body?.replayable ?? true)) return false;
     if (cluster.retries >= cluster.retryLimit) {
       this.#owner.addFlag("UO");
+      if (this.endpoint !== undefined) this.#note(this.endpoint, "overflow", `max_retries ${cluster.retryLimit}`);
       return false;
     }
     return true;
@@ -294,6 +310,14 @@ export class Forward implements AttemptOwner {
     this.#retrying = true;
     this.#backoffTimer ??= cluster.context.io.wheel.timer(() => this.#startAttempt(false));
     this.#backoffTimer.arm(backoffMs(retry, this.attempts, this.#random));
+  }
+
+  #note(endpoint: Endpoint, outcome: string, detail: string): void {
+    this.failures ??= [];
+    if (this.failures.length >= MOST_FAILURES) return;
+    const { startedMs } = this.#options;
+    const atMs = this.#options.cluster.context.io.wheel.now() - startedMs;
+    this.failures.push({ endpoint: endpoint.text, outcome, detail, atMs });
   }
 
   #endRetry(): void {

@@ -40,9 +40,10 @@ export class AutoPool implements RequestPool {
   acquire(user: PoolUser, fresh: boolean): Upstream | undefined {
     if (this.#chosen !== undefined) return this.#chosen.acquire(user, fresh);
     const { cluster } = this.#endpoint;
-    if (cluster.pendingRequests >= cluster.spec.circuitBreakers.maxPendingRequests) {
+    const { maxPendingRequests } = cluster.spec.circuitBreakers;
+    if (cluster.pendingRequests >= maxPendingRequests) {
       cluster.counters.overflow();
-      user.onPoolFailure("overflow", "");
+      user.onPoolFailure("overflow", `max_pending_requests ${maxPendingRequests}`);
       return undefined;
     }
     cluster.pendingRequests++;

@@ -134,6 +134,15 @@ export class Cluster {
     return this.#endpoints.values();
   }
 
+  get endpointCount(): number {
+    return this.#endpoints.size;
+  }
+
+  /** Endpoints that outlier detection holds back. */
+  get ejectedCount(): number {
+    return this.#ejected;
+  }
+
   /** Puts a new set of endpoints in force. Known addresses keep their connections and their record. */
   setEndpoints(localities: readonly LocalityEndpointsSpec[]): void {
     const previous = this.#endpoints;

@@ -48,14 +48,14 @@ export class Http2Pool implements AdoptingPool, Http2ClientOwner {
     const limits = cluster.spec.circuitBreakers;
     if (cluster.activeRequests >= limits.maxRequests) {
       cluster.counters.overflow();
-      user.onPoolFailure("overflow", "");
+      user.onPoolFailure("overflow", `max_requests ${limits.maxRequests}`);
       return undefined;
     }
     const session = this.#withRoom();
     if (session !== undefined && this.#waiting.length === 0) return this.#open(session);
     if (cluster.pendingRequests >= limits.maxPendingRequests) {
       cluster.counters.overflow();
-      user.onPoolFailure("overflow", "");
+      user.onPoolFailure("overflow", `max_pending_requests ${limits.maxPendingRequests}`);
       return undefined;
     }
     cluster.pendingRequests++;

@@ -45,7 +45,7 @@ export class EndpointPool implements AdoptingPool, ClientOwner {
     const limits = cluster.spec.circuitBreakers;
     if (cluster.activeRequests >= limits.maxRequests) {
       cluster.counters.overflow();
-      user.onPoolFailure("overflow", "");
+      user.onPoolFailure("overflow", `max_requests ${limits.maxRequests}`);
       return undefined;
     }
     for (let client = fresh ? undefined : this.#idle.pop(); client; client = this.#idle.pop()) {
@@ -56,7 +56,7 @@ export class EndpointPool implements AdoptingPool, ClientOwner {
     }
     if (cluster.pendingRequests >= limits.maxPendingRequests) {
       cluster.counters.overflow();
-      user.onPoolFailure("overflow", "");
+      user.onPoolFailure("overflow", `max_pending_requests ${limits.maxPendingRequests}`);
       return undefined;
     }
     cluster.pendingRequests++;

@@ -5,6 +5,7 @@ import { LogChunks } from "../access-log/log-chunks.ts";
 import { LogSinks } from "../access-log/sinks.ts";
 import type { HttpFilterRuntime, NetworkFilterRuntime } from "../chain/spi.ts";
 import type { PlanDelta } from "../config/plan.ts";
+import { RECENT_REQUESTS, RecentRequests } from "../explain/recent-requests.ts";
 import { HeadPool } from "../http1/head.ts";
 import type { IoBackend } from "../io/backend.ts";
 import { IoLoop } from "../io/io-loop.ts";
@@ -26,7 +27,7 @@ import { Downstreams } from "./downstreams.ts";
 import { Intake } from "./intake.ts";
 import { captureSources, destinationMapper } from "./own-addresses.ts";
 import { PlanStore, type PreparedPlan } from "./plan-store.ts";
-import type { ApplyFailure, FromWorker, WorkerBootstrap } from "./protocol.ts";
+import type { ApplyFailure, FromWorker, Inspected, WorkerBootstrap } from "./protocol.ts";
 import { reportClusters, reportListeners } from "./report.ts";
 import { Sockets, wantedSockets } from "./sockets.ts";
 import type { WorkerContext } from "./state.ts";
@@ -106,6 +107,7 @@ export class DataPath {
         ...{ wheel: io.wheel, environment: logEnvironment(bootstrap), post },
         chunks: new LogChunks(bootstrap.logs),
       }),
+      recent: new RecentRequests(bootstrap.recentRequests ?? RECENT_REQUESTS, () => io.wheel.now()),
       shared: new Map(),
       draining: false,
     };
@@ -267,10 +269,20 @@ export class DataPath {
     else timer.arm(timeoutMs);
   }
 
-  inspect(what: "listeners" | "clusters"): unknown {
-    return what === "listeners"
-      ? reportListeners(this.#table.all(), this.#sockets.bound())
-      : reportClusters(this.#plan.clusters);
+  inspect(what: Inspected): unknown {
+    switch (what) {
+      case "listeners":
+        return reportListeners(this.#table.all(), this.#sockets.bound());
+      case "clusters":
+        return reportClusters(this.#plan.clusters);
+      case "requests":
+        return this.#context.recent.all();
+    }
+  }
+
+  /** Records requests that go well, too, for a while; 0 ends it. */
+  keepRequests(forMs: number): void {
+    this.#context.recent.keepAll(forMs);
   }
 
   /** Closes everything at once. */

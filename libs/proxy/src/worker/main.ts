@@ -45,6 +45,9 @@ export async function runWorker(
       case "drain":
         dataPath.drain(message.timeoutMs);
         break;
+      case "keepRequests":
+        dataPath.keepRequests(message.forMs);
+        break;
       case "inspect":
         post({
           type: "report",

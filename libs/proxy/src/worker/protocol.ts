@@ -30,6 +30,8 @@ export interface WorkerBootstrap {
   readonly limits: { readonly maxConnections: number };
   /** How sockets are read and written. Default: `auto`. */
   readonly io?: IoChoice;
+  /** Records of requests kept to be explained; see explain/recent-requests.ts. 0: none. Default 256. */
+  readonly recentRequests?: number;
   readonly stats: SharedStats;
   /** Memory that access-log lines are handed over in (access-log/log-chunks.ts); absent: nobody takes them. */
   readonly logs?: SharedArrayBuffer;
@@ -96,7 +98,12 @@ export type ToWorker =
   /** Stop accepting, answer with `connection: close`, finish within `timeoutMs`, then report `drained`. */
   | { readonly type: "drain"; readonly timeoutMs: number }
   /** Ask for a report, answered by `report` with the same id. */
-  | { readonly type: "inspect"; readonly id: number; readonly what: "listeners" | "clusters" | "memory" };
+  | { readonly type: "inspect"; readonly id: number; readonly what: Inspected }
+  /** Record requests that go well, too, for so long; 0 ends it. */
+  | { readonly type: "keepRequests"; readonly forMs: number };
+
+/** What a worker can be asked for. */
+export type Inspected = "listeners" | "clusters" | "requests" | "memory";
 
 export type FromWorker =
   /** The worker takes plans. `reason`: why it does without stream handles. */

@@ -3,6 +3,7 @@ import type { RouteTable } from "@lateen/traffic";
 import type { LogSinks } from "../access-log/sinks.ts";
 import type { HttpFilterRuntime, NetworkFilterRuntime } from "../chain/spi.ts";
 import type { HttpConnectionManagerSpec } from "../config/plan.ts";
+import type { RecentRequests } from "../explain/recent-requests.ts";
 import type { Downstream } from "../http/streams.ts";
 import type { HeadPool, Http1Head } from "../http1/head.ts";
 import type { Connection } from "../io/connection.ts";
@@ -27,6 +28,8 @@ export interface WorkerContext {
   readonly stats: Slots;
   readonly cells: SharedCells;
   readonly logs: LogSinks;
+  /** What decided about the latest requests. */
+  readonly recent: RecentRequests;
   /** What filters of one name share, by name; starts empty. */
   readonly shared: Map<string, unknown>;
   /** True from the moment the worker was told to drain: responses then end their connections. */

@@ -12,6 +12,7 @@ import { LogChunks } from "../../access-log/log-chunks.ts";
 import { LogSinks } from "../../access-log/sinks.ts";
 import type { HttpFilterRuntime } from "../../chain/spi.ts";
 import type { ClusterSpec, HttpConnectionManagerSpec } from "../../config/plan.ts";
+import { RecentRequests } from "../../explain/recent-requests.ts";
 import { HeadPool } from "../../http1/head.ts";
 import type { Connection } from "../../io/connection.ts";
 import { IoLoop } from "../../io/io-loop.ts";
@@ -241,6 +242,7 @@ export async function startRig(options: RigOptions): Promise<Rig> {
     stats,
     cells: new SharedCells(),
     logs: new LogSinks({ wheel: io.wheel, environment, chunks, post: (message) => posted.push(message) }),
+    recent: new RecentRequests(16, () => io.wheel.now()),
     shared: new Map(),
     draining: false,
   };
