@@ -35,6 +35,19 @@ export function fileOption(describe: string): Option {
   return new Option("-f, --filename <path...>", describe);
 }
 
+/** `-H 'name: value'`, repeatable. */
+export function headerOption(): Option {
+  return new Option("-H, --header <name: value>", "a header of the request, repeatable").argParser(collectHeader);
+}
+
+type Headers = readonly (readonly [name: string, value: string])[];
+
+function collectHeader(text: string, before: Headers = []): Headers {
+  const colon = text.indexOf(":");
+  if (colon <= 0) throw new InvalidArgumentError("a header is written `name: value`");
+  return [...before, [text.slice(0, colon).trim().toLowerCase(), text.slice(colon + 1).trim()]];
+}
+
 /** The format that {@link outputOption} chose. */
 export function formatOf(output: string | undefined): OutputFormat {
   return output === "json" || output === "yaml" ? output : "text";

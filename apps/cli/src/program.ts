@@ -7,6 +7,7 @@ import { completionCommand } from "./commands/completion.ts";
 import { deleteCommand } from "./commands/delete.ts";
 import { describeCommand } from "./commands/describe.ts";
 import { downCommand } from "./commands/down.ts";
+import { explainCommand } from "./commands/explain.ts";
 import { getCommand } from "./commands/get.ts";
 import { logsCommand } from "./commands/logs.ts";
 import { proxyConfigCommand } from "./commands/proxy-config.ts";
@@ -41,7 +42,7 @@ export function createProgram(cli: Cli): Command {
   for (const make of [
     ...[upCommand, downCommand, statusCommand, logsCommand, runCommand],
     ...[applyCommand, getCommand, deleteCommand],
-    ...[validateCommand, analyzeCommand, translateCommand, xdsCommand, routeCommand, describeCommand],
+    ...[validateCommand, analyzeCommand, translateCommand, xdsCommand, routeCommand, explainCommand, describeCommand],
     ...[proxyStatusCommand, proxyConfigCommand],
     ...[serveCommand, versionCommand],
   ])

@@ -51,10 +51,12 @@ spec: { mtls: { mode: STRICT } }
 `;
 
 let machine: TestMachine;
-beforeAll(() => {
+beforeAll(async () => {
   machine = new TestMachine();
   machine.file("mesh/world.yaml", WORLD);
-});
+  // Commands load what they need when they run; on a busy machine the first would take too long for one test.
+  await import("@lateen/simulate");
+}, 120_000);
 afterAll(() => machine.close());
 
 describe("route test", () => {

@@ -1,6 +1,6 @@
-import { type Command, InvalidArgumentError } from "commander";
+import type { Command } from "commander";
 import type { Cli } from "../cli.ts";
-import { command, fileOption, formatOf, meshOption, outputOption } from "../command.ts";
+import { command, fileOption, formatOf, headerOption, meshOption, outputOption } from "../command.ts";
 import type { WorldOptions } from "../offline/mesh-objects.ts";
 
 /** Options of `lateen route test` as given. */
@@ -28,7 +28,7 @@ function routeTestCommand(cli: Cli): Command {
     .option("-R, --recursive", "also take the directories below")
     .requiredOption("--from <workload>", "who calls; a gateway stands for a client outside that calls it")
     .requiredOption("--request <request>", "METHOD URL, URL (GET), or tcp://HOST:PORT")
-    .option("-H, --header <name: value>", "a header of the request, repeatable", collectHeader)
+    .addOption(headerOption())
     .option("--mesh-config <file>", "mesh configuration (MeshConfig YAML, or the ConfigMap `istio`)")
     .addOption(meshOption())
     .addOption(outputOption())
@@ -36,12 +36,4 @@ function routeTestCommand(cli: Cli): Command {
       const { testRoute } = await import("../offline/route-test.ts");
       await testRoute(cli, options, formatOf(options.output));
     });
-}
-
-type Headers = readonly (readonly [name: string, value: string])[];
-
-function collectHeader(text: string, before: Headers = []): Headers {
-  const colon = text.indexOf(":");
-  if (colon <= 0) throw new InvalidArgumentError("a header is written `name: value`");
-  return [...before, [text.slice(0, colon).trim().toLowerCase(), text.slice(colon + 1).trim()]];
 }

@@ -1,4 +1,4 @@
-import { decodeText, type Resource } from "@lateen/mesh-model";
+import { decodeText, keyOf, type Resource } from "@lateen/mesh-model";
 import { asRunning, SimulatedMesh } from "@lateen/simulate";
 import type { Cli } from "../cli.ts";
 import { notFound } from "../errors.ts";
@@ -15,6 +15,12 @@ export interface WorldOptions {
   readonly mesh: string;
 }
 
+/** File and line that an object begins at. */
+export interface PlaceOfObject {
+  readonly file: string;
+  readonly line: number;
+}
+
 /** The objects of a mesh and how they would play together. */
 export interface World {
   readonly objects: readonly Resource[];
@@ -23,6 +29,8 @@ export interface World {
   /** The mesh's root namespace. */
   readonly root: string;
   readonly simulated: SimulatedMesh;
+  /** Where each object is written, by its key. */
+  readonly origins: ReadonlyMap<string, PlaceOfObject>;
   /** Some files have objects that are not valid; they were left out. */
   readonly invalid: boolean;
 }
@@ -34,10 +42,10 @@ export interface World {
 export async function openWorld(cli: Cli, options: WorldOptions): Promise<World> {
   const given = options.meshConfig === undefined ? undefined : (await readSources(cli, [options.meshConfig]))[0];
   const live = options.filename === undefined;
-  const { objects, invalid, addresses } = live
+  const { objects, invalid, addresses, origins } = live
     ? await liveObjects(new MeshClient(cli, options.mesh))
     : { ...acceptedObjects(cli, await readSources(cli, options.filename, options)), addresses: undefined };
-  return { invalid, ...worldOf(cli, objects, given, addresses) };
+  return { invalid, origins, ...worldOf(cli, objects, given, addresses) };
 }
 
 function worldOf(
@@ -57,14 +65,19 @@ async function liveObjects(client: MeshClient) {
     client.get<{ readonly objects: readonly ListedObject[] }>("/config/objects"),
     client.status(),
   ]);
-  const objects = listed.flatMap(({ object, file }) =>
-    decodeText({ file, text: JSON.stringify(object) }).flatMap((document) => (document.ok ? [document.object] : [])),
+  const origins = new Map<string, PlaceOfObject>();
+  const objects = listed.flatMap(({ object, file, line }) =>
+    decodeText({ file, text: JSON.stringify(object) }).flatMap((document) => {
+      if (!document.ok) return [];
+      origins.set(keyOf(document.object), { file, line });
+      return [document.object];
+    }),
   );
   const addresses = new Map([
     ...status.workloads.map((one) => [`${one.namespace}/${one.workload}`, one.address] as const),
     ...status.gateways.map((one) => [`${one.namespace}/${one.name}`, one.address] as const),
   ]);
-  return { objects, invalid: false, addresses };
+  return { objects, invalid: false, addresses, origins };
 }
 
 /** A workload of the mesh by its name. @throws LTN7504 when there is none. */

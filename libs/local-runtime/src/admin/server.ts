@@ -28,7 +28,17 @@ export async function serveAdmin(
       const pod = mesh.pods.find(call.params.pod);
       if (pod === undefined) throw unknownPod(call.params.pod, workloads(mesh));
       const { search } = new URL(call.raw.url ?? "/", "http://localhost");
-      return passOn(pod, `/${call.params["*"]}${search}`, reply);
+      return passOn(pod, "GET", `/${call.params["*"]}${search}`, reply);
+    },
+  );
+  // The one switch of a proxy that is passed on: it changes nothing but what the proxy remembers.
+  app.post<{ Params: { pod: string }; Querystring: { readonly seconds?: string } }>(
+    "/pods/:pod/admin/requests/keep",
+    async (call, reply) => {
+      const pod = mesh.pods.find(call.params.pod);
+      if (pod === undefined) throw unknownPod(call.params.pod, workloads(mesh));
+      const seconds = encodeURIComponent(call.query.seconds ?? "");
+      return passOn(pod, "POST", `/requests/keep?seconds=${seconds}`, reply);
     },
   );
   app.post<{ Params: { pod: string } }>("/pods/:pod/agent", async (call) => {
@@ -68,9 +78,14 @@ function forwardRoutes(app: FastifyInstance, mesh: Supervisor): void {
   app.route({ method: ["GET", "POST"], url: "/debug/*", handler: forward });
 }
 
-function passOn({ admin, address }: Pod, path: string, reply: FastifyReply): Promise<FastifyReply> {
+function passOn(
+  { admin, address }: Pod,
+  method: "GET" | "POST",
+  path: string,
+  reply: FastifyReply,
+): Promise<FastifyReply> {
   return new Promise((resolve) => {
-    const call = request({ ...admin, port: PROXY_ADMIN_PORT, path, agent: false });
+    const call = request({ ...admin, port: PROXY_ADMIN_PORT, method, path, agent: false });
     call.setTimeout(10_000, () => call.destroy(new Error("no answer within 10 s")));
     call.once("response", (response) => {
       const type = response.headers["content-type"] ?? "text/plain";

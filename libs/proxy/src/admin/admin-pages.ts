@@ -92,7 +92,7 @@ function keep({ pool, config }: AgentParts, { query }: PageRequest) {
   }
   if (config.recentRequests === 0) return text("this proxy remembers no requests (--recent-requests 0)\n", 409);
   pool.keepRequests(seconds * 1000);
-  return text("OK\n");
+  return json({ seconds });
 }
 
 function readiness({ status }: AgentParts) {

@@ -82,6 +82,14 @@ describe("the record of a request", () => {
     expect(JSON.stringify(only(proxy))).not.toContain("secret");
   });
 
+  it("is of the path that the client sent, though the route rewrites it", async () => {
+    const backend = await origin((peer) => peer.send(response("404 Not Found", "")));
+    const rewrite = { prefix: "/inner", regex: undefined, host: undefined };
+    const proxy = await through([backend.port], { rewrite });
+    await exchange(proxy.port, GET);
+    expect(only(proxy)).toMatchObject({ path: "/cart", authority: "shop", status: 404 });
+  });
+
   it("for an unknown authority names no virtual host", async () => {
     const proxy = await through([1]);
     await exchange(proxy.port, GET.replace("Host: shop", "Host: nowhere"));

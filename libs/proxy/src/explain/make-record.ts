@@ -38,9 +38,8 @@ export function requestRecord(exchange: ExchangeState): RequestRecord {
     ...{ requestId: cut(exchange.requestId, LONGEST_ID), startTimeMs: exchange.startTimeMs },
     ...{ durationMs: exchange.durationMs, ...placeOf(chain), protocol: exchange.log.protocol },
     method: head.methodText,
-    // Reads no more than is kept: a short piece of a long text would hold all of it.
-    authority: head.text(head.authorityStart, Math.min(head.authorityEnd, head.authorityStart + LONGEST_TEXT)),
-    path: pathWithoutQuery(head),
+    authority: authorityOf(exchange),
+    path: pathOf(exchange),
     ...{ status: exchange.responseCode, grpcStatus: exchange.grpcStatus },
     ...{ flags: exchange.responseFlags, details: exchange.responseDetails },
     answeredBy: reply !== undefined ? "proxy" : exchange.responseCode === 0 ? "nobody" : "upstream",
@@ -55,7 +54,25 @@ export function requestRecord(exchange: ExchangeState): RequestRecord {
   };
 }
 
-function pathWithoutQuery(head: ExchangeState["head"]): string {
+/** As the client sent it. */
+function authorityOf({ head, weighted, requestEdits, forward }: ExchangeState): string {
+  const original =
+    forward === undefined || weighted?.hostRewrite === undefined
+      ? undefined
+      : requestEdits.textOf("x-envoy-original-host");
+  if (original !== undefined) return cut(original, LONGEST_TEXT);
+  // Reads no more than is kept: a short piece of a long text would hold all of it.
+  return head.text(head.authorityStart, Math.min(head.authorityEnd, head.authorityStart + LONGEST_TEXT));
+}
+
+/** As the client sent it, without its query. */
+function pathOf({ head, match, requestEdits, forward }: ExchangeState): string {
+  // A route that rewrites the path notes what it was.
+  const original =
+    forward === undefined || match?.route.rewrite === undefined
+      ? undefined
+      : requestEdits.textOf("x-envoy-original-path");
+  if (original !== undefined) return cut(original.replace(/\?.*$/s, ""), LONGEST_TEXT);
   const { pathStart, pathEnd, queryStart } = head;
   const end = queryStart >= pathStart ? Math.min(queryStart, pathEnd) : pathEnd;
   return head.text(pathStart, Math.min(end, pathStart + LONGEST_TEXT));
