@@ -59,6 +59,7 @@ describe("http rbac", () => {
         flag: "",
         details: "rbac_access_denied_matched_policy[none]",
         grpcStatus: 7,
+        candidates: ["ns[shop]-policy[p q]-rule[0]"],
       },
     ]);
     expect([stats.total("envoy_http_rbac_denied"), stats.total("envoy_http_rbac_allowed")]).toEqual([1, 0]);
