@@ -269,7 +269,7 @@ export class DataPath {
     else timer.arm(timeoutMs);
   }
 
-  inspect(what: Inspected): unknown {
+  inspect(what: Exclude<Inspected, "memory">): unknown {
     switch (what) {
       case "listeners":
         return reportListeners(this.#table.all(), this.#sockets.bound());
