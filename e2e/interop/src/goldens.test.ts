@@ -24,8 +24,13 @@ function istioForm(value: unknown): unknown {
 
 /** The mesh configuration that a case asks for, as Istio's ConfigMap. */
 function meshConfig(calls: string): string {
-  const { mesh = {} } = parse(calls) as { mesh?: Readonly<Record<string, unknown>> };
-  const data = { mesh: JSON.stringify({ rootNamespace: "istio-system", ...(istioForm(mesh) as object) }) };
+  const { mesh = {}, networks = {} } = parse(calls) as Readonly<
+    Record<"mesh" | "networks", Readonly<Record<string, unknown>> | undefined>
+  >;
+  const data = {
+    mesh: JSON.stringify({ rootNamespace: "istio-system", ...(istioForm(mesh) as object) }),
+    meshNetworks: JSON.stringify({ networks }),
+  };
   const metadata = { name: "istio", namespace: "istio-system" };
   return `---\n${JSON.stringify({ apiVersion: "v1", kind: "ConfigMap", metadata, data })}\n`;
 }
