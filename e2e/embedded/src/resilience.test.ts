@@ -33,15 +33,14 @@ describe("parts of the mesh die under load", () => {
       "the time of the outage to pass",
       async () => {
         kills += killAll("control-plane/", mesh.state);
-        return performance.now() > until ? true : undefined;
+        // On a slow machine the outage lasts until there was something to lose.
+        return performance.now() > until && load.total() > 100 ? true : undefined;
       },
-      DOWN_MS + 10_000,
+      DOWN_MS + 120_000,
       50,
     );
     expect(kills).toBeGreaterThan(0);
-    const { total, failures } = await load.stop();
-    expect(failures).toEqual([]);
-    expect(total).toBeGreaterThan(100);
+    expect((await load.stop()).failures).toEqual([]);
 
     const after = startLoad(mesh.url("/api/v1/products/0"));
     await eventually(
