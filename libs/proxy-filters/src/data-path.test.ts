@@ -1,6 +1,7 @@
-import { createServer } from "node:http";
+import { createServer, request } from "node:http";
 import type { AddressInfo } from "node:net";
 import { RBAC_Action } from "@lateen/proto/envoy/config/rbac/v3/rbac";
+import { FilterConfig } from "@lateen/proto/envoy/extensions/filters/http/dynamic_forward_proxy/v3/dynamic_forward_proxy";
 import { HTTPFault } from "@lateen/proto/envoy/extensions/filters/http/fault/v3/fault";
 import { JwtAuthentication } from "@lateen/proto/envoy/extensions/filters/http/jwt_authn/v3/config";
 import { RBAC } from "@lateen/proto/envoy/extensions/filters/http/rbac/v3/rbac";
@@ -71,9 +72,30 @@ const FILTERS = [
       }),
     ).finish(),
   ),
+  decode(
+    "envoy.filters.http.dynamic_forward_proxy",
+    FilterConfig.encode(
+      FilterConfig.fromPartial({
+        implementationSpecifier: { $case: "dnsCacheConfig", value: { name: "hosts" } },
+      }),
+    ).finish(),
+  ),
   decode("istio.stats", new Uint8Array(0)),
 ];
 const issuer = testIssuer();
+/** Status and body for a host of the client's choice. */
+function ask(base: string, path: string, host: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const asking = request(`${base}${path}`, { headers: { host }, setHost: false, agent: false }, (response) => {
+      let body = "";
+      response.on("data", (bytes: Buffer) => (body += bytes.toString()));
+      response.on("end", () => resolve(`${response.statusCode} ${body}`));
+    });
+    asking.on("error", reject);
+    asking.end();
+  });
+}
+
 const FAULT_OF_ROUTE = decode(
   "envoy.filters.http.fault",
   fault({
@@ -85,7 +107,7 @@ const FAULT_OF_ROUTE = decode(
   }),
 ).config;
 
-function route(prefix: string, filterConfig: RouteSpec["filterConfig"]): RouteSpec {
+function route(prefix: string, filterConfig: RouteSpec["filterConfig"], cluster = "app"): RouteSpec {
   return {
     name: "default",
     match: { path: { kind: "prefix", value: prefix, ignoreCase: false }, headers: [], query: [], fraction: 1 },
@@ -93,7 +115,7 @@ function route(prefix: string, filterConfig: RouteSpec["filterConfig"]): RouteSp
       kind: "forward",
       clusters: [
         {
-          cluster: "app",
+          cluster,
           weight: 1,
           requestHeaders: NO_HEADER_EDITS,
           responseHeaders: NO_HEADER_EDITS,
@@ -130,7 +152,11 @@ describe("filters in a data path", () => {
         {
           name: "v",
           domains: ["*"],
-          routes: [route("/slow", { "envoy.filters.http.fault": FAULT_OF_ROUTE }), route("/", {})],
+          routes: [
+            route("/slow", { "envoy.filters.http.fault": FAULT_OF_ROUTE }),
+            route("/wild", {}, "hosts of requests"),
+            route("/", {}),
+          ],
           requestHeaders: NO_HEADER_EDITS,
           responseHeaders: NO_HEADER_EDITS,
           includeAttemptCount: false,
@@ -143,7 +169,8 @@ describe("filters in a data path", () => {
       responseHeaders: NO_HEADER_EDITS,
       maxDirectResponseBytes: 4096,
     });
-  });
+    // A thread has to load everything first.
+  }, 60_000);
   afterAll(async () => {
     await path.stop();
     app.closeAllConnections();
@@ -161,6 +188,15 @@ describe("filters in a data path", () => {
     await expect
       .poll(() => counted({ response_code: "200", destination_service: "reviews.shop.svc.cluster.local" }))
       .toBe(1);
+  });
+
+  it("find the host that each request is for", async () => {
+    const host = `localhost:${(app.address() as AddressInfo).port}`;
+    expect(await ask(path.base, "/wild", host)).toContain(`"host":"${host}"`);
+    expect(await ask(path.base, "/wild", "no such host")).toMatch(/^400 /);
+    expect(await ask(path.base, "/wild", "nobody.invalid")).toBe("503 DNS resolution failure");
+    // This proxy itself.
+    expect(await ask(path.base, "/wild", path.base.slice("http://".length))).toBe("503 no healthy upstream");
   });
 
   it("judge tokens by keys that they fetch", async () => {

@@ -10,6 +10,8 @@ import {
 } from "./compressor/decode.ts";
 import { CORS } from "./cors/config.ts";
 import { CORS_ROUTE_TYPE, CORS_TYPE, decodeCors, decodeCorsPolicy } from "./cors/decode.ts";
+import { DYNAMIC_FORWARD_PROXY } from "./dynamic-forward-proxy/config.ts";
+import { DYNAMIC_FORWARD_PROXY_TYPE, decodeDynamicForwardProxy } from "./dynamic-forward-proxy/decode.ts";
 import { EXT_AUTHZ } from "./ext-authz/config.ts";
 import { decodeExtAuthz, decodeExtAuthzPerRoute, EXT_AUTHZ_ROUTE_TYPE, EXT_AUTHZ_TYPE } from "./ext-authz/decode.ts";
 import { FAULT } from "./fault/config.ts";
@@ -117,6 +119,7 @@ const HTTP_DECODERS: Readonly<Record<string, Decoders>> = {
     decodeRouteConfig: decodeCompressorPerRoute,
   },
   [GRPC_STATS]: { configType: GRPC_STATS_TYPE, decodeConfig: decodeGrpcStats },
+  [DYNAMIC_FORWARD_PROXY]: { configType: DYNAMIC_FORWARD_PROXY_TYPE, decodeConfig: decodeDynamicForwardProxy },
   [STATS]: { configType: STATS_TYPE, decodeConfig: decodeStats },
 };
 

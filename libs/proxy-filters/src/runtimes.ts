@@ -2,6 +2,7 @@ import type { HttpFilterRuntime, NetworkFilterRuntime } from "@lateen/proxy";
 import { bufferRuntime } from "./buffer/buffer.ts";
 import { compressorRuntime } from "./compressor/compressor.ts";
 import { corsRuntime } from "./cors/cors.ts";
+import { dynamicForwardProxyRuntime } from "./dynamic-forward-proxy/dynamic-forward-proxy.ts";
 import { extAuthzRuntime } from "./ext-authz/ext-authz.ts";
 import { faultRuntime } from "./fault/fault.ts";
 import { grpcStatsRuntime } from "./grpc-stats/grpc-stats.ts";
@@ -31,6 +32,7 @@ export const httpFilterRuntimes: readonly HttpFilterRuntime[] = [
   rateLimitRuntime,
   grpcStatsRuntime,
   compressorRuntime,
+  dynamicForwardProxyRuntime,
 ];
 
 export const networkFilterRuntimes: readonly NetworkFilterRuntime[] = [networkRbacRuntime];

@@ -13,6 +13,7 @@ export {
   type DecodedCluster,
   type DecodeRun,
   decodeRun,
+  dnsCache,
   fractionOf,
   headerMatch,
   join,
@@ -38,5 +39,6 @@ export type { AttemptFailure, ForwardRecord, RequestRecord } from "./explain/req
 export type { ConnectionInfo } from "./listener/connection-info.ts";
 export { type Normalised, normalisePath, type PathRules } from "./router/normalise-path.ts";
 export { CustomMetrics } from "./stats/custom-metrics.ts";
+export type { HostOutcome } from "./upstream/dynamic-hosts.ts";
 export { runWorker } from "./worker/main.ts";
 export type * from "./worker/protocol.ts";

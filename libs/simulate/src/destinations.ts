@@ -24,7 +24,9 @@ export function destinations(proxy: SimulatedProxy, target: Target, connection: 
   const { spec, edsName } = found.value;
   const groups = edsName === undefined ? { ok: true as const, value: spec.endpoints } : proxy.endpoints(edsName);
   if (!groups.ok) return { ...base, exists: true, refused: groups.reason, ...nothing };
-  const listed = spec.discovery === "originalDst" ? [original(connection)] : groups.value;
+  // Who asks for a host has looked it up just as the proxy does.
+  const asAsked = spec.discovery === "originalDst" || spec.discovery === "dynamicForward";
+  const listed = asAsked ? [original(connection)] : groups.value;
   return {
     ...base,
     exists: true,

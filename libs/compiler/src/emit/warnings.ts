@@ -32,7 +32,6 @@ export const meshWarnings: Query<"", readonly CompilerWarning[]> = defineQuery<"
     ...keysOf(read, "DestinationRule").flatMap((key) => withheldPolicies(read, key)),
     ...keysOf(read, "Sidecar").flatMap((key) => unixApplications(read, key)),
     ...keysOf(read, "Gateway").flatMap((key) => withheldServers(read, key)),
-    ...keysOf(read, "ServiceEntry").flatMap((key) => dynamicHosts(read, key)),
     ...read
       .ask(namedGateways, "")
       .map(({ key, names }) =>
@@ -173,14 +172,6 @@ function unixApplications(read: Read, key: string): readonly CompilerWarning[] {
     const message = "only Envoy connects to Unix sockets: Lateen's proxies answer 503 on this port";
     return [warning(sidecar, "LTN3109", path, message)];
   });
-}
-
-/** Hosts that only Envoy resolves request by request. */
-function dynamicHosts(read: Read, key: string): readonly CompilerWarning[] {
-  const entry = read.input(cells.object(key)) as Resource<"ServiceEntry"> | undefined;
-  if (entry?.spec.resolution !== "DYNAMIC_DNS") return [];
-  const message = "only Envoy resolves the host of each request: Lateen's proxies answer 503 for this destination";
-  return [warning(entry, "LTN3113", "spec.resolution", message)];
 }
 
 /** A gRPC client speaks HTTP/2 to the gateway. */

@@ -25,10 +25,9 @@ const DNS_REFRESH_MS = 60_000;
 
 /** The clusters of a service port: one, and one for every subset. */
 export function serviceClusters(context: ClusterContext): readonly Cluster[] {
-  return ["", ...(context.rule?.subsets ?? []).map((subset) => subset.name)].flatMap((subset) => {
+  return ["", ...(context.rule?.subsets ?? []).map((subset) => subset.name)].map((subset) => {
     const policy = policyFor(context.rule, context.port.number, subset, context.config.defaultTrafficPolicy);
-    if (context.client.lateen && context.service.resolution === "dynamicDns") return [];
-    return [serviceCluster(context, subset, policy)];
+    return serviceCluster(context, subset, policy);
   });
 }
 

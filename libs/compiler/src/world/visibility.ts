@@ -154,12 +154,11 @@ export const visibleServices = defineQuery<ProxyScope, readonly MeshService[]>({
   equal: sameList,
 });
 
-/** Whether a proxy needs to find destinations by the host of each request; those of this project do not do it. */
+/** Whether a proxy needs to find destinations by the host of each request. */
 export const usesDynamicDns = defineQuery<ProxyScope, boolean>({
   name: "usesDynamicDns",
   key: scopeKey,
-  compute: (read, scope) =>
-    !scope.lateen && read.ask(visibleServices, scope).some(({ resolution }) => resolution === "dynamicDns"),
+  compute: (read, scope) => read.ask(visibleServices, scope).some(({ resolution }) => resolution === "dynamicDns"),
 });
 
 const visibleByHost = defineQuery<ProxyScope, ReadonlyMap<string, MeshService>>({

@@ -78,7 +78,19 @@ function bootstrap(values: SharedArrayBuffer): WorkerBootstrap {
 function plan(appPort: number, httpFilters: Filters, routes: RouteTableSpec): PlanDelta {
   return {
     generation: 1,
-    clusters: [cluster(appPort)],
+    clusters: [
+      cluster(appPort),
+      {
+        ...cluster(appPort),
+        name: "hosts of requests",
+        discovery: "dynamicForward",
+        balance: "clusterProvided",
+        endpoints: [],
+        direction: "outbound",
+        dns: { refreshMs: 60_000, respectTtl: true, failure: undefined, family: "v4only" },
+        dynamicHosts: { minRefreshMs: 5000, hostTtlMs: 60_000, queryTimeoutMs: 0, maxHosts: 10, maxPending: 10 },
+      },
+    ],
     removedClusters: [],
     endpoints: [],
     routes: [],

@@ -296,6 +296,7 @@ export function fakeContext(
       timers.add(timer);
       return () => timers.delete(timer);
     },
+    requireHost: () => undefined,
     clusterHealth: (name) => health[name],
     call(request, done) {
       const call: FakeCall = { request, answer: (outcome) => !call.cancelled && done(outcome), cancelled: false };

@@ -2,6 +2,7 @@ import type { FormatOperator, HeadView, PeerFacts, RouteMatch } from "@lateen/tr
 import type { ConnectionLogFacts } from "../access-log/facts.ts";
 import type { ClusterSpec, EndpointSpec, WorkloadFacts } from "../config/plan.ts";
 import type { ConnectionInfo } from "../listener/connection-info.ts";
+import type { HostOutcome } from "../upstream/dynamic-hosts.ts";
 import type { SelfFacts } from "../worker/protocol.ts";
 
 /**
@@ -217,6 +218,15 @@ export interface FilterContext {
   after(ms: number, callback: () => void): () => void;
   /** Asks a cluster on the filter's own behalf. `done` is called once, later, unless the call is cancelled. */
   call(request: SideRequest, done: (outcome: SideOutcome) => void): SideCall;
+  /**
+   * Makes the host of a request known to a cluster whose endpoints are the hosts of requests. `done` is called later, unless the
+   * outcome is known at once; a function gives up waiting. Undefined: the cluster is of another kind, or there is none.
+   */
+  requireHost(
+    cluster: string,
+    authority: string,
+    done: (outcome: HostOutcome) => void,
+  ): HostOutcome | (() => void) | undefined;
   /** Health of a cluster now: endpoints that may be used, of all; undefined: there is no such cluster. */
   clusterHealth(name: string): { readonly healthy: number; readonly total: number } | undefined;
 }

@@ -27,12 +27,16 @@ export interface PlanDelta {
 /** @see envoy.config.cluster.v3.Cluster */
 export interface ClusterSpec {
   readonly name: string;
-  readonly discovery: "eds" | "static" | "strictDns" | "logicalDns" | "originalDst";
+  readonly discovery: "eds" | "static" | "strictDns" | "logicalDns" | "originalDst" | "dynamicForward";
   /** For `static`: final. For the DNS kinds: host names to resolve. For `eds` these come in {@link PlanDelta.endpoints}. */
   readonly endpoints: readonly LocalityEndpointsSpec[];
   readonly connectTimeoutMs: number;
-  /** Of the DNS kinds; default {@link DEFAULT_DNS}. */
+  /** Of the DNS kinds. Default: Envoy's. */
   readonly dns?: DnsRules;
+  /** Of `dynamicForward`, whose endpoints are the hosts of the requests. */
+  readonly dynamicHosts?: DynamicHostsSpec;
+  /** TLS with each request's host: its name is the server name, or one that the certificate must have. `dynamicForward` only. */
+  readonly autoSni?: { readonly name: boolean; readonly validate: boolean };
   readonly balance: "roundRobin" | "leastRequest" | "random" | "clusterProvided" | "hash";
   /** Required by balance `hash`. */
   readonly hash?: HashAlgorithm;
@@ -82,6 +86,19 @@ export interface ClusterSpec {
   };
   /** Which user object shaped it, for explain. */
   readonly origin: string | undefined;
+}
+
+/** Milliseconds all. @see envoy.extensions.common.dynamic_forward_proxy.v3.DnsCacheConfig */
+export interface DynamicHostsSpec {
+  /** However short the time to live is. */
+  readonly minRefreshMs: number;
+  /** A host that was not asked for so long is forgotten. */
+  readonly hostTtlMs: number;
+  /** Of a host's first look-up; 0 = as long as it takes. */
+  readonly queryTimeoutMs: number;
+  readonly maxHosts: number;
+  /** First look-ups under way. */
+  readonly maxPending: number;
 }
 
 /** How the host names of a DNS cluster are looked up. @see envoy.config.cluster.v3.Cluster (`dns_*` fields) */

@@ -265,6 +265,7 @@ export class HttpExchange extends ExchangeState implements Exchange, ServerStrea
     if (action.grpcTimeout !== undefined && head.has(K["grpc-timeout"]) && forwarding.timeoutMs > 0) {
       requestEdits.set("grpc-timeout", grpcTimeoutText(forwarding.timeoutMs));
     }
+    const asked = head.authorityText;
     rewriteRequest(this, weighted);
     const original = target.spec.discovery === "originalDst";
     const choices = forwarding.retry?.avoidPreviousHosts ? forwarding.retry.hostSelectionMaxAttempts : 1;
@@ -276,10 +277,12 @@ export class HttpExchange extends ExchangeState implements Exchange, ServerStrea
       head,
       requestEdits,
       cluster: target,
-      pick: (tried) =>
-        original
+      pick: (tried) => {
+        if (target.spec.discovery === "dynamicForward") return target.hostOf(asked);
+        return original
           ? target.originalDestination(info.destinationAddress, info.destinationPort)
-          : target.pick({ tried, attempts: choices, hash, avoidPriorities }),
+          : target.pick({ tried, attempts: choices, hash, avoidPriorities });
+      },
       forwarding,
       isHead: head.isHead,
       upgrade: this.#upgrade,

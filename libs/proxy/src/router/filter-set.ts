@@ -73,6 +73,7 @@ function contextFor(configName: string, chain: ChainFacts, context: WorkerContex
       return () => timer.cancel();
     },
     call: (request, done) => sideCall(context, request, done),
+    requireHost: (cluster, authority, done) => plan.cluster(cluster)?.requireHost(authority, done),
     clusterHealth: (name) => {
       const cluster = plan.cluster(name);
       if (cluster === undefined) return undefined;

@@ -7,6 +7,7 @@ import type { WheelTimer } from "../io/timer-wheel.ts";
 import type { ClusterCounters } from "../stats/cluster-counters.ts";
 import type { TlsContexts } from "../tls/contexts.ts";
 import { DnsDiscovery } from "./dns-discovery.ts";
+import { DynamicHosts, type HostOutcome } from "./dynamic-hosts.ts";
 import { Endpoint } from "./endpoint.ts";
 
 /** What every cluster of a worker shares. */
@@ -90,10 +91,49 @@ export class Cluster {
         this.#dns = this.#watchNames(before);
         this.#dns.start();
         break;
+      case "dynamicForward":
+        this.#dynamic = this.#makeDynamic();
+        break;
       case "eds":
       case "originalDst":
         break;
     }
+  }
+  #dynamic: DynamicHosts | undefined = undefined;
+
+  #makeDynamic(): DynamicHosts | undefined {
+    const { spec, context, counters } = this;
+    if (spec.dynamicHosts === undefined) return undefined;
+    return new DynamicHosts(spec.dynamicHosts, spec.dns ?? DEFAULT_DNS, {
+      context,
+      counters,
+      defaultPort: spec.transport.kind === "tls" ? 443 : 80,
+      make: (endpoint, host) => {
+        const made = new Endpoint(endpoint, this, { host: endpoint.address, port: endpoint.port }, host);
+        this.#endpoints.set(`${host}|${endpoint.port}`, made);
+        return made;
+      },
+      drop: (key) => {
+        const gone = this.#endpoints.get(key);
+        if (gone?.ejected) this.#ejected--;
+        gone?.retire();
+        this.#endpoints.delete(key);
+      },
+    });
+  }
+
+  /** Makes the host of a request known; undefined: hosts of requests are none of this cluster's endpoints. */
+  requireHost(authority: string, done: (outcome: HostOutcome) => void): HostOutcome | (() => void) | undefined {
+    return this.#dynamic?.require(authority, done);
+  }
+
+  /** The host a request is for, when its address is known and may be dialled. */
+  hostOf(authority: string): Endpoint | undefined {
+    this.#used = true;
+    const endpoint = this.#dynamic?.find(authority);
+    if (endpoint === undefined || endpoint.ejected) return undefined;
+    const { address, port } = endpoint.spec;
+    return this.context.mapDestination(address, port, this.spec.direction) === undefined ? undefined : endpoint;
   }
 
   #watchNames(before: Cluster | undefined): DnsDiscovery {
@@ -299,7 +339,7 @@ export class Cluster {
     this.counters.ejection();
     this.#rebalance();
     const back = this.context.io.wheel.timer(() => {
-      if (!endpoint.ejected || this.#endpoints.get(endpointKey(endpoint.spec)) !== endpoint) return;
+      if (!endpoint.ejected || ![...this.#endpoints.values()].includes(endpoint)) return;
       endpoint.ejected = false;
       this.#ejected--;
       this.#rebalance();
@@ -362,6 +402,7 @@ export class Cluster {
   retire(): void {
     this.#retired = true;
     this.#dns?.stop();
+    this.#dynamic?.stop();
     this.#warmTimer?.cancel();
     for (const endpoint of this.#endpoints.values()) endpoint.retire();
   }

@@ -1,3 +1,4 @@
+import { isIP } from "node:net";
 import type { EndpointSpec, UpstreamTransportSpec } from "../config/plan.ts";
 import type { Route4 } from "../listener/listener.ts";
 import type { Cluster } from "./cluster.ts";
@@ -36,13 +37,19 @@ export class Endpoint {
   /** Slot for whoever caches per-endpoint data (metric series). */
   cache: unknown = undefined;
 
-  constructor(spec: EndpointSpec, cluster: Cluster, dialAddress: { readonly host: string; readonly port: number }) {
+  /** @param named the host it is, where that decides whom TLS speaks to. */
+  constructor(
+    spec: EndpointSpec,
+    cluster: Cluster,
+    dialAddress: { readonly host: string; readonly port: number },
+    named?: string,
+  ) {
     this.spec = spec;
     this.cluster = cluster;
     this.text = textOf(spec);
     this.dialAddress = dialAddress;
     this.createdMs = cluster.context.io.wheel.now();
-    this.transport = transportFor(cluster, spec);
+    this.transport = addressedTo(named, cluster, transportFor(cluster, spec));
     this.#pools = new EndpointPools(this, undefined);
     this.#clients = this.transport.proxyLine === undefined ? undefined : new ClientPools(this);
     this.failedCheck = cluster.spec.healthCheck !== undefined;
@@ -126,4 +133,19 @@ function transportFor(cluster: Cluster, endpoint: EndpointSpec): UpstreamTranspo
 
 function textOf({ address, port }: EndpointSpec): string {
   return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
+}
+
+/** TLS to a host by its name: as the server name, and as one that the certificate must have. */
+function addressedTo(
+  host: string | undefined,
+  { spec }: Cluster,
+  transport: UpstreamTransportSpec,
+): UpstreamTransportSpec {
+  const { autoSni } = spec;
+  if (host === undefined || autoSni === undefined || transport.kind !== "tls") return transport;
+  const { validation } = transport;
+  // An address is no server name, RFC 6066 §3.
+  const sni = autoSni.name && isIP(host) === 0 ? host : transport.sni;
+  const sans = [{ type: "dns" as const, match: { kind: "exact" as const, value: host, ignoreCase: false } }];
+  return { ...transport, sni, validation: autoSni.validate ? { ...validation, sans } : validation };
 }

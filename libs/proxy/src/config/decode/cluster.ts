@@ -13,6 +13,7 @@ import type { HashAlgorithm } from "@lateen/traffic";
 import type { ClusterSpec, OutlierSpec } from "../plan.ts";
 import type { DecodeRun } from "./context.ts";
 import { dnsRules } from "./dns.ts";
+import { DYNAMIC_FORWARD_CLUSTER, dynamicHosts } from "./dns-cache.ts";
 import { localities } from "./endpoints.ts";
 import { millis, onlyFields, portNumber, refuse } from "./fields.ts";
 import { healthCheck } from "./health-check.ts";
@@ -33,6 +34,9 @@ export function clusterSpec(cluster: Cluster, run: DecodeRun): DecodedCluster {
   const discovery = discoveryOf(cluster);
   const http = upstreamProtocol(cluster);
   const assignment = cluster.loadAssignment;
+  if (discovery === "dynamicForward" && cluster.healthChecks.length > 0) {
+    refuse("health_checks", "not supported by this proxy for hosts of requests");
+  }
   if (discovery === "eds" && assignment !== undefined) refuse("load_assignment", "not allowed on an EDS cluster");
   const spec: ClusterSpec = {
     name: cluster.name,
@@ -40,6 +44,7 @@ export function clusterSpec(cluster: Cluster, run: DecodeRun): DecodedCluster {
     endpoints: assignment === undefined ? [] : localities(assignment, "load_assignment"),
     connectTimeoutMs: millis(cluster.connectTimeout, 5000, "connect_timeout"),
     ...dnsRules(cluster, discovery),
+    ...dynamicHosts(cluster),
     ...balanceOf(cluster),
     panicPercent: cluster.commonLbConfig?.healthyPanicThreshold?.value ?? 50,
     transportMatches: cluster.transportSocketMatches.map((entry, index) => ({
@@ -59,7 +64,16 @@ export function clusterSpec(cluster: Cluster, run: DecodeRun): DecodedCluster {
       cluster.name.startsWith("inbound|") || cluster.name.startsWith("InboundPassthrough") ? "inbound" : "outbound",
     origin: originOf(cluster.metadata),
   };
+  checkAutoSni(spec);
   return { spec, edsName: discovery === "eds" ? cluster.edsClusterConfig?.serviceName || cluster.name : undefined };
+}
+
+/** Elsewhere a connection carries requests for any host, and would have to be kept apart by host. */
+function checkAutoSni({ discovery, autoSni, transport, transportMatches }: ClusterSpec): void {
+  const secure = [transport, ...transportMatches.map((entry) => entry.transport)].some(({ kind }) => kind === "tls");
+  if (autoSni !== undefined && secure && discovery !== "dynamicForward") {
+    refuse("upstream_http_protocol_options", "only supported by this proxy for hosts of requests");
+  }
 }
 
 /** Honoured, or without influence on where a request goes and how it ends. */
@@ -123,7 +137,10 @@ const WILDCARDS: ReadonlySet<string> = new Set(["0.0.0.0", "::"]);
 
 function discoveryOf(cluster: Cluster): ClusterSpec["discovery"] {
   const type = cluster.clusterDiscoveryType;
-  if (type?.$case === "clusterType") return refuse("cluster_type", `${type.value.name} is not supported by this proxy`);
+  if (type?.$case === "clusterType") {
+    if (type.value.name === DYNAMIC_FORWARD_CLUSTER) return "dynamicForward";
+    return refuse("cluster_type", `${type.value.name} is not supported by this proxy`);
+  }
   switch (type?.value ?? Discovery.STATIC) {
     case Discovery.STATIC:
       return "static";

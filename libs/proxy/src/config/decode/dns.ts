@@ -1,9 +1,14 @@
 import { isIP } from "node:net";
-import { type Cluster, Cluster_DnsLookupFamily as Family } from "@lateen/proto/envoy/config/cluster/v3/cluster";
+import {
+  type Cluster,
+  type Cluster_RefreshRate,
+  Cluster_DnsLookupFamily as Family,
+} from "@lateen/proto/envoy/config/cluster/v3/cluster";
 import type { Address } from "@lateen/proto/envoy/config/core/v3/address";
+import type { DnsResolutionConfig } from "@lateen/proto/envoy/config/core/v3/resolver";
 import type { DnsFamily } from "../../io/resolver.ts";
 import type { ClusterSpec, DnsRules } from "../plan.ts";
-import { millis, onlyFields, optionalMs, refuse } from "./fields.ts";
+import { join, millis, onlyFields, optionalMs, refuse } from "./fields.ts";
 
 /** Envoy's default, when a cluster says nothing. */
 const REFRESH_MS = 5000;
@@ -14,15 +19,13 @@ export function dnsRules(cluster: Cluster, discovery: ClusterSpec["discovery"]):
   if (discovery === "logicalDns") oneEndpoint(cluster);
   const refreshMs = millis(cluster.dnsRefreshRate, REFRESH_MS, "dns_refresh_rate");
   if (refreshMs < 1) refuse("dns_refresh_rate", "must be at least 1 ms");
-  const { resolutionOptions, resolvers } = resolution(cluster);
   return {
     dns: {
       refreshMs,
       respectTtl: cluster.respectDnsTtl,
-      failure: failureRate(cluster),
+      failure: failureRate(cluster.dnsFailureRefreshRate, "dns_failure_refresh_rate"),
       family: familyOf(cluster.dnsLookupFamily, "dns_lookup_family"),
-      ...(resolvers.length > 0 ? { servers: resolvers } : {}),
-      ...(resolutionOptions?.noDefaultSearchDomain === true ? { exact: true } : {}),
+      ...dnsServers(cluster.dnsResolutionConfig, cluster.dnsResolvers, ""),
     },
   };
 }
@@ -51,9 +54,9 @@ function oneEndpoint({ loadAssignment }: Cluster): void {
   refuse("load_assignment", "a LOGICAL_DNS cluster has exactly one locality with one endpoint");
 }
 
-function failureRate({ dnsFailureRefreshRate: rate }: Cluster): DnsRules["failure"] {
+/** Intervals after failures; undefined: those after answers. */
+export function failureRate(rate: Cluster_RefreshRate | undefined, at: string): DnsRules["failure"] {
   if (rate === undefined) return undefined;
-  const at = "dns_failure_refresh_rate";
   const baseMs = optionalMs(rate.baseInterval, `${at}.base_interval`) ?? refuse(`${at}.base_interval`, "required");
   if (baseMs < 1) refuse(`${at}.base_interval`, "must be at least 1 ms");
   const maxMs = millis(rate.maxInterval, baseMs * 10, `${at}.max_interval`);
@@ -61,15 +64,22 @@ function failureRate({ dnsFailureRefreshRate: rate }: Cluster): DnsRules["failur
   return { baseMs, maxMs };
 }
 
-function resolution(cluster: Cluster) {
-  const { dnsResolutionConfig: config } = cluster;
-  const resolutionOptions = config?.dnsResolverOptions;
-  if (resolutionOptions?.useTcpForDnsLookups) {
-    refuse("dns_resolution_config.dns_resolver_options.use_tcp_for_dns_lookups", "not supported by this proxy");
+/** Servers that are asked instead of the system's. @param listed the older way to name them. */
+export function dnsServers(
+  config: DnsResolutionConfig | undefined,
+  listed: readonly Address[],
+  at: string,
+): Pick<DnsRules, "servers" | "exact"> {
+  const where = join(at, config === undefined ? "dns_resolvers" : "dns_resolution_config");
+  const options = config?.dnsResolverOptions;
+  if (options?.useTcpForDnsLookups) {
+    refuse(join(where, "dns_resolver_options.use_tcp_for_dns_lookups"), "not supported by this proxy");
   }
-  const at = config === undefined ? "dns_resolvers" : "dns_resolution_config.resolvers";
-  const resolvers = (config?.resolvers ?? cluster.dnsResolvers).map((address) => server(address, at));
-  return { resolutionOptions, resolvers };
+  const servers = (config?.resolvers ?? listed).map((address) => server(address, where));
+  return {
+    ...(servers.length > 0 ? { servers } : {}),
+    ...(options?.noDefaultSearchDomain === true ? { exact: true } : {}),
+  };
 }
 
 const DNS_PORT = 53;

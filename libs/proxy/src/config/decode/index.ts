@@ -1,6 +1,7 @@
 export { type Decodable, decodeBytes, unpack } from "./any.ts";
 export { clusterSpec, type DecodedCluster } from "./cluster.ts";
 export { type DecodeContext, type DecodeRun, decodeRun } from "./context.ts";
+export { dnsCache } from "./dns-cache.ts";
 export { localities } from "./endpoints.ts";
 export { join, millis, onlyFields, optionalMs, Refusal, refuse } from "./fields.ts";
 export { listenerSpec } from "./listener.ts";

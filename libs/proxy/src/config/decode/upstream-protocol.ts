@@ -27,7 +27,7 @@ const HTTP2_KNOWN: readonly (keyof Http2ProtocolOptions & string)[] = [
 
 type HttpFields = Pick<
   ClusterSpec,
-  "idleTimeoutMs" | "maxRequestsPerConnection" | "maxConnectionDurationMs" | "protocol" | "http2"
+  "autoSni" | "idleTimeoutMs" | "maxRequestsPerConnection" | "maxConnectionDurationMs" | "protocol" | "http2"
 >;
 
 /**
@@ -44,6 +44,10 @@ export function upstreamProtocol(cluster: Cluster): HttpFields {
   if (options !== undefined) {
     onlyFields(options, at, ["commonHttpProtocolOptions", "upstreamHttpProtocolOptions", "upstreamProtocolOptions"]);
   }
+  const secure = options?.upstreamHttpProtocolOptions;
+  if (secure !== undefined) {
+    onlyFields(secure, join(at, "upstream_http_protocol_options"), ["autoSni", "autoSanValidation"]);
+  }
   const common = options?.commonHttpProtocolOptions ?? cluster.commonHttpProtocolOptions;
   if (common !== undefined) {
     onlyFields(common, join(at, "common_http_protocol_options"), [
@@ -54,6 +58,9 @@ export function upstreamProtocol(cluster: Cluster): HttpFields {
     ]);
   }
   return {
+    ...(secure?.autoSni || secure?.autoSanValidation
+      ? { autoSni: { name: secure.autoSni, validate: secure.autoSanValidation } }
+      : {}),
     ...(options === undefined ? legacyProtocol(cluster) : protocolOf(options, at)),
     ...(common?.maxConnectionDuration === undefined
       ? {}
