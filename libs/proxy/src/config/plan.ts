@@ -53,14 +53,9 @@ export interface ClusterSpec {
     readonly transport: UpstreamTransportSpec;
   }[];
   readonly transport: UpstreamTransportSpec;
-  readonly circuitBreakers: {
-    readonly maxConnections: number;
-    readonly maxPendingRequests: number;
-    readonly maxRequests: number;
-    readonly maxRetries: number;
-    /** Replaces `maxRetries`: retries under way may be a share (0–100) of the active requests, and so many always. */
-    readonly retryBudget?: { readonly percent: number; readonly minimum: number };
-  };
+  readonly circuitBreakers: BreakerLimits;
+  /** Of routes with priority HIGH. Default: Envoy's defaults. */
+  readonly highCircuitBreakers?: BreakerLimits;
   readonly outlier: OutlierSpec | undefined;
   /** Asks endpoints whether they are well; those that were not asked yet count as ill. */
   readonly healthCheck?: HealthCheckSpec;
@@ -113,6 +108,16 @@ export interface DnsRules {
   readonly servers?: readonly string[];
   /** Names are full names: no search domains. */
   readonly exact?: boolean;
+}
+
+/** Circuit breakers of one priority. @see envoy.config.cluster.v3.CircuitBreakers.Thresholds */
+export interface BreakerLimits {
+  readonly maxConnections: number;
+  readonly maxPendingRequests: number;
+  readonly maxRequests: number;
+  readonly maxRetries: number;
+  /** Replaces `maxRetries`: retries under way may be a share (0–100) of the active requests, and so many always. */
+  readonly retryBudget?: { readonly percent: number; readonly minimum: number };
 }
 
 /** @see envoy.config.cluster.v3.Cluster.SlowStartConfig */

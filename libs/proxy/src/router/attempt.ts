@@ -30,6 +30,8 @@ export interface AttemptOptions {
   readonly fresh: boolean;
   /** Whose request it is, for connections that tell; undefined: this proxy's own. */
   readonly client?: Route4;
+  /** Priority HIGH. */
+  readonly high?: boolean;
 }
 
 /**
@@ -59,8 +61,8 @@ export class Attempt implements ClientStream, PoolUser {
   /** May call the owner before it returns. */
   start(): void {
     this.endpoint.active++;
-    const { http2, upgrade, client: whose } = this.#options;
-    this.#pool = this.endpoint.poolFor(http2, upgrade, whose);
+    const { http2, upgrade } = this.#options;
+    this.#pool = this.endpoint.poolFor(http2, upgrade, this.#options);
     const client = this.#pool.acquire(this, this.#options.fresh);
     if (client !== undefined) this.onPoolReady(client);
   }
@@ -76,7 +78,7 @@ export class Attempt implements ClientStream, PoolUser {
     this.client = client;
     this.reused = client.requests > 0;
     this.#counted = true;
-    cluster.activeRequests++;
+    cluster.breakerOf(this.#options.high === true).addRequests(1);
     cluster.counters.request();
     client.begin(this, this.#options.isHead, this.#options.upgrade);
     this.startedMs = cluster.context.io.wheel.now();
@@ -157,6 +159,6 @@ export class Attempt implements ClientStream, PoolUser {
     this.#over = true;
     this.#timer?.cancel();
     this.endpoint.active--;
-    if (this.#counted) this.endpoint.cluster.activeRequests--;
+    if (this.#counted) this.endpoint.cluster.breakerOf(this.#options.high === true).addRequests(-1);
   }
 }

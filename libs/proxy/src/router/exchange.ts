@@ -289,6 +289,7 @@ export class HttpExchange extends ExchangeState implements Exchange, ServerStrea
       http2: head.major === 2,
       secure: this.secure,
       info,
+      high: action.highPriority === true,
       attemptCount: this.match?.virtualHost.spec.includeAttemptCount ?? false,
       startedMs: this.startedMs,
     });

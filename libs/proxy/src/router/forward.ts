@@ -48,6 +48,8 @@ export interface ForwardOptions {
   readonly secure: boolean;
   /** Whose request it is. */
   readonly info: ConnectionInfo;
+  /** Priority HIGH. */
+  readonly high: boolean;
   /** Tell the upstream which attempt this is. */
   readonly attemptCount: boolean;
   /** When the request began, monotonic milliseconds. */
@@ -184,6 +186,7 @@ export class Forward implements AttemptOwner {
       perTryTimeoutMs: forwarding.retry?.perTryTimeoutMs ?? 0,
       fresh,
       client: this.#options.info,
+      high: this.#options.high,
     });
     this.#attempt.start();
   }
@@ -295,7 +298,9 @@ export class Forward implements AttemptOwner {
       return false;
     }
     if (!(this.#body?.replayable ?? true)) return false;
-    if (cluster.retries >= cluster.retryLimit) {
+    const breaker = cluster.breakerOf(this.#options.high);
+    if (breaker.retries >= breaker.retryLimit) {
+      cluster.counters.retryOverflow();
       this.#owner.addFlag("UO");
       if (this.endpoint !== undefined) this.#note(this.endpoint, "overflow", `max_retries ${cluster.retryLimit}`);
       return false;
@@ -305,7 +310,7 @@ export class Forward implements AttemptOwner {
 
   #scheduleRetry(retry: RetrySpec): void {
     const { cluster } = this.#options;
-    cluster.retries++;
+    cluster.breakerOf(this.#options.high).addRetries(1);
     cluster.counters.retry();
     this.#retrying = true;
     this.#backoffTimer ??= cluster.context.io.wheel.timer(() => this.#startAttempt(false));
@@ -323,7 +328,7 @@ export class Forward implements AttemptOwner {
   #endRetry(): void {
     if (!this.#retrying) return;
     this.#retrying = false;
-    this.#options.cluster.retries--;
+    this.#options.cluster.breakerOf(this.#options.high).addRetries(-1);
   }
 
   #onRouteTimeout(): void {

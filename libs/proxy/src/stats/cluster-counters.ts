@@ -1,3 +1,4 @@
+import type { BreakerPart } from "../upstream/breaker.ts";
 import type { Slots } from "./slots.ts";
 
 /** Counters of one cluster under Envoy's names. */
@@ -13,8 +14,8 @@ export class ClusterCounters {
   readonly #retry: number;
   readonly #timeout: number;
   readonly #ejections: number;
-  /** Series of DNS clusters only; made when first counted. */
-  readonly #updates = new Map<string, number>();
+  /** Series that few clusters have; made when first counted. */
+  readonly #later = new Map<string, number>();
 
   constructor(slots: Slots, cluster: string) {
     const labels = { cluster_name: cluster };
@@ -79,11 +80,26 @@ export class ClusterCounters {
   dnsFailure(): void {
     this.#update("failure");
   }
+  connectionOverflow(): void {
+    this.#rare("envoy_cluster_upstream_cx_overflow");
+  }
+  retryOverflow(): void {
+    this.#rare("envoy_cluster_upstream_rq_retry_overflow");
+  }
+  /** A limit was reached, or is not any more. */
+  breaker(priority: "default" | "high", part: BreakerPart, open: boolean): void {
+    const labels = { cluster_name: this.#cluster };
+    const slot = this.#slots.gauge(`envoy_cluster_circuit_breakers_${priority}_${part}_open`, labels);
+    this.#slots.set(slot, open ? 1 : 0);
+  }
   #update(what: "attempt" | "success" | "empty" | "failure"): void {
-    let slot = this.#updates.get(what);
+    this.#rare(`envoy_cluster_update_${what}`);
+  }
+  #rare(name: string): void {
+    let slot = this.#later.get(name);
     if (slot === undefined) {
-      slot = this.#slots.counter(`envoy_cluster_update_${what}`, { cluster_name: this.#cluster });
-      this.#updates.set(what, slot);
+      slot = this.#slots.counter(name, { cluster_name: this.#cluster });
+      this.#later.set(name, slot);
     }
     this.#slots.add(slot, 1);
   }

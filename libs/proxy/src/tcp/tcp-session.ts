@@ -95,8 +95,8 @@ export class TcpSession implements ConnectionHandler {
       this.#fail("UH");
       return;
     }
-    if (cluster.connections >= cluster.spec.circuitBreakers.maxConnections) {
-      cluster.counters.overflow();
+    if (cluster.breaker.connections >= cluster.breaker.limits.maxConnections) {
+      cluster.counters.connectionOverflow();
       this.#fail("UO");
       return;
     }

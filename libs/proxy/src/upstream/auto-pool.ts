@@ -2,10 +2,17 @@ import type { TLSSocket } from "node:tls";
 import type { ResetReason, Upstream } from "../http/streams.ts";
 import type { Connection } from "../io/connection.ts";
 import type { Route4 } from "../listener/listener.ts";
+import type { Breaker } from "./breaker.ts";
 import { connectEndpoint } from "./connect.ts";
 import type { Endpoint } from "./endpoint.ts";
 import type { AdoptingPool, PoolUser, RequestPool } from "./request-pool.ts";
 import { TlsSessions } from "./tls-sessions.ts";
+
+/** What it leads to. */
+export interface AutoPools {
+  readonly http1: AdoptingPool;
+  readonly http2: () => AdoptingPool;
+}
 
 /**
  * For endpoints that say themselves what they speak: the first connection offers both by ALPN, and its pool serves the endpoint from
@@ -14,6 +21,7 @@ import { TlsSessions } from "./tls-sessions.ts";
  */
 export class AutoPool implements RequestPool {
   readonly #endpoint: Endpoint;
+  readonly #breaker: Breaker;
   readonly #client: Route4 | undefined;
   readonly #http1: AdoptingPool;
   readonly #http2: () => AdoptingPool;
@@ -21,8 +29,10 @@ export class AutoPool implements RequestPool {
   #chosen: AdoptingPool | undefined = undefined;
   #asking: Connection | undefined = undefined;
 
-  constructor(endpoint: Endpoint, http1: AdoptingPool, http2: () => AdoptingPool, client?: Route4) {
+  constructor(endpoint: Endpoint, breaker: Breaker, pools: AutoPools, client?: Route4) {
+    const { http1, http2 } = pools;
     this.#endpoint = endpoint;
+    this.#breaker = breaker;
     this.#client = client;
     this.#http1 = http1;
     this.#http2 = http2;
@@ -40,13 +50,13 @@ export class AutoPool implements RequestPool {
   acquire(user: PoolUser, fresh: boolean): Upstream | undefined {
     if (this.#chosen !== undefined) return this.#chosen.acquire(user, fresh);
     const { cluster } = this.#endpoint;
-    const { maxPendingRequests } = cluster.spec.circuitBreakers;
-    if (cluster.pendingRequests >= maxPendingRequests) {
+    const { maxPendingRequests } = this.#breaker.limits;
+    if (this.#breaker.pendingRequests >= maxPendingRequests) {
       cluster.counters.overflow();
       user.onPoolFailure("overflow", `max_pending_requests ${maxPendingRequests}`);
       return undefined;
     }
-    cluster.pendingRequests++;
+    this.#breaker.addPending(1);
     this.#waiting.push(user);
     this.#asking ??= this.#ask();
     return undefined;
@@ -59,12 +69,12 @@ export class AutoPool implements RequestPool {
       return;
     }
     this.#waiting.splice(at, 1);
-    this.#endpoint.cluster.pendingRequests--;
+    this.#breaker.addPending(-1);
   }
 
   #ask(): Connection | undefined {
     const { cluster, dialAddress } = this.#endpoint;
-    cluster.connectionOpened();
+    cluster.connectionOpened(this.#breaker);
     return connectEndpoint(
       this.#endpoint,
       dialAddress,
@@ -91,13 +101,13 @@ export class AutoPool implements RequestPool {
   #failed(reason: ResetReason, detail: string): void {
     const { cluster } = this.#endpoint;
     this.#asking = undefined;
-    cluster.connectionClosed();
+    cluster.connectionClosed(this.#breaker);
     cluster.counters.connectFail();
     for (const user of this.#take()) user.onPoolFailure(reason, detail);
   }
 
   #take(): readonly PoolUser[] {
-    this.#endpoint.cluster.pendingRequests -= this.#waiting.length;
+    this.#breaker.addPending(-this.#waiting.length);
     return this.#waiting.splice(0);
   }
 

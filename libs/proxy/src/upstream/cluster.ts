@@ -1,11 +1,12 @@
 import { type Balancer, createBalancer, createHashBalancer, type HashBalancer, healthySet } from "@lateen/traffic";
-import type { ClusterSpec, DnsRules, EndpointSpec, LocalityEndpointsSpec } from "../config/plan.ts";
+import type { BreakerLimits, ClusterSpec, DnsRules, EndpointSpec, LocalityEndpointsSpec } from "../config/plan.ts";
 import type { HeadPool } from "../http1/head.ts";
 import type { IoLoop } from "../io/io-loop.ts";
 import type { DnsAnswer, DnsQuestion } from "../io/resolver.ts";
 import type { WheelTimer } from "../io/timer-wheel.ts";
 import type { ClusterCounters } from "../stats/cluster-counters.ts";
 import type { TlsContexts } from "../tls/contexts.ts";
+import { Breaker } from "./breaker.ts";
 import { DnsDiscovery } from "./dns-discovery.ts";
 import { DynamicHosts, type HostOutcome } from "./dynamic-hosts.ts";
 import { Endpoint } from "./endpoint.ts";
@@ -56,6 +57,12 @@ const MAX_ORIGINAL_DESTINATIONS = 1024;
 const WARM_STEPS = 20;
 const NONE: readonly Endpoint[] = [];
 /** Envoy's. */
+const DEFAULT_LIMITS: BreakerLimits = {
+  maxConnections: 1024,
+  maxPendingRequests: 1024,
+  maxRequests: 1024,
+  maxRetries: 3,
+};
 const DEFAULT_DNS: DnsRules = { refreshMs: 5000, respectTtl: false, failure: undefined, family: "auto" };
 
 /** A cluster in force: its endpoints, its balance, its circuit breakers and its outliers. */
@@ -63,11 +70,9 @@ export class Cluster {
   readonly spec: ClusterSpec;
   readonly context: UpstreamContext;
   readonly counters: ClusterCounters;
-  activeRequests = 0;
-  pendingRequests = 0;
-  connections = 0;
-  /** Retries under way (circuit breaker `maxRetries`). */
-  retries = 0;
+  /** Load and limits of ordinary requests and connections. */
+  readonly breaker: Breaker;
+  #high: Breaker | undefined = undefined;
   /** Slot for whoever caches per-cluster data (metric series). */
   cache: unknown = undefined;
   #endpoints = new Map<string, Endpoint>();
@@ -82,6 +87,7 @@ export class Cluster {
     this.spec = spec;
     this.context = context;
     this.counters = context.counters(spec.name);
+    this.breaker = this.#newBreaker("default", spec.circuitBreakers);
     switch (spec.discovery) {
       case "static":
         this.setEndpoints(spec.endpoints);
@@ -253,11 +259,27 @@ export class Cluster {
     return (word() << 32n) | word();
   }
 
-  /** How many retries may be under way. */
-  get retryLimit(): number {
-    const { maxRetries, retryBudget: budget } = this.spec.circuitBreakers;
-    if (budget === undefined) return maxRetries;
-    return Math.max(budget.minimum, Math.floor(((this.activeRequests + this.pendingRequests) * budget.percent) / 100));
+  /** Load and limits of a priority. @param high of routes with priority HIGH. */
+  breakerOf(high: boolean): Breaker {
+    if (!high) return this.breaker;
+    this.#high ??= this.#newBreaker("high", this.spec.highCircuitBreakers ?? DEFAULT_LIMITS);
+    return this.#high;
+  }
+
+  #newBreaker(priority: "default" | "high", limits: BreakerLimits): Breaker {
+    return new Breaker(limits, (part, open) => this.counters.breaker(priority, part, open));
+  }
+
+  get activeRequests(): number {
+    return this.breaker.activeRequests + (this.#high?.activeRequests ?? 0);
+  }
+
+  get pendingRequests(): number {
+    return this.breaker.pendingRequests + (this.#high?.pendingRequests ?? 0);
+  }
+
+  get connections(): number {
+    return this.breaker.connections + (this.#high?.connections ?? 0);
   }
 
   /** The endpoint at an original destination; undefined when nothing may be dialled there. */
@@ -288,13 +310,13 @@ export class Cluster {
     return endpoint;
   }
 
-  connectionOpened(): void {
-    this.connections++;
+  connectionOpened(breaker: Breaker = this.breaker): void {
+    breaker.addConnections(1);
     this.counters.connection();
   }
 
-  connectionClosed(): void {
-    this.connections--;
+  connectionClosed(breaker: Breaker = this.breaker): void {
+    breaker.addConnections(-1);
     this.counters.connectionGone();
   }
 

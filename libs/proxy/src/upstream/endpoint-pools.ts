@@ -1,5 +1,6 @@
 import type { Route4 } from "../listener/listener.ts";
 import { AutoPool } from "./auto-pool.ts";
+import type { Breaker } from "./breaker.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { Http2Pool } from "./http2-pool.ts";
 import { EndpointPool } from "./pool.ts";
@@ -8,15 +9,17 @@ import type { RequestPool } from "./request-pool.ts";
 /** The pools of an endpoint; where connections begin with a PROXY line, those for one client's connection. */
 export class EndpointPools {
   readonly #endpoint: Endpoint;
+  readonly #breaker: Breaker;
   readonly #client: Route4 | undefined;
   readonly #http1: EndpointPool;
   #http2: Http2Pool | undefined = undefined;
   #auto: AutoPool | undefined = undefined;
 
-  constructor(endpoint: Endpoint, client: Route4 | undefined) {
+  constructor(endpoint: Endpoint, breaker: Breaker, client: Route4 | undefined) {
     this.#endpoint = endpoint;
+    this.#breaker = breaker;
     this.#client = client;
-    this.#http1 = new EndpointPool(endpoint, client);
+    this.#http1 = new EndpointPool(endpoint, breaker, client);
   }
 
   /** By what the cluster speaks, where that follows the client by what the client speaks. */
@@ -30,13 +33,19 @@ export class EndpointPools {
       case "http2":
         return this.http2;
       case "auto":
-        this.#auto ??= new AutoPool(this.#endpoint, this.#http1, () => this.http2, this.#client);
-        return upgrade ? this.#http1 : this.#auto;
+        if (upgrade) return this.#http1;
+        this.#auto ??= this.#newAuto();
+        return this.#auto;
     }
   }
 
+  #newAuto(): AutoPool {
+    const pools = { http1: this.#http1, http2: () => this.http2 };
+    return new AutoPool(this.#endpoint, this.#breaker, pools, this.#client);
+  }
+
   get http2(): Http2Pool {
-    this.#http2 ??= new Http2Pool(this.#endpoint, this.#client);
+    this.#http2 ??= new Http2Pool(this.#endpoint, this.#breaker, this.#client);
     return this.#http2;
   }
 
@@ -74,10 +83,11 @@ export class ClientPools {
     this.#endpoint = endpoint;
   }
 
-  of(client: Route4): EndpointPools {
+  of(client: Route4, breaker: Breaker): EndpointPools {
     const { sourceAddress, sourcePort, destinationAddress, destinationPort } = client;
-    const key = `${sourceAddress}|${sourcePort}|${destinationAddress}|${destinationPort}`;
-    const pools = this.#pools.get(key) ?? new EndpointPools(this.#endpoint, client);
+    const priority = breaker === this.#endpoint.cluster.breaker ? "" : "high|";
+    const key = `${priority}${sourceAddress}|${sourcePort}|${destinationAddress}|${destinationPort}`;
+    const pools = this.#pools.get(key) ?? new EndpointPools(this.#endpoint, breaker, client);
     this.#pools.delete(key);
     this.#pools.set(key, pools);
     if (this.#pools.size > MAX_CLIENTS) this.#dropOldest();

@@ -7,6 +7,14 @@ import { EndpointCheck } from "./health-check.ts";
 import type { Http2Pool } from "./http2-pool.ts";
 import type { RequestPool } from "./request-pool.ts";
 
+/** What a pool is chosen by besides what is spoken. */
+export interface PoolNeeds {
+  /** Whose request it is, which connections that begin with a PROXY line tell; undefined: this proxy's own. */
+  readonly client?: Route4 | undefined;
+  /** Priority HIGH. */
+  readonly high?: boolean | undefined;
+}
+
 /** One upstream address of one cluster with its connections, its load and its record of failures. */
 export class Endpoint {
   spec: EndpointSpec;
@@ -15,6 +23,8 @@ export class Endpoint {
   text: string;
   readonly transport: UpstreamTransportSpec;
   readonly #pools: EndpointPools;
+  /** For requests of priority HIGH, whose connections are their own. */
+  #high: EndpointPools | undefined = undefined;
   /** Where connections say whose they are. */
   readonly #clients: ClientPools | undefined;
   /** Where connections are really made to. */
@@ -50,7 +60,7 @@ export class Endpoint {
     this.dialAddress = dialAddress;
     this.createdMs = cluster.context.io.wheel.now();
     this.transport = addressedTo(named, cluster, transportFor(cluster, spec));
-    this.#pools = new EndpointPools(this, undefined);
+    this.#pools = new EndpointPools(this, cluster.breaker, undefined);
     this.#clients = this.transport.proxyLine === undefined ? undefined : new ClientPools(this);
     this.failedCheck = cluster.spec.healthCheck !== undefined;
   }
@@ -64,10 +74,15 @@ export class Endpoint {
 
   /**
    * The pool for a request: by what the cluster speaks, where that follows the client by what the client speaks.
-   * @param client whose request it is, which connections that begin with a PROXY line tell; undefined: this proxy's own.
    */
-  poolFor(clientSpeaksHttp2: boolean, upgrade: boolean, client?: Route4): RequestPool {
-    const pools = this.#clients === undefined || client === undefined ? this.#pools : this.#clients.of(client);
+  poolFor(clientSpeaksHttp2: boolean, upgrade: boolean, { client, high = false }: PoolNeeds = {}): RequestPool {
+    let pools = this.#pools;
+    if (this.#clients !== undefined && client !== undefined) {
+      pools = this.#clients.of(client, this.cluster.breakerOf(high));
+    } else if (high) {
+      this.#high ??= new EndpointPools(this, this.cluster.breakerOf(true), undefined);
+      pools = this.#high;
+    }
     return pools.poolFor(clientSpeaksHttp2, upgrade);
   }
 
@@ -89,6 +104,7 @@ export class Endpoint {
 
   *#all(): Iterable<EndpointPools> {
     yield this.#pools;
+    if (this.#high !== undefined) yield this.#high;
     if (this.#clients !== undefined) yield* this.#clients.all();
   }
 

@@ -4,6 +4,7 @@ import { type Http2ClientOwner, Http2ClientSession } from "../http2/client-sessi
 import type { Connection } from "../io/connection.ts";
 import type { WheelTimer } from "../io/timer-wheel.ts";
 import type { Route4 } from "../listener/listener.ts";
+import type { Breaker } from "./breaker.ts";
 import { connectEndpoint, peerPrincipalOf } from "./connect.ts";
 import type { Endpoint } from "./endpoint.ts";
 import type { AdoptingPool, PoolUser } from "./request-pool.ts";
@@ -19,6 +20,7 @@ const EXPECTED_STREAMS = 100;
 export class Http2Pool implements AdoptingPool, Http2ClientOwner {
   readonly heads: HeadPool;
   readonly #endpoint: Endpoint;
+  readonly #breaker: Breaker;
   readonly #client: Route4 | undefined;
   /** Those that take new streams. */
   readonly #sessions: Http2ClientSession[] = [];
@@ -32,8 +34,9 @@ export class Http2Pool implements AdoptingPool, Http2ClientOwner {
   #serving = false;
 
   /** @param client whom its connections are made for, where they tell. */
-  constructor(endpoint: Endpoint, client?: Route4) {
+  constructor(endpoint: Endpoint, breaker: Breaker, client?: Route4) {
     this.#endpoint = endpoint;
+    this.#breaker = breaker;
     this.#client = client;
     this.heads = endpoint.cluster.context.heads;
     this.#sweep = endpoint.cluster.context.io.wheel.timer(() => this.#closeStale());
@@ -45,20 +48,20 @@ export class Http2Pool implements AdoptingPool, Http2ClientOwner {
 
   acquire(user: PoolUser): Upstream | undefined {
     const { cluster } = this.#endpoint;
-    const limits = cluster.spec.circuitBreakers;
-    if (cluster.activeRequests >= limits.maxRequests) {
+    const { limits } = this.#breaker;
+    if (this.#breaker.activeRequests >= limits.maxRequests) {
       cluster.counters.overflow();
       user.onPoolFailure("overflow", `max_requests ${limits.maxRequests}`);
       return undefined;
     }
     const session = this.#withRoom();
     if (session !== undefined && this.#waiting.length === 0) return this.#open(session);
-    if (cluster.pendingRequests >= limits.maxPendingRequests) {
+    if (this.#breaker.pendingRequests >= limits.maxPendingRequests) {
       cluster.counters.overflow();
       user.onPoolFailure("overflow", `max_pending_requests ${limits.maxPendingRequests}`);
       return undefined;
     }
-    cluster.pendingRequests++;
+    this.#breaker.addPending(1);
     this.#waiting.push(user);
     this.#connectIfNeeded();
     return undefined;
@@ -68,7 +71,7 @@ export class Http2Pool implements AdoptingPool, Http2ClientOwner {
     const at = this.#waiting.indexOf(user);
     if (at < 0) return;
     this.#waiting.splice(at, 1);
-    this.#endpoint.cluster.pendingRequests--;
+    this.#breaker.addPending(-1);
   }
 
   retire(): void {
@@ -126,7 +129,7 @@ export class Http2Pool implements AdoptingPool, Http2ClientOwner {
 
   #takeWaiting(): PoolUser | undefined {
     const next = this.#waiting.shift();
-    if (next !== undefined) this.#endpoint.cluster.pendingRequests--;
+    if (next !== undefined) this.#breaker.addPending(-1);
     return next;
   }
 
@@ -138,16 +141,16 @@ export class Http2Pool implements AdoptingPool, Http2ClientOwner {
 
   gone(session: Http2ClientSession): void {
     this.drained(session);
-    if (this.#all.delete(session)) this.#endpoint.cluster.connectionClosed();
+    if (this.#all.delete(session)) this.#endpoint.cluster.connectionClosed(this.#breaker);
   }
 
   // ------------------------------------------------------------------ connecting
 
   #connectIfNeeded(): void {
-    const { cluster } = this.#endpoint;
     while (this.#connecting * EXPECTED_STREAMS < this.#waiting.length) {
       // One connection per endpoint is always allowed, or nothing could ever move.
-      const free = cluster.connections < cluster.spec.circuitBreakers.maxConnections;
+      const free = this.#breaker.connections < this.#breaker.limits.maxConnections;
+      if (!free) this.#endpoint.cluster.counters.connectionOverflow();
       if (!free && this.#all.size + this.#connecting > 0) return;
       this.#connect();
     }
@@ -156,7 +159,7 @@ export class Http2Pool implements AdoptingPool, Http2ClientOwner {
   #connect(): void {
     const { cluster, dialAddress } = this.#endpoint;
     this.#connecting++;
-    cluster.connectionOpened();
+    cluster.connectionOpened(this.#breaker);
     connectEndpoint(
       this.#endpoint,
       dialAddress,
@@ -168,7 +171,7 @@ export class Http2Pool implements AdoptingPool, Http2ClientOwner {
         },
         failed: (reason, detail) => {
           this.#connecting--;
-          cluster.connectionClosed();
+          cluster.connectionClosed(this.#breaker);
           cluster.counters.connectFail();
           // Everybody who would have shared the connection learns that there is none.
           for (let i = this.#waiting.length; i > 0; i--) this.#takeWaiting()?.onPoolFailure(reason, detail);

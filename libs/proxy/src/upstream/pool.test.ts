@@ -173,8 +173,8 @@ describe("a retry budget", () => {
   ])("%o", async (retryBudget, expected) => {
     const proxy = await to([1], { circuitBreakers: { ...BREAKERS, retryBudget } });
     const cluster = proxy.cluster("backend");
-    cluster.activeRequests = 10;
-    expect(cluster.retryLimit).toBe(expected);
-    cluster.activeRequests = 0;
+    cluster.breaker.activeRequests = 10;
+    expect(cluster.breaker.retryLimit).toBe(expected);
+    cluster.breaker.activeRequests = 0;
   });
 });

@@ -3,6 +3,7 @@ import type { HeadPool } from "../http1/head.ts";
 import type { Connection } from "../io/connection.ts";
 import type { WheelTimer } from "../io/timer-wheel.ts";
 import type { Route4 } from "../listener/listener.ts";
+import type { Breaker } from "./breaker.ts";
 import { connectEndpoint, peerPrincipalOf } from "./connect.ts";
 import type { Endpoint } from "./endpoint.ts";
 import type { AdoptingPool, PoolUser } from "./request-pool.ts";
@@ -15,6 +16,7 @@ import { TlsSessions } from "./tls-sessions.ts";
 export class EndpointPool implements AdoptingPool, ClientOwner {
   readonly heads: HeadPool;
   readonly #endpoint: Endpoint;
+  readonly #breaker: Breaker;
   readonly #client: Route4 | undefined;
   readonly #idle: ClientConnection[] = [];
   readonly #idleSince: number[] = [];
@@ -29,8 +31,9 @@ export class EndpointPool implements AdoptingPool, ClientOwner {
   #retired = false;
 
   /** @param client whom its connections are made for, where they tell. */
-  constructor(endpoint: Endpoint, client?: Route4) {
+  constructor(endpoint: Endpoint, breaker: Breaker, client?: Route4) {
     this.#endpoint = endpoint;
+    this.#breaker = breaker;
     this.#client = client;
     this.heads = endpoint.cluster.context.heads;
     this.#sweep = endpoint.cluster.context.io.wheel.timer(() => this.#closeStale());
@@ -42,8 +45,8 @@ export class EndpointPool implements AdoptingPool, ClientOwner {
    */
   acquire(user: PoolUser, fresh = false): ClientConnection | undefined {
     const cluster = this.#endpoint.cluster;
-    const limits = cluster.spec.circuitBreakers;
-    if (cluster.activeRequests >= limits.maxRequests) {
+    const { limits } = this.#breaker;
+    if (this.#breaker.activeRequests >= limits.maxRequests) {
       cluster.counters.overflow();
       user.onPoolFailure("overflow", `max_requests ${limits.maxRequests}`);
       return undefined;
@@ -54,12 +57,12 @@ export class EndpointPool implements AdoptingPool, ClientOwner {
       if (!this.#aged(client)) return client;
       client.connection.destroy();
     }
-    if (cluster.pendingRequests >= limits.maxPendingRequests) {
+    if (this.#breaker.pendingRequests >= limits.maxPendingRequests) {
       cluster.counters.overflow();
       user.onPoolFailure("overflow", `max_pending_requests ${limits.maxPendingRequests}`);
       return undefined;
     }
-    cluster.pendingRequests++;
+    this.#breaker.addPending(1);
     this.#waiting.push(user);
     this.#connectIfNeeded();
     return undefined;
@@ -69,7 +72,7 @@ export class EndpointPool implements AdoptingPool, ClientOwner {
     const at = this.#waiting.indexOf(user);
     if (at < 0) return;
     this.#waiting.splice(at, 1);
-    this.#endpoint.cluster.pendingRequests--;
+    this.#breaker.addPending(-1);
   }
 
   /** Closes what is idle and lets the rest finish; nothing new is asked of a retired pool. */
@@ -112,7 +115,7 @@ export class EndpointPool implements AdoptingPool, ClientOwner {
 
   gone(client: ClientConnection): void {
     if (!this.#all.delete(client)) return;
-    this.#endpoint.cluster.connectionClosed();
+    this.#endpoint.cluster.connectionClosed(this.#breaker);
     const at = this.#idle.indexOf(client);
     if (at >= 0) {
       this.#idle.splice(at, 1);
@@ -130,15 +133,15 @@ export class EndpointPool implements AdoptingPool, ClientOwner {
 
   #takeWaiting(): PoolUser | undefined {
     const next = this.#waiting.shift();
-    if (next !== undefined) this.#endpoint.cluster.pendingRequests--;
+    if (next !== undefined) this.#breaker.addPending(-1);
     return next;
   }
 
   #connectIfNeeded(): void {
-    const cluster = this.#endpoint.cluster;
     while (this.#connecting < this.#waiting.length) {
       // One connection per endpoint is always allowed, or nothing could ever move.
-      const free = cluster.connections < cluster.spec.circuitBreakers.maxConnections;
+      const free = this.#breaker.connections < this.#breaker.limits.maxConnections;
+      if (!free) this.#endpoint.cluster.counters.connectionOverflow();
       if (!free && this.#all.size + this.#connecting > 0) return;
       this.#connect();
     }
@@ -154,7 +157,7 @@ export class EndpointPool implements AdoptingPool, ClientOwner {
 
   #connect(): void {
     this.#connecting++;
-    this.#endpoint.cluster.connectionOpened();
+    this.#endpoint.cluster.connectionOpened(this.#breaker);
     connectEndpoint(
       this.#endpoint,
       this.#endpoint.dialAddress,
@@ -166,7 +169,7 @@ export class EndpointPool implements AdoptingPool, ClientOwner {
         },
         failed: (reason, detail) => {
           this.#connecting--;
-          this.#endpoint.cluster.connectionClosed();
+          this.#endpoint.cluster.connectionClosed(this.#breaker);
           this.#endpoint.cluster.counters.connectFail();
           this.#takeWaiting()?.onPoolFailure(reason, detail);
           this.#connectIfNeeded();

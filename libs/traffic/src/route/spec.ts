@@ -133,6 +133,8 @@ export interface ForwardSpec {
    * @see envoy.config.route.v3.RouteAction.max_grpc_timeout
    */
   readonly grpcTimeout?: { readonly maxMs: number; readonly offsetMs: number };
+  /** Counts against the cluster's limits of priority HIGH. Default: those of DEFAULT. */
+  readonly highPriority?: boolean;
   /** Milliseconds; 0 = none; undefined = the connection manager's. */
   readonly idleTimeoutMs: number | undefined;
   readonly retry: RetrySpec | undefined;

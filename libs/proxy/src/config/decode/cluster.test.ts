@@ -261,6 +261,26 @@ describe("clusters", () => {
   });
 });
 
+describe("circuit breakers", () => {
+  const thresholds = (...list: object[]) => cluster({ circuitBreakers: { thresholds: list } }).spec;
+
+  it("are of a priority, the first entry of each counts", () => {
+    const spec = thresholds(
+      { priority: 1, maxConnections: 1 },
+      { priority: 0, maxRequests: 2, retryBudget: { budgetPercent: { value: 50 } } },
+      { priority: 0, maxRequests: 3 },
+    );
+    expect(spec.circuitBreakers).toMatchObject({ maxConnections: 1024, maxRequests: 2, retryBudget: { percent: 50 } });
+    expect(spec.highCircuitBreakers).toMatchObject({ maxConnections: 1, maxRequests: 1024 });
+    expect(thresholds({ maxRequests: 2 }).highCircuitBreakers).toBeUndefined();
+  });
+
+  it("are refused where they bound pools", () => {
+    expect(() => thresholds({ maxConnectionPools: 1 })).toThrow("circuit_breakers.thresholds.max_connection_pools");
+    expect(() => thresholds({ priority: 1, maxConnectionPools: 1 })).toThrow("max_connection_pools");
+  });
+});
+
 describe("names to look up", () => {
   const named = (fields: ClusterFields) =>
     cluster({

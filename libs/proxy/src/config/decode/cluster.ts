@@ -9,8 +9,9 @@ import {
   Cluster_LbPolicy as LbPolicy,
 } from "@lateen/proto/envoy/config/cluster/v3/cluster";
 import type { OutlierDetection } from "@lateen/proto/envoy/config/cluster/v3/outlier_detection";
+import { RoutingPriority } from "@lateen/proto/envoy/config/core/v3/base";
 import type { HashAlgorithm } from "@lateen/traffic";
-import type { ClusterSpec, OutlierSpec } from "../plan.ts";
+import type { BreakerLimits, ClusterSpec, OutlierSpec } from "../plan.ts";
 import type { DecodeRun } from "./context.ts";
 import { dnsRules } from "./dns.ts";
 import { DYNAMIC_FORWARD_CLUSTER, dynamicHosts } from "./dns-cache.ts";
@@ -53,7 +54,10 @@ export function clusterSpec(cluster: Cluster, run: DecodeRun): DecodedCluster {
       transport: upstreamTransport(entry.transportSocket, run, `transport_socket_matches[${index}].transport_socket`),
     })),
     transport: upstreamTransport(cluster.transportSocket, run, "transport_socket"),
-    circuitBreakers: breakers(cluster.circuitBreakers),
+    circuitBreakers: breakers(cluster.circuitBreakers, RoutingPriority.DEFAULT),
+    ...(cluster.circuitBreakers?.thresholds.some(({ priority }) => priority === RoutingPriority.HIGH)
+      ? { highCircuitBreakers: breakers(cluster.circuitBreakers, RoutingPriority.HIGH) }
+      : {}),
     outlier: cluster.outlierDetection === undefined ? undefined : outlier(cluster.outlierDetection),
     ...healthCheck(cluster, discovery),
     ...http,
@@ -233,12 +237,13 @@ function slowStart(config: Cluster_SlowStartConfig | undefined): Pick<ClusterSpe
   return { slowStart: { windowMs, aggression, minPercent: config.minWeightPercent?.value ?? 10 } };
 }
 
-/** Limits of the default priority; Envoy's defaults where unset. */
-function breakers(settings: CircuitBreakers | undefined): ClusterSpec["circuitBreakers"] {
+/** Limits of a priority, the first entry for it; Envoy's defaults where unset. */
+function breakers(settings: CircuitBreakers | undefined, priority: RoutingPriority): BreakerLimits {
   if (settings !== undefined) onlyFields(settings, "circuit_breakers", ["thresholds"]);
-  const limits = settings?.thresholds.find((threshold) => threshold.priority === 0);
+  const limits = settings?.thresholds.find((threshold) => threshold.priority === priority);
   if (limits !== undefined) {
     onlyFields(limits, "circuit_breakers.thresholds", [
+      "priority",
       "maxConnections",
       "maxPendingRequests",
       "maxRequests",

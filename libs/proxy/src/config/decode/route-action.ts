@@ -1,4 +1,5 @@
 import { typeUrl } from "@lateen/proto";
+import { RoutingPriority } from "@lateen/proto/envoy/config/core/v3/base";
 import {
   type DirectResponseAction,
   RouteAction_ClusterNotFoundResponseCode as NotFoundCode,
@@ -104,7 +105,6 @@ function forward(action: RouteAction, host: VirtualHost, run: DecodeRun, at: str
     "rateLimits",
     "includeVhRateLimits",
   ]);
-  if (action.priority !== 0) refuse(join(at, "priority"), "HIGH is not supported by this proxy");
   if (action.maxStreamDuration !== undefined) {
     onlyFields(action.maxStreamDuration, join(at, "max_stream_duration"), [
       "grpcTimeoutHeaderMax",
@@ -116,6 +116,7 @@ function forward(action: RouteAction, host: VirtualHost, run: DecodeRun, at: str
   return {
     clusters: clusters(action, run, at),
     timeoutMs: millis(action.timeout, ROUTE_TIMEOUT_MS, join(at, "timeout")),
+    ...(action.priority === RoutingPriority.HIGH ? { highPriority: true } : {}),
     ...grpcTimeout(action, at),
     idleTimeoutMs: optionalMs(action.idleTimeout, join(at, "idle_timeout")),
     retry: retry === undefined ? undefined : retrySpec(retry, join(at, "retry_policy")),

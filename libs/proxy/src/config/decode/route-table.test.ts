@@ -42,6 +42,7 @@ describe("routes", () => {
     ],
     ["the default timeout", {}, { action: { kind: "forward", timeoutMs: 15_000 } }],
     ["no timeout", routeTo({ timeout: seconds(0) }), { action: { timeoutMs: 0 } }],
+    ["a high priority", routeTo({ priority: 1 }), { action: { highPriority: true } }],
     [
       "retries",
       routeTo({ retryPolicy: { retryOn: "5xx, reset", numRetries: 2, perTryTimeout: seconds(1) } }),
@@ -143,7 +144,6 @@ describe("routes", () => {
       "match.safe_regex: not an RE2 expression",
     ],
     [{ match: { pathSpecifier: { $case: "connectMatcher", value: {} } } }, "connect_matcher: not supported"],
-    [routeTo({ priority: 1 }), "route.priority: HIGH is not supported"],
     [routeTo({ hashPolicy: [{}] }), "route.hash_policy[0]: policy_specifier is required"],
     [{ action: { $case: "route", value: {} } }, "route: cluster_specifier is required"],
     [
