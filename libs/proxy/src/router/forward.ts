@@ -302,7 +302,7 @@ export class Forward implements AttemptOwner {
     if (breaker.retries >= breaker.retryLimit) {
       cluster.counters.retryOverflow();
       this.#owner.addFlag("UO");
-      if (this.endpoint !== undefined) this.#note(this.endpoint, "overflow", `max_retries ${cluster.retryLimit}`);
+      if (this.endpoint !== undefined) this.#note(this.endpoint, "overflow", `max_retries ${breaker.retryLimit}`);
       return false;
     }
     return true;
