@@ -11,6 +11,12 @@ const STARTED_MS = 60_000;
 /** What the victim does with requests; all values are in the JSON form of Envoy's messages. */
 export interface VictimOptions {
   readonly upstreamPort: number;
+  /** Instead of one port: several endpoints. */
+  readonly upstreamPorts?: readonly number[];
+  /** Further fields of the cluster. */
+  readonly cluster?: object;
+  /** Further fields of the route to it. */
+  readonly routeAction?: object;
   /** Filters before the router. */
   readonly filters?: readonly object[];
   /** Before the one that sends everything to the upstream. */
@@ -148,7 +154,8 @@ function bootstrap(options: VictimOptions, ports: readonly [number, number, numb
           },
         ]),
   ];
-  const lb_endpoints = [{ endpoint: { address: address(options.upstreamPort) } }];
+  const upstreams = options.upstreamPorts ?? [options.upstreamPort];
+  const lb_endpoints = upstreams.map((upstream) => ({ endpoint: { address: address(upstream) } }));
   const cluster = {
     name: "backend",
     type: "STATIC",
@@ -160,6 +167,7 @@ function bootstrap(options: VictimOptions, ports: readonly [number, number, numb
       ],
     },
     load_assignment: { cluster_name: "backend", endpoints: [{ lb_endpoints }] },
+    ...options.cluster,
   };
   return {
     node: { id: "victim", cluster: "victim" },
@@ -169,7 +177,7 @@ function bootstrap(options: VictimOptions, ports: readonly [number, number, numb
 }
 
 function manager(
-  { filters = [], virtualHosts = [], routes = [], manager: more = {} }: VictimOptions,
+  { filters = [], virtualHosts = [], routes = [], routeAction = {}, manager: more = {} }: VictimOptions,
   folder: string,
 ): object {
   return {
@@ -210,7 +218,7 @@ function manager(
         {
           name: "others",
           domains: ["*"],
-          routes: [...routes, { match: { prefix: "/" }, route: { cluster: "backend", timeout: "0s" } }],
+          routes: [...routes, { match: { prefix: "/" }, route: { cluster: "backend", timeout: "0s", ...routeAction } }],
         },
       ],
     },
