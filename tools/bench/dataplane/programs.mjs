@@ -19,6 +19,9 @@ const repository = resolve(import.meta.dirname, "../../..");
 export const SIDECAR = join(repository, "apps/sidecar/dist/main.js");
 export const STREAM_MODULE = "/usr/lib/nginx/modules/ngx_stream_module.so";
 
+/** What `lateen up` gives its sidecars in their environment. */
+const ECONOMY = ["MALLOC_ARENA_MAX=2", "MALLOC_MMAP_THRESHOLD_=65536", "MALLOC_TRIM_THRESHOLD_=131072"];
+
 function write(place, suffix, text) {
   const path = join(place.folder, `${place.name}.${suffix}`);
   writeFileSync(path, text);
@@ -110,7 +113,17 @@ backend out
   },
   lateen(shape, place, { workers = 1, flags = [] } = {}) {
     const config = write(place, "json", JSON.stringify(envoyConfig(shape, place)));
-    return [process.execPath, SIDECAR, "--envoy-config", config, "--concurrency", String(workers), ...flags];
+    return [
+      "env",
+      ...ECONOMY,
+      process.execPath,
+      SIDECAR,
+      "--envoy-config",
+      config,
+      "--concurrency",
+      String(workers),
+      ...flags,
+    ];
   },
 };
 

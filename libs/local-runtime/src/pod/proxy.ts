@@ -6,6 +6,7 @@ import { replaceFile } from "../files.ts";
 import { hasIpv6 } from "../net/namespaces.ts";
 import type { PodPlace } from "../net/pod-network.ts";
 import { meshRestarts } from "../process/backoff.ts";
+import { proxyEconomy } from "../process/economy.ts";
 import { ManagedProcess, type ProcessExit } from "../process/managed-process.ts";
 import type { PodDependencies } from "./dependencies.ts";
 import { checkContainer } from "./probe.ts";
@@ -64,7 +65,7 @@ export class PodProxy {
       kind: "own",
       spec: async () => ({
         argv: this.#argv(),
-        env: { ...this.#settings().environment, ...podEnvironment(input, deps) },
+        env: { ...proxyEconomy.env, ...this.#settings().environment, ...podEnvironment(input, deps) },
       }),
       restarts: meshRestarts,
       clock: deps.clock,

@@ -5,6 +5,8 @@ import type { HeaderName } from "../http1/header-name.ts";
 import { addressText, type ConnectionInfo } from "../listener/connection-info.ts";
 import type { ExchangeState } from "./exchange-state.ts";
 
+const SERVICE_TIME = "x-envoy-upstream-service-time";
+
 /** An exchange as access logs and `%…%` operators read it. Everything is looked up when asked for. */
 export class ExchangeLog implements ConnectionLogFacts, RequestLogFacts {
   readonly #exchange: ExchangeState;
@@ -145,7 +147,11 @@ export class ExchangeLog implements ConnectionLogFacts, RequestLogFacts {
   }
 
   responseHeader(name: string): string | undefined {
-    return name === ":status" ? String(this.status) : this.#exchange.responseEdits.textOf(name);
+    const { responseEdits, serviceMs } = this.#exchange;
+    if (name === ":status") return String(this.status);
+    // Written with the response, without being an edit of its head.
+    if (name === SERVICE_TIME && serviceMs >= 0) return String(serviceMs);
+    return responseEdits.textOf(name);
   }
 
   responseTrailer(name: string): string | undefined {

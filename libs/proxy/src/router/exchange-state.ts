@@ -43,6 +43,8 @@ export class ExchangeState implements ExchangeSummary {
   /** Milliseconds after the start; undefined: not yet. */
   requestEndMs: number | undefined = undefined;
   responseStartMs: number | undefined = undefined;
+  /** Whole milliseconds that the upstream took; -1: no response of one. */
+  serviceMs = -1;
   /** 0 until the end. */
   durationMs = 0;
   /** Of the response that is about to be sent. */

@@ -20,7 +20,8 @@ import { Forward, type ForwardOwner } from "./forward.ts";
 import { HeldBody } from "./held-body.ts";
 import { applyPathRules, type PreparedRequest, prepareRequest } from "./request-head.ts";
 import { localResponse, upstreamLines } from "./response-lines.ts";
-import { grpcTimeoutText, steer, tellExpectedTimeout } from "./steering.ts";
+import { steer, tellTimeouts } from "./steering.ts";
+import { upgradeOf } from "./upgrade.ts";
 import { editedHead, hashOf, rewriteRequest, startMirrors } from "./upstream-request.ts";
 
 /**
@@ -85,7 +86,10 @@ export class HttpExchange extends ExchangeState implements Exchange, ServerStrea
     if (path !== "ok") return replies.escapedSlashRedirect(path.redirect);
     this.#match(head);
     this.#span = host.tracer?.begin(this, this.match?.route.spec.decorator);
-    return this.#acceptUpgrade() ? undefined : replies.upgradeFailed;
+    const upgrade = upgradeOf(head, host.spec, this.match?.route.action);
+    if (upgrade === "refused") return replies.upgradeFailed;
+    this.#upgrade = upgrade?.protocol;
+    return undefined;
   }
 
   #match(head: Http1Head): void {
@@ -98,20 +102,6 @@ export class HttpExchange extends ExchangeState implements Exchange, ServerStrea
     if (this.match?.route.action.kind !== "forward") return;
     this.weighted = this.match.route.pickCluster(random);
     this.target = plan.cluster(this.weighted.cluster);
-  }
-
-  /** An upgrade is passed on only when manager or route allow it; `h2c` is simply not offered to the upstream (RFC 9110 §7.8). */
-  #acceptUpgrade(): boolean {
-    const { head, host } = this;
-    if (head.isConnect) return false;
-    if (!head.connectionUpgrade) return true;
-    const wanted = head.knownText(K.upgrade)?.toLowerCase();
-    if (wanted === undefined || wanted === "h2c") return true;
-    const action = this.match?.route.action;
-    const allowed =
-      host.spec.upgrades.includes(wanted) || (action?.kind === "forward" && action.upgrades.includes(wanted));
-    if (allowed) this.#upgrade = wanted;
-    return allowed;
   }
 
   // ------------------------------------------------------------------ time
@@ -260,11 +250,7 @@ export class HttpExchange extends ExchangeState implements Exchange, ServerStrea
       return;
     }
     const forwarding = steer(head, action);
-    tellExpectedTimeout(requestEdits, forwarding, 0);
-    // What is left of a gRPC client's time, as it counts here.
-    if (action.grpcTimeout !== undefined && head.has(K["grpc-timeout"]) && forwarding.timeoutMs > 0) {
-      requestEdits.set("grpc-timeout", grpcTimeoutText(forwarding.timeoutMs));
-    }
+    tellTimeouts(head, requestEdits, action, forwarding);
     const asked = head.authorityText;
     rewriteRequest(this, weighted);
     const original = target.spec.discovery === "originalDst";
@@ -375,10 +361,11 @@ export class HttpExchange extends ExchangeState implements Exchange, ServerStrea
     this.responseCode = head.status;
     this.responseDetails = "via_upstream";
     this.responseStartMs = this.elapsed();
+    this.serviceMs = Math.floor(serviceMs);
     this.#touch();
     responseEdits.attach(head);
     if (this.#setCookie !== undefined) responseEdits.append("set-cookie", this.#setCookie);
-    const lines = upstreamLines(head, host, serviceMs);
+    const lines = upstreamLines(head, host, this.serviceMs);
     if (host.spec.alwaysSetRequestIdInResponse) responseEdits.set("x-request-id", this.requestId);
     const edits = this.weighted?.responseEdits;
     if (edits !== undefined && !edits.empty) edits.apply(responseEdits, this.resolve);

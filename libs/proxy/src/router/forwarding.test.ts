@@ -23,6 +23,18 @@ describe("forwarding", () => {
     expect(backend.connections).toHaveLength(1);
   });
 
+  it("writes what it was told and what it added itself into the access log", async () => {
+    const backend = await origin(echoLine);
+    const text =
+      "%REQ(:METHOD)% %REQ(X-NONE?:PATH)% %REQ(:AUTHORITY)% %REQ(X-A)% %REQ(X-NONE)% %RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)%\n";
+    const log = { kind: "file", path: "p", format: { kind: "text", text } } as const;
+    const proxy = await forwarding(backend, { spec: { accessLogs: [log] } });
+    const peer = await client(proxy.port);
+    peer.send("GET /a?b HTTP/1.1\r\nHost: shop\r\nX-a: one\r\n\r\n");
+    const [, took] = /x-envoy-upstream-service-time: (\d+)\r\n/.exec(await peer.message()) ?? [];
+    expect(proxy.logText()).toBe(`GET /a?b shop one - ${took}\n`);
+  });
+
   it("answers pipelined requests in order", async () => {
     const backend = await origin(echoLine);
     const proxy = await forwarding(backend);

@@ -18,6 +18,13 @@ export function tellExpectedTimeout(edits: EditList, forwarding: Forwarding, ela
   if (expected > 0) edits.setKnown(EXPECTED_TIMEOUT, String(expected));
 }
 
+/** As {@link tellExpectedTimeout} for the first attempt, and what is left of a gRPC client's time, as it counts here. */
+export function tellTimeouts(head: Http1Head, edits: EditList, action: ForwardSpec, forwarding: Forwarding): void {
+  tellExpectedTimeout(edits, forwarding, 0);
+  if (action.grpcTimeout === undefined || !head.has(K["grpc-timeout"]) || forwarding.timeoutMs <= 0) return;
+  edits.set("grpc-timeout", grpcTimeoutText(forwarding.timeoutMs));
+}
+
 /**
  * What the upstream is told of the time it has: that of one attempt, no more than what is left of all `elapsedMs` after the end of the
  * request. 0: it has all the time it wants. At least 1, because Envoy takes 0 for no limit.
