@@ -87,9 +87,8 @@ export class HttpExchange extends ExchangeState implements Exchange, ServerStrea
     this.#match(head);
     this.#span = host.tracer?.begin(this, this.match?.route.spec.decorator);
     const upgrade = upgradeOf(head, host.spec, this.match?.route.action);
-    if (upgrade === "refused") return replies.upgradeFailed;
-    this.#upgrade = upgrade?.protocol;
-    return undefined;
+    if (typeof upgrade === "object") this.#upgrade = upgrade.protocol;
+    return upgrade === "refused" ? replies.upgradeFailed : undefined;
   }
 
   #match(head: Http1Head): void {
