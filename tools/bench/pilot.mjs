@@ -371,7 +371,8 @@ async function memoryOf(services) {
   const { port } = await server.ready;
   const [client] = startClients(port, size.namespaces, new World({ ...size, services }), 1);
   await client.ready;
-  await client.call("open");
+  const { unsynced } = await client.call("open", { timeoutMs: 900_000 });
+  if (unsynced > 0) throw new Error(`${unsynced} streams of ${services} services were not synced in time`);
   await pause(500);
   const { heapMb } = await server.call("collect");
   await client.stop();
