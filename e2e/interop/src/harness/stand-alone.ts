@@ -138,7 +138,11 @@ function listenerOf(address: string, listener: StaticListener, log: string): obj
     "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
     stat_prefix: `p${port}`,
     http_filters: [...httpFilters, ROUTER],
-    route_config: { name: "r", virtual_hosts: [{ name: "v", domains: ["*"], ...virtualHost }] },
+    route_config: {
+      name: "r",
+      validate_clusters: false,
+      virtual_hosts: [{ name: "v", domains: ["*"], ...virtualHost }],
+    },
     ...(logFormat === undefined ? {} : { access_log: [fileLog(log, logFormat)] }),
     ...more,
   };

@@ -11,6 +11,8 @@ export const replies = {
   /** Overall timeout of the route. */
   responseTimeout: reply(504, "upstream request timeout", "UT", "response_timeout"),
   perTryTimeout: reply(504, "upstream request timeout", "UT", "upstream_per_try_timeout"),
+  /** All the time that a gRPC client gave the exchange is over. */
+  streamDuration: { ...reply(408, "downstream duration timeout", "", "max_duration_timeout"), grpcStatus: 4 },
   requestTimeout: reply(408, "request timeout", "", "request_overall_timeout"),
   /** A defect of ours while the request was judged. */
   internalError: reply(500, "", "", "internal_error"),

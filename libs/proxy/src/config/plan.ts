@@ -214,6 +214,8 @@ export interface LocalityEndpointsSpec {
   readonly weight: number | undefined;
   /** 0 is preferred. */
   readonly priority: number;
+  /** How much more than its share each healthy endpoint of the priority may carry; default 1.4, one value for all localities. */
+  readonly overprovisioning?: number;
   readonly endpoints: readonly EndpointSpec[];
 }
 export interface EndpointSpec {
@@ -221,6 +223,8 @@ export interface EndpointSpec {
   readonly address: string;
   readonly port: number;
   readonly weight: number;
+  /** What it is hashed by in place of address and port (`envoy.lb` metadata, `hash_key`). */
+  readonly hashKey?: string;
   readonly healthy: boolean;
   /** filter_metadata `envoy.transport_socket_match`. */
   readonly transportSocketMatch: Readonly<Record<string, string>>;

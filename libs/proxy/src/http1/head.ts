@@ -38,7 +38,7 @@ export class Http1Head extends HeadView {
   form: "origin" | "absolute" | "authority" | "asterisk" = "origin";
   /** Absolute form said https. */
   secureTarget = false;
-  /** HTTP/2: the sender takes trailers (`te: trailers`), which the next hop may be told. */
+  /** The sender takes trailers (`te: trailers`), which the next hop may be told. */
   teTrailers = false;
   /** HTTP/2: the sender wants fields of this head in no compression table. */
   neverIndex = false;

@@ -42,6 +42,9 @@ export const KNOWN_NAMES = [
   "trailer",
   "cookie",
   "grpc-timeout",
+  "x-envoy-retriable-status-codes",
+  "x-envoy-retriable-header-names",
+  "x-envoy-ratelimited",
 ] as const;
 
 export type KnownName = (typeof KNOWN_NAMES)[number];

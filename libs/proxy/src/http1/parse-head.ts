@@ -10,8 +10,12 @@ export const INCOMPLETE = 0;
 export const MALFORMED = -1;
 /** 431. */
 export const TOO_LARGE = -2;
-/** A version we do not speak: 505. */
+/** A version we do not speak. */
 export const BAD_VERSION = -3;
+/** Error of a version HTTP/1.2 and above, which nobody has defined. */
+export const UNKNOWN_MINOR = "http1.unknown_minor_version";
+/** Error of a transfer coding other than `chunked`: 501 (RFC 9112 §6.1). */
+export const UNKNOWN_CODING = "http1.invalid_transfer_encoding";
 
 /**
  * Parses a request head that starts at `bytes[start]`. Answers the offset after the final empty line, or one of the outcomes
@@ -91,7 +95,7 @@ function parseVersion(b: Uint8Array, at: number, end: number, head: Http1Head): 
     return refuse(head, "http1.invalid_version");
   }
   if (major !== 49 || minor > 49) {
-    head.error = "http1.invalid_version";
+    head.error = major === 49 ? UNKNOWN_MINOR : "http1.invalid_version";
     return BAD_VERSION;
   }
   head.minor = minor - 48;
@@ -191,7 +195,7 @@ function noteKnown(
     case K["transfer-encoding"]:
       head.drop[index] = 1;
       if (repeated || !equalsIgnoreCase(b, valueStart, valueEnd, "chunked")) {
-        head.error = "http1.invalid_transfer_encoding";
+        head.error = UNKNOWN_CODING;
         return false;
       }
       head.chunked = true;
@@ -202,10 +206,14 @@ function noteKnown(
     case K.connection:
     case K["keep-alive"]:
     case K["proxy-connection"]:
-    case K.te:
     case K.upgrade:
     case K["http2-settings"]:
       head.drop[index] = 1;
+      return true;
+    case K.te:
+      // Of what a hop may take only trailers concern the next one.
+      head.drop[index] = 1;
+      if (equalsIgnoreCase(b, valueStart, valueEnd, "trailers")) head.teTrailers = true;
       return true;
     default:
       return true;
@@ -272,7 +280,7 @@ function dropNominated(b: Uint8Array, start: number, tokenStart: number, tokenEn
 
 function checkFraming(head: Http1Head): string | undefined {
   if (head.chunked && head.contentLength >= 0) return "http1.content_length_and_chunked_not_allowed";
-  if (head.chunked && head.minor === 0) return "http1.invalid_transfer_encoding";
+  if (head.chunked && head.minor === 0) return "http1.transfer_encoding_not_allowed";
   return undefined;
 }
 

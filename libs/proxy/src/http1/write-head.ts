@@ -68,6 +68,7 @@ export function writeRequestHead(connection: Connection, request: UpstreamReques
   writeHeaders(connection, head);
   request.requestEdits.write(connection);
   connection.writeText(request.lines);
+  if (head.teTrailers) connection.writeText("te: trailers\r\n");
   if (head.chunked) connection.writeText("transfer-encoding: chunked\r\n");
   else if (head.contentLength < 0 && request.upgrade === undefined && !head.isBodilessMethod) {
     connection.writeText("content-length: 0\r\n");

@@ -1,4 +1,5 @@
 import type { CompiledWeightedCluster, DynamicMetadata, FormatOperator, PeerFacts, RouteMatch } from "@lateen/traffic";
+import { grpcStatusOf } from "../chain/replies.ts";
 import type { ExchangeSummary, LocalReply } from "../chain/spi.ts";
 import type { ClusterSpec, EndpointSpec, WorkloadFacts } from "../config/plan.ts";
 import type { BodyLength, Downstream } from "../http/streams.ts";
@@ -11,6 +12,7 @@ import type { Cluster } from "../upstream/cluster.ts";
 import type { ExchangeHost } from "./exchange-host.ts";
 import { ExchangeLog } from "./exchange-log.ts";
 import type { Forward } from "./forward.ts";
+import { isGrpcType } from "./grpc-type.ts";
 
 /**
  * What is known of one exchange, apart from its course: heads, edits, route, figures. Filters, header operators and access logs
@@ -198,13 +200,15 @@ export class ExchangeState implements ExchangeSummary {
   }
 
   get isGrpc(): boolean {
-    return this.head.knownText(K["content-type"])?.startsWith("application/grpc") ?? false;
+    return isGrpcType(this.head);
   }
 
   get grpcStatus(): number {
     const text =
       /^grpc-status:[ \t]*([0-9]+)/im.exec(this.responseTrailers)?.[1] ?? this.responseEdits.textOf("grpc-status");
-    return text !== undefined && /^[0-9]+$/.test(text) ? Number(text) : -1;
+    if (text !== undefined && /^[0-9]+$/.test(text)) return Number(text);
+    // What a gRPC client makes of an answer that does not say.
+    return this.isGrpc && this.responseCode > 0 ? grpcStatusOf(this.responseCode) : -1;
   }
 
   get requestBytes(): number {
@@ -216,7 +220,8 @@ export class ExchangeState implements ExchangeSummary {
   }
 
   get clusterName(): string {
-    return this.weighted?.cluster ?? "";
+    // As Envoy: a cluster that is not there has no name.
+    return this.target === undefined ? "" : (this.weighted?.cluster ?? "");
   }
 
   get cluster(): ClusterSpec | undefined {

@@ -20,7 +20,7 @@ import { Forward, type ForwardOwner } from "./forward.ts";
 import { HeldBody } from "./held-body.ts";
 import { applyPathRules, type PreparedRequest, prepareRequest } from "./request-head.ts";
 import { localResponse, upstreamLines } from "./response-lines.ts";
-import { steer, tellTimeouts } from "./steering.ts";
+import { steer, streamLimitMs, tellTimeouts } from "./steering.ts";
 import { upgradeOf } from "./upgrade.ts";
 import { editedHead, hashOf, rewriteRequest, startMirrors } from "./upstream-request.ts";
 
@@ -86,6 +86,8 @@ export class HttpExchange extends ExchangeState implements Exchange, ServerStrea
     if (path !== "ok") return replies.escapedSlashRedirect(path.redirect);
     this.#match(head);
     this.#span = host.tracer?.begin(this, this.match?.route.spec.decorator);
+    // No route is one for CONNECT here: those with a matcher for it are refused as configuration.
+    if (head.isConnect) return replies.routeNotFound;
     const upgrade = upgradeOf(head, host.spec, this.match?.route.action);
     if (typeof upgrade === "object") this.#upgrade = upgrade.protocol;
     return upgrade === "refused" ? replies.upgradeFailed : undefined;
@@ -109,6 +111,8 @@ export class HttpExchange extends ExchangeState implements Exchange, ServerStrea
     const { spec, context } = this.host;
     const action = this.match?.route.action;
     const routeIdle = action?.kind === "forward" ? action.idleTimeoutMs : undefined;
+    const streamLimit = action?.kind === "forward" ? streamLimitMs(this.head, action) : 0;
+    if (streamLimit > 0) this.ownTimer(() => this.localReply(replies.streamDuration)).arm(streamLimit);
     this.#idleMs = routeIdle ?? spec.streamIdleTimeoutMs;
     if (this.#idleMs > 0) {
       this.#activeMs = this.startedMs;

@@ -265,7 +265,7 @@ describe("upgrades", () => {
     expect(plain).toMatch(/^HTTP\/1\.1 200 /);
     expect(plain).not.toMatch(/upgrade|http2-settings/i);
     expect(await exchange(proxy.port, "CONNECT shop:443 HTTP/1.1\r\nHost: shop:443\r\n\r\n")).toMatch(
-      /^HTTP\/1\.1 403 /,
+      /^HTTP\/1\.1 404 /,
     );
   });
 

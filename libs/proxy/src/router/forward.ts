@@ -168,12 +168,12 @@ export class Forward implements AttemptOwner {
 
   #startAttempt(fresh: boolean): void {
     const { forwarding } = this.#options;
+    this.attempts++;
     const endpoint = this.#options.pick(this.#tried ?? []);
     if (endpoint === undefined) {
       this.#fail(replies.noHealthyUpstream);
       return;
     }
-    this.attempts++;
     this.endpoint = endpoint;
     if (forwarding.retry?.avoidPreviousHosts || forwarding.retry?.avoidPreviousPriorities) {
       this.#tried ??= [];
@@ -219,7 +219,8 @@ export class Forward implements AttemptOwner {
     this.#endRetry();
     const { retry } = this.#options.forwarding;
     if (retry !== undefined) {
-      const outcome = { kind: "status", status: head.status, ...grpcStatus(head) } as const;
+      const rateLimited = head.has(K["x-envoy-ratelimited"]);
+      const outcome = { kind: "status", status: head.status, rateLimited, ...grpcStatus(head) } as const;
       if (this.#mayRetry(retry, outcome)) {
         this.#note(attempt.endpoint, `status ${head.status}`, "");
         this.#streaming = false;

@@ -53,13 +53,20 @@ describe("forwarding", () => {
     const proxy = await forwarding(backend);
     const answer = await exchange(
       proxy.port,
-      "GET / HTTP/1.1\r\nHost: shop\r\nX-One: a\r\nConnection: keep-alive, X-Two\r\nX-Two: b\r\nKeep-Alive: timeout=5\r\nTE: trailers\r\nx-one: c\r\n\r\n",
+      "GET / HTTP/1.1\r\nHost: shop\r\nX-One: a\r\nConnection: keep-alive, X-Two\r\nX-Two: b\r\nKeep-Alive: timeout=5\r\nTE: gzip, trailers\r\nx-one: c\r\n\r\n",
     );
     expect(answer).toContain("X-One: a\r\n");
     expect(answer).toContain("x-one: c\r\n");
     expect(answer).not.toMatch(/x-two|keep-alive|^te:/im);
     expect(answer).toMatch(/x-forwarded-proto: http\r\n/);
     expect(answer).toMatch(/x-request-id: [0-9a-f-]{36}\r\n/);
+  });
+
+  it("tells the upstream that the client takes trailers", async () => {
+    const backend = await origin(echoAll);
+    const proxy = await forwarding(backend);
+    const answer = await exchange(proxy.port, "GET / HTTP/1.1\r\nHost: shop\r\nTE: trailers\r\n\r\n");
+    expect(answer).toMatch(/^te: trailers\r$/m);
   });
 
   it.each([

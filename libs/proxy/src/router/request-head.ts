@@ -32,6 +32,8 @@ const STEERING = [
   K["x-envoy-retry-on"],
   K["x-envoy-retry-grpc-on"],
   K["x-envoy-max-retries"],
+  K["x-envoy-retriable-status-codes"],
+  K["x-envoy-retriable-header-names"],
   K["x-envoy-hedge-on-per-try-timeout"],
   K["x-envoy-upstream-alt-stat-name"],
   K["x-envoy-ip-tags"],

@@ -2,6 +2,7 @@ import type { ForwardSpec, RetrySpec } from "@lateen/traffic";
 import type { EditList } from "../http1/edit-list.ts";
 import type { Http1Head } from "../http1/head.ts";
 import { K } from "../http1/known-headers.ts";
+import { isGrpcType } from "./grpc-type.ts";
 
 /** How one request is forwarded: the route's word, unless a trusted client said otherwise. */
 export interface Forwarding {
@@ -21,8 +22,9 @@ export function tellExpectedTimeout(edits: EditList, forwarding: Forwarding, ela
 /** As {@link tellExpectedTimeout} for the first attempt, and what is left of a gRPC client's time, as it counts here. */
 export function tellTimeouts(head: Http1Head, edits: EditList, action: ForwardSpec, forwarding: Forwarding): void {
   tellExpectedTimeout(edits, forwarding, 0);
-  if (action.grpcTimeout === undefined || !head.has(K["grpc-timeout"]) || forwarding.timeoutMs <= 0) return;
-  edits.set("grpc-timeout", grpcTimeoutText(forwarding.timeoutMs));
+  if (action.grpcTimeout === undefined || !head.has(K["grpc-timeout"])) return;
+  const leftMs = forwarding.timeoutMs > 0 ? forwarding.timeoutMs : streamLimitMs(head, action);
+  if (leftMs > 0) edits.set("grpc-timeout", grpcTimeoutText(leftMs));
 }
 
 /**
@@ -42,6 +44,8 @@ const HEADERS = [
   K["x-envoy-max-retries"],
   K["x-envoy-retry-on"],
   K["x-envoy-retry-grpc-on"],
+  K["x-envoy-retriable-status-codes"],
+  K["x-envoy-retriable-header-names"],
 ] as const;
 
 const NO_RETRY: RetrySpec = {
@@ -82,12 +86,26 @@ const LONGEST_MS = 0x7fff_ffff;
  * @see gRPC over HTTP/2, Timeout; envoy FilterUtility::finalTimeout
  */
 function grpcTimeoutMs(head: Http1Head, { grpcTimeout, timeoutMs }: ForwardSpec): number {
-  const isGrpc = head.knownText(K["content-type"])?.startsWith("application/grpc") ?? false;
-  if (grpcTimeout === undefined || !isGrpc) return timeoutMs;
+  if (grpcTimeout === undefined || !isGrpcType(head)) return timeoutMs;
+  // The whole exchange is bounded instead; see streamLimitMs.
+  if (grpcTimeout.wholeStream === true) return 0;
   const { maxMs, offsetMs } = grpcTimeout;
   let own = parseGrpcTimeout(head.knownText(K["grpc-timeout"]));
   if (offsetMs > 0 && own > offsetMs) own -= offsetMs;
   return maxMs > 0 && (own === 0 || own > maxMs) ? maxMs : own;
+}
+
+/**
+ * How long the whole exchange of a gRPC client may take where the route bounds that by `grpc-timeout`; 0: as long as it likes.
+ * @see envoy.config.route.v3.RouteAction.MaxStreamDuration.grpc_timeout_header_max
+ */
+export function streamLimitMs(head: Http1Head, { grpcTimeout }: ForwardSpec): number {
+  if (grpcTimeout?.wholeStream !== true || !isGrpcType(head)) return 0;
+  const { maxMs, offsetMs } = grpcTimeout;
+  const own = parseGrpcTimeout(head.knownText(K["grpc-timeout"]));
+  if (own === 0) return 0;
+  const limit = maxMs > 0 ? Math.min(own, maxMs) : own;
+  return offsetMs > 0 && limit > offsetMs ? limit - offsetMs : limit;
 }
 
 /** Milliseconds, at least one; 0 when there is no sound timeout. */
@@ -112,8 +130,12 @@ function steerRetry(head: Http1Head, configured: RetrySpec | undefined): RetrySp
   const perTryTimeoutMs = integer(head, "x-envoy-upstream-rq-per-try-timeout-ms");
   if (configured === undefined && tokens.length === 0 && perTryTimeoutMs === undefined) return undefined;
   const base = configured ?? NO_RETRY;
+  const codes = tokensOf(head.knownJoined(K["x-envoy-retriable-status-codes"])).flatMap((text) =>
+    /^[0-9]{3}$/.test(text) ? [Number(text)] : [],
+  );
   return {
     ...base,
+    retriableStatusCodes: codes.length === 0 ? base.retriableStatusCodes : [...base.retriableStatusCodes, ...codes],
     retryOn: tokens.length === 0 ? base.retryOn : [...base.retryOn, ...tokens],
     attempts: attempts ?? base.attempts,
     perTryTimeoutMs: perTryTimeoutMs ?? base.perTryTimeoutMs,

@@ -377,6 +377,7 @@ export class Cluster {
   #groupsOf(specs: readonly LocalityEndpointsSpec[]): readonly Group[] {
     const localities = specs.map((locality) => ({
       priority: locality.priority,
+      overprovisioning: locality.overprovisioning,
       // A ring holds all localities of a priority.
       weight: this.spec.balance === "hash" ? undefined : locality.weight,
       endpoints: locality.endpoints.flatMap((spec) => this.#endpoints.get(endpointKey(spec)) ?? []),
@@ -392,7 +393,10 @@ export class Cluster {
   #balancer(endpoints: readonly Endpoint[]): Balancer | HashBalancer {
     const { balance, hash, choices } = this.spec;
     if (balance === "hash" && hash !== undefined) {
-      const keyed = endpoints.map((endpoint) => ({ key: endpoint.text, weight: endpoint.weight }));
+      const keyed = endpoints.map((endpoint) => ({
+        key: endpoint.spec.hashKey ?? endpoint.text,
+        weight: endpoint.weight,
+      }));
       return createHashBalancer(hash, keyed);
     }
     return createBalancer(balance === "leastRequest" || balance === "random" ? balance : "roundRobin", endpoints, {

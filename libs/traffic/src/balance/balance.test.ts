@@ -145,6 +145,12 @@ describe("healthySet", () => {
         [1, 30, 2, false],
       ],
     ],
+    [
+      "a priority told to carry twice its share",
+      [{ ...locality(0, 1, 2), overprovisioning: 2 }, locality(1, 2, 2)],
+      0,
+      [[0, 100, 1, false]],
+    ],
     ["the next priority when the first is down", [locality(0, 0, 2), locality(1, 2, 2)], 0, [[1, 100, 2, false]]],
     ["panic", [locality(0, 1, 4)], 50, [[0, 100, 4, true]]],
     ["no panic when it is off", [locality(0, 1, 4)], 0, [[0, 100, 1, false]]],

@@ -5,6 +5,8 @@ export interface LocalityHealth<E> {
   /** Relative to other localities of the priority; undefined or 0: by number of endpoints. */
   readonly weight?: number | undefined;
   readonly endpoints: readonly E[];
+  /** How much more than its share each healthy endpoint may carry; undefined: {@link OVERPROVISIONING}. One value for all. */
+  readonly overprovisioning?: number | undefined;
 }
 
 /** Endpoints that get a share of the traffic. */
@@ -19,7 +21,7 @@ export interface EndpointGroup<E> {
 }
 
 /** A priority is taken as fully able while 1/1.4 of its endpoints are healthy (Envoy's overprovisioning factor). */
-const OVERPROVISIONING = 1.4;
+export const OVERPROVISIONING = 1.4;
 
 /**
  * Splits traffic over priorities and localities by health: a priority keeps what it can carry and hands the rest to the next;
@@ -55,6 +57,7 @@ interface Level<E> {
   readonly total: number;
   /** Healthy endpoints ÷ all. */
   readonly healthyShare: number;
+  readonly overprovisioning: number;
   /** What it can carry, 0…1, overprovisioned. */
   readonly health: number;
 }
@@ -66,7 +69,9 @@ function levelOf<E extends { readonly healthy: boolean }>(
   const own = localities.filter((locality) => locality.priority === priority && locality.endpoints.length > 0);
   const total = sum(own.map((locality) => locality.endpoints.length));
   const healthyShare = sum(own.map((locality) => healthyOf(locality).length)) / total;
-  return { priority, localities: own, total, healthyShare, health: Math.min(1, healthyShare * OVERPROVISIONING) };
+  const overprovisioning = own[0]?.overprovisioning ?? OVERPROVISIONING;
+  const health = Math.min(1, healthyShare * overprovisioning);
+  return { priority, localities: own, total, healthyShare, overprovisioning, health };
 }
 
 /** With nothing healthy anywhere, panic spreads by number of endpoints. */
@@ -88,7 +93,7 @@ function splitLevel<E extends { readonly healthy: boolean }>(
   }
   const parts = level.localities.map((locality) => {
     const endpoints = usable(locality);
-    const ability = Math.min(1, (endpoints.length / locality.endpoints.length) * OVERPROVISIONING);
+    const ability = Math.min(1, (endpoints.length / locality.endpoints.length) * level.overprovisioning);
     return { endpoints, weight: (locality.weight ?? 0) * ability };
   });
   const total = sum(parts.map((part) => part.weight));

@@ -49,6 +49,16 @@ describe("tokens", () => {
   });
 });
 
+it("takes what a rate limit refused for final unless the policy names it", () => {
+  const limited: AttemptOutcome = { kind: "status", status: 429, rateLimited: true };
+  const codes = { ...spec("retriable-status-codes", "5xx"), retriableStatusCodes: [429] };
+  expect(retryDecision(codes, 1, { kind: "status", status: 429 })).toBe(true);
+  expect(retryDecision(codes, 1, limited)).toBe(false);
+  expect(retryDecision(spec("5xx"), 1, { ...limited, status: 503 })).toBe(false);
+  expect(retryDecision(spec("envoy-ratelimited"), 1, limited)).toBe(true);
+  expect(retryDecision(spec("envoy-ratelimited"), 1, { kind: "status", status: 429 })).toBe(false);
+});
+
 it("stops after its attempts, and without a policy", () => {
   expect([1, 2, 3].map((attempt) => retryDecision(spec("5xx"), attempt, status(500)))).toEqual([true, true, false]);
   expect(retryDecision({ ...spec("5xx"), attempts: 0 }, 1, status(500))).toBe(false);

@@ -2,8 +2,13 @@ import type { RetrySpec } from "../route/spec.ts";
 
 /** How an attempt ended, as far as retrying is concerned. */
 export type AttemptOutcome =
-  /** A response; `grpcStatus` when it is a gRPC one. */
-  | { readonly kind: "status"; readonly status: number; readonly grpcStatus?: number }
+  /** A response; `grpcStatus` when it is a gRPC one, `rateLimited` when a proxy says that limits were the reason (`x-envoy-ratelimited`). */
+  | {
+      readonly kind: "status";
+      readonly status: number;
+      readonly grpcStatus?: number;
+      readonly rateLimited?: boolean;
+    }
   /** No connection: refused, unreachable or connect timeout. */
   | { readonly kind: "connectFailure" }
   /** Connection lost. `requestSent` false: not one byte of the request had left. */
@@ -28,7 +33,10 @@ const GRPC_TOKENS: Readonly<Record<string, number>> = {
  * @see envoy `x-envoy-retry-on`, `x-envoy-retry-grpc-on`
  */
 export function retryDecision(spec: RetrySpec | undefined, attempt: number, outcome: AttemptOutcome): boolean {
-  return spec !== undefined && attempt <= spec.attempts && spec.retryOn.some((token) => covers(spec, token, outcome));
+  if (spec === undefined || attempt > spec.attempts) return false;
+  // Asking again does not lift a limit: such an answer is final unless the policy names it.
+  if (outcome.kind === "status" && outcome.rateLimited === true) return spec.retryOn.includes("envoy-ratelimited");
+  return spec.retryOn.some((token) => covers(spec, token, outcome));
 }
 
 /** Whether one retry-on token covers the outcome, whatever the number of attempts. A lost attempt counts as a 5xx. */

@@ -132,7 +132,12 @@ export interface ForwardSpec {
    * gRPC requests are bounded by their own `grpc-timeout` instead of `timeoutMs`: less `offsetMs`, at most `maxMs` (0 = any).
    * @see envoy.config.route.v3.RouteAction.max_grpc_timeout
    */
-  readonly grpcTimeout?: { readonly maxMs: number; readonly offsetMs: number };
+  readonly grpcTimeout?: {
+    readonly maxMs: number;
+    readonly offsetMs: number;
+    /** It bounds the whole exchange beside `timeoutMs` (`max_stream_duration`), not the wait for a response. */
+    readonly wholeStream?: true;
+  };
   /** Counts against the cluster's limits of priority HIGH. Default: those of DEFAULT. */
   readonly highPriority?: boolean;
   /** Milliseconds; 0 = none; undefined = the connection manager's. */

@@ -11,9 +11,14 @@ export function localities(assignment: ClusterLoadAssignment, at: string): reado
   onlyFields(assignment, at, ["clusterName", "endpoints", "policy"]);
   const policy = assignment.policy;
   if (policy !== undefined) {
-    onlyFields(policy, join(at, "policy"), ["overprovisioningFactor", "endpointStaleAfter", "weightedPriorityHealth"]);
+    onlyFields(policy, join(at, "policy"), ["overprovisioningFactor", "endpointStaleAfter"]);
   }
-  return assignment.endpoints.map((group, index) => locality(group, join(at, `endpoints[${index}]`)));
+  const overprovisioning = (policy?.overprovisioningFactor ?? 140) / 100;
+  if (!(overprovisioning > 0)) refuse(join(at, "policy.overprovisioning_factor"), "must be greater than 0");
+  return assignment.endpoints.map((group, index) => ({
+    ...locality(group, join(at, `endpoints[${index}]`)),
+    ...(overprovisioning === 1.4 ? {} : { overprovisioning }),
+  }));
 }
 
 function locality(group: LocalityLbEndpoints, at: string): LocalityEndpointsSpec {
@@ -43,7 +48,14 @@ function endpoint(entry: LbEndpoint, at: string): EndpointSpec {
     healthy: usable(entry.healthStatus),
     transportSocketMatch: stringEntries(filterMetadata(entry.metadata, "envoy.transport_socket_match")),
     workload: workloadFacts(entry.metadata),
+    ...hashKey(entry.metadata),
   };
+}
+
+/** Where the endpoint stands on a ring, when not by its address. */
+function hashKey(metadata: Metadata | undefined): Pick<EndpointSpec, "hashKey"> {
+  const key = filterMetadata(metadata, "envoy.lb").hash_key;
+  return typeof key === "string" && key !== "" ? { hashKey: key } : {};
 }
 
 function usable(status: HealthStatus): boolean {

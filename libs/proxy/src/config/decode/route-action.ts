@@ -142,7 +142,14 @@ function grpcTimeout(action: RouteAction, at: string): Pick<ForwardSpec, "grpcTi
   const max = optionalMs(stream?.grpcTimeoutHeaderMax ?? action.maxGrpcTimeout, join(at, "max_grpc_timeout"));
   const offset = stream?.grpcTimeoutHeaderOffset ?? action.grpcTimeoutOffset;
   if (max === undefined) return {};
-  return { grpcTimeout: { maxMs: max, offsetMs: millis(offset, 0, join(at, "grpc_timeout_offset")) } };
+  const offsetMs = millis(offset, 0, join(at, "grpc_timeout_offset"));
+  return {
+    grpcTimeout: {
+      maxMs: max,
+      offsetMs,
+      ...(stream?.grpcTimeoutHeaderMax === undefined ? {} : { wholeStream: true as const }),
+    },
+  };
 }
 
 function notFoundStatus(code: NotFoundCode): number {
