@@ -22,7 +22,7 @@ import { applyPathRules, type PreparedRequest, prepareRequest } from "./request-
 import { localResponse, upstreamLines } from "./response-lines.ts";
 import { steer, streamLimitMs, tellTimeouts } from "./steering.ts";
 import { upgradeOf } from "./upgrade.ts";
-import { editedHead, hashOf, rewriteRequest, startMirrors } from "./upstream-request.ts";
+import { editedHead, hashOf, picker, rewriteRequest, startMirrors } from "./upstream-request.ts";
 
 /**
  * One request and its response, from the head to the log line.
@@ -256,22 +256,13 @@ export class HttpExchange extends ExchangeState implements Exchange, ServerStrea
     tellTimeouts(head, requestEdits, action, forwarding);
     const asked = head.authorityText;
     rewriteRequest(this, weighted);
-    const original = target.spec.discovery === "originalDst";
-    const choices = forwarding.retry?.avoidPreviousHosts ? forwarding.retry.hostSelectionMaxAttempts : 1;
-    const avoidPriorities = forwarding.retry?.avoidPreviousPriorities ?? false;
     const made = hashOf(this);
     this.#setCookie = made?.setCookie;
-    const hash = made?.hash;
     const forward = new Forward(this, {
       head,
       requestEdits,
       cluster: target,
-      pick: (tried) => {
-        if (target.spec.discovery === "dynamicForward") return target.hostOf(asked);
-        return original
-          ? target.originalDestination(info.destinationAddress, info.destinationPort)
-          : target.pick({ tried, attempts: choices, hash, avoidPriorities });
-      },
+      pick: picker(target, { info, asked, retry: forwarding.retry, hash: made?.hash }),
       forwarding,
       isHead: head.isHead,
       upgrade: this.#upgrade,

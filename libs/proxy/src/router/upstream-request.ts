@@ -2,8 +2,12 @@ import type { CompiledWeightedCluster, ForwardSpec, RequestHash } from "@lateen/
 import type { EditList } from "../http1/edit-list.ts";
 import type { HeadPool, Http1Head } from "../http1/head.ts";
 import { parseRequestHead } from "../http1/parse-head.ts";
+import type { ConnectionInfo } from "../listener/connection-info.ts";
+import type { Cluster } from "../upstream/cluster.ts";
+import type { Endpoint } from "../upstream/endpoint.ts";
 import type { ExchangeState } from "./exchange-state.ts";
 import { Mirror } from "./mirror.ts";
+import type { Forwarding } from "./steering.ts";
 
 /** Applies the route's header edits, then its authority and path; what was asked for is told upstream, as Envoy does. */
 export function rewriteRequest(exchange: ExchangeState, weighted: CompiledWeightedCluster): void {
@@ -48,6 +52,34 @@ export function hashOf(exchange: ExchangeState): RequestHash | undefined {
       .padStart(8, "0");
   const client = { address: exchange.remoteAddress, cookieValue: () => word() + word() };
   return exchange.match?.route.hash?.(exchange.head, client);
+}
+
+/**
+ * Where attempts of one request go: as the cluster says.
+ * @param asked authority as the client sent it, for clusters that follow it.
+ */
+export function picker(
+  cluster: Cluster,
+  { info, asked, retry, hash }: PickFacts,
+): (tried: readonly Endpoint[]) => Endpoint | undefined {
+  switch (cluster.spec.discovery) {
+    case "dynamicForward":
+      return () => cluster.hostOf(asked);
+    case "originalDst":
+      return () => cluster.originalDestination(info.destinationAddress, info.destinationPort);
+    default: {
+      const attempts = retry?.avoidPreviousHosts ? retry.hostSelectionMaxAttempts : 1;
+      const avoidPriorities = retry?.avoidPreviousPriorities ?? false;
+      return (tried) => cluster.pick({ tried, attempts, hash, avoidPriorities });
+    }
+  }
+}
+
+interface PickFacts {
+  readonly info: ConnectionInfo;
+  readonly asked: string;
+  readonly retry: Forwarding["retry"];
+  readonly hash: RequestHash["hash"] | undefined;
 }
 
 /** The head with its edits as one of its own, for whoever has to look at both; undefined: there are none. */
