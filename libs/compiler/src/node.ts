@@ -40,6 +40,8 @@ export interface XdsNode {
   readonly version?: string;
   /** Metadata that is short text, for EnvoyFilters that ask for it. */
   readonly metadata?: Readonly<Record<string, string>>;
+  /** ProxyConfig that it says it was started with, as JSON: what `proxyHeaders` and `gatewayTopology` are about. */
+  readonly proxyConfig?: string;
   /** Types of configuration that its filters take; undefined: it does not list them. */
   readonly types?: ReadonlySet<string> | undefined;
 }
@@ -83,9 +85,20 @@ export function nodeFromProto(node: Node): Result<XdsNode, string> {
     ...(bindAddress === "" ? {} : { bindAddress }),
     version: text(metadata.ISTIO_VERSION),
     metadata: shortTexts(metadata),
+    ...proxyConfig(metadata.PROXY_CONFIG),
     types: filterTypes(node),
   });
 }
+
+/** Agents send all of it; what is too long to be meant is left out. */
+function proxyConfig(sent: unknown): Pick<XdsNode, "proxyConfig"> {
+  if (typeof sent !== "object" || sent === null) return {};
+  const { proxyHeaders, gatewayTopology } = sent as Readonly<Record<string, unknown>>;
+  if (proxyHeaders === undefined && gatewayTopology === undefined) return {};
+  const text = JSON.stringify({ proxyHeaders, gatewayTopology });
+  return text.length > MOST_SETTINGS ? {} : { proxyConfig: text };
+}
+const MOST_SETTINGS = 4096;
 
 /** What EnvoyFilters may ask for: a client decides what is in its metadata, and all of it would be kept as long as it is connected. */
 function shortTexts(metadata: Readonly<Record<string, unknown>>): Readonly<Record<string, string>> {

@@ -2,6 +2,9 @@ import {
   GATEWAY_NAME_LABEL,
   type LocalityLbSetting,
   localityOf,
+  PROXY_CONFIG_ANNOTATION,
+  type ProxyDefaults,
+  proxyDefaultsWith,
   type Resource,
   type TargetReference,
   targetsOf,
@@ -10,7 +13,7 @@ import { INGRESS_LABEL } from "./convert/ingress.ts";
 import { defineQuery, type Query, type Read } from "./engine/query-engine.ts";
 import type { Labels } from "./lower/proto.ts";
 import type { XdsNode } from "./node.ts";
-import { sameList } from "./resource.ts";
+import { sameJson, sameList } from "./resource.ts";
 import { cells } from "./world/mesh-snapshot.ts";
 import { hasNetworks, networkOf } from "./world/networks.ts";
 import { conditionsMet } from "./world/proxy-conditions.ts";
@@ -35,6 +38,8 @@ export interface ProxyScope {
   readonly network?: string;
   /** Machine of a client, where that matters to some service. */
   readonly machine?: string;
+  /** Settings of this proxy where they differ from the mesh's. */
+  readonly own?: OwnSettings;
   /** What EnvoyFilters and WasmPlugins ask of proxies and this one is; of workloads only. */
   readonly proxy?: readonly string[];
 }
@@ -52,6 +57,9 @@ export interface NodeScope {
   readonly client: ProxyScope;
   readonly workload: WorkloadScope;
 }
+
+/** Settings that one proxy may have to itself. */
+export type OwnSettings = Pick<ProxyDefaults, "proxyHeaders" | "gatewayTopology">;
 
 type SelectingKind = Parameters<typeof keysOf>[1];
 
@@ -173,7 +181,7 @@ function failoverLabels(setting: Pick<LocalityLbSetting, "failoverPriority"> | u
 /** The scopes of a node. Reads which labels are mentioned, so it may become another one when configuration changes. */
 export function scopeOf(read: Pick<Read, "ask">, node: XdsNode): NodeScope {
   const { lateen, http2, extensions } = node.capabilities;
-  const base = { kind: node.kind, namespace: node.namespace, lateen, http2, extensions };
+  const base = { kind: node.kind, namespace: node.namespace, lateen, http2, extensions, ...ownSettings(read, node) };
   const locality = node.locality === "" ? read.ask(localityOfPod, `${node.namespace}/${node.pod}`) : node.locality;
   const pod = `${node.namespace}/${node.pod}`;
   const network = hasNetworks(read) ? node.network || read.ask(networkOfPod, { pod, address: node.address }) : "";
@@ -196,6 +204,41 @@ export function scopeOf(read: Pick<Read, "ask">, node: XdsNode): NodeScope {
     workload: { ...workload, id: workloadId },
   };
 }
+
+/** What the pod's annotation, or without a known pod the proxy itself, says over the mesh's `defaultConfig`. */
+function ownSettings(read: Pick<Read, "ask">, node: XdsNode): Pick<ProxyScope, "own"> {
+  const pod = read.ask(annotationOfPod, `${node.namespace}/${node.pod}`);
+  const text = pod === "unknown" ? node.proxyConfig : pod.text;
+  const own = text === undefined ? undefined : read.ask(settingsIn, text);
+  if (own === undefined) return {};
+  const { gatewayTopology, ...everywhere } = own;
+  const said = node.kind === "router" ? { ...everywhere, gatewayTopology } : everywhere;
+  return Object.values(said).some((value) => value !== undefined) ? { own: said } : {};
+}
+
+const annotationOfPod = defineQuery<string, "unknown" | { readonly text: string | undefined }>({
+  name: "annotationOfPod",
+  compute: (read, key) => {
+    const pod = read.input(cells.object(`Pod/${key}`)) as Resource<"Pod"> | undefined;
+    return pod === undefined ? "unknown" : { text: pod.metadata.annotations?.[PROXY_CONFIG_ANNOTATION] };
+  },
+  equal: sameJson,
+});
+
+/** Settings as they are with a ProxyConfig; undefined: they are the mesh's. */
+const settingsIn = defineQuery<string, OwnSettings | undefined>({
+  name: "settingsIn",
+  compute: (read, text) => {
+    const config = meshConfigOf(read);
+    const merged = proxyDefaultsWith(text, config);
+    if (merged === undefined) return undefined;
+    const { proxyHeaders, gatewayTopology } = merged;
+    const { defaultConfig: mesh } = config;
+    const own = { proxyHeaders, gatewayTopology };
+    return sameJson(own, { proxyHeaders: mesh.proxyHeaders, gatewayTopology: mesh.gatewayTopology }) ? undefined : own;
+  },
+  equal: sameJson,
+});
 
 /** Where a pod runs, for proxies that do not say it: by its labels, else by those of its machine. */
 const localityOfPod = defineQuery<string, string>({

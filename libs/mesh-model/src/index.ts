@@ -1,6 +1,7 @@
 export { analyze } from "./analysis/analyze.ts";
 export { type FindingCode, findings, type Severity } from "./analysis/messages.ts";
 export type { AnalysisFinding, AnalyzeOptions } from "./analysis/types.ts";
+export { PROXY_CONFIG_ANNOTATION, proxyDefaultsWith } from "./config/annotation.ts";
 export { meshConfigFromConfigMap, meshConfigFromText } from "./config/from-config-map.ts";
 export {
   type DefaultTrafficPolicy,
@@ -22,6 +23,7 @@ export {
   meshNetworksFromText,
   networkOfAddress,
 } from "./config/networks.ts";
+export type { GatewayTopology, ProxyHeaders } from "./config/proxy-headers.ts";
 export { decodeObject, decodeText } from "./decode/decode.ts";
 export { encodeObject } from "./decode/encode.ts";
 export type {

@@ -1,4 +1,4 @@
-import type { ExtAuthzProvider, MeshConfig } from "@lateen/mesh-model";
+import type { ExtAuthzProvider, MeshConfig, ProxyHeaders } from "@lateen/mesh-model";
 import type { JwtAuthentication } from "@lateen/proto/envoy/extensions/filters/http/jwt_authn/v3/config";
 import { defineQuery, type Read } from "../engine/query-engine.ts";
 import type { ObservedConfig } from "../lower/access-log.ts";
@@ -40,7 +40,12 @@ export function routeContext(read: Read, scope: ProxyScope): Omit<RouteContext, 
       read.ask(hashOfDestination, { host, port, subset, client: policyClient(read, scope) }),
     retry: meshConfigOf(read).defaultHttpRetryPolicy,
     annotate: scope.lateen,
+    tellAttempts: !proxyHeadersOf(read, scope).attemptCount?.disabled,
   };
+}
+
+function proxyHeadersOf(read: Read, { own }: ProxyScope): ProxyHeaders {
+  return (own === undefined ? meshConfigOf(read).defaultConfig : own).proxyHeaders ?? {};
 }
 
 /** Routes change only when the hashing of their destinations does, not with every destination rule. */
@@ -105,6 +110,7 @@ export function observedConfig(read: Read, scope: ProxyScope, side: Side): Obser
   };
   return {
     ...config,
+    defaultConfig: { ...config.defaultConfig, ...scope.own },
     logs,
     metrics,
     tracing: known && use !== undefined && provider !== undefined ? tracing(use, provider, workload) : undefined,

@@ -14,6 +14,7 @@ import {
   HttpConnectionManager,
   HttpConnectionManager_ForwardClientCertDetails,
   HttpConnectionManager_PathWithEscapedSlashesAction,
+  HttpConnectionManager_ServerHeaderTransformation,
   type HttpFilter,
 } from "@lateen/proto/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager";
 import { RBAC as NetworkRbac } from "@lateen/proto/envoy/extensions/filters/network/rbac/v3/rbac";
@@ -62,6 +63,7 @@ export interface HttpChainOptions {
 export function httpConnectionManager(options: HttpChainOptions): Filter {
   const { place, config } = options;
   const none = durationFromMs(0);
+  const headers = config.defaultConfig.proxyHeaders ?? {};
   const manager = HttpConnectionManager.fromPartial({
     statPrefix: options.statPrefix,
     routeSpecifier:
@@ -69,12 +71,13 @@ export function httpConnectionManager(options: HttpChainOptions): Filter {
         ? { $case: "rds", value: { configSource: adsSource(), routeConfigName: options.routes } }
         : { $case: "routeConfig", value: options.routes },
     httpFilters: httpFilters(options),
-    // Istio leaves Envoy's own name on what a client's sidecar answers.
-    ...(place === "outbound" ? {} : { serverName: "istio-envoy" }),
+    ...serverHeader(options),
+    ...(headers.requestId?.disabled ? { generateRequestId: false } : {}),
     streamIdleTimeout: none,
     accessLog: [...options.accessLog],
     useRemoteAddress: place === "gateway",
-    ...clientCertDetails(place),
+    ...(place === "gateway" ? { xffNumTrustedHops: config.defaultConfig.gatewayTopology?.numTrustedProxies ?? 0 } : {}),
+    ...clientCertDetails(place, config.defaultConfig),
     upgradeConfigs: [{ upgradeType: "websocket" }],
     ...normalization(config.pathNormalization),
     ...(config.tracing === undefined ? {} : { tracing: config.tracing }),
@@ -82,17 +85,35 @@ export function httpConnectionManager(options: HttpChainOptions): Filter {
   return { name: HTTP_CONNECTION_MANAGER, configType: typed(HttpConnectionManager, manager) };
 }
 
-function clientCertDetails(place: HttpChainOptions["place"]): Parameters<typeof HttpConnectionManager.fromPartial>[0] {
+type ManagerFields = Parameters<typeof HttpConnectionManager.fromPartial>[0];
+
+/** Istio leaves Envoy's own name on what a client's sidecar answers. */
+function serverHeader({ place, config }: HttpChainOptions): ManagerFields {
+  const { disabled, value } = config.defaultConfig.proxyHeaders?.server ?? {};
+  if (disabled) return { serverHeaderTransformation: HttpConnectionManager_ServerHeaderTransformation.PASS_THROUGH };
+  const serverName = value || (place === "outbound" ? "" : "istio-envoy");
+  return serverName === "" ? {} : { serverName };
+}
+
+/** What becomes of the header that names the clients before us. */
+function clientCertDetails(
+  place: HttpChainOptions["place"],
+  { proxyHeaders = {}, gatewayTopology = {} }: MeshConfig["defaultConfig"],
+): ManagerFields {
   const details = HttpConnectionManager_ForwardClientCertDetails;
   switch (place) {
     case "inbound":
       return {
-        forwardClientCertDetails: details.APPEND_FORWARD,
-        setCurrentClientCertDetails: { subject: true, dns: true, uri: true },
+        forwardClientCertDetails: details[written(proxyHeaders.forwardedClientCert) ?? "APPEND_FORWARD"],
+        setCurrentClientCertDetails: proxyHeaders.setCurrentClientCertDetails ?? {
+          subject: true,
+          dns: true,
+          uri: true,
+        },
       };
     case "gateway":
       return {
-        forwardClientCertDetails: details.SANITIZE_SET,
+        forwardClientCertDetails: details[written(gatewayTopology.forwardClientCertDetails) ?? "SANITIZE_SET"],
         setCurrentClientCertDetails: { subject: true, cert: true, dns: true, uri: true },
       };
     case "outbound":
@@ -100,7 +121,11 @@ function clientCertDetails(place: HttpChainOptions["place"]): Parameters<typeof 
   }
 }
 
-function normalization(mode: MeshConfig["pathNormalization"]): Parameters<typeof HttpConnectionManager.fromPartial>[0] {
+function written<T extends string>(mode: T | undefined): Exclude<T, "UNDEFINED"> | undefined {
+  return mode === "UNDEFINED" ? undefined : (mode as Exclude<T, "UNDEFINED"> | undefined);
+}
+
+function normalization(mode: MeshConfig["pathNormalization"]): ManagerFields {
   const slashes = HttpConnectionManager_PathWithEscapedSlashesAction;
   switch (mode) {
     case "NONE":
@@ -120,6 +145,7 @@ function normalization(mode: MeshConfig["pathNormalization"]): Parameters<typeof
  */
 function httpFilters(options: HttpChainOptions): HttpFilter[] {
   const { place, extensions, rbac, tokens } = options;
+  const suppressEnvoyHeaders = options.config.defaultConfig.proxyHeaders?.envoyDebugHeaders?.disabled ?? false;
   const filters: HttpFilter[] = [];
   if (extensions.includes("istio.peer_metadata")) filters.push(peerMetadata(place));
   if (place !== "outbound") {
@@ -138,7 +164,7 @@ function httpFilters(options: HttpChainOptions): HttpFilter[] {
   if (extensions.includes(STATS_FILTER) && options.config.metrics !== "off") {
     filters.push(filter(STATS_FILTER, PluginConfig, metricsConfig(options.config.metrics)));
   }
-  filters.push(filter("envoy.filters.http.router", Router, Router.fromPartial({})));
+  filters.push(filter("envoy.filters.http.router", Router, Router.fromPartial({ suppressEnvoyHeaders })));
   return filters;
 }
 

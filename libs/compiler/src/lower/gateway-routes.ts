@@ -66,7 +66,7 @@ export function routesFor(
     }
   }
   const list: GatewayHost[] = [...hosts].map(([host, entry]) => ({ host, ...entry }));
-  return gatewayRouteConfig(name, port, list, (bound) => {
+  const contextOf = (bound: BoundVirtualService) => {
     const placed = via.get(bound) ?? servers[0];
     return {
       ...context.route,
@@ -74,5 +74,6 @@ export function routesFor(
       port: placed?.server.port.number ?? port,
       secure: placed !== undefined && serverClass(placed.server) === "https",
     };
-  });
+  };
+  return gatewayRouteConfig(name, port, list, { contextOf, tellAttempts: context.route.tellAttempts });
 }

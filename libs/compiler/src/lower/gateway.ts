@@ -10,7 +10,7 @@ import { admits, boundTo, nameOf, routesFor, serverHosts } from "./gateway-route
 import { type GatewayContext, type PlacedServer, serverClass } from "./gateway-server.ts";
 import { serverSocket } from "./gateway-tls.ts";
 import { l4Clusters } from "./l4-routes.ts";
-import { filterChain, listener, tlsInspector } from "./listener-parts.ts";
+import { filterChain, listener, proxyProtocolFilter, tlsInspector } from "./listener-parts.ts";
 import { clientMatches } from "./route-match.ts";
 import { ALPN_MESH_HTTP, ALPN_MESH_TCP } from "./tls.ts";
 
@@ -140,13 +140,14 @@ function gatewayListener(
   context: GatewayContext,
 ): Listener {
   const bind = bindOf(servers[0]) || "0.0.0.0";
+  const balanced = context.config.defaultConfig.gatewayTopology?.proxyProtocol;
   const sniffs = servers.some((placed) => listening(placed) === "tls");
   return listener({
     address: bind,
     port,
     direction: TrafficDirection.OUTBOUND,
     bind: true,
-    filters: sniffs ? [tlsInspector()] : [],
+    filters: [...(balanced === undefined ? [] : [proxyProtocolFilter()]), ...(sniffs ? [tlsInspector()] : [])],
     chains,
     detectionTimeoutMs: context.config.protocolDetectionTimeoutMs,
   });

@@ -9,6 +9,7 @@ import {
 } from "@lateen/proto/envoy/config/listener/v3/listener_components";
 import { HttpInspector } from "@lateen/proto/envoy/extensions/filters/listener/http_inspector/v3/http_inspector";
 import { OriginalDst } from "@lateen/proto/envoy/extensions/filters/listener/original_dst/v3/original_dst";
+import { ProxyProtocol } from "@lateen/proto/envoy/extensions/filters/listener/proxy_protocol/v3/proxy_protocol";
 import { TlsInspector } from "@lateen/proto/envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector";
 import { listenerName } from "./names.ts";
 import { cidr, socketAddress } from "./proto.ts";
@@ -52,6 +53,11 @@ export function filterChain(options: {
 /** Recovers the address a captured connection was made to. */
 export function originalDstFilter(): ListenerFilter {
   return listenerFilter("envoy.filters.listener.original_dst", packAny(OriginalDst, OriginalDst.fromPartial({})), []);
+}
+/** Takes the address of the client from the PROXY header that must come first. */
+export function proxyProtocolFilter(): ListenerFilter {
+  const value = packAny(ProxyProtocol, ProxyProtocol.fromPartial({}));
+  return listenerFilter("envoy.filters.listener.proxy_protocol", value, []);
 }
 /** Looks whether a connection is TLS, its SNI and ALPN; not on `offPorts`. */
 export function tlsInspector(offPorts: readonly number[] = []): ListenerFilter {

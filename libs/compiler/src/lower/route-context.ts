@@ -13,4 +13,6 @@ export interface RouteContext extends RuleContext {
   readonly secure: boolean;
   /** Adds the rule's place to route metadata, for `explain`. */
   readonly annotate: boolean;
+  /** Requests carry the number of the attempt. */
+  readonly tellAttempts: boolean;
 }

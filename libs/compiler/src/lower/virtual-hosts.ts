@@ -43,7 +43,7 @@ export function forwardAll(options: {
 }
 
 /** Where requests go whose host nobody knows: on to where they were headed, or a 502. */
-export function catchAllHost(fallback: string | undefined): VirtualHost {
+export function catchAllHost(fallback: string | undefined, tellAttempts = true): VirtualHost {
   const name = fallback === undefined ? "block_all" : "allow_any";
   const route =
     fallback !== undefined
@@ -53,7 +53,7 @@ export function catchAllHost(fallback: string | undefined): VirtualHost {
           match: { pathSpecifier: { $case: "prefix", value: "/" } },
           action: { $case: "directResponse", value: { status: 502 } },
         });
-  return VirtualHost.fromPartial({ name, domains: ["*"], routes: [route], includeRequestAttemptCount: true });
+  return VirtualHost.fromPartial({ name, domains: ["*"], routes: [route], includeRequestAttemptCount: tellAttempts });
 }
 
 /** Every spelling of a service's host that clients of `namespace` may use. */
@@ -88,7 +88,7 @@ export function serviceVirtualHost(service: MeshService, input: ServiceHostInput
     name: `${service.host}:${input.port}`,
     domains: [...domainsOf(service, input.namespace)],
     routes,
-    includeRequestAttemptCount: true,
+    includeRequestAttemptCount: input.tellAttempts,
   });
 }
 
@@ -116,7 +116,7 @@ export function sidecarRouteConfig(name: string, input: SidecarRouteInput): Rout
   };
   for (const host of input.hosts) add(host);
   if (input.port === 80) for (const host of unknownHosts(input)) add(host);
-  hosts.push(catchAllHost(input.fallback));
+  hosts.push(catchAllHost(input.fallback, input.tellAttempts));
   return routeConfiguration(name, hosts);
 }
 
@@ -152,7 +152,7 @@ function unknownHosts(input: SidecarRouteInput): readonly VirtualHost[] {
             name: `${host}:80`,
             domains: [host],
             routes,
-            includeRequestAttemptCount: true,
+            includeRequestAttemptCount: input.tellAttempts,
           }),
         );
     })
@@ -198,7 +198,10 @@ export function gatewayRouteConfig(
   name: string,
   port: number,
   hosts: readonly GatewayHost[],
-  contextOf: (bound: BoundVirtualService) => RouteContext,
+  {
+    contextOf,
+    tellAttempts,
+  }: { readonly contextOf: (bound: BoundVirtualService) => RouteContext; readonly tellAttempts: boolean },
 ): RouteConfiguration {
   const virtualHosts = hosts.flatMap(({ host, virtualServices, httpsRedirect }) => {
     const routes = virtualServices.flatMap((bound) => [...httpRoutes(bound, contextOf(bound))]);
@@ -208,7 +211,7 @@ export function gatewayRouteConfig(
         name: `${host}:${port}`,
         domains: [host],
         routes: routes.length > 0 ? routes : [notFound()],
-        includeRequestAttemptCount: true,
+        includeRequestAttemptCount: tellAttempts,
         requireTls: httpsRedirect ? VirtualHost_TlsRequirementType.ALL : VirtualHost_TlsRequirementType.NONE,
       }),
     ];

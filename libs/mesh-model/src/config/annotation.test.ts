@@ -38,7 +38,7 @@ describe("the annotation proxy.istio.io/config", () => {
     ["with a misspelt field", "concurency: 2", 'unknown field "concurency"'],
     ["that is no YAML", "concurrency: [", "it cannot be read, so nothing of it is in force: "],
     ["with a wrong value", "concurrency: many", "concurrency: "],
-    ["with a setting that is not honoured", "proxyHeaders: {}", '"proxyHeaders" cannot be used'],
+    ["with a setting that is not honoured", "caCertificatesPem: [x]", '"caCertificatesPem" cannot be used'],
     ["with a setting that changes nothing", "drainDuration: 7s", "drainDuration has no effect"],
     ["that holds nothing back", "holdApplicationUntilProxyStarts: false", "holdApplicationUntilProxyStarts has no"],
   ])("%s is told, and the object accepted", (_title, text, expected) => {

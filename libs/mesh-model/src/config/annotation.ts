@@ -1,10 +1,19 @@
 import { diagnosticText } from "../origin.ts";
 import type { Check } from "../validation/check.ts";
 import { meshConfigFromText } from "./from-config-map.ts";
-import { defaultMeshConfig, type MeshConfig } from "./mesh-config.ts";
+import { defaultMeshConfig, type MeshConfig, type ProxyDefaults } from "./mesh-config.ts";
 
 /** Annotation of pods with a ProxyConfig in YAML, over the mesh's `defaultConfig`. */
 export const PROXY_CONFIG_ANNOTATION = "proxy.istio.io/config";
+
+/**
+ * What holds for one proxy: `text` (YAML or JSON of a ProxyConfig) over the mesh's `defaultConfig`. Undefined: it cannot be read, and
+ * says nothing.
+ */
+export function proxyDefaultsWith(text: string, config: MeshConfig): ProxyDefaults | undefined {
+  const read = meshConfigFromText(`defaultConfig:\n${text.replaceAll(/^/gm, "  ")}`, PROXY_CONFIG_ANNOTATION, config);
+  return read.ok ? read.value.defaultConfig : undefined;
+}
 
 /** Warns about settings of a pod's proxy that cannot be read: they say nothing, and the pod starts all the same. */
 export function checkProxyConfigAnnotation(

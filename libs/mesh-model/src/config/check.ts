@@ -3,6 +3,7 @@ import { checkLocalitySetting } from "../kinds/destination-rule/load-balancer.ts
 import type { Infer } from "../schema/index.ts";
 import type { Check } from "../validation/check.ts";
 import { isDnsLabel, isHostName } from "../validation/names.ts";
+import { checkProxyHeaders } from "./proxy-headers.ts";
 import type { meshConfigSchema } from "./schema.ts";
 
 type Written = Infer<typeof meshConfigSchema>;
@@ -39,6 +40,7 @@ export function checkMeshConfig(config: Written, check: Check): void {
     if (config[field] === undefined || config[field] === port) continue;
     check.at(field).error(`${field} other than ${port} is not supported yet`, { code: codes.unsupported });
   }
+  checkProxyHeaders(config.defaultConfig?.proxyHeaders, check.at("defaultConfig", "proxyHeaders"));
   checkProviders(config, check);
 }
 

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Resource } from "../kinds/index.ts";
 import { findingsOf, objectsOf } from "../testing/findings.ts";
+import { proxyDefaultsWith } from "./annotation.ts";
 import { meshConfigFromConfigMap, meshConfigFromText } from "./from-config-map.ts";
 import { defaultMeshConfig } from "./mesh-config.ts";
 
@@ -64,6 +65,31 @@ h2UpgradePolicy: UPGRADE
       defaultServiceExportTo: ["."],
       pathNormalization: "MERGE_SLASHES",
     });
+  });
+
+  it("lays settings of proxies over those of the mesh, field by field", () => {
+    const headers = "{server: {value: shop}, requestId: {disabled: true}}";
+    const base = configOf(`defaultConfig: {proxyHeaders: ${headers}, gatewayTopology: {numTrustedProxies: 1}}`);
+    const own = proxyDefaultsWith(
+      "proxyHeaders: {server: {disabled: true}}\ngatewayTopology: {proxyProtocol: {}}",
+      base,
+    );
+    expect(own).toMatchObject({
+      proxyHeaders: { server: { disabled: true }, requestId: { disabled: true } },
+      gatewayTopology: { numTrustedProxies: 1, proxyProtocol: {} },
+    });
+    expect(proxyDefaultsWith("proxyHeaders: 7", base)).toBeUndefined();
+  });
+
+  it.each([
+    ['proxyHeaders: {server: {value: "a\\r\\nb"}}', "only printable ASCII"],
+    ["proxyHeaders: {forwardedClientCert: SOMETIMES}", "SOMETIMES"],
+    ["proxyHeaders: {setCurrentClientCertDetails: {chain: true}}", "cannot be used"],
+    ["proxyHeaders: {preserveHttp1HeaderCase: true}", "cannot be used"],
+    ["gatewayTopology: {numTrustedProxies: -1}", "-1"],
+  ])("%s is refused", (text, expected) => {
+    const result = read(`defaultConfig: {${text}}`);
+    expect(result.ok ? "" : result.error.map(({ message }) => message).join()).toContain(expected);
   });
 
   it("adds providers to the built-in ones, or replaces them by name", () => {

@@ -19,6 +19,7 @@ import {
   type MeshConfig,
 } from "./mesh-config.ts";
 import { meshNetworksFromText } from "./networks.ts";
+import { mergedSettings } from "./proxy-headers.ts";
 import { meshConfigSchema } from "./schema.ts";
 
 type Written = Infer<typeof meshConfigSchema>;
@@ -94,6 +95,8 @@ function complete(written: Written, defaults: MeshConfig): MeshConfig {
       drainDurationMs: durationMs(proxy.drainDuration) ?? defaults.defaultConfig.drainDurationMs,
       holdApplicationUntilProxyStarts:
         proxy.holdApplicationUntilProxyStarts ?? defaults.defaultConfig.holdApplicationUntilProxyStarts,
+      proxyHeaders: mergedSettings(defaults.defaultConfig.proxyHeaders, proxy.proxyHeaders),
+      gatewayTopology: mergedSettings(defaults.defaultConfig.gatewayTopology, proxy.gatewayTopology),
     },
     defaultHttpRetryPolicy: written.defaultHttpRetryPolicy
       ? retryPolicy(written.defaultHttpRetryPolicy)

@@ -6,6 +6,7 @@ import type {
 } from "../kinds/destination-rule/schema.ts";
 import type { Infer } from "../schema/index.ts";
 import type { MeshNetwork } from "./networks.ts";
+import type { GatewayTopology, ProxyHeaders } from "./proxy-headers.ts";
 
 /** Settings of the whole mesh (istio.mesh.v1alpha1.MeshConfig), defaults filled in. Field names are Istio's; durations are milliseconds. */
 export interface MeshConfig {
@@ -96,6 +97,8 @@ export interface ProxyDefaults {
   readonly drainDurationMs: number;
   /** Default true here: an application never starts before its proxy is ready. */
   readonly holdApplicationUntilProxyStarts: boolean;
+  readonly proxyHeaders?: ProxyHeaders | undefined;
+  readonly gatewayTopology?: GatewayTopology | undefined;
 }
 
 export interface HttpRetryPolicy {

@@ -1,6 +1,7 @@
 import { connectionPool, localityLbSetting, outlierDetection, tcpKeepalive } from "../kinds/destination-rule/schema.ts";
 import { LATER } from "../kinds/shared.ts";
 import { s } from "../schema/index.ts";
+import { gatewayTopologySchema, proxyHeadersSchema } from "./proxy-headers.ts";
 
 const names = s.array(s.string());
 const retryPolicy = s.object({
@@ -37,8 +38,8 @@ const proxyConfig = s.object({
   readinessProbe: s.any(),
   runtimeValues: s.any(),
   image: s.any(),
-  proxyHeaders: s.unsupported(s.any(), LATER),
-  gatewayTopology: s.unsupported(s.any(), LATER),
+  proxyHeaders: proxyHeadersSchema,
+  gatewayTopology: gatewayTopologySchema,
   privateKeyProvider: s.unsupported(s.any(), LATER),
   caCertificatesPem: s.unsupported(s.any(), LATER),
   envoyAccessLogService: s.unsupported(s.any(), LATER),

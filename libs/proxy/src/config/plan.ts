@@ -374,6 +374,8 @@ export interface HttpConnectionManagerSpec {
   readonly generateRequestId: boolean;
   readonly preserveExternalRequestId: boolean;
   readonly alwaysSetRequestIdInResponse: boolean;
+  /** Nothing is told in `x-envoy-` headers of the router: how long it took, what was rewritten, that it was too much. Default false. */
+  readonly suppressEnvoyHeaders?: boolean;
   readonly stripPortMode: "none" | "matching" | "any";
   readonly upgrades: readonly string[];
   readonly accessLogs: readonly AccessLogSpec[];

@@ -67,7 +67,8 @@ export class HttpConnectionManager implements HttpTerminal, ExchangeHost {
     this.bodyWatchers = this.#chainFilters.watchBodies;
     this.log = context.logs.http(spec.accessLogs);
     this.tracer = spec.tracing === undefined ? undefined : new Tracer(spec.tracing, chain, context);
-    this.serverLine = `server: ${spec.serverName}\r\n`;
+    // What passes through gets no name here either.
+    this.serverLine = spec.serverHeader === "passThrough" ? "" : `server: ${spec.serverName}\r\n`;
     this.routes = routesOf(spec, context);
     this.#counters = new ManagerCounters(context, spec.statPrefix);
   }
@@ -155,6 +156,7 @@ export class HttpConnectionManager implements HttpTerminal, ExchangeHost {
   }
 
   serviceLines(withServer: boolean, ms: number): string {
+    if (this.spec.suppressEnvoyHeaders) return withServer ? this.serverLine : "";
     if (ms >= KEPT_LINES) return `${withServer ? this.serverLine : ""}${SERVICE_TIME}${ms}\r\n`;
     const kept = withServer ? this.#serverAndService : this.#service;
     kept[ms] ??= `${withServer ? this.serverLine : ""}${SERVICE_TIME}${ms}\r\n`;

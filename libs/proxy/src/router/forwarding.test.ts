@@ -102,6 +102,31 @@ describe("forwarding", () => {
     }
   });
 
+  it("tells nothing of its own work where that is not wanted", async () => {
+    const backend = await origin(echoAll);
+    const proxy = await rig({
+      spec: { suppressEnvoyHeaders: true, serverHeader: "passThrough" },
+      hosts: [
+        hostSpec(
+          ["shop"],
+          [
+            routeSpec("/gone/", forwardTo("nowhere")),
+            routeSpec(
+              "/",
+              forwardTo("backend", { rewrite: { prefix: "/v2/", regex: undefined, host: "inner.example" } }),
+            ),
+          ],
+        ),
+      ],
+      clusters: [clusterSpec("backend", [backend.port]), clusterSpec("nowhere", [])],
+    });
+    const answer = await exchange(proxy.port, "GET /a HTTP/1.1\r\nHost: shop\r\n\r\n");
+    expect(answer).toContain("GET /v2/a HTTP/1.1\r\nhost: inner.example\r\n");
+    const refused = await exchange(proxy.port, "GET /gone/ HTTP/1.1\r\nHost: shop\r\n\r\n");
+    expect(refused).toMatch(/^HTTP\/1\.1 503 /);
+    expect(answer + refused).not.toMatch(/^(server|x-envoy-(original|upstream|overloaded).*):/im);
+  });
+
   it("lets the authority of an absolute target win over Host for matching and forwarding", async () => {
     const backend = await origin(echoAll);
     const proxy = await rig({

@@ -21,7 +21,7 @@ export function upstreamLines(head: Http1Head, host: ExchangeHost, serviceMs: nu
     case "passThrough":
       break;
   }
-  head.dropKnown(K["x-envoy-upstream-service-time"]);
+  if (!host.spec.suppressEnvoyHeaders) head.dropKnown(K["x-envoy-upstream-service-time"]);
   const lines = host.serviceLines(withServer, Math.floor(serviceMs));
   return head.has(K.date) ? lines : host.dateLine() + lines;
 }
@@ -29,7 +29,10 @@ export function upstreamLines(head: Http1Head, host: ExchangeHost, serviceMs: nu
 /** A response of the proxy's own: its headers go into the exchange's edits, body and status are answered. */
 export function localResponse(exchange: ExchangeState, reply: LocalReply): { status: number; body: Buffer } {
   const { responseEdits } = exchange;
-  for (const [name, value] of reply.headers ?? []) responseEdits.set(name, value);
+  const quiet = exchange.host.spec.suppressEnvoyHeaders;
+  for (const [name, value] of reply.headers ?? []) {
+    if (!quiet || !name.startsWith("x-envoy-")) responseEdits.set(name, value);
+  }
   if (!exchange.isGrpc) {
     return { status: reply.status, body: reply.body === "" ? NO_BODY : Buffer.from(reply.body, "utf8") };
   }

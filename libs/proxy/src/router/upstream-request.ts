@@ -13,17 +13,18 @@ import type { Forwarding } from "./steering.ts";
 export function rewriteRequest(exchange: ExchangeState, weighted: CompiledWeightedCluster): void {
   const { head, requestEdits, match } = exchange;
   if (!weighted.requestEdits.empty) weighted.requestEdits.apply(requestEdits, exchange.resolve);
+  const tells = !exchange.host.spec.suppressEnvoyHeaders;
   const rewrite = match?.route.rewrite;
   if (rewrite !== undefined) {
     const original = head.pathText;
     const path = rewrite(head);
     requestEdits.path(path.startsWith("/") ? path : `/${path}`);
-    requestEdits.set("x-envoy-original-path", original);
+    if (tells) requestEdits.set("x-envoy-original-path", original);
   }
   if (weighted.hostRewrite !== undefined) {
     const original = head.authorityText;
     requestEdits.authority(weighted.hostRewrite);
-    if (original !== weighted.hostRewrite) requestEdits.set("x-envoy-original-host", original);
+    if (tells && original !== weighted.hostRewrite) requestEdits.set("x-envoy-original-host", original);
   }
 }
 

@@ -1,3 +1,4 @@
+import { Router } from "@lateen/proto/envoy/extensions/filters/http/router/v3/router";
 import {
   HttpConnectionManager_CodecType as Codec,
   HttpConnectionManager_PathWithEscapedSlashesAction as Escaped,
@@ -8,7 +9,7 @@ import {
 } from "@lateen/proto/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager";
 import type { HttpConnectionManagerSpec, HttpFilterSpec } from "../plan.ts";
 import { accessLogs } from "./access-log.ts";
-import { typedConfig } from "./any.ts";
+import { decodeBytes, typedConfig } from "./any.ts";
 import type { DecodeRun } from "./context.ts";
 import { join, millis, onlyFields, refuse } from "./fields.ts";
 import { guarded } from "./per-filter-config.ts";
@@ -122,6 +123,7 @@ export function connectionManager(hcm: HttpConnectionManager, run: DecodeRun, at
     preserveExternalRequestId: hcm.preserveExternalRequestId,
     alwaysSetRequestIdInResponse: hcm.alwaysSetRequestIdInResponse,
     stripPortMode: hcm.stripPortMode?.value === true ? "any" : hcm.stripMatchingHostPort ? "matching" : "none",
+    ...(suppressesHeaders(hcm.httpFilters, at) ? { suppressEnvoyHeaders: true } : {}),
     upgrades: upgrades(hcm, at),
     accessLogs: accessLogs(hcm.accessLog, run, at),
     ...(traced === undefined ? {} : { tracing: traced }),
@@ -175,6 +177,14 @@ function httpFilters(filters: readonly HttpFilter[], run: DecodeRun, at: string)
     });
   }
   return refuse(join(at, "http_filters"), "the last filter must be envoy.filters.http.router");
+}
+
+/** @see envoy.extensions.filters.http.router.v3.Router, suppress_envoy_headers */
+function suppressesHeaders(filters: readonly HttpFilter[], at: string): boolean {
+  const router = filters.at(-1);
+  const config = router === undefined ? undefined : typedConfig(router.configType, join(at, "http_filters"));
+  if (config?.typeUrl !== ROUTER_TYPE) return false;
+  return decodeBytes(config.value, Router, join(at, "http_filters")).suppressEnvoyHeaders;
 }
 
 function isRouter(filter: HttpFilter, type: string | undefined): boolean {
