@@ -4,6 +4,7 @@ import { Listener } from "@lateen/proto/envoy/config/listener/v3/listener";
 import { ZipkinConfig } from "@lateen/proto/envoy/config/trace/v3/zipkin";
 import { FileAccessLog } from "@lateen/proto/envoy/extensions/access_loggers/file/v3/file";
 import { ExpressionFilter } from "@lateen/proto/envoy/extensions/access_loggers/filters/cel/v3/cel";
+import { Router } from "@lateen/proto/envoy/extensions/filters/http/router/v3/router";
 import {
   HttpConnectionManager,
   type HttpConnectionManager_Tracing,
@@ -125,6 +126,18 @@ describe("listeners", () => {
       upgrades: ["websocket"],
       streamIdleTimeoutMs: 0,
     });
+  });
+
+  it("knows when the router is to say nothing of its own work", () => {
+    const quiet = (suppressEnvoyHeaders: boolean) => {
+      const config = typed(packAny(Router, Router.fromPartial({ suppressEnvoyHeaders })));
+      const spec = listener({
+        filterChains: [{ filters: [http({ httpFilters: [{ ...router, configType: config }] })] }],
+      });
+      return spec.chains[0]?.terminal;
+    };
+    expect(quiet(true)).toMatchObject({ suppressEnvoyHeaders: true });
+    expect(quiet(false)).not.toHaveProperty("suppressEnvoyHeaders");
   });
 
   const downstreamTls = (fields: DeepPartial<DownstreamTlsContext>) => ({
