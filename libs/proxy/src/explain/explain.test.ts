@@ -109,7 +109,7 @@ describe("the record of a request", () => {
         origin: "/apis/x/y/namespaces/shop/destination-rule/cart",
         exists: true,
         endpoints: 0,
-        attempts: 0,
+        attempts: 1,
       },
     });
   });
