@@ -10,6 +10,7 @@ import {
 import type { HttpConnectionManagerSpec, HttpFilterSpec } from "../plan.ts";
 import { accessLogs } from "./access-log.ts";
 import { decodeBytes, typedConfig } from "./any.ts";
+import { HTTP2_CODEC, headersCount, http1Options } from "./codec-options.ts";
 import type { DecodeRun } from "./context.ts";
 import { join, millis, onlyFields, refuse } from "./fields.ts";
 import { guarded } from "./per-filter-config.ts";
@@ -35,11 +36,8 @@ const KNOWN: readonly (keyof HttpConnectionManager & string)[] = [
   "drainTimeout",
   "delayedCloseTimeout",
   "accessLog",
-  "accessLogFlushInterval",
-  "accessLogOptions",
   "useRemoteAddress",
   "xffNumTrustedHops",
-  "internalAddressConfig",
   "generateRequestId",
   "preserveExternalRequestId",
   "alwaysSetRequestIdInResponse",
@@ -49,11 +47,9 @@ const KNOWN: readonly (keyof HttpConnectionManager & string)[] = [
   "normalizePath",
   "mergeSlashes",
   "pathWithEscapedSlashesAction",
-  "requestIdExtension",
   "stripMatchingHostPort",
   "stripPortMode",
   "tracing",
-  "proxyStatusConfig",
 ];
 
 const CODEC = new Map([
@@ -88,6 +84,7 @@ function named<T>(map: ReadonlyMap<number, T>, value: number, at: string): T {
 /** @see envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager */
 export function connectionManager(hcm: HttpConnectionManager, run: DecodeRun, at: string): HttpConnectionManagerSpec {
   onlyFields(hcm, at, KNOWN);
+  codecOptions(hcm, at);
   const common = hcm.commonHttpProtocolOptions;
   const details = hcm.setCurrentClientCertDetails;
   const traced = tracingSpec(hcm, at);
@@ -128,6 +125,23 @@ export function connectionManager(hcm: HttpConnectionManager, run: DecodeRun, at
     accessLogs: accessLogs(hcm.accessLog, run, at),
     ...(traced === undefined ? {} : { tracing: traced }),
   };
+}
+
+/** Limits that are fixed here, as Envoy has them where nothing else is said. */
+const HEADERS_KB = 60;
+
+/** Refuses what the codecs of this proxy would not obey. */
+function codecOptions(hcm: HttpConnectionManager, at: string): void {
+  const { commonHttpProtocolOptions: common, httpProtocolOptions: http1, http2ProtocolOptions: http2 } = hcm;
+  if (hcm.maxRequestHeadersKb !== undefined && hcm.maxRequestHeadersKb !== HEADERS_KB)
+    refuse(join(at, "max_request_headers_kb"), `this proxy takes ${HEADERS_KB} and nothing else`);
+  if (common !== undefined) {
+    const path = join(at, "common_http_protocol_options");
+    onlyFields(common, path, ["idleTimeout", "maxHeadersCount"]);
+    headersCount(common, path);
+  }
+  if (http1 !== undefined) http1Options(http1, join(at, "http_protocol_options"));
+  if (http2 !== undefined) onlyFields(http2, join(at, "http2_protocol_options"), HTTP2_CODEC);
 }
 
 function upgrades(hcm: HttpConnectionManager, at: string): readonly string[] {

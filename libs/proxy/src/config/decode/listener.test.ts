@@ -305,4 +305,37 @@ describe("listeners", () => {
       "filter_chain_match.source_ports: not supported",
     ],
   ])("refuses %o", (fields, reason) => expect(() => listener(fields)).toThrow(reason));
+
+  const chain = (fields: DeepPartial<HttpConnectionManager>) =>
+    listener({ filterChains: [{ filters: [http(fields)] }] });
+  it.each<[DeepPartial<HttpConnectionManager>, string]>([
+    [{ maxRequestHeadersKb: 96 }, "max_request_headers_kb: this proxy takes 60"],
+    [{ commonHttpProtocolOptions: { maxHeadersCount: 200 } }, "common_http_protocol_options.max_headers_count"],
+    [{ commonHttpProtocolOptions: { maxStreamDuration: seconds(1) } }, "max_stream_duration: not supported"],
+    [
+      { commonHttpProtocolOptions: { headersWithUnderscoresAction: 1 } },
+      "headers_with_underscores_action: not supported",
+    ],
+    [{ commonHttpProtocolOptions: { maxRequestsPerConnection: 1 } }, "max_requests_per_connection: not supported"],
+    [{ httpProtocolOptions: { allowAbsoluteUrl: false } }, "allow_absolute_url: this proxy takes absolute URLs"],
+    [{ httpProtocolOptions: { allowChunkedLength: true } }, "allow_chunked_length: not supported"],
+    [{ httpProtocolOptions: { defaultHostForHttp10: "a" } }, "default_host_for_http10: not supported"],
+    [
+      { httpProtocolOptions: { headerKeyFormat: { headerFormat: { $case: "properCaseWords", value: {} } } } },
+      "header_key_format.proper_case_words: not supported",
+    ],
+    [{ http2ProtocolOptions: { allowConnect: true } }, "http2_protocol_options.allow_connect: not supported"],
+    [
+      { http2ProtocolOptions: { connectionKeepalive: { interval: seconds(1) } } },
+      "connection_keepalive: not supported",
+    ],
+    [{ proxyStatusConfig: {} }, "proxy_status_config: not supported"],
+    [{ internalAddressConfig: { unixSockets: true } }, "internal_address_config: not supported"],
+  ])("refuses a connection manager with %o", (fields, reason) => expect(() => chain(fields)).toThrow(reason));
+
+  it.each<[DeepPartial<HttpConnectionManager>]>([
+    [{ maxRequestHeadersKb: 60, commonHttpProtocolOptions: { idleTimeout: seconds(1), maxHeadersCount: 100 } }],
+    [{ httpProtocolOptions: { acceptHttp10: true, allowAbsoluteUrl: true, enableTrailers: true } }],
+    [{ http2ProtocolOptions: { maxConcurrentStreams: 10, hpackTableSize: 4096 } }],
+  ])("takes a connection manager with %o", (fields) => expect(() => chain(fields)).not.toThrow());
 });

@@ -3,27 +3,13 @@ import type { Http2ProtocolOptions } from "@lateen/proto/envoy/config/core/v3/pr
 import { HttpProtocolOptions } from "@lateen/proto/envoy/extensions/upstreams/http/v3/http_protocol_options";
 import type { ClusterSpec } from "../plan.ts";
 import { unpack } from "./any.ts";
+import { HTTP2_CODEC, headersCount, http1Options } from "./codec-options.ts";
 import { join, millis, onlyFields, optionalMs, refuse } from "./fields.ts";
 
 const HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 const HOUR_MS = 3_600_000;
 
-/** What is honoured, or is a limit of Envoy's codec whose counterpart here is fixed. */
-const HTTP2_KNOWN: readonly (keyof Http2ProtocolOptions & string)[] = [
-  "hpackTableSize",
-  "maxConcurrentStreams",
-  "initialStreamWindowSize",
-  "initialConnectionWindowSize",
-  "maxOutboundFrames",
-  "maxOutboundControlFrames",
-  "maxConsecutiveInboundFramesWithEmptyPayload",
-  "maxInboundPriorityFramesPerStream",
-  "maxInboundWindowUpdateFramesPerDataFrameSent",
-  "overrideStreamErrorOnInvalidHttpMessage",
-  "streamErrorOnInvalidHttpMessaging",
-  "useOghttp2Codec",
-  "connectionKeepalive",
-];
+const HTTP2_KNOWN: readonly (keyof Http2ProtocolOptions & string)[] = [...HTTP2_CODEC, "connectionKeepalive"];
 
 type HttpFields = Pick<
   ClusterSpec,
@@ -56,6 +42,7 @@ export function upstreamProtocol(cluster: Cluster): HttpFields {
       "maxHeadersCount",
       "maxConnectionDuration",
     ]);
+    headersCount(common, join(at, "common_http_protocol_options"));
   }
   return {
     ...(secure?.autoSni || secure?.autoSanValidation
@@ -86,7 +73,10 @@ function protocolOf(options: HttpProtocolOptions, at: string): Pick<ClusterSpec,
       if (explicit?.$case === "http2ProtocolOptions") {
         return speaking("http2", explicit.value, join(at, "explicit_http_config"));
       }
-      if (explicit?.$case === "httpProtocolOptions") return {};
+      if (explicit?.$case === "httpProtocolOptions") {
+        http1Options(explicit.value, join(at, "explicit_http_config.http_protocol_options"));
+        return {};
+      }
       return refuse(join(at, "explicit_http_config"), "only HTTP/1.1 and HTTP/2 are supported by this proxy");
     }
     case "useDownstreamProtocolConfig":
