@@ -38,6 +38,7 @@ export type {
 export { canonicalRevisionOf, canonicalServiceOf } from "./identity/canonical.ts";
 export { parseSpiffeId, type SpiffeIdentity, spiffeId } from "./identity/spiffe.ts";
 export { keyOf, parseResourceKey, type ResourceKey, resourceKey } from "./key.ts";
+export { DRY_RUN_ANNOTATION } from "./kinds/authorization-policy/validate.ts";
 export { fieldPaths, usedPaths } from "./kinds/field-paths.ts";
 export * from "./kinds/index.ts";
 export { GATEWAY_NAME_LABEL, isTarget, type Targeting, type TargetReference, targetsOf } from "./kinds/targets.ts";

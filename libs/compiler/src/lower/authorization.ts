@@ -1,4 +1,4 @@
-import type { AuthorizationPolicy } from "@lateen/mesh-model";
+import { type AuthorizationPolicy, DRY_RUN_ANNOTATION } from "@lateen/mesh-model";
 import { type Permission, Policy, type Principal, RBAC, RBAC_Action } from "@lateen/proto/envoy/config/rbac/v3/rbac";
 import { type CustomRules, customPolicyName } from "./ext-authz.ts";
 import type { RbacRules } from "./filters.ts";
@@ -11,7 +11,24 @@ import { type AuthorizationContext, NOT_DECIDABLE, type Rule, type RuleContext }
  * servers, providers that are not defined, several of them at once) they are made a denial of everything. AUDIT has no effect on traffic. On TCP, HTTP-only parts make an ALLOW rule match never and are
  * ignored in a DENY rule, which makes it stricter.
  */
-export function authorizationRules(policies: readonly AuthorizationPolicy[], context: AuthorizationContext): RbacRules {
+export function authorizationRules(all: readonly AuthorizationPolicy[], context: AuthorizationContext): RbacRules {
+  const dry = all.filter(isDryRun);
+  const rules = enforcedRules(dry.length === 0 ? all : all.filter((policy) => !isDryRun(policy)), context);
+  if (dry.length === 0) return rules;
+  // Nobody asks for the sake of a dry run.
+  const shadow = enforcedRules(
+    dry.filter(({ spec }) => spec?.action !== "CUSTOM"),
+    context,
+  );
+  return { ...rules, shadow: { deny: shadow.deny, allow: shadow.allow } };
+}
+
+/** Whether a policy is only to tell what it would do. */
+function isDryRun({ metadata }: AuthorizationPolicy): boolean {
+  return metadata.annotations?.[DRY_RUN_ANNOTATION] === "true";
+}
+
+function enforcedRules(policies: readonly AuthorizationPolicy[], context: AuthorizationContext): RbacRules {
   const action = (policy: AuthorizationPolicy) => policy.spec?.action ?? "ALLOW";
   const custom = policies.filter((policy) => action(policy) === "CUSTOM");
   const deny = policies.filter((policy) => action(policy) === "DENY");

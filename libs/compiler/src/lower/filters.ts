@@ -41,6 +41,25 @@ export interface RbacRules {
   readonly allow: RBAC | undefined;
   /** What a service outside is asked about, before everything else; HTTP only. */
   readonly custom?: CustomRules | undefined;
+  /** What policies of a dry run would do. */
+  readonly shadow?: { readonly deny: RBAC | undefined; readonly allow: RBAC | undefined };
+}
+
+/** Rules of one filter, deny before allow; prefixes are Istio's. */
+function rbacFilters({ deny, allow, shadow }: RbacRules) {
+  const sides = [
+    { rules: deny, shadowRules: shadow?.deny, shadowRulesStatPrefix: "istio_dry_run_deny_" },
+    { rules: allow, shadowRules: shadow?.allow, shadowRulesStatPrefix: "istio_dry_run_allow_" },
+  ];
+  return sides.flatMap(({ rules, shadowRules, shadowRulesStatPrefix }) => {
+    if (rules === undefined && shadowRules === undefined) return [];
+    return [
+      {
+        ...(rules === undefined ? {} : { rules }),
+        ...(shadowRules === undefined ? {} : { shadowRules, shadowRulesStatPrefix }),
+      },
+    ];
+  });
 }
 
 /** What decides on an HTTP chain. `place` decides which filters it has. */
@@ -151,9 +170,8 @@ function httpFilters(options: HttpChainOptions): HttpFilter[] {
   if (place !== "outbound") {
     if (rbac.custom !== undefined) filters.push(...customFilters(rbac.custom));
     if (tokens !== undefined) filters.push(filter(JWT_FILTER, JwtAuthentication, tokens));
-    for (const rules of [rbac.deny, rbac.allow]) {
-      if (rules !== undefined)
-        filters.push(filter("envoy.filters.http.rbac", HttpRbac, HttpRbac.fromPartial({ rules })));
+    for (const fields of rbacFilters(rbac)) {
+      filters.push(filter("envoy.filters.http.rbac", HttpRbac, HttpRbac.fromPartial(fields)));
     }
   }
   if (place !== "inbound") {
@@ -228,17 +246,11 @@ export function tcpProxy(target: TcpTarget, accessLog: readonly AccessLog[], sta
 
 /** Network-level RBAC, deny then allow, to stand before a TCP proxy. */
 export function networkRbac(rules: RbacRules): Filter[] {
-  return [rules.deny, rules.allow].flatMap((rule) =>
-    rule === undefined
-      ? []
-      : [
-          {
-            name: "envoy.filters.network.rbac",
-            configType: {
-              $case: "typedConfig",
-              value: packAny(NetworkRbac, NetworkRbac.fromPartial({ rules: rule, statPrefix: "tcp." })),
-            } as const,
-          },
-        ],
-  );
+  return rbacFilters(rules).map((fields) => ({
+    name: "envoy.filters.network.rbac",
+    configType: {
+      $case: "typedConfig",
+      value: packAny(NetworkRbac, NetworkRbac.fromPartial({ ...fields, statPrefix: "tcp." })),
+    } as const,
+  }));
 }

@@ -39,12 +39,19 @@ export function decodeRbacPerRoute(bytes: Uint8Array): RbacConfig {
 export function decodeNetworkRbac(bytes: Uint8Array): RbacConfig {
   const message = NetworkRbac.decode(bytes);
   // Judging once or continuously is the same for a filter that reads nothing but connection facts.
-  onlyFields(message, "", ["rules", "shadowRulesStatPrefix", "statPrefix", "enforcementType"]);
-  return { rules: rulesOf(message.rules, "rules") };
+  onlyFields(message, "", ["rules", "shadowRules", "shadowRulesStatPrefix", "statPrefix", "enforcementType"]);
+  return withShadow(message, "");
 }
 
 function httpRbac(message: HttpRbac, at: string): RbacConfig {
   onlyFields(message, at, ["rules", "rulesStatPrefix", "shadowRules", "shadowRulesStatPrefix", "trackPerRuleStats"]);
+  return withShadow(message, at);
+}
+
+function withShadow(
+  message: Pick<HttpRbac, "rules" | "shadowRules" | "shadowRulesStatPrefix">,
+  at: string,
+): RbacConfig {
   const shadow = rulesOf(message.shadowRules, join(at, "shadow_rules"));
   return {
     rules: rulesOf(message.rules, join(at, "rules")),

@@ -2,6 +2,7 @@ import type { Exchange, FilterContext, HttpFilter, HttpFilterRuntime, Verdict } 
 import { type CompiledRbac, compileRbac } from "@lateen/traffic";
 import { HTTP_RBAC, type RbacConfig } from "./config.ts";
 import { deniedDetails } from "./details.ts";
+import { ShadowRules } from "./shadow.ts";
 
 /** Authorisation of requests. @see envoy.extensions.filters.http.rbac.v3.RBAC */
 export const httpRbacRuntime: HttpFilterRuntime<RbacConfig> = {
@@ -19,7 +20,7 @@ class HttpRbacFilter implements HttpFilter {
   readonly #ofRoutes = new WeakMap<RbacConfig, CompiledConfig>();
 
   constructor(config: RbacConfig, context: FilterContext) {
-    this.#own = compiled(config);
+    this.#own = compiled(config, context.stats);
     this.#stats = context.stats;
     this.#name = context.configName;
     const slots = context.shared(HTTP_RBAC, () => ({
@@ -55,7 +56,7 @@ class HttpRbacFilter implements HttpFilter {
   #ofRoute(config: RbacConfig): CompiledConfig {
     let known = this.#ofRoutes.get(config);
     if (known === undefined) {
-      known = compiled(config);
+      known = compiled(config, this.#stats);
       this.#ofRoutes.set(config, known);
     }
     return known;
@@ -68,20 +69,21 @@ interface CompiledConfig {
   readonly rbac: CompiledRbac | undefined;
   /** Names of the rules, as many as one cares to read. */
   readonly candidates: readonly string[];
-  readonly shadow: { readonly rbac: CompiledRbac; readonly prefix: string } | undefined;
+  readonly shadow: ShadowRules | undefined;
 }
 
-function compiled({ rules, shadow }: RbacConfig): CompiledConfig {
+function compiled({ rules, shadow }: RbacConfig, stats: FilterContext["stats"]): CompiledConfig {
   return {
     rbac: rules === undefined ? undefined : compileRbac(rules),
     candidates: Object.keys(rules?.policies ?? {}).slice(0, MOST_CANDIDATES),
-    shadow: shadow && { rbac: compileRbac(shadow.rules), prefix: shadow.prefix },
+    shadow: shadow && new ShadowRules(shadow, "envoy_http_rbac", stats),
   };
 }
 
 /** What rules would have done, for later filters and logs. */
-function tellShadow(exchange: Exchange, { rbac, prefix }: NonNullable<CompiledConfig["shadow"]>): void {
-  const { allowed, policy } = rbac.evaluate(exchange.request, exchange.peer);
+function tellShadow(exchange: Exchange, shadow: ShadowRules): void {
+  const { prefix } = shadow;
+  const { allowed, policy } = shadow.judge(exchange.request, exchange.peer);
   exchange.setMetadata(HTTP_RBAC, {
     [`${prefix}shadow_engine_result`]: allowed ? "allowed" : "denied",
     ...(policy === undefined ? {} : { [`${prefix}shadow_effective_policy_id`]: policy }),

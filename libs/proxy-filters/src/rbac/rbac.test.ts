@@ -2,7 +2,7 @@ import { RBAC_Action } from "@lateen/proto/envoy/config/rbac/v3/rbac";
 import { RBAC as HttpRbac, RBACPerRoute } from "@lateen/proto/envoy/extensions/filters/http/rbac/v3/rbac";
 import { RBAC as NetworkRbac } from "@lateen/proto/envoy/extensions/filters/network/rbac/v3/rbac";
 import { describe, expect, it } from "vitest";
-import { FakeExchange, fakeContext } from "../testing/fake-exchange.ts";
+import { FakeExchange, FakeStats, fakeContext } from "../testing/fake-exchange.ts";
 import { decodeHttpRbac, decodeNetworkRbac, decodeRbacPerRoute } from "./decode.ts";
 import { httpRbacRuntime } from "./http-rbac.ts";
 import { networkRbacRuntime } from "./network-rbac.ts";
@@ -122,6 +122,46 @@ describe("shadow rules", () => {
   });
 });
 
+describe("rules of a dry run", () => {
+  const shadowRules: Rules = {
+    action: RBAC_Action.DENY,
+    policies: { p: { permissions: [any], principals: [caller(ALICE)] } },
+  };
+  const rules = { shadowRules, shadowRulesStatPrefix: "istio_dry_run_deny_" };
+  const series = (result: string) => ({ authz_dry_run_action: "deny", authz_dry_run_result: result });
+  const counted = (stats: FakeStats, metric: string) =>
+    stats.named(metric).map(({ labels, values }) => [labels, values.length]);
+
+  it("are counted by what they would have done with requests", () => {
+    const { context, stats } = fakeContext();
+    const config = decodeHttpRbac(HttpRbac.encode(HttpRbac.fromPartial(rules)).finish());
+    const filter = httpRbacRuntime.create(config, context);
+    for (const principal of [ALICE, ALICE, undefined]) {
+      const exchange = new FakeExchange({ path: "/" });
+      exchange.peer = { ...exchange.peer, principal };
+      expect(filter.onRequestHead?.(exchange)).toBe("continue");
+    }
+    expect(counted(stats, "envoy_http_rbac")).toEqual([
+      [series("allowed"), 1],
+      [series("denied"), 2],
+    ]);
+  });
+
+  it("are counted by what they would have done with connections", () => {
+    const stats = new FakeStats();
+    const config = decodeNetworkRbac(NetworkRbac.encode(NetworkRbac.fromPartial(rules)).finish());
+    const filter = networkRbacRuntime.create(config, stats);
+    const { peer } = new FakeExchange({ path: "/" });
+    for (const principal of [ALICE, undefined]) {
+      expect(filter.onConnection({ ...peer, principal }).allowed).toBe(true);
+    }
+    expect(counted(stats, "envoy_rbac")).toEqual([
+      [series("allowed"), 1],
+      [series("denied"), 1],
+    ]);
+  });
+});
+
 describe("decoding", () => {
   const policy = (permission: object, principal: object = anyone): Rules => ({
     action: RBAC_Action.ALLOW,
@@ -161,6 +201,7 @@ describe("network rbac", () => {
   const create = (rules: Rules) =>
     networkRbacRuntime.create(
       decodeNetworkRbac(NetworkRbac.encode(NetworkRbac.fromPartial({ rules, statPrefix: "tcp." })).finish()),
+      new FakeStats(),
     );
   const peer = new FakeExchange().peer;
   const port: Rules = {

@@ -287,7 +287,7 @@ export interface NetworkFilter {
 /** The part that workers run. */
 export interface NetworkFilterRuntime<Config = unknown> {
   readonly name: string;
-  create(config: Config): NetworkFilter;
+  create(config: Config, stats: FilterStats): NetworkFilter;
 }
 export interface NetworkFilterFactory<Config = unknown> extends NetworkFilterRuntime<Config> {
   readonly configType: string;

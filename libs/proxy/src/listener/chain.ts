@@ -34,7 +34,7 @@ export class Chain {
     this.#filters = spec.networkFilters.map(({ name, config }) => {
       const runtime = context.networkFilters.get(name);
       if (runtime === undefined) throw new Error(`network filter ${name} is not part of this proxy`);
-      return runtime.create(config);
+      return runtime.create(config, context.stats);
     });
     this.terminal =
       spec.terminal.kind === "http"

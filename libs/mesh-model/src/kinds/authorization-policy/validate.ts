@@ -16,7 +16,8 @@ type Source = NonNullable<NonNullable<Rule["from"]>[number]["source"]>;
 type Operation = NonNullable<NonNullable<Rule["to"]>[number]["operation"]>;
 type Condition = NonNullable<Rule["when"]>[number];
 
-const DRY_RUN = "istio.io/dry-run";
+/** Annotation of policies that only tell what they would do: `"true"`. */
+export const DRY_RUN_ANNOTATION = "istio.io/dry-run";
 const IP_FIELDS = ["ipBlocks", "notIpBlocks", "remoteIpBlocks", "notRemoteIpBlocks"] as const;
 const CONDITION_KEYS = [
   "source.ip",
@@ -40,10 +41,10 @@ export function validateAuthorizationPolicy(body: Infer<typeof authorizationPoli
   const action = spec.action ?? "ALLOW";
   checkSelector(spec.selector, "matchLabels", check.at("selector"));
   checkTargets(spec, context.metadata.namespace, check);
-  if (context.metadata.annotations?.[DRY_RUN] === "true") {
+  if (context.metadata.annotations?.[DRY_RUN_ANNOTATION] === "true" && action === "CUSTOM") {
     context.check
-      .at("metadata", "annotations", DRY_RUN)
-      .error("dry-run is not supported yet; the policy would be enforced", { code: codes.unsupported, part: "key" });
+      .at("metadata", "annotations", DRY_RUN_ANNOTATION)
+      .error("a CUSTOM policy cannot be a dry run: it would be enforced", { code: codes.unsupported, part: "key" });
   }
   if (action === "CUSTOM") checkCustom(spec, check);
   else if (spec.provider !== undefined) check.at("provider").error("only CUSTOM policies have a provider");
