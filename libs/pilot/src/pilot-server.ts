@@ -4,6 +4,7 @@ import { type AcceptedObject, CONFIG_TOPIC } from "@lateen/ports";
 import { grpcStatus } from "@lateen/xds";
 import type { PilotCompiler } from "./compiler-face.ts";
 import { DebugView } from "./debug/debug-view.ts";
+import { StatusTimes } from "./debug/status-times.ts";
 import { objectNotTakenOver } from "./errors.ts";
 import { applyChange } from "./feed/apply-change.ts";
 import { Debounce } from "./feed/debounce.ts";
@@ -50,6 +51,7 @@ export class PilotServer implements Pilot {
   /** Streams that are waited for before the next push. */
   readonly #round: PushRound<Connection>;
   readonly #waits: SyncWaits;
+  readonly #statusTimes = new StatusTimes();
   readonly #firstSnapshotsMs: number;
   readonly #registrations: Registrations;
   readonly #becameReady = Promise.withResolvers<void>();
@@ -108,6 +110,7 @@ export class PilotServer implements Pilot {
       domain: options.domain,
       clusterId: options.clusterId,
       meshConfig: () => this.#settings.current,
+      statusTimes: this.#statusTimes,
     });
   }
 
@@ -199,6 +202,8 @@ export class PilotServer implements Pilot {
     this.#keys.update(change);
     const meshConfig = this.#settings.refresh(this.#world);
     this.#apply(change, meshConfig);
+    const status = (key: ResourceKey) => this.#compiler.status?.(key);
+    this.#statusTimes.observe(change, status, new Date(clock.now()).toISOString());
     this.#revisions.next(this.#world.configRevision ?? 0);
     this.#pushedRegistry = this.#world.registryVersion;
     const reasons = pushReasons(change, meshConfig !== undefined);

@@ -116,7 +116,18 @@ describe("pilotRoutes", () => {
   it("tells how Gateway API objects were understood", async () => {
     const { get } = await start();
     expect((await get("/debug/statusz")).body).toMatchObject({
-      statuses: { "HTTPRoute/shop/cart": { parents: [{ conditions: [{ reason: "NoMatchingParent" }, {}] }] } },
+      statuses: {
+        "HTTPRoute/shop/cart": {
+          parents: [
+            {
+              conditions: [
+                { reason: "NoMatchingParent", lastTransitionTime: expect.stringMatching(/^\d{4}-.*Z$/) },
+                {},
+              ],
+            },
+          ],
+        },
+      },
     });
   });
 

@@ -19,6 +19,7 @@ import type { World } from "../feed/world.ts";
 import type { AdsFront } from "../streams/ads-front.ts";
 import type { AdmittedProxy } from "../streams/connection.ts";
 import { configDump, extensionDump } from "./config-dump.ts";
+import type { StatusTimes } from "./status-times.ts";
 
 /** One service with where it runs. */
 export interface ServiceWithEndpoints {
@@ -34,6 +35,7 @@ export interface DebugSources {
   readonly domain: string | undefined;
   readonly clusterId: string;
   readonly meshConfig: () => MeshConfig;
+  readonly statusTimes: StatusTimes;
 }
 
 /** Endpoints of a service in one namespace, in Istio's words: by the cluster and registry that they come from. */
@@ -70,8 +72,10 @@ export class DebugView {
   readonly #domain: string | undefined;
   readonly #clusterId: string;
   readonly #meshConfig: () => MeshConfig;
+  readonly #statusTimes: StatusTimes;
 
-  constructor({ world, ads, compiler, domain, clusterId, meshConfig }: DebugSources) {
+  constructor({ world, ads, compiler, domain, clusterId, meshConfig, statusTimes }: DebugSources) {
+    this.#statusTimes = statusTimes;
     this.#clusterId = clusterId;
     this.#world = world;
     this.#ads = ads;
@@ -210,7 +214,7 @@ export class DebugView {
     for (const object of this.#world.objects()) {
       const key = keyOf(object);
       const status = this.#compiler.status?.(key);
-      if (status !== undefined) found[key] = status;
+      if (status !== undefined) found[key] = this.#statusTimes.stamped(key, status);
     }
     return found;
   }
