@@ -76,12 +76,12 @@ const BY_INTENT: Readonly<Record<string, NonNullable<WireExchange["differ"]>>> =
   "no Host": { envoy: BAD, own: BAD },
   "a fragment": { envoy: BAD, own: BAD },
   "an unknown method": { envoy: BAD, own: BAD },
-  "HTTP/1.2": { envoy: TOO_OLD, own: TOO_OLD },
+  "HTTP/1.2": { envoy: TOO_OLD, own: BAD },
   "two spaces": { envoy: OK, own: BAD },
   "a folded field": { envoy: OK, own: BAD },
   "a chunk that is longer than it says": { envoy: OK, own: BAD },
-  "an unknown coding": { envoy: NOT_IMPLEMENTED, own: NOT_IMPLEMENTED },
-  "a coding before chunks": { envoy: NOT_IMPLEMENTED, own: NOT_IMPLEMENTED },
+  "an unknown coding": { envoy: NOT_IMPLEMENTED, own: BAD },
+  "a coding before chunks": { envoy: NOT_IMPLEMENTED, own: BAD },
 };
 
 const onPort = (port: string): readonly WireExchange[] =>

@@ -1,4 +1,4 @@
-import { manualClock } from "@lateen/test-support";
+import { DEAD_PORTS, manualClock } from "@lateen/test-support";
 import type { ForwardSpec } from "@lateen/traffic";
 import { afterEach, describe, expect, it } from "vitest";
 import type { Exchange, HttpFilterRuntime, LocalReply } from "../chain/spi.ts";
@@ -34,14 +34,6 @@ function only(proxy: Awaited<ReturnType<typeof rig>>): RequestRecord {
   expect(others).toEqual([]);
   if (record === undefined) throw new Error("no record");
   return record;
-}
-
-/** A port on which nothing listens. */
-async function deadPort(): Promise<number> {
-  const dead = await origin();
-  dead.server.close();
-  await new Promise<void>((resolve) => dead.server.once("close", () => resolve()));
-  return dead.port;
 }
 
 describe("a request that went well", () => {
@@ -121,7 +113,7 @@ describe("the record of a request", () => {
   });
 
   it("tells every attempt and why it came to nothing", async () => {
-    const dead = await deadPort();
+    const [dead] = DEAD_PORTS;
     const retry = {
       attempts: 1,
       retryOn: ["connect-failure"],
@@ -147,7 +139,7 @@ describe("the record of a request", () => {
 
   it("names the circuit breaker and its limit", async () => {
     const circuitBreakers = { maxConnections: 10, maxPendingRequests: 0, maxRequests: 10, maxRetries: 0 };
-    const proxy = await through([await deadPort()], {}, { cluster: { circuitBreakers } });
+    const proxy = await through([DEAD_PORTS[0]], {}, { cluster: { circuitBreakers } });
     await exchange(proxy.port, GET);
     expect(only(proxy)).toMatchObject({
       flags: "UO",

@@ -12,10 +12,6 @@ export const MALFORMED = -1;
 export const TOO_LARGE = -2;
 /** A version we do not speak. */
 export const BAD_VERSION = -3;
-/** Error of a version HTTP/1.2 and above, which nobody has defined. */
-export const UNKNOWN_MINOR = "http1.unknown_minor_version";
-/** Error of a transfer coding other than `chunked`: 501 (RFC 9112 §6.1). */
-export const UNKNOWN_CODING = "http1.invalid_transfer_encoding";
 
 /**
  * Parses a request head that starts at `bytes[start]`. Answers the offset after the final empty line, or one of the outcomes
@@ -95,7 +91,7 @@ function parseVersion(b: Uint8Array, at: number, end: number, head: Http1Head): 
     return refuse(head, "http1.invalid_version");
   }
   if (major !== 49 || minor > 49) {
-    head.error = major === 49 ? UNKNOWN_MINOR : "http1.invalid_version";
+    head.error = "http1.invalid_version";
     return BAD_VERSION;
   }
   head.minor = minor - 48;
@@ -195,7 +191,7 @@ function noteKnown(
     case K["transfer-encoding"]:
       head.drop[index] = 1;
       if (repeated || !equalsIgnoreCase(b, valueStart, valueEnd, "chunked")) {
-        head.error = UNKNOWN_CODING;
+        head.error = "http1.invalid_transfer_encoding";
         return false;
       }
       head.chunked = true;

@@ -6,15 +6,7 @@ import { type BodySink, ChunkedDecoder } from "./chunked.ts";
 import type { EditList } from "./edit-list.ts";
 import { type HeadPool, type Http1Head, MAX_HEAD_BYTES } from "./head.ts";
 import { K } from "./known-headers.ts";
-import {
-  BAD_VERSION,
-  INCOMPLETE,
-  MALFORMED,
-  parseRequestHead,
-  TOO_LARGE,
-  UNKNOWN_CODING,
-  UNKNOWN_MINOR,
-} from "./parse-head.ts";
+import { BAD_VERSION, INCOMPLETE, MALFORMED, parseRequestHead, TOO_LARGE } from "./parse-head.ts";
 import { writeChunk, writeHeaders, writeLastChunk, writeStatusLine } from "./write-head.ts";
 
 /** Who makes exchanges: a connection manager, or the explicit proxy that picks one per request. */
@@ -162,12 +154,10 @@ export class ServerConnection implements Downstream, ConnectionHandler, BodySink
         break;
       case BAD_VERSION:
         if (this.#switchToHttp2(bytes, at, end)) break;
-        // As Envoy, which takes such a request for an older one.
-        if (head.error === UNKNOWN_MINOR && !this.owner.acceptHttp10) this.refuse(426, "low_version");
-        else this.refuse(400, head.error);
+        this.refuse(400, head.error);
         break;
       case MALFORMED:
-        this.refuse(head.error === UNKNOWN_CODING ? 501 : 400, head.error);
+        this.refuse(400, head.error);
         break;
     }
     return end;
@@ -448,5 +438,4 @@ const REFUSALS: Readonly<Record<number, string>> = {
   408: "request timeout",
   426: "Upgrade Required",
   431: "Request Header Fields Too Large",
-  501: "Not Implemented",
 };

@@ -1,4 +1,4 @@
-import { manualClock } from "@lateen/test-support";
+import { DEAD_PORTS, manualClock } from "@lateen/test-support";
 import type { ForwardSpec, RetrySpec } from "@lateen/traffic";
 import { afterEach, describe, expect, it } from "vitest";
 import type { ClusterSpec } from "../config/plan.ts";
@@ -31,14 +31,6 @@ function through(
     clusters: [clusterSpec("backend", ports, options.cluster)],
     ...options,
   });
-}
-
-/** A port on which nothing listens. */
-async function deadPort(): Promise<number> {
-  const dead = await origin();
-  dead.server.close();
-  await new Promise<void>((resolve) => dead.server.once("close", () => resolve()));
-  return dead.port;
 }
 
 describe("retries", () => {
@@ -79,7 +71,7 @@ describe("retries", () => {
 
   it("go to another endpoint after a refused connection", async () => {
     const backend = await origin((peer) => peer.send(response("200 OK", "alive")));
-    const proxy = await through([await deadPort(), backend.port], {
+    const proxy = await through([DEAD_PORTS[0], backend.port], {
       retry: { ...RETRY, retryOn: ["connect-failure"] },
     });
     for (let i = 0; i < 4; i++) expect(await exchange(proxy.port, GET)).toMatch(/alive$/);
@@ -180,7 +172,7 @@ const FLAGS = {
 
 describe("what the proxy answers itself", () => {
   it("503 UF when nobody listens", async () => {
-    const proxy = await through([await deadPort()], {}, { spec: { accessLogs: [FLAGS] } });
+    const proxy = await through([DEAD_PORTS[0]], {}, { spec: { accessLogs: [FLAGS], serverHeader: "overwrite" } });
     const answer = await exchange(proxy.port, GET);
     expect(answer).toMatch(/^HTTP\/1\.1 503 /);
     expect(answer).toMatch(/before headers. reset reason: remote connection failure$/);
@@ -224,7 +216,7 @@ describe("what the proxy answers itself", () => {
   });
 
   it("a gRPC status whose message is encoded no more than it must be", async () => {
-    const proxy = await through([await deadPort()], {});
+    const proxy = await through([DEAD_PORTS[0]], {});
     const grpc = "POST /s/m HTTP/1.1\r\nHost: shop\r\nContent-Type: application/grpc\r\nContent-Length: 0\r\n\r\n";
     expect(await exchange(proxy.port, grpc)).toContain(
       "grpc-message: upstream connect error or disconnect/reset before headers. reset reason: remote connection failure\r\n",

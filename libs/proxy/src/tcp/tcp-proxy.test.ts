@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from "node:crypto";
 import { createServer, type Socket } from "node:net";
-import { manualClock } from "@lateen/test-support";
+import { DEAD_PORTS, manualClock } from "@lateen/test-support";
 import { afterEach, describe, expect, it } from "vitest";
 import type { ClusterSpec, TcpProxySpec } from "../config/plan.ts";
 import { clusterSpec } from "../router/testing/rig.ts";
@@ -29,21 +29,14 @@ async function tcp(
   return proxy;
 }
 
-/** A port on which nobody listens. */
-async function deadPort(): Promise<number> {
-  const origin = await fixtures.origin();
-  origin.close();
-  return origin.port;
-}
-
 describe("an upstream that cannot be had", () => {
   const cases: readonly [string, () => Promise<readonly ClusterSpec[]>, Partial<TcpProxySpec>, string][] = [
     ["no cluster of that name", async () => [], {}, "NC"],
     ["no endpoint", async () => [clusterSpec("app", [])], {}, "UH"],
-    ["nobody listening", async () => [clusterSpec("app", [await deadPort()])], {}, "UF"],
+    ["nobody listening", async () => [clusterSpec("app", [DEAD_PORTS[0]])], {}, "UF"],
     [
       "nobody listening at any attempt",
-      async () => [clusterSpec("app", [await deadPort(), await deadPort()])],
+      async () => [clusterSpec("app", [...DEAD_PORTS])],
       { maxConnectAttempts: 2 },
       "UF,URX",
     ],
@@ -57,7 +50,7 @@ describe("an upstream that cannot be had", () => {
 
   it("tries another endpoint when attempts allow", async () => {
     const app = await fixtures.origin();
-    const proxy = await tcp([clusterSpec("app", [await deadPort(), app.port])], { maxConnectAttempts: 2 });
+    const proxy = await tcp([clusterSpec("app", [DEAD_PORTS[0], app.port])], { maxConnectAttempts: 2 });
     const client = await proxy.dial(9000);
     client.send("x");
     expect(await (await app.connection(0)).until((text) => text !== "")).toBe("x");
