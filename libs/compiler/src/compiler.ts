@@ -18,6 +18,7 @@ import type { XdsNode } from "./node.ts";
 import { type EncodedResource, ResourceInterner, type ResourceMap, typeUrls } from "./resource.ts";
 import { type NodeScope, scopeKey, scopeOf, type WorkloadScope } from "./scope.ts";
 import { convertedObjects, convertedStatus } from "./world/converted.ts";
+import { Discovery } from "./world/discovery.ts";
 import { LazyMessages, MESSAGES_CELL } from "./world/envoy-messages.ts";
 import { cells, MeshSnapshot } from "./world/mesh-snapshot.ts";
 import { type CompileSettings, SETTINGS_CELL } from "./world/services.ts";
@@ -151,6 +152,7 @@ class SeenNodes {
 class IncrementalCompiler implements Compiler {
   readonly #engine = new QueryEngine();
   readonly #snapshot = new MeshSnapshot();
+  readonly #discovery: Discovery;
   /** Scopes of nodes, as of an engine revision: a proxy is asked for several times a push. */
   readonly #scopes = new WeakMap<XdsNode, KnownScope>();
   readonly #seen = new SeenNodes();
@@ -159,6 +161,7 @@ class IncrementalCompiler implements Compiler {
   #revision = 0;
 
   constructor(options: CompilerOptions) {
+    this.#discovery = new Discovery(this.#snapshot, options.meshConfig);
     const settings: CompileSettings = {
       clusterId: options.clusterId,
       domain: options.domain ?? DEFAULT_DOMAIN,
@@ -176,7 +179,8 @@ class IncrementalCompiler implements Compiler {
   }
 
   apply(change: CompilerChange): void {
-    const changes = this.#snapshot.change(change.upserted, change.removed);
+    const { upserted, removed } = this.#discovery.take(change, change.meshConfig);
+    const changes = this.#snapshot.change(upserted, removed);
     if (change.meshConfig !== undefined) changes.set(cells.meshConfig, change.meshConfig);
     for (const [url, keys] of change.keySets ?? []) changes.set(cells.keySet(url), keys);
     this.#engine.set(changes);

@@ -104,6 +104,10 @@ export class MeshSnapshot {
     return this.#objects.size;
   }
 
+  objects(): Iterable<Resource> {
+    return this.#objects.values();
+  }
+
   get(key: ResourceKey): Resource | undefined {
     return this.#objects.get(key);
   }

@@ -38,6 +38,7 @@ pathNormalization: {normalization: MERGE_SLASHES}
 localityLbSetting: {failoverPriority: [zone]}
 defaultTrafficPolicy: {outlierDetection: {consecutive5xxErrors: 3}}
 tcpKeepalive: {time: 60s}
+discoverySelectors: [{matchLabels: {mesh: shop}}, {matchExpressions: [{key: a, operator: Exists}]}]
 h2UpgradePolicy: UPGRADE
 `);
     expect(config).toMatchObject({
@@ -61,6 +62,10 @@ h2UpgradePolicy: UPGRADE
       localityLbSetting: { failoverPriority: ["zone"] },
       defaultTrafficPolicy: { outlierDetection: { consecutive5xxErrors: 3 } },
       tcpKeepalive: { time: "60s" },
+      discoverySelectors: [
+        { matchLabels: { mesh: "shop" } },
+        { matchExpressions: [{ key: "a", operator: "Exists" }] },
+      ],
       upgradeToHttp2: true,
       defaultServiceExportTo: ["."],
       pathNormalization: "MERGE_SLASHES",

@@ -119,6 +119,7 @@ function complete(written: Written, defaults: MeshConfig): MeshConfig {
     upgradeToHttp2:
       written.h2UpgradePolicy === undefined ? defaults.upgradeToHttp2 : written.h2UpgradePolicy === "UPGRADE",
     defaultTrafficPolicy: written.defaultTrafficPolicy ?? defaults.defaultTrafficPolicy,
+    discoverySelectors: written.discoverySelectors ?? defaults.discoverySelectors,
     networks: defaults.networks,
   };
 }

@@ -4,6 +4,7 @@ import type {
   outlierDetection,
   tcpKeepalive,
 } from "../kinds/destination-rule/schema.ts";
+import type { labelSelector } from "../kinds/shared.ts";
 import type { Infer } from "../schema/index.ts";
 import type { MeshNetwork } from "./networks.ts";
 import type { GatewayTopology, ProxyHeaders } from "./proxy-headers.ts";
@@ -54,6 +55,8 @@ export interface MeshConfig {
   readonly upgradeToHttp2?: boolean | undefined;
   /** Networks of key `meshNetworks`. Default none. */
   readonly networks?: readonly MeshNetwork[] | undefined;
+  /** Only namespaces that one of them selects are seen, and the root namespace. Default none: all are. */
+  readonly discoverySelectors?: readonly Infer<typeof labelSelector>[] | undefined;
   /** Blocks that destination rules leave open. Default none. */
   readonly defaultTrafficPolicy?: DefaultTrafficPolicy | undefined;
 }

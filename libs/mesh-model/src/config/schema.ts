@@ -1,5 +1,5 @@
 import { connectionPool, localityLbSetting, outlierDetection, tcpKeepalive } from "../kinds/destination-rule/schema.ts";
-import { LATER } from "../kinds/shared.ts";
+import { LATER, labelSelector } from "../kinds/shared.ts";
 import { s } from "../schema/index.ts";
 import { gatewayTopologySchema, proxyHeadersSchema } from "./proxy-headers.ts";
 
@@ -171,7 +171,7 @@ export const meshConfigSchema = s.object({
   proxyInboundListenPort: s.integer(),
   dnsRefreshRate: s.unsupported(s.duration(), LATER),
   rootCertificates: s.any(),
-  discoverySelectors: s.unsupported(s.any(), LATER),
+  discoverySelectors: s.array(labelSelector),
   localityLbSetting,
   serviceSettings: s.unsupported(s.any(), LATER),
   caCertificates: s.unsupported(s.any(), LATER),
