@@ -11,6 +11,7 @@ import {
 import { defineQuery, type Query, type Read } from "../engine/query-engine.ts";
 import { pinsCertificates } from "../lower/gateway.ts";
 import { isHttp2 } from "../lower/protocol.ts";
+import { outdatedTls } from "../lower/tls.ts";
 import { sameJson } from "../resource.ts";
 import { convertedRoute } from "../world/converted.ts";
 import { cells } from "../world/mesh-snapshot.ts";
@@ -30,7 +31,7 @@ export const meshWarnings: Query<"", readonly CompilerWarning[]> = defineQuery<"
     ...keysOf(read, "GRPCRoute").flatMap((key) => grpcAtGateways(read, key)),
     ...keysOf(read, "VirtualService").flatMap((key) => missingDelegates(read, key)),
     ...keysOf(read, "DestinationRule").flatMap((key) => withheldPolicies(read, key)),
-    ...keysOf(read, "Sidecar").flatMap((key) => unixApplications(read, key)),
+    ...keysOf(read, "Sidecar").flatMap((key) => [...unixApplications(read, key), ...outdatedIngress(read, key)]),
     ...keysOf(read, "Gateway").flatMap((key) => withheldServers(read, key)),
     ...read
       .ask(namedGateways, "")
@@ -159,7 +160,18 @@ function withheldServers(read: Read, key: string): readonly CompilerWarning[] {
             ),
           ]
         : []),
+      ...(outdatedTls(server.tls) ? [warning(gateway, "LTN3107", `${path}.maxProtocolVersion`, OUTDATED)] : []),
     ];
+  });
+}
+
+const OUTDATED = "only Envoy speaks TLS older than 1.2: Lateen's proxies take no connections here";
+
+function outdatedIngress(read: Read, key: string): readonly CompilerWarning[] {
+  const sidecar = read.input(cells.object(key)) as Sidecar | undefined;
+  return (sidecar?.spec.ingress ?? []).flatMap(({ tls }, index) => {
+    const path = `spec.ingress[${index}].tls.maxProtocolVersion`;
+    return sidecar !== undefined && outdatedTls(tls) ? [warning(sidecar, "LTN3107", path, OUTDATED)] : [];
   });
 }
 

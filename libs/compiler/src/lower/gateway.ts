@@ -12,7 +12,7 @@ import { serverSocket } from "./gateway-tls.ts";
 import { l4Clusters } from "./l4-routes.ts";
 import { filterChain, listener, proxyProtocolFilter, tlsInspector } from "./listener-parts.ts";
 import { clientMatches } from "./route-match.ts";
-import { ALPN_MESH_HTTP, ALPN_MESH_TCP } from "./tls.ts";
+import { ALPN_MESH_HTTP, ALPN_MESH_TCP, outdatedTls } from "./tls.ts";
 
 /** Everything one listening port of a gateway needs. */
 export interface GatewayPort {
@@ -104,7 +104,7 @@ function terminatedServer(
   const { server } = placed;
   const http = serverClass(server) === "https";
   // A server whose clients cannot be checked as asked must not take them.
-  if (context.client.lateen && pinsCertificates(server)) return undefined;
+  if (context.client.lateen && (pinsCertificates(server) || outdatedTls(server.tls))) return undefined;
   const target = http ? undefined : tcpTarget(placed, context);
   const serverNames = serverHosts(server).filter((host) => !taken.has(host));
   if (serverNames.length === 0 || (!http && target === undefined)) return undefined;

@@ -22,7 +22,7 @@ import {
   VIRTUAL_INBOUND,
 } from "./names.ts";
 import type { PortClass } from "./protocol.ts";
-import { ALPN_HTTP, ALPN_MESH_HTTP, ALPN_MESH_TCP, downstreamSocket, meshServerTls } from "./tls.ts";
+import { ALPN_HTTP, ALPN_MESH_HTTP, ALPN_MESH_TCP, downstreamSocket, meshServerTls, outdatedTls } from "./tls.ts";
 import { inboundRouteConfig } from "./virtual-hosts.ts";
 
 /** A container port that is served. */
@@ -198,6 +198,10 @@ function portChains(
   const [first] = port.services;
   const operation = first === undefined ? `:${port.port}/*` : `${first.service.host}:${first.servicePort}/*`;
   const tls = ownTls(port);
+  if (context.client.lateen && outdatedTls(tls)) {
+    const nowhere = tcpProxy({ clusters: [{ name: BLACK_HOLE_CLUSTER, weight: 1 }] }, accessLogs(context.config).tcp);
+    return [filterChain({ name, match: at, filters: [nowhere] })];
+  }
   return (tls === undefined ? chainRows(port.mode, port.protocol) : ownTlsRows(port.protocol)).map((row) =>
     filterChain({
       name,

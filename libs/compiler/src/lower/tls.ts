@@ -193,6 +193,11 @@ export function meshServerTls(alpn: readonly string[], trustDomains: readonly st
   });
 }
 
+/** Whether nothing newer than TLS 1.1 is asked for, which proxies of this project do not speak: they would refuse all of the listener. */
+export function outdatedTls(tls: { readonly maxProtocolVersion?: TlsVersionName | undefined } | undefined): boolean {
+  return tls?.maxProtocolVersion === "TLSV1_0" || tls?.maxProtocolVersion === "TLSV1_1";
+}
+
 export type TlsVersionName = "TLS_AUTO" | "TLSV1_0" | "TLSV1_1" | "TLSV1_2" | "TLSV1_3";
 
 /** Server side of a TLS connection. `certificate` and `trust` are SDS names. */
