@@ -109,8 +109,8 @@ describe("a mesh of all the goldens", () => {
 
 describe("a malformed object", () => {
   const text = read(`${ROOT}shop.yaml`);
-  const broken = (kind: string, spec: string) => `---
-apiVersion: networking.istio.io/v1
+  const broken = (kind: string, spec: string, apiVersion = "networking.istio.io/v1") => `---
+apiVersion: ${apiVersion}
 kind: ${kind}
 metadata: { name: broken }
 spec: ${spec}
@@ -135,5 +135,61 @@ spec: ${spec}
     ["Nonsense", "{}"],
   ])("affects only itself: %s %s", (kind, spec) => {
     expect(compiled(text + broken(kind, spec)) === compiled(text)).toBe(true);
+  });
+
+  const SECURITY = "security.istio.io/v1";
+  const API = "gateway.networking.k8s.io/v1";
+  /** Beside others of its kind, so that something could be lost. */
+  const beside = `${text}---\n${[
+    "authorization",
+    "request-authentication",
+    "telemetry",
+    "gateway-api-edge",
+    "backend-tls",
+  ]
+    .map((name) => read(`${ROOT}${name}/input.yaml`))
+    .join("---\n")}`;
+  const whole = compiled(beside);
+  it.each([
+    ["PeerAuthentication", SECURITY, "{ mtls: { mode: LOOSE } }"],
+    ["PeerAuthentication", SECURITY, "{ portLevelMtls: { http: { mode: STRICT } } }"],
+    ["AuthorizationPolicy", SECURITY, "{ action: DENY }"],
+    ["AuthorizationPolicy", SECURITY, "{ rules: [{ from: [{ source: { ipBlocks: [here] } }] }] }"],
+    ["AuthorizationPolicy", SECURITY, "{ action: PERHAPS, rules: [{}] }"],
+    ["RequestAuthentication", SECURITY, "{ jwtRules: [{ jwksUri: https://a.example.com }] }"],
+    ["RequestAuthentication", SECURITY, '{ jwtRules: [{ issuer: a, jwks: "{" }] }'],
+    ["Telemetry", "telemetry.istio.io/v1", "{ accessLogging: 7 }"],
+    ["Telemetry", "telemetry.istio.io/v1", '{ accessLogging: [{ filter: { expression: "(" } }] }'],
+    ["Telemetry", "telemetry.istio.io/v1", "{ tracing: [{ randomSamplingPercentage: 700 }] }"],
+    ["Gateway", API, "{ gatewayClassName: istio, listeners: 7 }"],
+    ["HTTPRoute", API, '{ rules: [{ matches: [{ path: { type: RegularExpression, value: "(" } }] }] }'],
+    ["HTTPRoute", API, "{ parentRefs: [{ name: nowhere }], rules: [{ backendRefs: [{ name: web, port: 9080 }] }] }"],
+    ["GRPCRoute", API, "{ parentRefs: [{ name: nowhere }], rules: [{ backendRefs: [{ name: gone, port: 1 }] }] }"],
+    ["TLSRoute", "gateway.networking.k8s.io/v1alpha2", "{ hostnames: [7], rules: [] }"],
+    ["TCPRoute", "gateway.networking.k8s.io/v1alpha2", "{ rules: 7 }"],
+    ["ReferenceGrant", "gateway.networking.k8s.io/v1beta1", "{ from: all, to: all }"],
+    ["BackendTLSPolicy", API, "{ targetRefs: [], validation: { hostname: a.example.com } }"],
+    [
+      "BackendTLSPolicy",
+      API,
+      '{ targetRefs: [{ group: "", kind: Service, name: gone }], validation: { hostname: a.com, wellKnownCACertificates: System } }',
+    ],
+  ])("affects only itself among others: %s %s %s", { timeout: 60_000 }, (kind, apiVersion, spec) => {
+    expect(compiled(beside + broken(kind, spec, apiVersion)) === whole).toBe(true);
+  });
+
+  it("is a standard of something: the others are all there", () => {
+    const kinds = new Set(accepted(beside).map(({ kind }) => kind));
+    for (const kind of [
+      "AuthorizationPolicy",
+      "RequestAuthentication",
+      "Telemetry",
+      "KubernetesGateway",
+      "HTTPRoute",
+    ]) {
+      expect(kinds).toContain(kind);
+    }
+    expect(whole).toContain("listener");
+    expect(whole === compiled(text)).toBe(false);
   });
 });
