@@ -62,10 +62,7 @@ h2UpgradePolicy: UPGRADE
       localityLbSetting: { failoverPriority: ["zone"] },
       defaultTrafficPolicy: { outlierDetection: { consecutive5xxErrors: 3 } },
       tcpKeepalive: { time: "60s" },
-      discoverySelectors: [
-        { matchLabels: { mesh: "shop" } },
-        { matchExpressions: [{ key: "a", operator: "Exists" }] },
-      ],
+      discoverySelectors: [{ matchLabels: { mesh: "shop" } }, { matchExpressions: [{ key: "a", operator: "Exists" }] }],
       upgradeToHttp2: true,
       defaultServiceExportTo: ["."],
       pathNormalization: "MERGE_SLASHES",
