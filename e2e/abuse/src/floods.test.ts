@@ -194,7 +194,8 @@ describe.skipIf(lacking("python3-h2", "curl", "slowhttptest", "openssl"))(
       });
       // Of a machine that others use as well; it is milliseconds on a quiet one.
       expect(result).toBeLessThan(15);
-      expect(bytes).toBeLessThan(100_000_000);
+      // Of 500 connections each may hold what is under way to a client that does not read, however long that takes.
+      expect(bytes).toBeLessThan(500 * 400_000);
     });
 
     const idle = async (count: number, text: string) => {
