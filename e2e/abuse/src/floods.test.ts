@@ -152,8 +152,9 @@ describe.skipIf(lacking("python3-h2", "curl", "slowhttptest", "openssl"))(
     it.each([
       ["headers", ["-H"]],
       ["bodies", ["-B", "-s", "1000000"]],
-      ["reading", ["-X", "-k", "5", "-w", "1", "-y", "10", "-n", "1", "-z", "1"]],
-    ])("class 11: slow %s leave others alone", async (_title, mode) => {
+      // How much the kernel takes from us for clients that do not read differs from run to run.
+      ...(FULL ? [["reading", ["-X", "-k", "5", "-w", "1", "-y", "10", "-n", "1", "-z", "1"]] as const] : []),
+    ] as const)("class 11: slow %s leave others alone", async (_title, mode) => {
       const { result, bytes } = await growth(async () => {
         const attacker = run("slowhttptest", [
           ...mode,
