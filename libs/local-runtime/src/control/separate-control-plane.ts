@@ -131,9 +131,12 @@ export class SeparateControlPlane implements ControlPlane {
     const { state, replicas, host, commands } = this.#options;
     const taken = new Set<number>();
     const portOf = async (wanted: number): Promise<number> => {
-      const usual = wanted !== 0 && !taken.has(wanted) && (await probePort(host, wanted)) === "free";
-      let port = usual ? wanted : await freePort([host]);
-      while (taken.has(port)) port = await freePort([host]);
+      // Components listen for proxies there, and for people here.
+      const places = [...new Set([host, "127.0.0.1"])];
+      const probed = await Promise.all(places.map((place) => probePort(place, wanted)));
+      const usual = wanted !== 0 && !taken.has(wanted) && probed.every((state) => state === "free");
+      let port = usual ? wanted : await freePort(places);
+      while (taken.has(port)) port = await freePort(places);
       taken.add(port);
       return port;
     };
