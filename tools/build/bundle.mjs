@@ -29,6 +29,8 @@ for (const entryPoint of entryPoints) {
     sourcemap: "linked",
     legalComments: "none",
     logLevel: "warning",
+    // Two names of one enum value, of which generated code makes two cases.
+    logOverride: { "duplicate-case": "silent" },
     banner: {
       js: 'import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);',
     },
