@@ -30,12 +30,9 @@ export async function composeGalley(config: GalleyConfig, { scope, logger }: Mai
     logger,
   });
   const identity = await componentIdentity({
-    runDir: config.runDir,
+    settings: config,
     serviceAccount: "istio-galley-service-account",
-    trustDomain,
-    ca: { address: config.caAddress, serverName: "istio-citadel.istio-system.svc" },
     sign: signCsr,
-    ttlSeconds: config.certTtl / 1000,
     clock,
     random: { next: Math.random },
     scope,

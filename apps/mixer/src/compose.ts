@@ -13,12 +13,9 @@ export async function composeMixer(config: MixerConfig, { scope, logger }: MainC
   const { host, httpHost = host, trustDomain } = config;
   const mixer = createMixer({ clock, logger });
   const identity = await componentIdentity({
-    runDir: config.runDir,
+    settings: config,
     serviceAccount: "istio-mixer-service-account",
-    trustDomain,
-    ca: { address: config.caAddress, serverName: "istio-citadel.istio-system.svc" },
     sign: signCsr,
-    ttlSeconds: config.certTtl / 1000,
     clock,
     random: { next: Math.random },
     scope,

@@ -40,12 +40,9 @@ export async function composePilot(config: PilotConfig, { scope, logger }: MainC
     logger,
   });
   const identity = await componentIdentity({
-    runDir: config.runDir,
+    settings: config,
     serviceAccount: "istio-pilot-service-account",
-    trustDomain,
-    ca: { address: config.caAddress, serverName: "istio-citadel.istio-system.svc" },
     sign: signCsr,
-    ttlSeconds: config.certTtl / 1000,
     clock,
     random: { next: Math.random },
     scope,

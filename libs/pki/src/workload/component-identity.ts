@@ -4,16 +4,25 @@ import { createCsr } from "../csr.ts";
 import { tokenIdentity, workloadOrToken } from "./run-dir-identity.ts";
 import { WorkloadCertificate, type WorkloadIdentity } from "./workload-certificate.ts";
 
-export interface ComponentIdentityOptions {
+/** What a component is told about its identity when it is started. */
+export interface ComponentSettings {
   /** Holds `token` and `root-cert.pem`; receives certificate and key, so that a restart does not need the CA. */
   readonly runDir: string;
+  readonly trustDomain: string;
+  /** `host:port` of citadel, or several. */
+  readonly caAddress: string;
+  /** Milliseconds of life asked for. */
+  readonly certTtl: number;
+}
+
+/** Name in citadel's certificates. */
+const CA_NAME = "istio-citadel.istio-system.svc";
+
+export interface ComponentIdentityOptions {
+  readonly settings: ComponentSettings;
   /** Service account of `istio-system` that the token is of. */
   readonly serviceAccount: string;
-  readonly trustDomain: string;
-  /** Where the CA is, and its name. */
-  readonly ca: Pick<ChannelOptions, "address" | "serverName">;
   readonly sign: SignCsr;
-  readonly ttlSeconds: number;
   readonly clock: Clock;
   readonly random: Random;
   readonly scope: Scope;
@@ -43,14 +52,25 @@ export interface ComponentIdentity {
  * @throws the scope's reason when it closes before.
  */
 export async function componentIdentity(options: ComponentIdentityOptions): Promise<ComponentIdentity> {
-  const { runDir, ca, clock, scope } = options;
+  const { settings, serviceAccount, clock, random, scope, logger } = options;
+  const { runDir, trustDomain, caAddress, certTtl } = settings;
   const first = Promise.withResolvers<WorkloadIdentity>();
   const listeners: ((tls: ComponentTls) => void)[] = [];
   const certificate = new WorkloadCertificate({
-    ...options,
-    spiffeId: `spiffe://${options.trustDomain}/ns/istio-system/sa/${options.serviceAccount}`,
+    runDir,
+    ttlSeconds: certTtl / 1000,
+    clock,
+    random,
+    scope,
+    logger,
+    spiffeId: `spiffe://${trustDomain}/ns/istio-system/sa/${serviceAccount}`,
     createCsr: async (spiffeId) => createCsr({ spiffeId }),
-    sign: (csrPem, ttlSeconds) => options.sign({ ...ca, identity: () => tokenIdentity(runDir) }, csrPem, ttlSeconds),
+    sign: (csrPem, ttlSeconds) =>
+      options.sign(
+        { address: caAddress, serverName: CA_NAME, identity: () => tokenIdentity(runDir) },
+        csrPem,
+        ttlSeconds,
+      ),
     onIdentity: (identity) => {
       first.resolve(identity);
       for (const apply of listeners) apply(tlsOf(identity));

@@ -31,6 +31,8 @@ import { editedHead, hashOf, picker, rewriteRequest, startMirrors } from "./upst
  */
 export class HttpExchange extends ExchangeState implements Exchange, ServerStream, ForwardOwner, PreparedRequest {
   #upgrade: string | undefined = undefined;
+  /** Of a hash policy that had to make its cookie. */
+  #setCookie: string | undefined = undefined;
   #filterIndex = 0;
   #waiting = false;
   #idleTimer: WheelTimer | undefined = undefined;
@@ -278,8 +280,6 @@ export class HttpExchange extends ExchangeState implements Exchange, ServerStrea
     forward.start();
     if (!this.#done) this.#passHeldBody(forward);
   }
-
-  #setCookie: string | undefined = undefined;
 
   // ------------------------------------------------------------------ request body
 
