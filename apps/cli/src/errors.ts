@@ -47,3 +47,8 @@ export function fromMesh(
 export function bootstrapNotPatched(reason: string): LateenError {
   return new LateenError({ code: "LTN7507", fault: "system", message: `the bootstrap cannot be patched: ${reason}` });
 }
+
+/** LTN7508: workloads or the configuration of injection cannot be used. */
+export function injectionRefused(problems: readonly string[]): LateenError {
+  return new LateenError({ code: "LTN7508", fault: "user", message: problems.join("\n") });
+}

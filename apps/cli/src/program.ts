@@ -9,6 +9,7 @@ import { describeCommand } from "./commands/describe.ts";
 import { downCommand } from "./commands/down.ts";
 import { explainCommand } from "./commands/explain.ts";
 import { getCommand } from "./commands/get.ts";
+import { kubeInjectCommand } from "./commands/kube-inject.ts";
 import { logsCommand } from "./commands/logs.ts";
 import { proxyConfigCommand } from "./commands/proxy-config.ts";
 import { proxyStatusCommand } from "./commands/proxy-status.ts";
@@ -44,6 +45,7 @@ export function createProgram(cli: Cli): Command {
     ...[applyCommand, getCommand, deleteCommand],
     ...[validateCommand, analyzeCommand, translateCommand, xdsCommand, routeCommand, explainCommand, describeCommand],
     ...[proxyStatusCommand, proxyConfigCommand],
+    kubeInjectCommand,
     ...[serveCommand, versionCommand],
   ])
     program.addCommand(make(cli));

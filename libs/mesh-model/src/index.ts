@@ -26,6 +26,7 @@ export {
 export type { GatewayTopology, ProxyHeaders } from "./config/proxy-headers.ts";
 export { decodeObject, decodeText } from "./decode/decode.ts";
 export { encodeObject } from "./decode/encode.ts";
+export { settingsFromText, settingsFromValue, valueFromText } from "./decode/settings.ts";
 export type {
   DecodedDocument,
   DecodedObject,
@@ -49,7 +50,10 @@ export {
   type EnumNode,
   type FieldNode,
   type Infer,
+  type InferObject,
   type ObjectNode,
+  type Optional,
+  type Required,
   type Schema,
   type SchemaNode,
   s,

@@ -1,3 +1,9 @@
+export {
+  type AdmissionRequest,
+  type AdmissionVerdict,
+  admissionReview,
+  readAdmissionReview,
+} from "./admission.ts";
 export { componentFlags, identifiedFlags, portFlag, writePorts } from "./component-flags.ts";
 export { type ConfigSource, formatConfig, type ReadConfig, readConfig } from "./config.ts";
 export { addressInUse, addressNotAllowed, badConfiguration } from "./errors.ts";
