@@ -1,9 +1,16 @@
 import type { Scope } from "@lateen/kernel";
 import type { Resource } from "@lateen/mesh-model";
 
-/** Objects that say what runs: Pod (with status.podIP and a Ready condition), Endpoints, EndpointSlice, Namespace, Node. */
+/**
+ * Objects that say what runs: Pod (with status.podIP and a Ready condition), Endpoints, EndpointSlice, Namespace, Node; where the registry is
+ * a cluster also its Services, and the Secrets and ConfigMaps that configuration refers to.
+ */
 export type RegistryObject =
+  | Resource<"Service">
   | Resource<"Pod">
+  | Resource<"Node">
+  | Resource<"Secret">
+  | Resource<"ConfigMap">
   | Resource<"Endpoints">
   | Resource<"EndpointSlice">
   | Resource<"Namespace">;

@@ -1,5 +1,15 @@
 export { createTestCa, type TestCa, type TestCertificate } from "./certificates/test-ca.ts";
 export { golden, goldenCases } from "./goldens/golden-file.ts";
+export {
+  type ApiServerOptions,
+  type Fault,
+  type ReviewedUser,
+  startApiServer,
+  type TestApiServer,
+} from "./kubernetes/api-server.ts";
+export type { ApiRequest } from "./kubernetes/requests.ts";
+export type { ApiResource } from "./kubernetes/resource-table.ts";
+export type { StoredObject } from "./kubernetes/storage.ts";
 export { type LogLine, type RecordingLogger, recordingLogger } from "./logging/recording-logger.ts";
 export { DEAD_PORTS } from "./ports/dead-ports.ts";
 export { type ManualClock, manualClock } from "./time/manual-clock.ts";
