@@ -3,6 +3,26 @@ export { type ApiOptions, KubernetesApi } from "./client/api.ts";
 export { type InClusterOptions, inClusterAccess } from "./client/in-cluster.ts";
 export { type KubeconfigOptions, kubeconfigAccess, kubeconfigFiles } from "./client/kubeconfig.ts";
 export { type OpenOptions, openKubernetes } from "./client/open.ts";
+export { configKinds, type KubernetesSourceOptions, kubernetesConfigSource } from "./config/kubernetes-source.ts";
+export { type KubernetesStoreOptions, kubernetesConfigStore } from "./config/kubernetes-store.ts";
+export { kubernetesConfigWriter } from "./config/kubernetes-writer.ts";
+export {
+  publishRootCertificate,
+  ROOT_CERTIFICATE_MAP,
+  type RootCertificateOptions,
+} from "./identity/root-certificate.ts";
+export { kubernetesSecretStore, type SecretStoreOptions } from "./identity/secret-store.ts";
+export { kubernetesTokenReviewer, type TokenReviewerOptions } from "./identity/token-reviewer.ts";
+export { type KubernetesLeaseOptions, kubernetesLease, type LeaseTimes } from "./lease/kubernetes-lease.ts";
+export { type LeadingOptions, whileLeading } from "./lease/while-leading.ts";
+export {
+  type ComponentPermissions,
+  isPermitted,
+  kubernetesPermissions,
+  type PermissionRule,
+  type PermittedComponent,
+} from "./permissions.ts";
 export { kubernetesRegistry } from "./registry/kubernetes-registry.ts";
+export { kubernetesStatusWriter } from "./status/status-writer.ts";
 export type { FollowOptions } from "./watch/follow.ts";
 export type { WatchTuning } from "./watch/pauses.ts";

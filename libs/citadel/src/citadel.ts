@@ -129,7 +129,14 @@ async function openCa(options: CitadelOptions): Promise<CaMaterial> {
   const stored = await options.secretStore.loadCa();
   if (stored !== undefined) return stored;
   const fresh = createRootCa({ trustDomain: options.trustDomain }, options.clock);
-  await options.secretStore.saveCa(fresh);
+  try {
+    await options.secretStore.saveCa(fresh);
+  } catch (error) {
+    // Another replica may have been quicker: there is one CA.
+    const other = await options.secretStore.loadCa().catch(() => undefined);
+    if (other === undefined) throw error;
+    return other;
+  }
   options.logger.info({ event: "ca.created", trustDomain: options.trustDomain });
   return fresh;
 }

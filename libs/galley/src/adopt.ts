@@ -18,6 +18,8 @@ export interface AdoptContext {
   readonly origin: Origin;
   readonly nowMs: number;
   readonly addresses: AddressBook;
+  /** The source counts generations itself. */
+  readonly countedBySource: boolean;
 }
 
 const MESH_CONFIG_NAMESPACE = "istio-system";
@@ -47,7 +49,7 @@ function completeMetadata(candidate: Resource, context: AdoptContext): Resource[
     metadata.creationTimestamp ??
     context.current?.metadata.creationTimestamp ??
     `${new Date(context.nowMs).toISOString().slice(0, 19)}Z`;
-  const counted = context.current?.metadata.generation;
+  const counted = context.countedBySource ? generation : context.current?.metadata.generation;
   return { ...metadata, creationTimestamp, ...(counted === undefined ? {} : { generation: counted }) };
 }
 

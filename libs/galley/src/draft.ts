@@ -21,6 +21,8 @@ export interface DraftContext {
   /** From an object as decoded to the object it was put in force as: what did not change needs no comparing. */
   readonly adopted: WeakMap<Resource, Resource>;
   readonly maxObjects: number;
+  /** The source counts generations itself, as an API server does. */
+  readonly countedBySource: boolean;
 }
 
 export type Acceptance =
@@ -90,13 +92,14 @@ export class Draft {
       origin,
       nowMs: this.#context.nowMs,
       addresses: this.#addresses,
+      countedBySource: this.#context.countedBySource,
     });
     if (!adopted.ok) return { action: "rejected", diagnostics: adopted.error };
     if (current && this.#sameMeaning(current.object, adopted.value)) {
       this.#context.adopted.set(candidate, current.object);
       return this.#keep(key, current, origin, ownerFile);
     }
-    const object = counted(adopted.value, current?.object);
+    const object = this.#context.countedBySource ? adopted.value : counted(adopted.value, current?.object);
     this.#context.adopted.set(candidate, object);
     const before = current && addressOf(current.object);
     if (before !== undefined) this.#addresses.free(before);

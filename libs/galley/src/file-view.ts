@@ -1,4 +1,4 @@
-import { type DecodedDocument, decodeText, keyOf, type ResourceKey } from "@lateen/mesh-model";
+import { type DecodedDocument, decodeObject, decodeText, keyOf, type ResourceKey } from "@lateen/mesh-model";
 import type { RawDocument } from "@lateen/ports";
 
 /** A watched file as it was last seen. */
@@ -13,10 +13,11 @@ export interface FileView {
 
 /** @returns undefined when the file is gone. */
 export function viewOf(document: RawDocument): FileView | undefined {
-  const { file, text, unreadable } = document;
+  const { file, text, unreadable, value } = document;
   if (unreadable !== undefined) return { file, documents: [], unreadable, hidesObjects: true };
   if (text === undefined) return undefined;
-  const documents = decodeText({ file, text });
+  const documents =
+    value === undefined ? decodeText({ file, text }) : [decodeObject(value, { file, line: 1, column: 1 })];
   const hidesObjects = documents.some((decoded) => !decoded.ok && !decoded.ignored && decoded.key === undefined);
   return { file, documents, unreadable: undefined, hidesObjects };
 }

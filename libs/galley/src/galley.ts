@@ -29,6 +29,8 @@ export interface GalleyOptions {
   readonly scope: Scope;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** The source is an API server, which counts generations itself: they are kept. Default: galley counts them. */
+  readonly countedBySource?: boolean;
   /** Further objects are rejected. Default 50,000. */
   readonly maxObjects?: number;
 }
@@ -199,6 +201,7 @@ class FileGalley implements Galley {
       fingerprints: this.#fingerprints,
       adopted: this.#adopted,
       maxObjects: this.#options.maxObjects ?? 50_000,
+      countedBySource: this.#options.countedBySource ?? false,
     });
   }
 

@@ -9,6 +9,8 @@ export interface RawDocument {
   readonly text: string | undefined;
   /** Set when the file is there but could not be read, and why. What it held before stays in force. */
   readonly unreadable?: string;
+  /** The one object that the text stands for, where the source has it parsed already. */
+  readonly value?: unknown;
 }
 
 /** Where configuration comes from. The first call carries every document there is; later calls only what changed. */

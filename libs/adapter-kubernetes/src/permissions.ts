@@ -1,0 +1,167 @@
+/** One rule of a Role or ClusterRole. */
+export interface PermissionRule {
+  /** `""` is the core group. */
+  readonly apiGroups: readonly string[];
+  readonly resources: readonly string[];
+  readonly verbs: readonly string[];
+  /** Only these objects; such rules go without `create`, which has no name yet. */
+  readonly resourceNames?: readonly string[];
+}
+
+export interface ComponentPermissions {
+  /** In a ClusterRole: over all namespaces. */
+  readonly cluster: readonly PermissionRule[];
+  /** In a Role of the control plane's own namespace. */
+  readonly own: readonly PermissionRule[];
+}
+
+export type PermittedComponent = "pilot" | "galley" | "citadel" | "mixer" | "sidecar-injector" | "control-plane";
+
+const READ = ["get", "list", "watch"] as const;
+const ISTIO_GROUPS = ["networking.istio.io", "security.istio.io", "telemetry.istio.io", "extensions.istio.io"];
+
+const REVIEW_TOKENS: PermissionRule = {
+  apiGroups: ["authentication.k8s.io"],
+  resources: ["tokenreviews"],
+  verbs: ["create"],
+};
+
+/** What runs: `--registry kubernetes`. */
+const REGISTRY: readonly PermissionRule[] = [
+  { apiGroups: [""], resources: ["services", "pods", "nodes", "namespaces"], verbs: ["list", "watch"] },
+  { apiGroups: ["discovery.k8s.io"], resources: ["endpointslices"], verbs: ["list", "watch"] },
+];
+
+/** Certificates that gateways and rules name; only those are read. Leave it out, or bind it per namespace, where there are none. */
+const CREDENTIALS: readonly PermissionRule[] = [
+  { apiGroups: [""], resources: ["secrets", "configmaps"], verbs: [...READ] },
+];
+
+/** Statuses: `--write-status`. */
+const STATUS: readonly PermissionRule[] = [
+  {
+    apiGroups: ["gateway.networking.k8s.io"],
+    resources: [
+      "gatewayclasses",
+      "gateways",
+      "httproutes",
+      "grpcroutes",
+      "tlsroutes",
+      "tcproutes",
+      "backendtlspolicies",
+    ],
+    verbs: ["get"],
+  },
+  {
+    apiGroups: ["gateway.networking.k8s.io"],
+    resources: [
+      "gatewayclasses/status",
+      "gateways/status",
+      "httproutes/status",
+      "grpcroutes/status",
+      "tlsroutes/status",
+      "tcproutes/status",
+      "backendtlspolicies/status",
+    ],
+    verbs: ["patch"],
+  },
+  { apiGroups: ["networking.k8s.io"], resources: ["ingresses"], verbs: ["get"] },
+  { apiGroups: ["networking.k8s.io"], resources: ["ingresses/status"], verbs: ["patch"] },
+];
+
+/** Configuration: `--config kubernetes`. */
+const CONFIGURATION: readonly PermissionRule[] = [
+  { apiGroups: ISTIO_GROUPS, resources: ["*"], verbs: ["list", "watch"] },
+  { apiGroups: ["gateway.networking.k8s.io"], resources: ["*"], verbs: ["list", "watch"] },
+  { apiGroups: ["networking.k8s.io"], resources: ["ingresses", "ingressclasses"], verbs: ["list", "watch"] },
+  // Of workloads that register themselves.
+  {
+    apiGroups: ["networking.istio.io"],
+    resources: ["workloadentries"],
+    verbs: ["get", "create", "update", "delete"],
+  },
+];
+
+/** The mesh configuration, and galley's own notes. */
+const CONFIGURATION_OWN: readonly PermissionRule[] = [
+  { apiGroups: [""], resources: ["configmaps"], verbs: ["list", "watch"], resourceNames: ["istio"] },
+  { apiGroups: [""], resources: ["configmaps"], verbs: ["get", "update"], resourceNames: ["lateen-galley"] },
+  { apiGroups: [""], resources: ["configmaps"], verbs: ["create"] },
+];
+
+const LEASES: readonly PermissionRule[] = [
+  { apiGroups: ["coordination.k8s.io"], resources: ["leases"], verbs: ["get", "create", "update"] },
+];
+
+/** `istio-ca-root-cert` in every namespace. */
+const ROOT_CERTIFICATES: readonly PermissionRule[] = [
+  { apiGroups: [""], resources: ["namespaces"], verbs: ["list", "watch"] },
+  {
+    apiGroups: [""],
+    resources: ["configmaps"],
+    verbs: ["list", "watch", "patch"],
+    resourceNames: ["istio-ca-root-cert"],
+  },
+  { apiGroups: [""], resources: ["configmaps"], verbs: ["create"] },
+];
+
+/** `--ca-store kubernetes`. */
+const CA_SECRET: readonly PermissionRule[] = [
+  { apiGroups: [""], resources: ["secrets"], verbs: ["get"], resourceNames: ["cacerts", "istio-ca-secret"] },
+  { apiGroups: [""], resources: ["secrets"], verbs: ["create"] },
+];
+
+const PILOT: ComponentPermissions = {
+  cluster: [REVIEW_TOKENS, ...REGISTRY, ...CREDENTIALS, ...STATUS],
+  own: LEASES,
+};
+const GALLEY: ComponentPermissions = {
+  cluster: [REVIEW_TOKENS, ...CONFIGURATION],
+  own: [...CONFIGURATION_OWN, ...LEASES],
+};
+const CITADEL: ComponentPermissions = {
+  cluster: [REVIEW_TOKENS, ...ROOT_CERTIFICATES],
+  own: [...CA_SECRET, ...LEASES],
+};
+
+/**
+ * What each component asks of the API server, and nothing else: the roles of an installation are made from this table, and the tests of this
+ * library run against a server that refuses the rest.
+ */
+export const kubernetesPermissions: Readonly<Record<PermittedComponent, ComponentPermissions>> = {
+  pilot: PILOT,
+  galley: GALLEY,
+  citadel: CITADEL,
+  mixer: { cluster: [REVIEW_TOKENS], own: [] },
+  "sidecar-injector": { cluster: [], own: [] },
+  "control-plane": {
+    cluster: [...PILOT.cluster, ...GALLEY.cluster.slice(1), ...CITADEL.cluster.slice(1)],
+    own: [...GALLEY.own, ...CA_SECRET],
+  },
+};
+
+/** Whether the rules of a component allow a request, as RBAC decides it. `ownNamespace` is that of the control plane. */
+export function isPermitted(
+  component: PermittedComponent,
+  request: {
+    readonly verb: string;
+    readonly group: string;
+    readonly plural: string;
+    readonly subresource: string | undefined;
+    readonly namespace: string | undefined;
+    readonly name: string | undefined;
+  },
+  ownNamespace = "istio-system",
+): boolean {
+  const { cluster, own } = kubernetesPermissions[component];
+  const rules = request.namespace === ownNamespace ? [...cluster, ...own] : cluster;
+  const resource = request.subresource === undefined ? request.plural : `${request.plural}/${request.subresource}`;
+  const has = (list: readonly string[], value: string) => list.includes(value) || list.includes("*");
+  return rules.some(
+    ({ apiGroups, resources, verbs, resourceNames }) =>
+      has(apiGroups, request.group) &&
+      has(resources, resource) &&
+      has(verbs, request.verb) &&
+      (resourceNames === undefined || (request.name !== undefined && resourceNames.includes(request.name))),
+  );
+}
