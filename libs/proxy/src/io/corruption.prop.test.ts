@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 import { Connection } from "./connection.ts";
 import { type HandleParts, HandleTransport } from "./handle-transport.ts";
 import type { WriteRequest } from "./handles.ts";
-import { IoLoop, READ_BYTES } from "./io-loop.ts";
+import { IoLoop, SLAB_READ_BYTES } from "./io-loop.ts";
 import type { StreamState } from "./stream-state.ts";
 import { FakeHandle, fakeSocket, fakeState } from "./testing/fake-stream.ts";
 
@@ -18,7 +18,7 @@ const clock: Clock = systemClock();
 /** A prime, so that no slab and no read is a multiple of it. */
 const PERIOD = 65_521;
 const NOISE = Buffer.alloc(
-  READ_BYTES + PERIOD,
+  SLAB_READ_BYTES + PERIOD,
   Uint8Array.from({ length: PERIOD }, (_, index) => Math.imul(index, 2654435761) >>> 24),
 );
 
@@ -117,9 +117,9 @@ function world(notes: boolean): World {
 
 const step = fc.record({
   relay: fc.nat(5),
-  read: fc.oneof(fc.integer({ min: 1, max: 2000 }), fc.integer({ min: 10_000, max: READ_BYTES })),
+  read: fc.oneof(fc.integer({ min: 1, max: 2000 }), fc.integer({ min: 10_000, max: SLAB_READ_BYTES })),
   drain: fc.oneof(fc.constant(0), fc.integer({ min: 1, max: 3000 }), fc.integer({ min: 1, max: 400_000 })),
-  second: fc.oneof(fc.constant(0), fc.constant(READ_BYTES), fc.integer({ min: 1, max: 3000 })),
+  second: fc.oneof(fc.constant(0), fc.constant(SLAB_READ_BYTES), fc.integer({ min: 1, max: 3000 })),
 });
 
 describe.each([
@@ -141,7 +141,7 @@ describe.each([
         }
         for (const one of relays) {
           // What is still under way.
-          for (let i = 0; i < 50 && one.arrived < one.sent; i++) one.sink.drain(READ_BYTES);
+          for (let i = 0; i < 50 && one.arrived < one.sent; i++) one.sink.drain(SLAB_READ_BYTES);
           expect(one.corrupt).toBe(0);
           expect(one.arrived).toBe(one.sent);
           unfinished += one.sink.unfinished;
@@ -156,8 +156,8 @@ describe.each([
 
   it("writes with a request once, also when all of it went out at the second try and node still holds it", () => {
     const one = new Relay(world(notes), 0, false);
-    one.sink.roomAtSecondTry = READ_BYTES;
-    for (let round = 0; round < 20; round++) one.read(READ_BYTES);
+    one.sink.roomAtSecondTry = SLAB_READ_BYTES;
+    for (let round = 0; round < 20; round++) one.read(SLAB_READ_BYTES);
     one.sink.drain(0);
     expect(one.sink.unfinished).toBe(20);
     expect([one.arrived, one.corrupt]).toEqual([one.sent, 0]);
@@ -167,10 +167,10 @@ describe.each([
     const made = world(notes);
     const { io } = made;
     const relays = Array.from({ length: 100 }, (_, stream) => new Relay(made, stream, false));
-    for (let round = 0; round < 4; round++) for (const one of relays) one.read(READ_BYTES);
+    for (let round = 0; round < 4; round++) for (const one of relays) one.read(SLAB_READ_BYTES);
     expect(io.readSlabs.made).toBe(64);
     for (const one of relays) {
-      for (let i = 0; i < 50 && one.arrived < one.sent; i++) one.sink.drain(READ_BYTES);
+      for (let i = 0; i < 50 && one.arrived < one.sent; i++) one.sink.drain(SLAB_READ_BYTES);
       one.read(10);
       one.sink.drain(10);
       expect(one.corrupt).toBe(0);
@@ -182,8 +182,8 @@ describe.each([
     const made = world(notes);
     const { io } = made;
     const relays = Array.from({ length: 20 }, (_, stream) => new Relay(made, stream, false));
-    for (const one of relays) one.sink.drain(READ_BYTES);
-    for (let round = 0; round < 2; round++) for (const one of relays) one.read(READ_BYTES);
+    for (const one of relays) one.sink.drain(SLAB_READ_BYTES);
+    for (let round = 0; round < 2; round++) for (const one of relays) one.read(SLAB_READ_BYTES);
     // One that is being written from, and one to read into.
     expect(io.readSlabs.made).toBe(40);
     for (const one of relays) {

@@ -4,8 +4,10 @@ import { OutBuffer } from "./out-buffer.ts";
 import { type Slab, SlabPool } from "./slab.ts";
 import { TimerWheel } from "./timer-wheel.ts";
 
-/** Bytes one read may bring; what a body chunk is at most. */
-export const READ_BYTES = 256 * 1024;
+/** Bytes one read into the shared buffer may bring: a body of 64 KB with its head. What a client that does not read makes us keep. */
+export const READ_BYTES = 80 * 1024;
+/** Bytes one read into a slab of its own may bring; what a body chunk is at most. */
+export const SLAB_READ_BYTES = 256 * 1024;
 /** Bytes in front of a read slab, for what has to leave before the bytes that were read. */
 export const ROOM_BYTES = 2 * 1024;
 /** Connections that may read into memory of their own at a time, while bodies flow; others go on with the shared buffer. */
@@ -32,7 +34,7 @@ export class IoLoop {
   readonly out = new OutBuffer();
   readonly wheel: TimerWheel;
   /** Memory of their own for connections that move bodies: it may be written from without a copy. */
-  readonly readSlabs = new SlabPool(READ_BYTES, READ_SLABS, FREE_READ_SLABS, ROOM_BYTES);
+  readonly readSlabs = new SlabPool(SLAB_READ_BYTES, READ_SLABS, FREE_READ_SLABS, ROOM_BYTES);
   /** Memory to gather frames in. */
   readonly frameSlabs = new SlabPool(FRAME_BUFFER_BYTES, Number.POSITIVE_INFINITY, FREE_FRAME_SLABS);
   /** The slab that the bytes being handled now lie in, unless they lie in the shared buffer. */

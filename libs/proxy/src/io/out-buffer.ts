@@ -1,7 +1,10 @@
 import { Slab, SlabPool } from "./slab.ts";
 
-/** Capacity of the gather buffer; larger than one read so that head and body leave together. */
-const CAPACITY = 288 * 1024;
+/**
+ * Capacity of the gather buffer; larger than one read so that head and body leave together, and no more than that, because a write that
+ * does not finish keeps all of it.
+ */
+const CAPACITY = 96 * 1024;
 const SHORT_TEXT = 64;
 /** Views of the buffer that are kept. */
 const VIEWS = 64;
@@ -49,6 +52,10 @@ export class OutBuffer {
   }
 
   append(sink: OutSink, bytes: Uint8Array, start: number, end: number): void {
+    if (end - start > CAPACITY) {
+      for (let at = start; at < end; at += CAPACITY) this.append(sink, bytes, at, Math.min(at + CAPACITY, end));
+      return;
+    }
     this.reserve(sink, end - start);
     // Copying between buffers makes no view.
     if (bytes instanceof Buffer) bytes.copy(this.buffer, this.length, start, end);
