@@ -9,28 +9,26 @@ const reason = nats.path === undefined ? `nats-server: ${nats.reason}` : whyNoMa
 const MEMBERS = [0, 1, 2];
 const routes = MEMBERS.map((member) => `nats://nats-${member}.nats:6222`).join(",");
 
-/** A member as a StatefulSet would make it: a pod with a name of its own below the headless service. */
-const member = (index: number): string => `apiVersion: apps/v1
-kind: Deployment
-metadata: { name: nats-${index} }
+const MEMBERS_SET = `apiVersion: apps/v1
+kind: StatefulSet
+metadata: { name: nats }
 spec:
-  selector: { matchLabels: { app: nats, member: "${index}" } }
+  serviceName: nats
+  replicas: ${MEMBERS.length}
+  selector: { matchLabels: { app: nats } }
   template:
-    metadata: { labels: { app: nats, member: "${index}" } }
+    metadata: { labels: { app: nats } }
     spec:
-      hostname: nats-${index}
-      subdomain: nats
       containers:
         - name: nats
           image: nats:2
-          args: [--server_name, nats-${index}]
           ports:
             - { name: tcp-client, containerPort: 4222 }
             - { name: tcp-cluster, containerPort: 6222 }
             - { name: http-monitor, containerPort: 8222 }
 `;
 const RING = [
-  ...MEMBERS.map(member),
+  MEMBERS_SET,
   `apiVersion: v1
 kind: Service
 metadata: { name: nats }
@@ -55,7 +53,7 @@ spec:
   images:
     - match: "nats:*"
       command:
-        ["${nats.path}", -p, "4222", -m, "8222", --cluster_name, ring, --cluster, "nats://0.0.0.0:6222", --routes, "${routes}", "\${COMMAND}"]
+        ["${nats.path}", -p, "4222", -m, "8222", --cluster_name, ring, --cluster, "nats://0.0.0.0:6222", --routes, "${routes}", --server_name, "\${POD_NAME}"]
 `,
 ].join("---\n");
 
@@ -99,7 +97,7 @@ describe.skipIf(reason !== "")(
     });
 
     it("nobody outside the mesh gets in", async () => {
-      const { address } = await mesh.pod("nats-0");
+      const { address } = await mesh.pod("nats");
       const { code } = await machine.run("curl", "-sS", "-m", "20", `http://${address}:8222/routez`);
       expect(code).not.toBe(0);
     });

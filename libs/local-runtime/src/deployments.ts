@@ -12,10 +12,12 @@ export function deploymentId(deployment: Deployment): string {
   return `${deployment.metadata.namespace}/${deployment.metadata.name}`;
 }
 
+type Template = Deployment["spec"]["template"];
+
 /** Ten letters that change exactly when the pod template changes. */
-export function templateHash(deployment: Deployment): string {
+export function templateHash(template: Template): string {
   const digest = createHash("sha256")
-    .update(JSON.stringify(sorted(deployment.spec.template)))
+    .update(JSON.stringify(sorted(template)))
     .digest();
   return [...digest.subarray(0, 10)].map((byte) => NAME_LETTERS[byte % NAME_LETTERS.length]).join("");
 }
@@ -32,7 +34,7 @@ export function rolloutGoal(deployment: Deployment): RolloutGoal {
   const rolling = record(strategy.rollingUpdate);
   return {
     replicas,
-    templateHash: templateHash(deployment),
+    templateHash: templateHash(deployment.spec.template),
     strategy: strategy.type === "Recreate" ? "Recreate" : "RollingUpdate",
     maxSurge: scaledCount(rolling.maxSurge, replicas, "up", Math.max(1, Math.ceil(replicas * 0.25))),
     maxUnavailable: scaledCount(rolling.maxUnavailable, replicas, "down", Math.floor(replicas * 0.25)),
@@ -41,19 +43,28 @@ export function rolloutGoal(deployment: Deployment): RolloutGoal {
 
 /** The next pod of a Deployment. */
 export function podBlueprint(deployment: Deployment, services: readonly Service[], random: Random): PodBlueprint {
-  const { name, namespace } = deployment.metadata;
-  const { template } = deployment.spec;
+  const { metadata, spec } = deployment;
+  const name = `${metadata.name}-${templateHash(spec.template)}-${randomSuffix(random)}`;
+  return podOfTemplate({ metadata, template: spec.template }, name, services);
+}
+
+/** A pod of that name from what a controller's template says. */
+export function podOfTemplate(
+  owner: { readonly metadata: Deployment["metadata"]; readonly template: Template },
+  name: string,
+  services: readonly Service[],
+): PodBlueprint {
+  const { metadata, template } = owner;
   const labels = template.metadata?.labels ?? {};
-  const hash = templateHash(deployment);
   return {
-    namespace,
-    name: `${name}-${hash}-${randomSuffix(random)}`,
-    workload: name,
+    namespace: metadata.namespace,
+    name,
+    workload: metadata.name,
     serviceAccount: template.spec.serviceAccountName || template.spec.serviceAccount || "default",
     labels,
     annotations: template.metadata?.annotations ?? {},
     spec: template.spec,
-    templateHash: hash,
+    templateHash: templateHash(template),
     kind: "workload",
     extraPorts: servicePorts(services, labels),
   };

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import type { Logger, Random } from "@lateen/kernel";
-import type { Deployment } from "@lateen/mesh-model";
+import type { Deployment, StatefulSet } from "@lateen/mesh-model";
 import { deploymentId, podBlueprint, randomSuffix, rolloutGoal } from "./deployments.ts";
 import { gatewayOwner } from "./gateway-api.ts";
 import { egressGateway, type GatewayFlavor, gatewayBlueprint, ingressGateway } from "./gateways.ts";
@@ -8,6 +8,7 @@ import type { PodDependencies } from "./pod/dependencies.ts";
 import { type JoinedApp, Pod } from "./pod/pod.ts";
 import type { PodBlueprint, PodView } from "./pod/types.ts";
 import { planRollout } from "./rollout.ts";
+import { memberBlueprint, ordinalOf, planStatefulSet, statefulSetGoal, statefulSetId } from "./stateful-sets.ts";
 
 export interface PodSetOptions {
   readonly deps: PodDependencies;
@@ -24,6 +25,12 @@ export interface WantedGateways {
   readonly egress: boolean;
   /** For Gateway API Gateways. */
   readonly deployed: readonly GatewayFlavor[];
+}
+
+/** What pods belong to. */
+export interface Workloads {
+  deployments(): readonly Deployment[];
+  statefulSets(): readonly StatefulSet[];
 }
 
 /** All pods of the mesh, driven towards what the configuration asks for. */
@@ -54,7 +61,7 @@ export class PodSet {
   }
 
   /** Takes one step of every rollout; called after every change of configuration or of a pod. */
-  reconcile(deployments: readonly Deployment[], gateways: WantedGateways): void {
+  reconcile(workloads: Workloads, gateways: WantedGateways): void {
     if (this.#closed) return;
     this.#keepGateway(ingressGateway, true);
     this.#keepGateway(egressGateway, gateways.egress);
@@ -63,11 +70,14 @@ export class PodSet {
     for (const [owner, pods] of this.#byOwner) {
       if (owner.startsWith("gateway:") && !deployed.has(owner)) for (const pod of pods) void this.remove(pod);
     }
-    const wanted = new Map(deployments.map((deployment) => [deploymentId(deployment), deployment]));
+    const deployments = new Map(workloads.deployments().map((deployment) => [deploymentId(deployment), deployment]));
+    const sets = new Map(workloads.statefulSets().map((set) => [statefulSetId(set), set]));
     for (const [owner, pods] of this.#byOwner) {
-      if (owner.includes("/") && !wanted.has(owner)) for (const pod of pods) void this.remove(pod);
+      if (owner.includes("/") && !deployments.has(owner) && !sets.has(owner))
+        for (const pod of pods) void this.remove(pod);
     }
-    for (const [owner, deployment] of wanted) this.#roll(owner, deployment);
+    for (const [owner, deployment] of deployments) this.#roll(owner, deployment);
+    for (const [owner, set] of sets) this.#rollMembers(owner, set);
     for (const pod of this.pods()) pod.start();
   }
 
@@ -113,18 +123,38 @@ export class PodSet {
   }
 
   #roll(owner: string, deployment: Deployment): void {
-    const { deps, random, logger } = this.#options;
+    const { deps, random } = this.#options;
     const pods = [...(this.#byOwner.get(owner) ?? [])];
     const step = planRollout(
       rolloutGoal(deployment),
       pods.map((pod) => ({ ...pod.view(), terminating: pod.terminating })),
     );
-    for (let i = 0; i < step.create; i++) {
-      const services = deps.world.services(deployment.metadata.namespace);
-      const pod = this.#add(owner, podBlueprint(deployment, services, random));
-      logger.info({ event: "pod.created", pod: pod.blueprint.name, namespace: pod.blueprint.namespace });
-    }
-    for (const name of step.remove) {
+    const services = deps.world.services(deployment.metadata.namespace);
+    for (let i = 0; i < step.create; i++) this.#create(owner, podBlueprint(deployment, services, random));
+    this.#removeNamed(pods, step.remove);
+  }
+
+  #rollMembers(owner: string, set: StatefulSet): void {
+    const pods = [...(this.#byOwner.get(owner) ?? [])];
+    const step = planStatefulSet(
+      statefulSetGoal(set),
+      pods.flatMap((pod) => {
+        const ordinal = ordinalOf(set, pod.blueprint.name);
+        return ordinal === undefined ? [] : { ...pod.view(), ordinal, terminating: pod.terminating };
+      }),
+    );
+    const services = this.#options.deps.world.services(set.metadata.namespace);
+    for (const ordinal of step.create) this.#create(owner, memberBlueprint(set, ordinal, services));
+    this.#removeNamed(pods, step.remove);
+  }
+
+  #create(owner: string, blueprint: PodBlueprint): void {
+    this.#add(owner, blueprint);
+    this.#options.logger.info({ event: "pod.created", pod: blueprint.name, namespace: blueprint.namespace });
+  }
+
+  #removeNamed(pods: readonly Pod[], names: readonly string[]): void {
+    for (const name of names) {
       const pod = pods.find((candidate) => candidate.blueprint.name === name);
       if (pod !== undefined) void this.remove(pod);
     }

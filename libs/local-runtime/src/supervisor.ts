@@ -449,7 +449,7 @@ class LocalMesh implements Supervisor {
 
   #settle(): void {
     if (this.world.loaded && this.#rulesLoaded) {
-      this.pods.reconcile(this.world.deployments(), {
+      this.pods.reconcile(this.world, {
         egress: this.#egressWanted,
         deployed: this.#deployedGateways,
       });

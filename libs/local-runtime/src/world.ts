@@ -16,6 +16,7 @@ import {
   type Resource,
   type ResourceKey,
   type Service,
+  type StatefulSet,
   type VirtualService,
 } from "@lateen/mesh-model";
 import type { AcceptedObject, StateDelta } from "@lateen/ports";
@@ -68,6 +69,9 @@ export class World {
 
   deployments(): readonly Deployment[] {
     return this.#all("Deployment") as readonly Deployment[];
+  }
+  statefulSets(): readonly StatefulSet[] {
+    return this.#all("StatefulSet") as readonly StatefulSet[];
   }
   services(namespace?: string): readonly Service[] {
     const all = this.#all("Service") as readonly Service[];

@@ -1,6 +1,7 @@
 import { assignClusterIp, keyOf, type Resource } from "@lateen/mesh-model";
 
 type Deployment = Resource<"Deployment">;
+type StatefulSet = Resource<"StatefulSet">;
 type Pod = Resource<"Pod">;
 type Service = Resource<"Service">;
 type Labels = Readonly<Record<string, string>>;
@@ -42,7 +43,7 @@ function withPods(objects: readonly Resource[], addresses: ReadonlyMap<string, s
     ...objects.flatMap((object) => (object.kind === "Pod" ? ipOf(object) : [])),
   ]);
   const pods = objects.flatMap((object) => {
-    if (object.kind !== "Deployment" || object.spec.replicas === 0) return [];
+    if ((object.kind !== "Deployment" && object.kind !== "StatefulSet") || object.spec.replicas === 0) return [];
     const labels = object.spec.template.metadata?.labels ?? {};
     const has = objects.some(
       (other) =>
@@ -50,11 +51,28 @@ function withPods(objects: readonly Resource[], addresses: ReadonlyMap<string, s
         other.metadata.namespace === object.metadata.namespace &&
         Object.entries(labels).every(([key, value]) => other.metadata.labels?.[key] === value),
     );
-    const { namespace, name } = object.metadata;
-    const address = addresses.get(`${namespace}/${name}`);
-    return has ? [] : [podOf(object, address ?? podAddress(`Pod/${namespace}/${name}`, taken))];
+    if (has) return [];
+    const { namespace } = object.metadata;
+    return podNamesOf(object).map((name) => {
+      const address = addresses.get(`${namespace}/${name}`) ?? podAddress(`Pod/${namespace}/${name}`, taken);
+      return podOf(object, name, address);
+    });
   });
   return [...objects, ...pods];
+}
+
+/** Pods of a StatefulSet that are made up, at most. */
+const MAX_MEMBERS = 10;
+
+/** One pod stands for all of a Deployment; those of a StatefulSet can be told apart. */
+function podNamesOf(object: Deployment | StatefulSet): readonly string[] {
+  const { name } = object.metadata;
+  if (object.kind === "Deployment") return [name];
+  const { replicas = 1, ordinals } = object.spec;
+  return Array.from(
+    { length: Math.min(replicas, MAX_MEMBERS) },
+    (_, index) => `${name}-${(ordinals?.start ?? 0) + index}`,
+  );
 }
 
 function ipOf(pod: Pod): readonly string[] {
@@ -62,16 +80,19 @@ function ipOf(pod: Pod): readonly string[] {
   return typeof status.podIP === "string" ? [status.podIP] : [];
 }
 
-function podOf(deployment: Deployment, address: string): Pod {
-  const { metadata, spec } = deployment;
+function podOf(owner: Deployment | StatefulSet, name: string, address: string): Pod {
+  const { metadata, spec } = owner;
   const { labels = {}, annotations = {} } = spec.template.metadata ?? {};
   const injected = (annotations[INJECT] ?? labels[INJECT]) !== "false" && annotations[TEMPLATES] !== "gateway";
   return runningPod({
     namespace: metadata.namespace,
-    name: metadata.name,
+    name,
     labels: injected ? { [TLS_MODE]: "istio", ...labels } : labels,
     annotations,
-    spec: spec.template.spec,
+    spec: {
+      ...spec.template.spec,
+      ...(owner.kind === "StatefulSet" ? { hostname: name, subdomain: owner.spec.serviceName ?? "" } : {}),
+    },
     address,
   });
 }
@@ -119,7 +140,8 @@ function builtInGateways(objects: readonly Resource[]): readonly Resource[] {
     const ingress = istio === "ingressgateway" && objects.some(({ kind }) => kind === "Ingress");
     const declared = objects.some(
       (object) =>
-        (object.kind === "Deployment" && covers(labels, object.spec.template.metadata?.labels)) ||
+        ((object.kind === "Deployment" || object.kind === "StatefulSet") &&
+          covers(labels, object.spec.template.metadata?.labels)) ||
         (object.kind === "Pod" && covers(labels, object.metadata.labels)),
     );
     if (declared || !(selected || ingress)) return [];

@@ -41,6 +41,7 @@ export function columnsOf(kind: KindName): readonly Column[] {
         { header: "PORT(S)", cell: (spec) => ports(spec.ports) },
       ];
     case "Deployment":
+    case "StatefulSet":
       return [{ header: "REPLICAS", cell: (spec) => String(spec.replicas ?? 1) }];
     case "PeerAuthentication":
       return [{ header: "MODE", cell: (spec) => text(record(spec.mtls).mode) }];

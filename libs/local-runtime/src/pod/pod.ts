@@ -198,6 +198,7 @@ export class Pod {
       name: blueprint.name,
       workload: blueprint.workload,
       kind: blueprint.kind,
+      controller: blueprint.controller,
       serviceAccount: blueprint.serviceAccount,
       labels: blueprint.labels,
       annotations: blueprint.annotations,

@@ -3,7 +3,6 @@ import type { PodView } from "./types.ts";
 
 /** A pod as Kubernetes would show it: what the control plane reads of a running pod. */
 export function podObject(pod: PodView): Record<string, unknown> {
-  const revision = `${pod.workload}-${pod.templateHash}`;
   const created = new Date(pod.createdAt).toISOString();
   return {
     apiVersion: "v1",
@@ -14,13 +13,13 @@ export function podObject(pod: PodView): Record<string, unknown> {
       // Gateways take mesh mTLS only where a server says so; a client must not assume it.
       labels: {
         ...pod.labels,
-        "pod-template-hash": pod.templateHash,
+        ...(pod.controller === undefined ? { "pod-template-hash": pod.templateHash } : {}),
         ...(pod.kind === "gateway" ? {} : { "security.istio.io/tlsMode": "istio" }),
       },
       ...(Object.keys(pod.annotations).length > 0 ? { annotations: pod.annotations } : {}),
       creationTimestamp: created,
       ...(pod.phase === "Terminating" ? { deletionTimestamp: created } : {}),
-      ownerReferences: [{ apiVersion: "apps/v1", kind: "ReplicaSet", name: revision, controller: true }],
+      ownerReferences: [{ apiVersion: "apps/v1", ...controllerOf(pod), controller: true }],
     },
     spec: {
       serviceAccountName: pod.serviceAccount,
@@ -38,6 +37,12 @@ export function podObject(pod: PodView): Record<string, unknown> {
       conditions: [{ type: "Ready", status: pod.ready ? "True" : "False" }],
     },
   };
+}
+
+function controllerOf({ controller, workload, templateHash }: PodView) {
+  return controller === undefined
+    ? { kind: "ReplicaSet", name: `${workload}-${templateHash}` }
+    : { kind: controller, name: workload };
 }
 
 function containersOf(pod: PodView): readonly Record<string, unknown>[] {

@@ -23,6 +23,8 @@ export interface PodBlueprint {
   /** Changes when the template changes; a pod with another hash is replaced. */
   readonly templateHash: string;
   readonly kind: "workload" | "gateway" | "joined";
+  /** Kind of what the pod belongs to. Default: a ReplicaSet of the Deployment that the workload names. */
+  readonly controller?: "StatefulSet";
   /** Ports beside the declared ones that Services send traffic to. */
   readonly extraPorts: readonly number[];
 }
@@ -40,6 +42,7 @@ export interface PodView {
   readonly name: string;
   readonly workload: string;
   readonly kind: PodBlueprint["kind"];
+  readonly controller?: PodBlueprint["controller"] | undefined;
   readonly serviceAccount: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly annotations: Readonly<Record<string, string>>;

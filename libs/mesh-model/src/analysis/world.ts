@@ -100,7 +100,8 @@ export class AnalysisWorld {
   #addWorkloadOf(object: Resource): void {
     const { namespace, name } = object.metadata;
     const of = (labels: Labels | undefined) => ({ namespace, name, labels: labels ?? {}, source: object });
-    if (object.kind === "Deployment") this.#addWorkload(of(object.spec.template.metadata?.labels));
+    if (object.kind === "Deployment" || object.kind === "StatefulSet")
+      this.#addWorkload(of(object.spec.template.metadata?.labels));
     else if (object.kind === "Pod") this.#addWorkload(of(object.metadata.labels));
     else if (object.kind === "WorkloadEntry") {
       this.#addWorkload(of({ ...object.metadata.labels, ...object.spec.labels }));

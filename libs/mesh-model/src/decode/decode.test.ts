@@ -72,7 +72,7 @@ describe("kinds", () => {
     ["networking.k8s.io/v1", "NetworkPolicy"],
     ["autoscaling/v2", "HorizontalPodAutoscaler"],
     ["rbac.authorization.k8s.io/v1", "Role"],
-    ["apps/v1", "StatefulSet"],
+    ["apps/v1", "DaemonSet"],
     ["batch/v1", "CronJob"],
     ["v1", "PersistentVolumeClaim"],
     ["cert-manager.io/v1", "Certificate"],

@@ -34,7 +34,6 @@ const HARMLESS: ReadonlySet<string> = new Set(["Role", "Node", "Event", "Lease",
  * foreign kind: an installation's other files must keep working.
  */
 const MISSED: Readonly<Record<string, string>> = {
-  StatefulSet: "its pods do not run; use a Deployment",
   DaemonSet: "its pods do not run; use a Deployment",
   ReplicaSet: "its pods do not run; use a Deployment",
   ReplicationController: "its pods do not run; use a Deployment",

@@ -49,6 +49,8 @@ import { serviceEntryBody } from "./service-entry/schema.ts";
 import { validateServiceEntry } from "./service-entry/validate.ts";
 import { sidecarBody } from "./sidecar/schema.ts";
 import { validateSidecar } from "./sidecar/validate.ts";
+import { statefulSetBody } from "./stateful-set/schema.ts";
+import { validateStatefulSet } from "./stateful-set/validate.ts";
 import { tcpRouteBody } from "./tcp-route/schema.ts";
 import { validateTcpRoute } from "./tcp-route/validate.ts";
 import { telemetryBody } from "./telemetry/schema.ts";
@@ -119,6 +121,9 @@ export const kinds = {
   Pod: kind(core("pods", "po"), podBody, { validate: validatePod }),
   Deployment: kind({ group: "apps", versions: ["v1"], plural: "deployments", shortNames: ["deploy"] }, deploymentBody, {
     validate: validateDeployment,
+  }),
+  StatefulSet: kind({ group: "apps", versions: ["v1"], plural: "statefulsets", shortNames: ["sts"] }, statefulSetBody, {
+    validate: validateStatefulSet,
   }),
   ServiceAccount: kind(core("serviceaccounts", "sa"), serviceAccountBody),
   Node: kind(core("nodes", "no"), nodeBody, { scope: "Cluster" }),
@@ -229,6 +234,7 @@ export type DestinationRule = Resource<"DestinationRule">;
 export type Service = Resource<"Service">;
 export type Pod = Resource<"Pod">;
 export type Deployment = Resource<"Deployment">;
+export type StatefulSet = Resource<"StatefulSet">;
 export type Gateway = Resource<"Gateway">;
 export type ServiceEntry = Resource<"ServiceEntry">;
 export type WorkloadEntry = Resource<"WorkloadEntry">;

@@ -17,6 +17,7 @@ const API_VERSIONS: Readonly<Record<string, string>> = {
   Secret: "v1",
   ConfigMap: "v1",
   Deployment: "apps/v1",
+  StatefulSet: "apps/v1",
   PeerAuthentication: "security.istio.io/v1",
   AuthorizationPolicy: "security.istio.io/v1",
   RequestAuthentication: "security.istio.io/v1",

@@ -10,8 +10,14 @@ import type { deploymentBody } from "./schema.ts";
 
 /** apps/v1 Deployment. */
 export function validateDeployment(body: Infer<typeof deploymentBody>, context: KindContext): void {
-  const { spec } = body;
-  const check = context.check.at("spec");
+  checkWorkloadTemplate(body.spec, context.check.at("spec"));
+}
+
+/** Selector and pod template, which all controllers of pods have. */
+export function checkWorkloadTemplate(
+  spec: Pick<Infer<typeof deploymentBody>["spec"], "selector" | "template">,
+  check: Check,
+): void {
   const labels = spec.template.metadata?.labels ?? {};
   checkLabels(labels, check.at("template", "metadata", "labels"));
   checkSelector(spec.selector, labels, check.at("selector"));
