@@ -85,3 +85,4 @@ export {
   workloadEntryOf,
 } from "./services/workload-group.ts";
 export { conditionClaim, headerClaim } from "./validation/claims.ts";
+export { isIp } from "./validation/ip.ts";

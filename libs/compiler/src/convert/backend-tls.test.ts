@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { ROOT_PEM } from "../testing/certificates.ts";
 import { apiObject, SERVICES } from "../testing/gateway-api.ts";
 import { acceptedNames, upstreamTlsOf, viewOf } from "../testing/mesh.ts";
 
@@ -10,12 +11,13 @@ const policy = (validation: string, target = "{ group: '', kind: Service, name: 
   );
 const SYSTEM = "wellKnownCACertificates: System";
 const OWN = "caCertificateRefs: [{ group: '', kind: ConfigMap, name: roots }]";
-const ROOTS = `
+const roots = (pem: string) => `
 apiVersion: v1
 kind: ConfigMap
 metadata: { name: roots }
-data: { ca.crt: "-----BEGIN CERTIFICATE-----" }
+data: { ca.crt: ${JSON.stringify(pem)} }
 ---`;
+const ROOTS = roots(ROOT_PEM);
 const CLUSTER = "outbound|80||a.default.svc.cluster.local";
 
 describe("a BackendTLSPolicy", () => {
@@ -34,13 +36,19 @@ describe("a BackendTLSPolicy", () => {
   it("trusts roots of a ConfigMap", () => {
     expect(tlsOf(ROOTS + policy(OWN))).toMatchObject({
       sni: "a.example.com",
-      pem: "-----BEGIN CERTIFICATE-----",
+      pem: ROOT_PEM,
       names: ["a.example.com"],
     });
   });
 
   it("trusts nobody while the roots are missing", () => {
     expect(tlsOf(policy(OWN))).toMatchObject({ sni: "a.example.com", sds: ["dns exact nobody.invalid"] });
+  });
+
+  it("trusts nobody while the roots are none: an Envoy would refuse the cluster", () => {
+    for (const pem of ["", "roots", "-----BEGIN CERTIFICATE-----", ROOT_PEM.replace(/[A-Z]/, "!")]) {
+      expect(tlsOf(roots(pem) + policy(OWN))).toMatchObject({ sds: ["dns exact nobody.invalid"] });
+    }
   });
 
   it("may expect other names", () => {

@@ -1,4 +1,5 @@
 import { type BackendTLSPolicy, type DestinationRule, kubernetesHost } from "@lateen/mesh-model";
+import { rootsProblem } from "./certificates.ts";
 import { type Condition, condition, type Problem } from "./conditions.ts";
 import { annotations, CONTROLLER, GATEWAY_MARK, parentName } from "./names.ts";
 import type { ConvertWorld } from "./world.ts";
@@ -108,9 +109,11 @@ function rootProblems(validation: Validation, namespace: string, world: ConvertW
     if (group !== "" || kind !== "ConfigMap") {
       return [{ reason: "InvalidKind", message: `roots are in a ConfigMap, not a ${kind}` }];
     }
-    const pem = world.configMap(namespace, name)?.data?.["ca.crt"];
-    if (pem?.includes("-----BEGIN CERTIFICATE-----")) return [];
-    return [{ reason: "InvalidCACertificateRef", message: `ConfigMap ${namespace}/${name} has no PEM in ca.crt` }];
+    const map = world.configMap(namespace, name);
+    const problem = map === undefined ? "it does not exist" : rootsProblem(map.data?.["ca.crt"] ?? "");
+    if (problem === undefined) return [];
+    const message = `ca.crt of ConfigMap ${namespace}/${name} cannot be used: ${problem}`;
+    return [{ reason: "InvalidCACertificateRef", message }];
   });
 }
 

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { tlsSecret } from "../testing/certificates.ts";
 import {
   apiObject,
   ask,
@@ -11,13 +12,7 @@ import {
 } from "../testing/gateway-api.ts";
 import { chainsOf, compilerFor, nodeOf, objectsFrom, ProxyView, service, viewOf } from "../testing/mesh.ts";
 
-const PEM = Buffer.from("-----BEGIN CERTIFICATE-----").toString("base64");
-const secret = (namespace: string, name = "cert") => `
-apiVersion: v1
-kind: Secret
-metadata: { name: ${name}, namespace: ${namespace} }
-data: { tls.crt: ${PEM}, tls.key: ${PEM} }
----`;
+const secret = (namespace: string, name = "cert") => tlsSecret(name, namespace);
 const l4 = (kind: string, name: string, listener: string, backend: string, more = "") =>
   apiObject(
     kind,

@@ -1,5 +1,6 @@
 import { defaultIngressSettings } from "@lateen/mesh-model";
 import { describe, expect, it } from "vitest";
+import { tlsSecret } from "../testing/certificates.ts";
 import { ask } from "../testing/gateway-api.ts";
 import { compilerFor, type NodeOptions, objectsFrom, service, viewOf } from "../testing/mesh.ts";
 
@@ -167,12 +168,7 @@ describe("the mesh configuration", () => {
 
 describe("TLS", () => {
   const yaml = ingress("i", `tls: [{ hosts: [x.com], secretName: cert }], ${rules(path("Prefix", "/", "a"))}`);
-  const secret = (namespace: string) => `
-apiVersion: v1
-kind: Secret
-metadata: { name: cert, namespace: ${namespace} }
-data: { tls.crt: eA==, tls.key: eA== }
----`;
+  const secret = (namespace: string) => tlsSecret("cert", namespace);
 
   it.each([
     ["default", "kubernetes-gateway://default/cert"],

@@ -1,4 +1,5 @@
 import type { Gateway, KubernetesGateway } from "@lateen/mesh-model";
+import { keyPairProblem } from "./certificates.ts";
 import type { Problem } from "./conditions.ts";
 import { GATEWAY_GROUP } from "./names.ts";
 import { permitted } from "./references.ts";
@@ -137,12 +138,13 @@ function certificateProblem(
   }
   const secret = world.secret(ref.namespace, ref.name);
   if (secret === undefined) return { reason: "InvalidCertificateRef", message: `${text} does not exist` };
-  const parts = [secret.data?.["tls.crt"], secret.data?.["tls.key"]];
-  return parts.every(isPem)
+  const [chain = "", key = ""] = [secret.data?.["tls.crt"], secret.data?.["tls.key"]].map(decoded);
+  const problem = keyPairProblem(chain, key);
+  return problem === undefined
     ? undefined
-    : { reason: "InvalidCertificateRef", message: `${text} has no PEM in tls.crt and tls.key` };
+    : { reason: "InvalidCertificateRef", message: `${text} cannot be used: ${problem}` };
 }
 
-function isPem(base64: string | undefined): boolean {
-  return base64 !== undefined && Buffer.from(base64, "base64").toString("latin1").includes("-----BEGIN ");
+function decoded(base64: string | undefined): string {
+  return Buffer.from(base64 ?? "", "base64").toString("latin1");
 }

@@ -1,5 +1,6 @@
 import { parseResourceKey, type ResourceKey, resourceKey } from "@lateen/mesh-model";
 import { describe, expect, it } from "vitest";
+import { tlsSecret } from "../testing/certificates.ts";
 import { apiObject, gatewayOf, httpRoute, SERVICES, to } from "../testing/gateway-api.ts";
 import { compilerFor, objectsFrom } from "../testing/mesh.ts";
 import type { Condition } from "./conditions.ts";
@@ -32,13 +33,7 @@ const routeOf = (yaml: string, key = "HTTPRoute/default/r") =>
   statusOf(yaml, key)?.parents?.map(({ conditions }) => short(conditions));
 
 const GOOD = "Accepted=True Accepted, ResolvedRefs=True ResolvedRefs";
-const PEM = Buffer.from("-----BEGIN CERTIFICATE-----").toString("base64");
-const secret = (namespace: string, data = `{ tls.crt: ${PEM}, tls.key: ${PEM} }`) => `
-apiVersion: v1
-kind: Secret
-metadata: { name: cert, namespace: ${namespace} }
-data: ${data}
----`;
+const secret = (namespace: string, data?: Readonly<Record<string, string>>) => tlsSecret("cert", namespace, data);
 const https = (ref: string) => `{ name: https, port: 443, protocol: HTTPS, tls: { certificateRefs: [${ref}] } }`;
 
 describe("a listener", () => {
@@ -64,7 +59,7 @@ describe("a listener", () => {
     ["without its Secret is not", gatewayOf(https("{ name: cert }")), "ResolvedRefs=False InvalidCertificateRef"],
     [
       "with a Secret of anything else is not",
-      secret("default", "{ tls.crt: eA==, tls.key: eA== }") + gatewayOf(https("{ name: cert }")),
+      secret("default", { "tls.crt": "eA==", "tls.key": "eA==" }) + gatewayOf(https("{ name: cert }")),
       "ResolvedRefs=False InvalidCertificateRef, Programmed=False Invalid",
     ],
     [

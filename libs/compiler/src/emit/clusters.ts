@@ -1,9 +1,8 @@
-import type { ConfigMap, MeshConfig, MeshService } from "@lateen/mesh-model";
+import type { MeshConfig, MeshService } from "@lateen/mesh-model";
 import { Cluster } from "@lateen/proto/envoy/config/cluster/v3/cluster";
 import { ClusterLoadAssignment } from "@lateen/proto/envoy/config/endpoint/v3/endpoint";
 import { defineQuery, type Read } from "../engine/query-engine.ts";
 import type { ClientTraits } from "../lower/cluster-context.ts";
-import { CONFIG_MAP_ROOTS } from "../lower/cluster-tls.ts";
 import { discoveryOf, serviceClusters } from "../lower/clusters.ts";
 import { hasIpAddress, loadAssignment, type PlacedEndpoint, selectEndpoints } from "../lower/endpoints.ts";
 import { failsOver, localitySetting, zoneAwareSetting } from "../lower/load-balancing.ts";
@@ -30,11 +29,11 @@ import {
   identitiesOf,
 } from "../world/destinations.ts";
 import { inboundPorts } from "../world/inbound.ts";
-import { cells } from "../world/mesh-snapshot.ts";
 import { networkGateways, networkOf } from "../world/networks.ts";
 import { meshConfigOf, serviceFor, settingsOf, workloadMetadata } from "../world/services.ts";
 import { BUCKETS, servicesInBucket, visibleServices } from "../world/visibility.ts";
 import { sniClusters } from "./auto-passthrough.ts";
+import { configMapRoots } from "./credentials.ts";
 import { byName, encode } from "./encode.ts";
 
 /** Endpoints of a destination's port that carry a subset's labels, as they are reached from a place. */
@@ -79,13 +78,6 @@ interface ServicePortKey {
   readonly place: ClientPlace;
 }
 
-/** Roots are no secret: a ConfigMap with them may be read for clients of any namespace. */
-function configMapRoots(read: Read, credentialName: string): string | undefined {
-  const key = `ConfigMap/${credentialName.slice(CONFIG_MAP_ROOTS.length)}`;
-  const map = read.input(cells.object(key)) as ConfigMap | undefined;
-  return map?.data?.["ca.crt"];
-}
-
 /** The clusters of one service port for clients of one namespace: the whole service, then its subsets. */
 const clustersOfPort = defineQuery<ServicePortKey, readonly EncodedResource[]>({
   name: "clusters",
@@ -104,7 +96,7 @@ const clustersOfPort = defineQuery<ServicePortKey, readonly EncodedResource[]>({
       identities: identitiesOf(read, destination),
       config,
       client: traits,
-      rootsOf: (name) => configMapRoots(read, name),
+      rootsOf: (name) => read.ask(configMapRoots, name).pem,
       everyEndpointMtls: () => {
         const endpoints = endpointsOnPort(read, destination, number);
         return endpoints.length > 0 && endpoints.every((endpoint) => acceptsMtls(read, endpoint));

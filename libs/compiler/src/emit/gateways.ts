@@ -1,9 +1,9 @@
-import type { Gateway, Resource } from "@lateen/mesh-model";
+import type { Gateway } from "@lateen/mesh-model";
 import { Listener } from "@lateen/proto/envoy/config/listener/v3/listener";
 import { RouteConfiguration } from "@lateen/proto/envoy/config/route/v3/route";
 import { Secret } from "@lateen/proto/envoy/extensions/transport_sockets/tls/v3/secret";
 import { annotations } from "../convert/names.ts";
-import { defineQuery, type Read } from "../engine/query-engine.ts";
+import { defineQuery } from "../engine/query-engine.ts";
 import { bindOf, gatewayPort } from "../lower/gateway.ts";
 import type { PlacedServer } from "../lower/gateway-server.ts";
 import { certificateSecrets, credentialNames, trustSecret } from "../lower/gateway-tls.ts";
@@ -11,11 +11,11 @@ import { type EncodedResource, sameMap } from "../resource.ts";
 import { type NodeScope, scopeKey, type WorkloadScope } from "../scope.ts";
 import { gatewaysFor } from "../world/gateways.ts";
 import { servedPorts } from "../world/inbound.ts";
-import { cells } from "../world/mesh-snapshot.ts";
 import { compare, serviceFor } from "../world/services.ts";
 import { usesDynamicDns, visibleVirtualServices } from "../world/visibility.ts";
 import { sniTargets } from "./auto-passthrough.ts";
 import { accessRules, observedConfig, routeContext } from "./context.ts";
+import { storedCredential } from "./credentials.ts";
 import { byName, encode } from "./encode.ts";
 import { withTcpMetrics } from "./tcp-metrics.ts";
 
@@ -108,11 +108,9 @@ export const scopeSecrets = defineQuery<WorkloadScope, Resources>({
         if (tls === undefined) continue;
         const secrets = certificateSecrets(tls);
         for (const [index, credentialName] of credentialNames(tls).entries()) {
-          const { namespace, name } = placeOf(credentialName, gateway, scope.namespace);
-          const pair = keyPair(read, namespace, name);
-          if (pair !== undefined) found.push(certificate(secrets[index] ?? "", pair));
-          const roots = index === 0 ? rootsOf(read, namespace, name) : undefined;
-          if (roots !== undefined) found.push(trust(trustSecret(tls), roots, revokedBy(read, namespace, name)));
+          const stored = read.ask(storedCredential, placeOf(credentialName, gateway, scope.namespace));
+          if (stored.pair !== undefined) found.push(certificate(secrets[index] ?? "", stored.pair));
+          if (index === 0 && stored.trust !== undefined) found.push(trust(trustSecret(tls), stored.trust));
         }
       }
     }
@@ -122,7 +120,7 @@ export const scopeSecrets = defineQuery<WorkloadScope, Resources>({
 });
 
 /** Where a credential is. Only a Gateway made of a Gateway API object, whose grants were looked at, names another namespace. */
-function placeOf(
+export function placeOf(
   credentialName: string,
   gateway: Gateway,
   own: string,
@@ -132,38 +130,6 @@ function placeOf(
   return !converted || namespace === undefined || name === undefined
     ? { namespace: own, name: credentialName }
     : { namespace, name };
-}
-
-type Data = Readonly<Record<string, string>>;
-
-function secretData(read: Read, namespace: string, name: string): Data {
-  const secret = read.input(cells.object(`Secret/${namespace}/${name}`)) as Resource<"Secret"> | undefined;
-  return secret?.data ?? {};
-}
-
-export function keyPair(read: Read, namespace: string, name: string): { chain: Buffer; key: Buffer } | undefined {
-  const data = secretData(read, namespace, name);
-  const chain = decoded(data["tls.crt"] ?? data.cert);
-  const key = decoded(data["tls.key"] ?? data.key);
-  return chain === undefined || key === undefined ? undefined : { chain, key };
-}
-
-/** `<name>-cacert` when it exists, else the roots in the Secret itself. */
-export function rootsOf(read: Read, namespace: string, name: string): Buffer | undefined {
-  const of = (data: Data) => decoded(data["ca.crt"] ?? data.cacert);
-  return of(secretData(read, namespace, `${name}-cacert`)) ?? of(secretData(read, namespace, name));
-}
-
-/** Revocation lists, `ca.crl` of the Secret that holds the roots. */
-export function revokedBy(read: Read, namespace: string, name: string): Buffer | undefined {
-  const own = secretData(read, namespace, `${name}-cacert`);
-  return decoded(
-    (own["ca.crt"] ?? own.cacert) === undefined ? secretData(read, namespace, name)["ca.crl"] : own["ca.crl"],
-  );
-}
-
-function decoded(base64: string | undefined): Buffer | undefined {
-  return base64 === undefined || base64 === "" ? undefined : Buffer.from(base64, "base64");
 }
 
 export function certificate(name: string, pair: { readonly chain: Buffer; readonly key: Buffer }): Secret {
@@ -179,7 +145,10 @@ export function certificate(name: string, pair: { readonly chain: Buffer; readon
   });
 }
 
-export function trust(name: string, roots: Buffer, revoked?: Buffer): Secret {
+export function trust(
+  name: string,
+  { roots, revoked }: { readonly roots: Buffer; readonly revoked: Buffer | undefined },
+): Secret {
   return Secret.fromPartial({
     name,
     type: {

@@ -2,10 +2,11 @@ import { Secret } from "@lateen/proto/envoy/extensions/transport_sockets/tls/v3/
 import { defineQuery } from "../engine/query-engine.ts";
 import { type EncodedResource, sameMap } from "../resource.ts";
 import { type NodeScope, type ProxyScope, scopeKey } from "../scope.ts";
-import { type DestinationPolicy, destinationPolicy, policyClient } from "../world/destination-rules.ts";
+import { destinationPolicy, policyClient } from "../world/destination-rules.ts";
 import { visibleServices } from "../world/visibility.ts";
+import { credentialsOf, storedCredential } from "./credentials.ts";
 import { byName, encode } from "./encode.ts";
-import { certificate, keyPair, revokedBy, rootsOf, scopeSecrets, trust } from "./gateways.ts";
+import { certificate, scopeSecrets, trust } from "./gateways.ts";
 
 /**
  * Client certificates and roots that destination rules name, from Secrets of the proxy's own namespace. A gateway gets those of
@@ -21,31 +22,19 @@ const clientSecrets = defineQuery<ProxyScope, ReadonlyMap<string, EncodedResourc
     for (const { host } of read.ask(visibleServices, scope)) {
       const policy = read.ask(destinationPolicy, { host, client });
       if (policy === undefined || (scope.kind !== "router" && !policy.selecting)) continue;
-      for (const name of credentialsOf(policy)) names.add(name);
+      for (const { name } of credentialsOf(policy)) names.add(name);
     }
     const found = [...names].sort().flatMap((name) => {
-      const pair = keyPair(read, scope.namespace, name);
-      const roots = rootsOf(read, scope.namespace, name);
+      const stored = read.ask(storedCredential, { namespace: scope.namespace, name });
       return [
-        ...(pair === undefined ? [] : [certificate(`kubernetes://${name}`, pair)]),
-        ...(roots === undefined
-          ? []
-          : [trust(`kubernetes://${name}-cacert`, roots, revokedBy(read, scope.namespace, name))]),
+        ...(stored.pair === undefined ? [] : [certificate(`kubernetes://${name}`, stored.pair)]),
+        ...(stored.trust === undefined ? [] : [trust(`kubernetes://${name}-cacert`, stored.trust)]),
       ];
     });
     return byName(found.map((secret) => encode(read, Secret, secret.name, secret)));
   },
   equal: sameMap,
 });
-
-function credentialsOf({ trafficPolicy, subsets }: DestinationPolicy): readonly string[] {
-  const policies = [trafficPolicy, ...subsets.map((subset) => subset.trafficPolicy)];
-  const blocks = policies.flatMap((policy) => [
-    policy?.tls,
-    ...(policy?.portLevelSettings ?? []).map(({ tls }) => tls),
-  ]);
-  return blocks.flatMap((tls) => (tls?.credentialName ? [tls.credentialName] : []));
-}
 
 /** All secrets of a proxy: as a server, and as a client. */
 export const nodeSecrets = defineQuery<NodeScope, ReadonlyMap<string, EncodedResource>>({

@@ -13,13 +13,15 @@ import { pinsCertificates } from "../lower/gateway.ts";
 import { isHttp2 } from "../lower/protocol.ts";
 import { outdatedTls } from "../lower/tls.ts";
 import { sameJson } from "../resource.ts";
+import type { WorkloadScope } from "../scope.ts";
 import { convertedRoute } from "../world/converted.ts";
 import { cells } from "../world/mesh-snapshot.ts";
 import { namedGateways } from "../world/networks.ts";
 import { allServices, keysOf, meshConfigOf } from "../world/services.ts";
 import { allVirtualServices, type BoundVirtualService } from "../world/virtual-services.ts";
 import { type CompilerWarning, warningAbout } from "./compiler-warning.ts";
-import { extensionWarnings } from "./extension-warnings.ts";
+import { credentialWarnings } from "./credential-warnings.ts";
+import { extensionWarnings, SCOPES_CELL } from "./extension-warnings.ts";
 import { withheldTelemetry } from "./telemetry-warnings.ts";
 
 /** Everything the configuration asks for that is done differently, or not at all. In the order of the objects' keys. */
@@ -44,6 +46,7 @@ export const meshWarnings: Query<"", readonly CompilerWarning[]> = defineQuery<"
         ),
       ),
     ...extensionWarnings(read),
+    ...credentialWarnings(read, (read.input(SCOPES_CELL) as readonly WorkloadScope[] | undefined) ?? []),
     ...keysOf(read, "Telemetry").flatMap((key) => withheldTelemetry(read, key)),
   ],
   equal: sameJson,

@@ -1,4 +1,4 @@
-import type { ServiceEndpoint } from "@lateen/mesh-model";
+import { isIp, type ServiceEndpoint } from "@lateen/mesh-model";
 import { ClusterLoadAssignment } from "@lateen/proto/envoy/config/endpoint/v3/endpoint";
 import { type LocalityPreference, localityGroups } from "./localities.ts";
 import { type Labels, labelsMatch, socketAddress, sortedRecord } from "./proto.ts";
@@ -21,7 +21,7 @@ export function selectEndpoints(endpoints: readonly ServiceEndpoint[], subset: L
 
 /** Whether an endpoint can come by EDS, which resolves no names: one that cannot would have the whole assignment refused. */
 export function hasIpAddress({ endpoint: { address } }: PlacedEndpoint): boolean {
-  return address.includes(":") || /^\d+(\.\d+){3}$/.test(address);
+  return isIp(address);
 }
 
 /**

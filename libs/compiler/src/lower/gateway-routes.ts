@@ -9,9 +9,9 @@ export function nameOf(gateway: Gateway): string {
   return `${gateway.metadata.namespace}/${gateway.metadata.name}`;
 }
 
-/** Hosts of a server without their namespace part, lower case. */
+/** Hosts of a server without their namespace part, lower case, each once. */
 export function serverHosts(server: GatewayServer): readonly string[] {
-  return server.hosts.map((host) => host.slice(host.indexOf("/") + 1).toLowerCase());
+  return [...new Set(server.hosts.map((host) => host.slice(host.indexOf("/") + 1).toLowerCase()))];
 }
 
 /** Whether a server takes virtual services of this namespace for this host: `ns/host`, `./host`, `*` + `/host`. */
@@ -50,7 +50,7 @@ export function routesFor(
       for (const host of bound.hosts) {
         for (const wanted of serverHosts(placed.server)) {
           if (!admits(placed, bound, host) || !hostsIntersect(wanted, host)) continue;
-          const key = narrower(wanted, host);
+          const key = narrower(wanted, host.toLowerCase());
           const entry = hosts.get(key) ?? { virtualServices: [], httpsRedirect: false };
           hosts.set(key, entry);
           entry.httpsRedirect ||= redirect;

@@ -1,5 +1,6 @@
 import { VirtualHost_TlsRequirementType } from "@lateen/proto/envoy/config/route/v3/route_components";
 import { describe, expect, it } from "vitest";
+import { CERTIFICATE, PAIR_PEM, tlsSecret } from "../testing/certificates.ts";
 import {
   acceptedNames,
   chainsOf,
@@ -148,6 +149,23 @@ describe("TLS", () => {
     ).toBe("kubernetes://b-cacert");
   });
 
+  it.each(["{ mode: SIMPLE, credentialName: a }", "{ mode: PASSTHROUGH }"])(
+    "%s: a host that is written twice has one chain",
+    (tls) => {
+      const proxy = view(
+        gateway("edge", `[${TLS("HTTPS", "[a.com, A.com, a.com]", tls)}]`) +
+          bind(
+            "r",
+            "[a.com]",
+            `${TO_WEB}, tls: [{ match: [{ sniHosts: [a.com, A.com, a.com] }], route: [{ destination: { host: web } }] }]`,
+          ),
+      );
+      expect(
+        proxy.listener("0.0.0.0_443").filterChains.map(({ filterChainMatch }) => filterChainMatch?.serverNames),
+      ).toEqual([["a.com"]]);
+    },
+  );
+
   it("ISTIO_MUTUAL asks for mesh certificates", () => {
     const proxy = view(
       gateway("edge", `[${TLS("HTTPS", "[a.com]", "{ mode: ISTIO_MUTUAL }")}]`) + bind("r", "[a.com]", TO_WEB),
@@ -277,21 +295,19 @@ describe("TCP", () => {
 });
 
 describe("secrets of gateways", () => {
-  const pem = (text: string) => Buffer.from(text).toString("base64");
-  const secret = (name: string, data: string, namespace = "istio-system") => `
-apiVersion: v1
-kind: Secret
-metadata: { name: ${name}, namespace: ${namespace} }
-data: ${data}
----`;
+  const secret = (name: string, data: Readonly<Record<string, string>>, namespace = "istio-system") =>
+    tlsSecret(name, namespace, data);
   const EDGE = gateway("edge", `[${TLS("HTTPS", "[a.com]", "{ mode: MUTUAL, credentialName: a }")}]`);
-  const DATA = `{ tls.crt: ${pem("CHAIN")}, tls.key: ${pem("KEY")}, ca.crt: ${pem("ROOT")} }`;
+  const { crt, key, root } = CERTIFICATE;
+  const DATA = { "tls.crt": crt, "tls.key": key, "ca.crt": root };
 
   it("are given to the gateway that names them, from its own namespace", () => {
     const proxy = view(EDGE + secret("a", DATA) + secret("unused", DATA));
     expect(proxy.names("secret")).toEqual(["kubernetes://a", "kubernetes://a-cacert"]);
     const { type } = proxy.secret("kubernetes://a");
-    expect(type?.$case === "tlsCertificate" && type.value.privateKey?.specifier?.value?.toString()).toBe("KEY");
+    expect(type?.$case === "tlsCertificate" && type.value.privateKey?.specifier?.value?.toString()).toBe(
+      PAIR_PEM.keyPem,
+    );
   });
 
   it("are given for each of several names", () => {
@@ -304,7 +320,7 @@ data: ${data}
     ["a secret of another namespace", EDGE + secret("a", DATA, "default"), NODE],
     ["a gateway that is not selected", EDGE + secret("a", DATA), { ...NODE, labels: {} }],
     ["a sidecar with the same labels", EDGE + secret("a", DATA), { ...NODE, kind: "sidecar" as const }],
-    ["half a key pair", EDGE + secret("a", `{ tls.crt: ${pem("CHAIN")} }`), NODE],
+    ["half a key pair", EDGE + secret("a", { "tls.crt": crt }), NODE],
   ])("%s yields none", (_title, yaml, node) => {
     expect(viewOf(yaml, node).names("secret")).toEqual([]);
   });

@@ -177,9 +177,9 @@ function passthroughChains(placed: PlacedServer, taken: Set<string>, context: Ga
     for (const rule of bound.spec.tls ?? []) {
       for (const match of rule.match) {
         if (!matches(match, placed, bound, context)) continue;
-        const names = match.sniHosts
-          .map((host) => host.toLowerCase())
-          .filter((host) => admits(placed, bound, host) && !taken.has(host));
+        const names = [...new Set(match.sniHosts.map((host) => host.toLowerCase()))].filter(
+          (host) => admits(placed, bound, host) && !taken.has(host),
+        );
         if (names.length === 0) continue;
         for (const host of names) taken.add(host);
         const clusters = l4Clusters(rule.route ?? [], bound.namespace, {

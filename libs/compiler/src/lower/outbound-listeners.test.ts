@@ -174,6 +174,29 @@ describe("virtual services for bytes", () => {
     ]);
   });
 
+  it("no two chains are for the same: an Envoy would refuse the listener", () => {
+    const yaml =
+      entry(
+        "tls",
+        "{ hosts: [api.example.com], addresses: [192.0.2.1, 192.0.2.1], resolution: STATIC, endpoints: [{ address: 192.0.2.9 }], ports: [{ number: 443, name: tls, protocol: TLS }] }",
+      ) +
+      service("egress", "10.0.0.2", ["tls:443"]) +
+      virtualService(`{ hosts: [api.example.com, db], tls: [
+        { match: [{ sniHosts: [api.example.com, API.example.com], destinationSubnets: [10.1.2.3/8, 10.0.0.0/8] }], route: [{ destination: { host: egress, subset: near } }] },
+        { match: [{ sniHosts: [api.example.com], destinationSubnets: [10.9.9.9/8] }], route: [{ destination: { host: egress, subset: never } }] },
+        { match: [{ sniHosts: [api.example.com, api.example.com] }], route: [{ destination: { host: egress } }] }],
+        tcp: [{ match: [{ destinationSubnets: [10.0.0.0/30, 10.0.0.1/30] }, { destinationSubnets: [10.0.0.2/30] }], route: [{ destination: { host: db, subset: near } }] }] }`);
+    expect(chainsOf(viewOf(DB + yaml).listener("192.0.2.1_443"))).toEqual([
+      `10.1.2.3/8 api.example.com → tcp outbound|443|near|${HOST("egress")}`,
+      `api.example.com → tcp outbound|443||${HOST("egress")}`,
+      "* → tcp outbound|443||api.example.com",
+    ]);
+    expect(chainsOf(viewOf(DB + yaml).listener("10.0.0.9_3306"))).toEqual([
+      `10.0.0.0/30 → tcp outbound|3306|near|${HOST("db")}`,
+      `* → tcp outbound|3306||${HOST("db")}`,
+    ]);
+  });
+
   it("an idle timeout of the destination rule holds for the connection", () => {
     const rule = `
 apiVersion: networking.istio.io/v1

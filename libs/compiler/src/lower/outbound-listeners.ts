@@ -5,6 +5,7 @@ import type { Listener } from "@lateen/proto/envoy/config/listener/v3/listener";
 import type { Filter, FilterChain } from "@lateen/proto/envoy/config/listener/v3/listener_components";
 import { absoluteGateway, type BoundVirtualService } from "../world/virtual-services.ts";
 import { type AccessLogs, accessLogs } from "./access-log.ts";
+import { freshNetworks, network } from "./cidrs.ts";
 import { httpConnectionManager, type TcpTarget, tcpProxy } from "./filters.ts";
 import type { destinationCluster } from "./http-routes.ts";
 import { l4Clusters } from "./l4-routes.ts";
@@ -123,8 +124,7 @@ class PortPlan {
     const own = this.#context.bind === undefined ? service.addresses.filter((address) => address.includes("/")) : [];
     for (const { prefixes, filters } of this.#tcpTargets(service, port)) {
       const wanted = prefixes.length > 0 ? prefixes : own;
-      const fresh = wanted.filter((prefix) => !this.#prefixes.has(prefix));
-      for (const prefix of fresh) this.#prefixes.add(prefix);
+      const fresh = freshNetworks(wanted, this.#prefixes);
       if (wanted.length === 0) this.#wildcardDefault ??= filterChain({ name: "", filters });
       else if (fresh.length > 0)
         this.#wildcardChains.push(filterChain({ name: "", match: { prefixes: fresh }, filters }));
@@ -144,32 +144,26 @@ class PortPlan {
     if (addresses.length > 0) return;
     for (const chain of service.host === "*" ? rules : [...rules, own]) {
       const names = chain.filterChainMatch?.serverNames ?? [];
-      const fresh = names.filter((name) => !this.#serverNames.has(name));
-      for (const name of fresh) this.#serverNames.add(name);
-      if (fresh.length > 0 && chain.filterChainMatch) {
-        this.#wildcardChains.push({ ...chain, filterChainMatch: { ...chain.filterChainMatch, serverNames: fresh } });
+      const ranges = (chain.filterChainMatch?.prefixRanges ?? []).map(
+        ({ addressPrefix, prefixLen }) => `${addressPrefix}/${prefixLen}`,
+      );
+      const match = { sniHosts: names, destinationSubnets: ranges };
+      for (const fresh of freshMatches(match, this.#serverNames)) {
+        this.#wildcardChains.push(filterChain({ name: chain.name, match: fresh, filters: chain.filters }));
       }
     }
   }
 
   #tlsRules(service: MeshService): readonly FilterChain[] {
     const chains: FilterChain[] = [];
-    const seen = new Set<string>();
+    /** Names and ranges that have a chain: no other may be for both. */
+    const taken = new Set<string>();
     for (const bound of this.#concerning(service)) {
       for (const rule of bound.spec.tls ?? []) {
         for (const match of rule.match) {
           if (!this.#applies(match, bound)) continue;
-          const serverNames = match.sniHosts.map((name) => name.toLowerCase()).filter((name) => !seen.has(name));
-          for (const name of serverNames) seen.add(name);
-          if (serverNames.length === 0) continue;
-          const prefixes = match.destinationSubnets ?? [];
-          chains.push(
-            filterChain({
-              name: "",
-              match: { serverNames, ...(prefixes.length > 0 ? { prefixes } : {}) },
-              filters: [this.#proxy(this.#target(rule.route ?? [], bound))],
-            }),
-          );
+          const filters = [this.#proxy(this.#target(rule.route ?? [], bound))];
+          for (const fresh of freshMatches(match, taken)) chains.push(filterChain({ name: "", match: fresh, filters }));
         }
       }
     }
@@ -180,8 +174,7 @@ class PortPlan {
   #tcpChains(service: MeshService, port: MeshServicePort): readonly FilterChain[] {
     const seen = new Set<string>();
     return this.#tcpTargets(service, port).flatMap(({ prefixes, filters }) => {
-      const fresh = prefixes.filter((prefix) => !seen.has(prefix));
-      for (const prefix of fresh) seen.add(prefix);
+      const fresh = freshNetworks(prefixes, seen);
       if (prefixes.length > 0 && fresh.length === 0) return [];
       return [filterChain({ name: "", ...(fresh.length > 0 ? { match: { prefixes: fresh } } : {}), filters })];
     });
@@ -286,4 +279,30 @@ class PortPlan {
       detectionTimeoutMs: config.protocolDetectionTimeoutMs,
     });
   }
+}
+
+/** Server names and ranges of a TLS match that are not taken yet, in as few chains as may be. */
+function freshMatches(
+  {
+    sniHosts,
+    destinationSubnets = [],
+  }: { readonly sniHosts: readonly string[]; readonly destinationSubnets?: readonly string[] },
+  taken: Set<string>,
+): readonly ChainMatch[] {
+  const ranges = freshNetworks(destinationSubnets, new Set());
+  const names = [...new Set(sniHosts.map((name) => name.toLowerCase()))];
+  const found = new Map<string, { readonly serverNames: readonly string[]; readonly prefixes: string[] }>();
+  for (const range of ranges.length === 0 ? [undefined] : ranges) {
+    const key = (name: string) => `${name} ${range === undefined ? "" : network(range)}`;
+    const serverNames = names.filter((name) => !taken.has(key(name)));
+    for (const name of serverNames) taken.add(key(name));
+    if (serverNames.length === 0) continue;
+    const match = found.get(serverNames.join()) ?? { serverNames, prefixes: [] };
+    found.set(serverNames.join(), match);
+    if (range !== undefined) match.prefixes.push(range);
+  }
+  return [...found.values()].map(({ serverNames, prefixes }) => ({
+    serverNames,
+    ...(prefixes.length > 0 ? { prefixes } : {}),
+  }));
 }

@@ -110,8 +110,11 @@ export function sidecarRouteConfig(name: string, input: SidecarRouteInput): Rout
   const hosts: VirtualHost[] = [];
   const add = (host: VirtualHost) => {
     // Whoever came first keeps a domain; a table must not name one twice.
-    const domains = host.domains.filter((domain) => !taken.has(domain.toLowerCase()));
-    for (const domain of domains) taken.add(domain.toLowerCase());
+    const domains = host.domains.filter((domain) => {
+      const known = taken.has(domain.toLowerCase());
+      taken.add(domain.toLowerCase());
+      return !known;
+    });
     if (domains.length > 0) hosts.push(domains.length === host.domains.length ? host : { ...host, domains });
   };
   for (const host of input.hosts) add(host);

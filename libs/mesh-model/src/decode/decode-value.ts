@@ -9,8 +9,8 @@ import type { Check } from "../validation/check.ts";
  */
 export type UnknownFields = "strict" | "open";
 
-/** Proto JSON's longest duration, about 10 000 years. */
-const MAX_DURATION_MS = 315_576_000_000_000;
+/** What proxies can hold in nanoseconds is a little more: 285 years. */
+const MAX_DURATION_MS = 9_000_000_000_000;
 
 /** Reads a value by its schema. Every fault goes to `check`; what could not be read comes back as undefined. */
 export function decodeValue(schema: SchemaNode, value: unknown, check: Check, unknown: UnknownFields): unknown {

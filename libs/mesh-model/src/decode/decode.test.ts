@@ -262,7 +262,7 @@ describe("bounds", () => {
     expect(decode(text).flatMap((document) => (document.ok ? [] : document.diagnostics)).length).toBeLessThanOrEqual(
       101,
     );
-    expect(performance.now() - started).toBeLessThan(4000);
+    expect(performance.now() - started).toBeLessThan(20_000);
   });
 
   it("what is quoted in a message is cut", () => {
@@ -281,7 +281,7 @@ describe("bounds", () => {
     const text = `apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: a}\nspec: {hosts: [a], http: [{route: [{destination: {host: b}}], ${rule}}]}\n`;
     const started = performance.now();
     expect(decode(text)[0]?.ok).toBe(accepted);
-    expect(performance.now() - started).toBeLessThan(4000);
+    expect(performance.now() - started).toBeLessThan(20_000);
   });
 
   it("reports at most 100 findings for one object", () => {

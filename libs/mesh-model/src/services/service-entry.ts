@@ -21,7 +21,7 @@ export function servicesFromServiceEntry(entry: Resource<"ServiceEntry">): reado
     namespace: metadata.namespace,
     registry: "External",
     ports: entryPorts(entry),
-    addresses: spec.addresses ?? [],
+    addresses: [...new Set(spec.addresses)],
     resolution: RESOLUTIONS[spec.resolution ?? "NONE"] ?? "passthrough",
     aliasOf: undefined,
     meshExternal: spec.location !== "MESH_INTERNAL",

@@ -23,7 +23,9 @@ function checkOperations(operations: Infer<typeof headerOperations> | undefined,
       const at = check.at(kind, name);
       const rewritesHost = request && kind === "set" && name.toLowerCase() === ":authority";
       if (!rewritesHost && !isHeaderName(name)) at.error(`"${name}" is not a header name`, { part: "key" });
-      if (kind === "add" && name.toLowerCase() === "host") at.error("host can be set, not added", { part: "key" });
+      if (name.toLowerCase() === "host" && !(request && kind === "set")) {
+        at.error(request ? "host can be set, not added" : "responses have no host", { part: "key" });
+      }
       checkValue(value, at);
     }
   }

@@ -57,6 +57,10 @@ function checkConsistentHash(settings: LoadBalancer["consistentHash"], check: Ch
     check.at("httpCookie", "name").error(`"${httpCookie.name}" is not a cookie name`);
   }
   checkDuration(httpCookie?.ttl, check.at("httpCookie", "ttl"), true);
+  for (const [index, { name }] of (httpCookie?.attributes ?? []).entries()) {
+    if (name && isHeaderName(name)) continue;
+    check.at("httpCookie", "attributes", index).error("an attribute needs a name", { code: codes.missingField });
+  }
   for (const text of [
     httpCookie?.path,
     ...(httpCookie?.attributes ?? []).flatMap(({ name, value }) => [name, value]),

@@ -192,6 +192,21 @@ describe("a DestinationRule is refused, or warned about", () => {
       "warning spec.trafficPolicy.tls: without caCertificates the machine's root certificates are trusted",
     ],
     [
+      "with a server name that is none",
+      policy(`{tls: {mode: SIMPLE, caCertificates: /ca.pem, sni: ${"a".repeat(256)}}}`),
+      "error spec.trafficPolicy.tls.sni: it is not a server name",
+    ],
+    [
+      "with a cookie's attribute without a name",
+      policy("{loadBalancer: {consistentHash: {httpCookie: {name: c, attributes: [{value: a}]}}}}"),
+      "error spec.trafficPolicy.loadBalancer.consistentHash.httpCookie.attributes[0]: an attribute needs a name",
+    ],
+    [
+      "with a timeout that no proxy can hold",
+      policy("{connectionPool: {tcp: {connectTimeout: 9223372036s}}}"),
+      'error spec.trafficPolicy.connectionPool.tcp.connectTimeout: duration "9223372036s" is out of range',
+    ],
+    [
       "with a tunnel to nowhere",
       policy("{tunnel: {targetHost: 'a b', targetPort: 1}}"),
       'error spec.trafficPolicy.tunnel.targetHost: "a b" is not a host name or address',

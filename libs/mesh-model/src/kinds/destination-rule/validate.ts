@@ -111,6 +111,8 @@ function checkTls(tls: Blocks["tls"], check: Check, unverified: string): void {
   if (tls.mode === "MUTUAL" && !tls.credentialName && (!tls.clientCertificate || !tls.privateKey)) {
     check.error("mode MUTUAL needs clientCertificate and privateKey, or credentialName", { code: codes.missingField });
   }
+  // TLS has a byte for its length (RFC 6066 §3), and Envoy refuses what cannot be a name.
+  if (tls.sni !== undefined && !/^[!-~]{0,255}$/.test(tls.sni)) check.at("sni").error("it is not a server name");
   if (tls.credentialName) {
     for (const field of ["clientCertificate", "privateKey", "caCertificates"] as const) {
       if (tls[field]) check.at(field).error(`${field} excludes credentialName`, { code: codes.conflict, part: "key" });

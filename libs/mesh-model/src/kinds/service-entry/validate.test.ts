@@ -142,6 +142,11 @@ describe("a WorkloadEntry", () => {
       'error spec.address: "a b" is not an IP address, a host name or a unix:// path',
     ],
     [
+      "needs a number that is an address",
+      "{address: 256.1.1.1}",
+      'error spec.address: "256.1.1.1" is not an IP address, a host name or a unix:// path',
+    ],
+    [
       "has no ports on a socket",
       "{address: unix:///a, ports: {http: 80}}",
       "error spec.ports: a unix address has no ports",

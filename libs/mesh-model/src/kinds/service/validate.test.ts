@@ -38,6 +38,11 @@ describe("a Service", () => {
       'error spec.clusterIP: "none" is not an IP address or "None"',
     ],
     [
+      "needs external addresses that are some",
+      "{ports: [{port: 1}], externalIPs: ['*']}",
+      'error spec.externalIPs[0]: "*" is not an IP address',
+    ],
+    [
       "is told of a field it does not have",
       "{ports: [{port: 1}], selectr: {a: b}}",
       'error spec.selectr: unknown field "selectr"',

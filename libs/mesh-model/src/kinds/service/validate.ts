@@ -23,6 +23,9 @@ export function validateService(body: Infer<typeof serviceBody>, context: KindCo
   for (const address of addresses) {
     if (address && !isIp(address)) check.at("clusterIP").error(`"${address}" is not an IP address or "None"`);
   }
+  for (const [index, address] of (spec.externalIPs ?? []).entries()) {
+    if (!isIp(address)) check.at("externalIPs", index).error(`"${address}" is not an IP address`);
+  }
   for (const [index, port] of ports.entries()) {
     const at = check.at("ports", index);
     if (port.name === undefined || port.name === "") {

@@ -259,6 +259,11 @@ describe("a VirtualService is refused, or warned about", () => {
       "error spec.http[0].headers.request.remove[0]: host cannot be removed",
     ],
     [
+      "with the host of a response",
+      http(`{${ROUTE}, headers: {response: {set: {Host: a}}}}`),
+      "error spec.http[0].headers.response.set.Host: responses have no host",
+    ],
+    [
       "with a stray percent sign",
       http(`{${ROUTE}, headers: {response: {set: {a: "50%"}}}}`),
       'error spec.http[0].headers.response.set.a: "50%" is not a valid header value',

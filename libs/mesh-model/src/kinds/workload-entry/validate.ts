@@ -25,7 +25,7 @@ export function checkWorkloadEntry(entry: Infer<typeof workloadEntrySpec>, check
   if (address.startsWith("unix://")) {
     if (!address.startsWith("unix:///")) check.at("address").error("a unix address needs an absolute path");
     if (Object.keys(entry.ports ?? {}).length > 0) check.at("ports").error("a unix address has no ports");
-  } else if (!isIp(address) && !isHostName(address)) {
+  } else if (!isIp(address) && (!isHostName(address) || /^[\d.]+$/.test(address))) {
     check.at("address").error(`"${address}" is not an IP address, a host name or a unix:// path`);
   }
 }
