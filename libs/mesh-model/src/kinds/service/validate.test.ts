@@ -31,6 +31,11 @@ describe("a Service", () => {
       "{ports: [{port: 1, targetPort: 0}]}",
       "error spec.ports[0].targetPort: 0 is not a port number",
     ],
+    [
+      "needs a target port that proxies can hold",
+      "{ports: [{port: 1, targetPort: '99999999999999999999'}]}",
+      "error spec.ports[0].targetPort: 99999999999999999999 is not a port number",
+    ],
     ["needs the host it is an alias of", "{type: ExternalName}", 'error spec: type ExternalName needs "externalName"'],
     [
       "needs an address that is one",

@@ -32,7 +32,7 @@ export function validateService(body: Infer<typeof serviceBody>, context: KindCo
       if (ports.length > 1)
         at.error("a service with several ports needs a name for each", { code: codes.missingField });
     } else if (!isDnsLabel(port.name)) at.at("name").error(`"${port.name}" is not a valid port name`);
-    if (typeof port.targetPort === "number" && (port.targetPort < 1 || port.targetPort > 65535)) {
+    if (port.targetPort !== undefined && !isTargetPort(port.targetPort)) {
       at.at("targetPort").error(`${port.targetPort} is not a port number`);
     }
   }
@@ -44,4 +44,10 @@ export function validateService(body: Infer<typeof serviceBody>, context: KindCo
     ports.map((port, index) => [`${port.protocol ?? "TCP"} ${port.port}`, check.at("ports", index, "port")]),
     (port) => `port ${port} is used twice`,
   );
+}
+
+/** A number, also as text, or the name of a container's port (RFC 6335 §5.1). */
+function isTargetPort(target: number | string): boolean {
+  if (typeof target === "string" && !/^\d+$/.test(target)) return isDnsLabel(target);
+  return Number(target) >= 1 && Number(target) <= 65535;
 }
