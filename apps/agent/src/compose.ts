@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { adsRelay, secretService, serveLocal, signCsr } from "@lateen/adapter-grpc";
 import { envoyBootstrap, fileSecret, grpcBootstrap, type StockNode } from "@lateen/envoy-agent";
 import { systemClock } from "@lateen/kernel";
-import { createCsr, tokenIdentity, WorkloadCertificate, workloadOrToken } from "@lateen/pki";
+import { createCsr, linkProjected, tokenIdentity, WorkloadCertificate, workloadOrToken } from "@lateen/pki";
 import type { ChannelOptions } from "@lateen/ports";
 import { atomicWriteFile, type MainContext } from "@lateen/runtime";
 import type { AgentSettings } from "./config.ts";
@@ -14,6 +14,7 @@ const FILE_POLL_MS = 10_000;
 export async function composeAgent(settings: AgentSettings, { scope, logger }: MainContext): Promise<void> {
   const { runDir, serverName, caServerName = serverName, discoveryAddress, caAddress = discoveryAddress } = settings;
   const clock = systemClock();
+  await linkProjected(runDir, settings);
   const secrets = secretService(logger, fileSecret);
   const first = Promise.withResolvers<void>();
   const ca: ChannelOptions = { address: caAddress, serverName: caServerName, identity: () => tokenIdentity(runDir) };

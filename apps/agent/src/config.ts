@@ -6,6 +6,8 @@ const required = (describe: string, ...env: string[]) => ({ ...text(describe, ..
 /** Options of the agent. Who the workload is comes from the variables that Istio's injector sets. */
 export const flags = defineFlags("agent", {
   runDir: required("directory with token and root-cert.pem; receives certificate, key and the bootstraps"),
+  tokenFile: text("where the platform puts the token, if not into the run directory"),
+  rootCertFile: text("where the platform puts the root certificate, if not there"),
   discoveryAddress: required("host:port of the xDS server"),
   caAddress: text("host:port of the certificate authority; default: the xDS server", "CA_ADDR"),
   serverName: {

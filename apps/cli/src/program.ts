@@ -3,6 +3,7 @@ import { Command, CommanderError } from "commander";
 import type { Cli } from "./cli.ts";
 import { analyzeCommand } from "./commands/analyze.ts";
 import { applyCommand } from "./commands/apply.ts";
+import { captureCommand } from "./commands/capture.ts";
 import { completionCommand } from "./commands/completion.ts";
 import { deleteCommand } from "./commands/delete.ts";
 import { describeCommand } from "./commands/describe.ts";
@@ -45,7 +46,7 @@ export function createProgram(cli: Cli): Command {
     ...[applyCommand, getCommand, deleteCommand],
     ...[validateCommand, analyzeCommand, translateCommand, xdsCommand, routeCommand, explainCommand, describeCommand],
     ...[proxyStatusCommand, proxyConfigCommand],
-    kubeInjectCommand,
+    ...[kubeInjectCommand, captureCommand],
     ...[serveCommand, versionCommand],
   ])
     program.addCommand(make(cli));

@@ -257,7 +257,7 @@ describe("what the author says about istio-proxy", () => {
 
 describe("templates", () => {
   it("gateway: a router without capture", () => {
-    const { container, names, spec } = injected(
+    const { container, names, spec, env } = injected(
       webPod(
         { annotations: { "inject.istio.io/templates": "gateway" } },
         { containers: [{ name: "istio-proxy", image: "auto" }] },
@@ -266,6 +266,7 @@ describe("templates", () => {
     expect(names("containers")).toEqual(["istio-proxy"]);
     expect(spec.initContainers).toBeUndefined();
     expect(at(container("istio-proxy"), "args", 1)).toBe("router");
+    expect(env("ISTIO_META_INTERCEPTION_MODE")).toBe("NONE");
     expect(at(spec, "securityContext", "sysctls", 0, "name")).toBe("net.ipv4.ip_unprivileged_port_start");
   });
 

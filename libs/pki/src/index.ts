@@ -25,7 +25,7 @@ export {
   type ComponentTls,
   componentIdentity,
 } from "./workload/component-identity.ts";
-export { tokenIdentity, workloadOrToken } from "./workload/run-dir-identity.ts";
+export { linkProjected, type ProjectedFiles, tokenIdentity, workloadOrToken } from "./workload/run-dir-identity.ts";
 export {
   WorkloadCertificate,
   type WorkloadCertificateOptions,

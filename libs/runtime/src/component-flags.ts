@@ -32,6 +32,8 @@ export const identifiedFlags = {
     required: true,
     describe: "directory with token and root-cert.pem; receives key.pem and cert-chain.pem",
   },
+  tokenFile: { kind: "string", describe: "where the platform puts the token, if not into the run directory" },
+  rootCertFile: { kind: "string", describe: "where the platform puts the root certificate, if not there" },
   caAddress: { kind: "string", required: true, describe: "host:port of citadel, or several separated by commas" },
   certTtl: { kind: "duration", default: "24h", describe: "life asked for the component's own certificate" },
 } as const satisfies Readonly<Record<string, FlagSpec>>;

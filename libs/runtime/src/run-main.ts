@@ -85,9 +85,13 @@ export async function runMain(
 /**
  * The options of this process, or the end of it: prints help or the effective configuration (exit 0), or what is wrong with
  * the command line (exit 64).
+ * @param argv default: those of the process.
  */
-export function readProcessConfig<S extends FlagSpecs>(flags: Flags<S>): ReadConfig<S> & { values: FlagValues<S> } {
-  const config = readConfig(flags, process.argv.slice(2), process.env);
+export function readProcessConfig<S extends FlagSpecs>(
+  flags: Flags<S>,
+  argv: readonly string[] = process.argv.slice(2),
+): ReadConfig<S> & { values: FlagValues<S> } {
+  const config = readConfig(flags, argv, process.env);
   if (!config.ok) {
     process.stderr.write(`${config.error.map((problem) => `${flags.program}: ${problem}`).join("\n")}\n`);
     process.exit(EXIT_USAGE);

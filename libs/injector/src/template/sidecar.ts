@@ -19,7 +19,8 @@ export function sidecarTemplate(context: TemplateContext): JsonObject {
 }
 
 /** A gateway: the proxy alone, at the edge. Its ports below 1024 need no privileges. */
-export function gatewayTemplate(context: TemplateContext): JsonObject {
+export function gatewayTemplate(given: TemplateContext): JsonObject {
+  const context: TemplateContext = { ...given, settings: { ...given.settings, interception: "NONE" } };
   return podPart(context, {
     containers: [proxyContainer(context, "router")],
     securityContext: { sysctls: [{ name: "net.ipv4.ip_unprivileged_port_start", value: "0" }] },

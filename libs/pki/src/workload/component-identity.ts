@@ -1,11 +1,11 @@
 import type { Clock, Logger, Random, Scope } from "@lateen/kernel";
 import type { ChannelOptions, SignCsr } from "@lateen/ports";
 import { createCsr } from "../csr.ts";
-import { tokenIdentity, workloadOrToken } from "./run-dir-identity.ts";
+import { linkProjected, type ProjectedFiles, tokenIdentity, workloadOrToken } from "./run-dir-identity.ts";
 import { WorkloadCertificate, type WorkloadIdentity } from "./workload-certificate.ts";
 
 /** What a component is told about its identity when it is started. */
-export interface ComponentSettings {
+export interface ComponentSettings extends ProjectedFiles {
   /** Holds `token` and `root-cert.pem`; receives certificate and key, so that a restart does not need the CA. */
   readonly runDir: string;
   readonly trustDomain: string;
@@ -54,6 +54,7 @@ export interface ComponentIdentity {
 export async function componentIdentity(options: ComponentIdentityOptions): Promise<ComponentIdentity> {
   const { settings, serviceAccount, clock, random, scope, logger } = options;
   const { runDir, trustDomain, caAddress, certTtl } = settings;
+  await linkProjected(runDir, settings);
   const first = Promise.withResolvers<WorkloadIdentity>();
   const listeners: ((tls: ComponentTls) => void)[] = [];
   const certificate = new WorkloadCertificate({

@@ -2,6 +2,7 @@ import { request } from "node:http";
 import { request as secureRequest } from "node:https";
 import { connect } from "node:net";
 import { err, messageOf, ok, type Result } from "@lateen/kernel";
+import { probeOnce } from "../agent/probe-ways.ts";
 import { type PageEntry, text } from "./page.ts";
 
 /** A probe of the application that the kubelet, or whoever stands for it, cannot make itself: its connection would be captured. */
@@ -11,6 +12,8 @@ export type AppProbe = {
   readonly port: number;
 } & (
   | { readonly kind: "tcp" }
+  /** gRPC's health protocol; an empty service asks for the server as a whole. */
+  | { readonly kind: "grpc"; readonly service: string }
   | {
       readonly kind: "http";
       readonly secure: boolean;
@@ -19,8 +22,8 @@ export type AppProbe = {
     }
 );
 
-/** Paths that Istio's injector writes: `/app-health/<container>/readyz`, `livez`, `startupz`. */
-const PATH = /^\/app-(health|lifecycle)\/[^/]+\/(readyz|livez|startupz)$/;
+/** Paths that injectors write: `/app-health/<container>/readyz`, `livez`, `startupz`, `/app-lifecycle/<container>/prestopz`, `poststartz`. */
+const PATH = /^\/(app-health\/[^/]+\/(readyz|livez|startupz)|app-lifecycle\/[^/]+\/(prestopz|poststartz))$/;
 /** From here the kernel lets connections to the application through. */
 const SOURCE = "127.0.0.6";
 
@@ -47,11 +50,15 @@ function appProbe(value: Readonly<Record<string, unknown>>): AppProbe | string {
   const seconds = typeof value.timeoutSeconds === "number" ? value.timeoutSeconds : 1;
   const http = record(value.httpGet);
   const tcp = record(value.tcpSocket);
-  const port = http.port ?? tcp.port;
+  const grpc = record(value.grpc);
+  const port = http.port ?? tcp.port ?? grpc.port;
   if (typeof port !== "number" || !Number.isInteger(port) || port < 1 || port > 65_535) {
-    return "only httpGet and tcpSocket with a port number can be probed";
+    return "only httpGet, tcpSocket and grpc with a port number can be probed";
   }
   const common = { timeoutMs: seconds * 1000, port };
+  if (value.grpc !== undefined) {
+    return { ...common, kind: "grpc", service: typeof grpc.service === "string" ? grpc.service : "" };
+  }
   if (value.httpGet === undefined) return { ...common, kind: "tcp" };
   const path = typeof http.path === "string" && http.path !== "" ? http.path : "/";
   return { ...common, kind: "http", secure: http.scheme === "HTTPS", path, headers: headersOf(http.httpHeaders) };
@@ -89,7 +96,24 @@ export function appHealthPages(
 /** Undefined when the application is well. */
 function askApp(probe: AppProbe, host: string): Promise<string | undefined> {
   const from = host.includes(":") ? {} : { localAddress: SOURCE };
-  return probe.kind === "tcp" ? askPort(probe, { ...from, host }) : askHttp(probe, { ...from, host });
+  switch (probe.kind) {
+    case "tcp":
+      return askPort(probe, { ...from, host });
+    case "http":
+      return askHttp(probe, { ...from, host });
+    case "grpc":
+      return askHealth(probe, { ...from, host });
+  }
+}
+
+async function askHealth(probe: Extract<AppProbe, { kind: "grpc" }>, target: Target): Promise<string | undefined> {
+  const signal = AbortSignal.timeout(probe.timeoutMs);
+  try {
+    await probeOnce(probe, (port) => ({ ...target, port }), signal);
+    return undefined;
+  } catch (error) {
+    return signal.aborted ? `no answer within ${probe.timeoutMs} ms` : messageOf(error);
+  }
 }
 
 interface Target {

@@ -1,5 +1,5 @@
 import type { Scope } from "@lateen/kernel";
-import { createCsr, tokenIdentity, WorkloadCertificate, workloadOrToken } from "@lateen/pki";
+import { createCsr, linkProjected, tokenIdentity, WorkloadCertificate, workloadOrToken } from "@lateen/pki";
 import type { ChannelOptions } from "@lateen/ports";
 import { RecordSender } from "./access-records.ts";
 import { adsChannel } from "./bootstrap.ts";
@@ -42,6 +42,8 @@ export function usesControlPlane({ config, bootstrap }: AgentParts): boolean {
  */
 export async function joinControlPlane(options: ControlPlaneOptions, clients: ControlPlaneClients): Promise<boolean> {
   const { parts, controller, lastGood } = options;
+  const { runDir, projected } = parts.config;
+  if (runDir !== undefined) await linkProjected(runDir, projected);
   const certificate = workloadCertificate(options, clients);
   parts.status.certificate = certificate;
   await certificate?.start();

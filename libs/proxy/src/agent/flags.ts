@@ -2,9 +2,11 @@ import { parseServer } from "@lateen/dns";
 import { err, ok, type Result } from "@lateen/kernel";
 import { defineFlags, type Flags, type FlagValues } from "@lateen/runtime";
 import { parseAppProbes } from "../admin/app-health.ts";
+import { parseAppMetrics } from "../admin/app-metrics.ts";
 import { RECENT_REQUESTS } from "../explain/recent-requests.ts";
 import { IO_CHOICES, type IoChoice } from "../io/backend.ts";
 import type { AgentConfig, LogLevel, ProxyFacts } from "./options.ts";
+import type { PodInfo } from "./pod/pod-info.ts";
 import { probeOf } from "./probe-spec.ts";
 import { VERSION } from "./version.ts";
 
@@ -30,6 +32,10 @@ export function proxyFlags({ program, role, drainTime }: ProxyFlavour) {
       describe: "beside a workload, or a gateway",
     },
     runDir: text("directory with token and root-cert.pem; receives key.pem, cert-chain.pem and last-good/"),
+    tokenFile: text("where the platform puts the token, if not into the run directory"),
+    rootCertFile: text("where the platform puts the root certificate, if not into the run directory"),
+    podInfo: text("directory with the files labels and annotations of the downward API"),
+    clusterDomain: { kind: "string", default: "cluster.local", describe: "domain of Kubernetes services" },
     discoveryAddress: text("host:port of the xDS server"),
     caAddress: text("host:port of the certificate authority; default: the xDS server", "CA_ADDR"),
     telemetryAddress: text("host:port of the access-log service"),
@@ -66,6 +72,12 @@ export function proxyFlags({ program, role, drainTime }: ProxyFlavour) {
       default: "",
       describe: "probes of the application that the status port makes, JSON",
       env: ["ISTIO_KUBE_APP_PROBERS"],
+    },
+    appMetrics: {
+      kind: "string",
+      default: "",
+      describe: "where the application serves metrics that the status port gives with the proxy's, JSON",
+      env: ["ISTIO_PROMETHEUS_ANNOTATIONS"],
     },
     concurrency: { kind: "number", min: 1, max: 64, default: 1, describe: "data-path threads" },
     maxConnections: { kind: "number", min: 1, default: 20_000, describe: "downstream connections of one thread" },
@@ -148,11 +160,13 @@ export interface GivenFlags {
  * The agent's configuration out of the options. With a bootstrap file and nothing else, no ports are opened but those that it or
  * an option names.
  * @param env all variables; `ISTIO_META_*` and `ISTIO_METAJSON_*` go into the node's metadata.
+ * @param podInfo what the pod says about itself; labels given as option go before.
  * @returns all problems at once otherwise.
  */
 export function proxyAgentConfig(
   { values, sources }: GivenFlags,
   env: Readonly<Record<string, string | undefined>>,
+  podInfo: PodInfo = { labels: {}, annotations: {} },
 ): Result<AgentConfig, readonly string[]> {
   const problems: string[] = [];
   const { discoveryAddress, envoyConfig } = values;
@@ -169,7 +183,7 @@ export function proxyAgentConfig(
       if (value === undefined) problems.push(`${name} is required with --discovery-address`);
     }
   }
-  const facts = proxyFacts(values, env, problems);
+  const facts = proxyFacts(values, env, podInfo, problems);
   const probe = probeOf(parseJson("PROXY_CONFIG", values.proxyConfig, problems));
   if (!probe.ok) problems.push(`PROXY_CONFIG: ${probe.error}`);
   const withDefault = discoveryAddress !== undefined;
@@ -187,6 +201,8 @@ export function proxyAgentConfig(
       ? { port: values.dnsPort, servers: servers.filter((server) => server !== undefined), zone: values.dnsZone }
       : undefined,
     appProbes: appProbes.ok ? appProbes.value : new Map(),
+    appMetrics: parseAppMetrics(values.appMetrics),
+    projected: { tokenFile: values.tokenFile, rootCertFile: values.rootCertFile },
     facts,
     workloadProbe: probe.ok ? probe.value : undefined,
     runDir: values.runDir,
@@ -219,6 +235,7 @@ export function proxyAgentConfig(
 function proxyFacts(
   values: FlagValues<Specs>,
   env: Readonly<Record<string, string | undefined>>,
+  podInfo: PodInfo,
   problems: string[],
 ): ProxyFacts {
   const podName = values.podName ?? "proxy";
@@ -238,10 +255,16 @@ function proxyFacts(
     clusterId: values.clusterId,
     meshId: values.meshId ?? values.trustDomain,
     trustDomain: values.trustDomain,
-    domain: "cluster.local",
-    labels: Object.fromEntries(Object.entries(labels ?? {}).map(([name, value]) => [name, String(value)])),
+    domain: values.clusterDomain,
+    labels: {
+      ...podInfo.labels,
+      ...Object.fromEntries(Object.entries(labels ?? {}).map(([name, value]) => [name, String(value)])),
+    },
     podPorts: Array.isArray(podPorts) ? podPorts : [],
-    metadata: metadataOf(env, problems),
+    metadata: {
+      ...(Object.keys(podInfo.annotations).length === 0 ? {} : { ANNOTATIONS: podInfo.annotations }),
+      ...metadataOf(env, problems),
+    },
   };
 }
 

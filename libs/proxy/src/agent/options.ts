@@ -1,8 +1,10 @@
 import type { DnsServer } from "@lateen/dns";
 import type { Clock, Logger, Random, Scope } from "@lateen/kernel";
+import type { ProjectedFiles } from "@lateen/pki";
 import type { ChannelOptions, ConnectAds, SignCsr } from "@lateen/ports";
 import type { StreamAccessLogsMessage } from "@lateen/proto/envoy/service/accesslog/v3/als";
 import type { AppProbe } from "../admin/app-health.ts";
+import type { AppMetrics } from "../admin/app-metrics.ts";
 import type { HttpFilterFactory, NetworkFilterFactory } from "../chain/spi.ts";
 import type { IoChoice } from "../io/backend.ts";
 import type { CollectHeap } from "../worker/spare-heap.ts";
@@ -78,6 +80,10 @@ export interface AgentConfig {
   readonly dns?: DnsConfig | undefined;
   /** Probes of the application, by the path under which the status port makes them. */
   readonly appProbes?: ReadonlyMap<string, AppProbe>;
+  /** Where the application serves metrics; undefined: it has none, or they are scraped from itself. */
+  readonly appMetrics?: AppMetrics | undefined;
+  /** Where the platform puts what belongs into the run directory; undefined: there. */
+  readonly projected?: ProjectedFiles;
   /** Number of data-path threads. */
   readonly concurrency: number;
   /** Downstream connections one thread holds at most. */

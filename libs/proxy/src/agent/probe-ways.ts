@@ -6,7 +6,12 @@ import { connect } from "node:net";
 import type { ProbeTarget } from "./probe-spec.ts";
 
 /** Where the application listens for a port of the workload. */
-export type AddressOf = (port: number) => { readonly host: string; readonly port: number };
+export type AddressOf = (port: number) => {
+  readonly host: string;
+  readonly port: number;
+  /** Where to ask from; undefined: as the machine chooses. */
+  readonly localAddress?: string;
+};
 
 type Target<Kind extends ProbeTarget["kind"]> = Extract<ProbeTarget, { readonly kind: Kind }>;
 
@@ -81,9 +86,11 @@ const SERVING = [0, 0, 0, 0, 2, 0x08, 0x01];
 
 /** gRPC's health protocol, grpc.health.v1.Health/Check. */
 function askGrpc(target: Target<"grpc">, addressOf: AddressOf, signal: AbortSignal): Promise<void> {
-  const { host, port } = addressOf(target.port);
+  const place = addressOf(target.port);
+  const { host, port } = place;
   return new Promise((resolve, reject) => {
-    const session = connectHttp2(`http://${host.includes(":") ? `[${host}]` : host}:${port}`);
+    const authority = `http://${host.includes(":") ? `[${host}]` : host}:${port}`;
+    const session = connectHttp2(authority, { createConnection: () => connect(place) });
     const fail = (error: Error) => {
       session.destroy();
       reject(error);

@@ -1,4 +1,7 @@
-import { readFile, stat, writeFile } from "node:fs/promises";
+import { once } from "node:events";
+import { readFile, readlink, stat, writeFile } from "node:fs/promises";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { systemClock } from "@lateen/kernel";
 import { certificateFacts, createRootCa } from "@lateen/pki";
@@ -43,6 +46,33 @@ describe("with a control plane", () => {
     const key = await readFile(join(runDir, "key.pem"), "utf8");
     expect(dump).not.toContain(Buffer.from(key).toString("base64").slice(0, 60));
     expect(plane.nacks).toEqual([]);
+  });
+
+  it("takes token and root certificate from where a platform mounts them, and gives the application's metrics", async () => {
+    const plane = await controlPlane();
+    plane.set(mesh());
+    await provision(plane);
+    const [tokenFile, rootCertFile] = [join(runDir, "token"), join(runDir, "root-cert.pem")];
+    const app = createServer((_, response) => response.end("app_jobs 7\nprocess_resident_memory_bytes 1\n"));
+    cleanUp(async () => void app.close());
+    await once(app.listen(0, "127.0.0.1"), "listening");
+    const appMetrics = { port: (app.address() as AddressInfo).port, path: "/metrics" };
+    const own = join(runDir, "proxy");
+    const config = configOf(plane.address, { runDir: own, projected: { tokenFile, rootCertFile }, appMetrics });
+    const { agent, ask } = await start(config);
+    await until(() => agent.notReady() === undefined);
+    expect(await readlink(join(own, "token"))).toBe(tokenFile);
+    const merged = (await ask(agent.ports.status, "/stats/prometheus")).body;
+    expect(merged).toContain("\nenvoy_server_live 1\n");
+    expect(merged).toContain("\napp_jobs 7\n");
+    expect(merged.match(/^process_resident_memory_bytes /gm)).toHaveLength(1);
+    expect((await ask(agent.ports.stats, "/stats/prometheus")).body).not.toContain("app_jobs");
+    app.close();
+    app.closeAllConnections();
+    expect((await ask(agent.ports.status, "/stats/prometheus")).body).toContain("\nenvoy_server_live 1\n");
+    expect((await ask(agent.ports.stats, "/stats/prometheus")).body).toContain(
+      'istio_agent_scrape_failures_total{type="application"} 1',
+    );
   });
 
   it("follows changes and removals", async () => {

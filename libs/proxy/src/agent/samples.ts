@@ -31,6 +31,9 @@ function serverSamples({ deps, config, pool, status, startedAtMs }: AgentParts):
     gauge("envoy_server_uptime", "seconds since the start", Math.floor((deps.clock.now() - startedAtMs) / 1000)),
     gauge("envoy_server_concurrency", "data-path threads", config.concurrency),
     gauge("process_resident_memory_bytes", "resident memory of the process", memory),
+    counter("istio_agent_scrape_failures_total", "scrapes that failed", status.failedAppScrapes, {
+      type: "application",
+    }),
     counter("lateen_proxy_worker_restarts_total", "data-path threads that died and were started again", pool.restarts),
   ];
 }

@@ -11,6 +11,8 @@ export class AgentStatus {
   records: RecordSender | undefined;
   /** Access-log records that no service was there for. */
   unsentRecords = 0;
+  /** Times that the application did not give its metrics. */
+  failedAppScrapes = 0;
   /** The static configuration is in force, and there is no other. */
   static = false;
   draining = false;
