@@ -1,28 +1,44 @@
-import { readFile } from "node:fs/promises";
 import { certificateService, type GrpcServer, healthService, serveGrpc } from "@lateen/adapter-grpc";
+import {
+  kubernetesLease,
+  kubernetesSecretStore,
+  kubernetesTokenReviewer,
+  openKubernetes,
+  publishRootCertificate,
+  whileLeading,
+} from "@lateen/adapter-kubernetes";
 import { fileSecretStore } from "@lateen/adapter-local";
 import { CONTROL_PLANE_NAMES, createAuthenticator, createCitadel } from "@lateen/citadel";
 import { systemClock } from "@lateen/kernel";
 import { jwtTokenReviewer } from "@lateen/pki";
-import { type MainContext, serveStatus, writePorts } from "@lateen/runtime";
+import { type MainContext, needed, readTokenKey, serveStatus, writePorts } from "@lateen/runtime";
 import type { CitadelConfig } from "./config.ts";
 
 /**
- * Citadel on its own: workload certificates for bearers of a token or of a certificate it signed. It keeps nothing but the CA's files, so any
- * number of replicas may share them.
+ * Citadel on its own: workload certificates for bearers of a token or of a certificate it signed. It keeps nothing but the CA, in files or in
+ * a Secret, so any number of replicas may share it.
  */
 export async function composeCitadel(config: CitadelConfig, { scope, logger }: MainContext): Promise<void> {
   const clock = systemClock();
   const { host, httpHost = host, trustDomain } = config;
+  const { tokenReview, caStore, publishRoot, kubeconfig, kubeContext: context } = config;
+  const inCluster = tokenReview === "kubernetes" || caStore === "kubernetes" || publishRoot;
+  const kubernetes = inCluster ? await openKubernetes({ kubeconfig, context, scope }) : undefined;
   const citadel = await createCitadel({
-    secretStore: fileSecretStore(config.caDir),
+    secretStore:
+      caStore === "kubernetes" && kubernetes !== undefined
+        ? kubernetesSecretStore(kubernetes, { logger })
+        : fileSecretStore(needed(config.caDir, "--ca-dir", "unless --ca-store kubernetes is given")),
     trustDomain,
     maxTtlSeconds: config.maxCertTtl / 1000,
     clock,
     logger,
   });
-  const publicPem = await readFile(config.tokenPublicKey, "utf8");
-  const authenticator = createAuthenticator({ tokenReviewer: jwtTokenReviewer({ publicPem }, clock), trustDomain });
+  const tokenReviewer =
+    tokenReview === "kubernetes" && kubernetes !== undefined
+      ? kubernetesTokenReviewer(kubernetes, { clock, logger })
+      : jwtTokenReviewer({ publicPem: await readTokenKey(config) }, clock);
+  const authenticator = createAuthenticator({ tokenReviewer, trustDomain });
   const names = CONTROL_PLANE_NAMES.get("istio-citadel-service-account") ?? [];
   let server: GrpcServer | undefined;
   const tls = citadel.rotatingServerCertificate(scope, names, (next) => server?.updateTls(next));
@@ -46,6 +62,13 @@ export async function composeCitadel(config: CitadelConfig, { scope, logger }: M
     scope,
     logger,
   });
+  if (publishRoot && kubernetes !== undefined) {
+    const lease = kubernetesLease(kubernetes, { clock, logger });
+    const { rootPem } = citadel;
+    whileLeading({ lease, name: "istio-ca-root-cert", scope, logger }, (turn) =>
+      publishRootCertificate(kubernetes, { scope: turn, rootPem, clock, logger }),
+    );
+  }
   await writePorts(config.portsFile, { ca: port, metrics });
   logger.info({ event: "citadel.serving", ca: port, metrics });
 }

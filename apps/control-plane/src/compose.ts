@@ -1,4 +1,3 @@
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import {
   accessLogService,
@@ -11,52 +10,45 @@ import {
   serveGrpc,
   typeServices,
 } from "@lateen/adapter-grpc";
-import {
-  fileConfigSource,
-  filePodRegistry,
-  fileSecretStore,
-  httpDocuments,
-  journalConfigStore,
-  memoryBus,
-} from "@lateen/adapter-local";
+import { httpDocuments, memoryBus } from "@lateen/adapter-local";
 import { CONTROL_PLANE_NAMES, createAuthenticator, createCitadel } from "@lateen/citadel";
 import { configWriter, createGalley, galleyRoutes } from "@lateen/galley";
 import { systemClock } from "@lateen/kernel";
 import { defaultMeshConfig } from "@lateen/mesh-model";
 import { createMixer, MIXER_PROVIDER } from "@lateen/mixer";
 import { createPilot, pilotRoutes, requireIdentity } from "@lateen/pilot";
-import { jwtTokenReviewer } from "@lateen/pki";
 import { type AcceptedObject, CONFIG_TOPIC } from "@lateen/ports";
 import { atomicWriteFile, createHttp, listenHttp, type MainContext } from "@lateen/runtime";
 import type { ControlPlaneConfig } from "./config.ts";
+import { surroundingsOf } from "./surroundings.ts";
 
 /** Names by which clients know the control plane; each component has its own, on one certificate here. */
 const SERVER_NAMES: readonly string[] = [...[...CONTROL_PLANE_NAMES.values()].flat(), "localhost"];
 
 /**
- * All control components in one process, joined by the in-process bus and kept by files of the state directory:
+ * All control components in one process, joined by the in-process bus and kept by files of the state directory, or by a cluster:
  * `ca/`, `token-pub.pem`, `config/` (journal), `registry/pods.json` (what runs), `control.sock` (0600, no further identity asked).
  * Serves xDS only once the journal and the registry have been read, so that proxies never see a half-read world.
  */
 export async function composeControlPlane(config: ControlPlaneConfig, { scope, logger }: MainContext): Promise<void> {
   const clock = systemClock();
   const inState = (name: string) => join(config.stateDir, name);
+  const around = await surroundingsOf(config, { scope, clock, logger });
   const citadel = await createCitadel({
-    secretStore: fileSecretStore(inState("ca")),
+    secretStore: around.secretStore,
     trustDomain: config.trustDomain,
     maxTtlSeconds: config.maxCertTtl / 1000,
     clock,
     logger,
   });
   const authenticator = createAuthenticator({
-    tokenReviewer: jwtTokenReviewer({ publicPem: await readFile(inState("token-pub.pem"), "utf8") }, clock),
+    tokenReviewer: around.tokenReviewer,
     trustDomain: config.trustDomain,
   });
   const bus = memoryBus({ logger });
   const mixer = createMixer({ clock, logger });
   const galley = await createGalley({
-    source: fileConfigSource(config.config, { logger }),
-    store: journalConfigStore(inState("config"), { logger }),
+    ...around.configuration,
     bus,
     scope,
     clock,
@@ -64,14 +56,14 @@ export async function composeControlPlane(config: ControlPlaneConfig, { scope, l
   });
   const pilot = await createPilot({
     bus,
-    registry: filePodRegistry(inState("registry/pods.json"), { logger, clock }),
+    registry: around.registry,
     meshConfig: defaultMeshConfig({
       trustDomain: config.trustDomain,
       extensionProviders: [...defaultMeshConfig().extensionProviders, MIXER_PROVIDER],
       defaultProviders: { accessLogging: ["mixer"], metrics: [] },
     }),
     clusterId: config.clusterId,
-    writer: configWriter(galley),
+    writer: around.writer ?? configWriter(galley),
     documents: httpDocuments(),
     scope,
     clock,
@@ -111,6 +103,7 @@ export async function composeControlPlane(config: ControlPlaneConfig, { scope, l
     listen(config.telemetryPort, [accessLogService(mixer.receive, authenticator, logger)]),
   ]);
 
+  around.start(citadel);
   const faces = await serveHttpFaces();
   const ports = {
     xds: xds.port,

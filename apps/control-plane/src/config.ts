@@ -1,4 +1,4 @@
-import { defineFlags, type FlagValues } from "@lateen/runtime";
+import { defineFlags, type FlagValues, kubernetesFlags } from "@lateen/runtime";
 
 const port = (describe: string, value: number) =>
   ({ kind: "number", min: 0, max: 65_535, default: value, describe: `${describe}; 0 takes a free port` }) as const;
@@ -10,7 +10,34 @@ export const flags = defineFlags("control-plane", {
     required: true,
     describe: "where CA, accepted configuration, registry and control socket live",
   },
-  config: { kind: "list", describe: "file or directory of YAML to watch; may be repeated" },
+  config: {
+    kind: "list",
+    describe:
+      "file or directory of YAML to watch, may be repeated; or `kubernetes`, the API server, which then is the store",
+  },
+  registry: {
+    kind: "choice",
+    choices: ["file", "kubernetes"],
+    default: "file",
+    describe: "what runs: registry/pods.json of the state directory, or the services and pods of the API server",
+  },
+  caStore: {
+    kind: "choice",
+    choices: ["files", "kubernetes"],
+    default: "files",
+    describe: "where the CA is kept: ca/ of the state directory, or the Secret cacerts or istio-ca-secret",
+  },
+  publishRoot: {
+    kind: "boolean",
+    describe: "keep the ConfigMap istio-ca-root-cert of every namespace of the cluster at the root certificate",
+  },
+  tokenReview: {
+    kind: "choice",
+    choices: ["key", "kubernetes"],
+    default: "key",
+    describe: "who says whose a service-account token is: token-pub.pem of the state directory, or the API server",
+  },
+  ...kubernetesFlags,
   host: { kind: "string", default: "127.0.0.1", describe: "address to listen on" },
   httpHost: { kind: "string", describe: "address of metrics, readiness and debug; default: --host" },
   clusterId: { kind: "string", default: "local", describe: "name of this cluster, a label of every workload" },

@@ -1,24 +1,43 @@
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { configDistributionService, healthService, serveGrpc, signCsr } from "@lateen/adapter-grpc";
+import {
+  type KubernetesApi,
+  kubernetesConfigSource,
+  kubernetesConfigStore,
+  kubernetesConfigWriter,
+  kubernetesLease,
+  kubernetesTokenReviewer,
+  openKubernetes,
+} from "@lateen/adapter-kubernetes";
 import { fileConfigSource, fileLease, journalConfigStore, memoryBus } from "@lateen/adapter-local";
 import { createAuthenticator } from "@lateen/citadel";
-import { configWriter, createGalley, type Galley, galleyRoutes } from "@lateen/galley";
-import { type Scope, systemClock } from "@lateen/kernel";
+import { configWriter, createGalley, type Galley, type GalleyOptions, galleyRoutes } from "@lateen/galley";
+import { type Logger, type Scope, systemClock } from "@lateen/kernel";
 import { componentIdentity, jwtTokenReviewer } from "@lateen/pki";
-import { type AcceptedObject, CONFIG_TOPIC } from "@lateen/ports";
-import { createHttp, listenHttp, type MainContext, serveStatus, writePorts } from "@lateen/runtime";
+import { type AcceptedObject, CONFIG_TOPIC, type Lease } from "@lateen/ports";
+import {
+  badConfiguration,
+  createHttp,
+  listenHttp,
+  type MainContext,
+  needed,
+  readTokenKey,
+  serveStatus,
+  writePorts,
+} from "@lateen/runtime";
 import type { GalleyConfig } from "./config.ts";
 import { leadershipLost } from "./errors.ts";
 
 /**
- * Galley on its own. Of several replicas on one state directory one leads: it alone reads the journal, decides, and listens. The others wait
+ * Galley on its own. Of several replicas on one state directory, or in one cluster, one leads: it alone reads the store, decides, and listens. The others wait
  * for the lease with their ports closed, so that clients which try one address after the other find the leader. A leader that loses the lease
  * ends at once.
  */
 export async function composeGalley(config: GalleyConfig, { scope, logger }: MainContext): Promise<void> {
   const clock = systemClock();
   const { host, httpHost = host, trustDomain, controlSocket } = config;
+  const cluster = { kubeconfig: config.kubeconfig, context: config.kubeContext, scope };
+  const kubernetes = isInCluster(config) ? await openKubernetes(cluster) : undefined;
   let galley: Galley | undefined;
   const metrics = await serveStatus({
     host: httpHost,
@@ -46,21 +65,24 @@ export async function composeGalley(config: GalleyConfig, { scope, logger }: Mai
   });
 
   async function lead(): Promise<void> {
-    await takeLead(config.stateDir, scope);
+    const home = kubernetes === undefined ? homeInFiles(config, logger) : homeInCluster(kubernetes, logger);
+    const fencingToken = await takeLead(home.lease, scope);
     const bus = memoryBus({ logger });
     galley = await createGalley({
-      source: fileConfigSource(config.config, { logger }),
-      store: journalConfigStore(config.stateDir, { logger }),
+      ...home.open(fencingToken),
       bus,
       scope,
       clock,
       logger,
     });
-    const publicPem = await readFile(config.tokenPublicKey, "utf8");
+    const tokenReviewer =
+      config.tokenReview === "kubernetes"
+        ? kubernetesTokenReviewer(kubernetes ?? (await openKubernetes(cluster)), { clock, logger })
+        : jwtTokenReviewer({ publicPem: await readTokenKey(config) }, clock);
     const distribution = configDistributionService({
       topic: bus.state<AcceptedObject>(CONFIG_TOPIC),
-      authenticator: createAuthenticator({ tokenReviewer: jwtTokenReviewer({ publicPem }, clock), trustDomain }),
-      writer: configWriter(galley),
+      authenticator: createAuthenticator({ tokenReviewer, trustDomain }),
+      writer: kubernetes === undefined ? configWriter(galley) : kubernetesConfigWriter(kubernetes),
       logger,
     });
     const health = healthService([distribution.name]);
@@ -80,12 +102,48 @@ export async function composeGalley(config: GalleyConfig, { scope, logger }: Mai
   }
 }
 
-/** Resolves when this replica leads. Losing the lease while it runs ends the process. */
-async function takeLead(stateDir: string, scope: Scope): Promise<void> {
-  const { lost } = await fileLease(join(stateDir, "lease")).acquire(scope, "galley");
+/** Where configuration comes from and what is remembered of it, and the lease that says who decides. */
+interface Home {
+  readonly lease: Lease;
+  open(fencingToken: number): Pick<GalleyOptions, "source" | "store" | "countedBySource">;
+}
+
+function homeInFiles(config: GalleyConfig, logger: Logger): Home {
+  const stateDir = needed(config.stateDir, "--state-dir", "unless --config kubernetes is given");
+  return {
+    lease: fileLease(join(stateDir, "lease")),
+    open: () => ({
+      source: fileConfigSource(config.config, { logger }),
+      store: journalConfigStore(stateDir, { logger }),
+    }),
+  };
+}
+
+function homeInCluster(kubernetes: KubernetesApi, logger: Logger): Home {
+  return {
+    lease: kubernetesLease(kubernetes, { logger }),
+    open: (fencingToken) => ({
+      source: kubernetesConfigSource(kubernetes, { logger }),
+      store: kubernetesConfigStore(kubernetes, { logger, fencingToken: () => fencingToken }),
+      countedBySource: true,
+    }),
+  };
+}
+
+/** An object has one home: files and a cluster would contradict each other. */
+function isInCluster({ config }: GalleyConfig): boolean {
+  if (!config.includes("kubernetes")) return false;
+  if (config.length > 1) throw badConfiguration(["--config kubernetes cannot be mixed with files"]);
+  return true;
+}
+
+/** Resolves when this replica leads, with its fencing token. Losing the lease while it runs ends the process. */
+async function takeLead(lease: Lease, scope: Scope): Promise<number> {
+  const { lost, fencingToken } = await lease.acquire(scope, "galley");
   lost.addEventListener("abort", () => {
     if (!scope.closed) failWith(leadershipLost(lost.reason));
   });
+  return fencingToken;
 }
 
 /** Ends the process as anything unexpected does. */

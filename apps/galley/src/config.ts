@@ -1,15 +1,18 @@
 import { componentFlags, defineFlags, type FlagValues, identifiedFlags, portFlag } from "@lateen/runtime";
 
-/** Options of galley on its own. Replicas share the state directory; one of them leads. */
+/** Options of galley on its own. Replicas share the state directory or the API server; one of them leads. */
 export const flags = defineFlags("galley", {
   ...componentFlags,
   ...identifiedFlags,
   stateDir: {
     kind: "string",
-    required: true,
     describe: "directory of the journal of accepted configuration, and of the lease that says which replica leads",
   },
-  config: { kind: "list", describe: "file or directory of YAML to watch; may be repeated" },
+  config: {
+    kind: "list",
+    describe:
+      "file or directory of YAML to watch, may be repeated; or `kubernetes`, the API server, which then is the store",
+  },
   configPort: portFlag("config distribution over TLS, of the leader", 9901),
   metricsPort: portFlag("readiness and metrics", 15_014),
 });

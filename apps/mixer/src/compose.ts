@@ -1,10 +1,10 @@
-import { readFile } from "node:fs/promises";
 import { accessLogService, healthService, serveGrpc, signCsr } from "@lateen/adapter-grpc";
+import { kubernetesTokenReviewer, openKubernetes } from "@lateen/adapter-kubernetes";
 import { createAuthenticator } from "@lateen/citadel";
 import { systemClock } from "@lateen/kernel";
 import { createMixer } from "@lateen/mixer";
 import { componentIdentity, jwtTokenReviewer } from "@lateen/pki";
-import { type MainContext, serveStatus, writePorts } from "@lateen/runtime";
+import { type MainContext, readTokenKey, serveStatus, writePorts } from "@lateen/runtime";
 import type { MixerConfig } from "./config.ts";
 
 /** Mixer on its own: access logs of proxies in, aggregated metrics out. What is sent while no replica runs is dropped and counted there. */
@@ -21,8 +21,12 @@ export async function composeMixer(config: MixerConfig, { scope, logger }: MainC
     scope,
     logger,
   });
-  const publicPem = await readFile(config.tokenPublicKey, "utf8");
-  const authenticator = createAuthenticator({ tokenReviewer: jwtTokenReviewer({ publicPem }, clock), trustDomain });
+  const { kubeconfig, kubeContext: context } = config;
+  const tokenReviewer =
+    config.tokenReview === "kubernetes"
+      ? kubernetesTokenReviewer(await openKubernetes({ kubeconfig, context, scope }), { clock, logger })
+      : jwtTokenReviewer({ publicPem: await readTokenKey(config) }, clock);
+  const authenticator = createAuthenticator({ tokenReviewer, trustDomain });
   const accessLogs = accessLogService(mixer.receive, authenticator, logger);
   const health = healthService([accessLogs.name]);
   const server = await serveGrpc({

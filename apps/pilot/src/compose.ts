@@ -1,4 +1,3 @@
-import { readFile } from "node:fs/promises";
 import {
   adsService,
   healthService,
@@ -8,6 +7,7 @@ import {
   typeServices,
   watchConfig,
 } from "@lateen/adapter-grpc";
+import { kubernetesRegistry, kubernetesTokenReviewer, openKubernetes } from "@lateen/adapter-kubernetes";
 import { filePodRegistry, httpDocuments, memoryBus } from "@lateen/adapter-local";
 import { createAuthenticator } from "@lateen/citadel";
 import { systemClock } from "@lateen/kernel";
@@ -16,14 +16,14 @@ import { MIXER_PROVIDER } from "@lateen/mixer";
 import { createPilot, type Pilot, pilotRoutes, requireIdentity } from "@lateen/pilot";
 import { componentIdentity, jwtTokenReviewer } from "@lateen/pki";
 import { type AcceptedObject, CONFIG_TOPIC } from "@lateen/ports";
-import { createHttp, listenHttp, type MainContext, serveStatus, writePorts } from "@lateen/runtime";
+import { createHttp, listenHttp, type MainContext, readTokenKey, serveStatus, writePorts } from "@lateen/runtime";
 import type { PilotConfig } from "./config.ts";
 
 /** A timer of Node.js holds no more. */
 const WITHOUT_END_MS = 2_147_483_647;
 
 /**
- * Pilot on its own: configuration from galley over gRPC, what runs from the registry's file, xDS for proxies. It listens only once both have
+ * Pilot on its own: configuration from galley over gRPC, what runs from a file or from a cluster, xDS for proxies. It listens only once both have
  * been read, so that a proxy that comes early goes to another replica and never sees a half-read world. While galley is away everything stays
  * as it was.
  */
@@ -58,10 +58,16 @@ export async function composePilot(config: PilotConfig, { scope, logger }: MainC
     (state) => logger.info({ event: "galley.watch", ...state }),
     { logger },
   );
+  const { registry, tokenReview, kubeconfig, kubeContext: context } = config;
+  const inCluster = registry === "kubernetes" || tokenReview === "kubernetes";
+  const kubernetes = inCluster ? await openKubernetes({ kubeconfig, context, scope }) : undefined;
   const base = defaultMeshConfig();
   pilot = await createPilot({
     bus,
-    registry: filePodRegistry(config.registry, { logger, clock }),
+    registry:
+      registry === "kubernetes" && kubernetes !== undefined
+        ? kubernetesRegistry(kubernetes, { logger, clock })
+        : filePodRegistry(registry, { logger, clock }),
     meshConfig: defaultMeshConfig({
       trustDomain,
       extensionProviders: [...base.extensionProviders, MIXER_PROVIDER],
@@ -75,8 +81,11 @@ export async function composePilot(config: PilotConfig, { scope, logger }: MainC
     logger,
     firstSnapshotsMs: WITHOUT_END_MS,
   });
-  const publicPem = await readFile(config.tokenPublicKey, "utf8");
-  const authenticator = createAuthenticator({ tokenReviewer: jwtTokenReviewer({ publicPem }, clock), trustDomain });
+  const tokenReviewer =
+    tokenReview === "kubernetes" && kubernetes !== undefined
+      ? kubernetesTokenReviewer(kubernetes, { clock, logger })
+      : jwtTokenReviewer({ publicPem: await readTokenKey(config) }, clock);
+  const authenticator = createAuthenticator({ tokenReviewer, trustDomain });
   const services = [adsService(pilot.ads, authenticator, logger), ...typeServices(pilot.ads, authenticator, logger)];
   const health = healthService(services.map(({ name }) => name));
   const server = await serveGrpc({

@@ -9,7 +9,11 @@ export const flags = defineFlags("pilot", {
     required: true,
     describe: "host:port of galley, or several separated by commas, of which one leads",
   },
-  registry: { kind: "string", required: true, describe: "file that says which pods run, JSON" },
+  registry: {
+    kind: "string",
+    required: true,
+    describe: "what runs: a JSON file that says so, or `kubernetes` for the services and pods of the API server",
+  },
   clusterId: { kind: "string", default: "local", describe: "name of this cluster, a label of every workload" },
   xdsPort: portFlag("xDS over TLS", 15_012),
   httpPort: portFlag("readiness and debug", 15_080),

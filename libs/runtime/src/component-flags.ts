@@ -1,3 +1,5 @@
+import { readFile } from "node:fs/promises";
+import { badConfiguration } from "./errors.ts";
 import { atomicWriteFile } from "./files.ts";
 import type { FlagSpec } from "./flags.ts";
 
@@ -11,16 +13,32 @@ export const portFlag = (describe: string, value: number) =>
     describe: `${describe}; 0 takes a free port`,
   }) as const satisfies FlagSpec;
 
+/** How the Kubernetes API server is found, where it is used. */
+export const kubernetesFlags = {
+  kubeconfig: {
+    kind: "string",
+    describe: "kubeconfig of the Kubernetes API server; default: the service account of the pod",
+    env: ["KUBECONFIG"],
+  },
+  kubeContext: { kind: "string", describe: "context of the kubeconfig; default: its current one" },
+} as const satisfies Readonly<Record<string, FlagSpec>>;
+
 /** Options that every component of the control plane has when it runs alone. */
 export const componentFlags = {
   host: { kind: "string", default: "127.0.0.1", describe: "address to listen on" },
   httpHost: { kind: "string", describe: "address of metrics, readiness and debug; default: --host" },
   trustDomain: { kind: "string", default: "cluster.local", describe: "SPIFFE trust domain", env: ["TRUST_DOMAIN"] },
+  tokenReview: {
+    kind: "choice",
+    choices: ["key", "kubernetes"],
+    default: "key",
+    describe: "who says whose a service-account token is: --token-public-key, or the Kubernetes API server",
+  },
   tokenPublicKey: {
     kind: "string",
-    required: true,
     describe: "PEM file of the key that the service-account tokens of callers are signed with",
   },
+  ...kubernetesFlags,
   controlSocket: { kind: "string", describe: "unix socket (0600) for the mesh's owner; no identity is asked there" },
   portsFile: { kind: "string", describe: "file that receives the ports in use, as JSON" },
 } as const satisfies Readonly<Record<string, FlagSpec>>;
@@ -37,6 +55,24 @@ export const identifiedFlags = {
   caAddress: { kind: "string", required: true, describe: "host:port of citadel, or several separated by commas" },
   certTtl: { kind: "duration", default: "24h", describe: "life asked for the component's own certificate" },
 } as const satisfies Readonly<Record<string, FlagSpec>>;
+
+/**
+ * The key that tokens are signed with, for `--token-review key`.
+ * @throws LTN6003 when its file is not named.
+ */
+export async function readTokenKey(config: { readonly tokenPublicKey: string | undefined }): Promise<string> {
+  const when = "unless --token-review kubernetes is given";
+  return readFile(needed(config.tokenPublicKey, "--token-public-key", when), "utf8");
+}
+
+/**
+ * The value of an option that is needed only together with others.
+ * @throws LTN6003 without it.
+ */
+export function needed<T>(value: T | undefined, flag: string, when: string): T {
+  if (value === undefined) throw badConfiguration([`${flag} is required ${when}`]);
+  return value;
+}
 
 /** Writes which ports this process uses, for whoever started it. */
 export async function writePorts(file: string | undefined, ports: Readonly<Record<string, number>>): Promise<void> {

@@ -4,7 +4,15 @@ export {
   admissionReview,
   readAdmissionReview,
 } from "./admission.ts";
-export { componentFlags, identifiedFlags, portFlag, writePorts } from "./component-flags.ts";
+export {
+  componentFlags,
+  identifiedFlags,
+  kubernetesFlags,
+  needed,
+  portFlag,
+  readTokenKey,
+  writePorts,
+} from "./component-flags.ts";
 export { type ConfigSource, formatConfig, type ReadConfig, readConfig } from "./config.ts";
 export { addressInUse, addressNotAllowed, badConfiguration } from "./errors.ts";
 export { atomicWriteFile, ensureDirectory, isErrno, readFileIfExists } from "./files.ts";

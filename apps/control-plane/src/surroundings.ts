@@ -1,0 +1,102 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import {
+  type KubernetesApi,
+  kubernetesConfigSource,
+  kubernetesConfigStore,
+  kubernetesConfigWriter,
+  kubernetesLease,
+  kubernetesRegistry,
+  kubernetesSecretStore,
+  kubernetesTokenReviewer,
+  openKubernetes,
+  publishRootCertificate,
+  whileLeading,
+} from "@lateen/adapter-kubernetes";
+import { fileConfigSource, filePodRegistry, fileSecretStore, journalConfigStore } from "@lateen/adapter-local";
+import type { Citadel } from "@lateen/citadel";
+import type { GalleyOptions } from "@lateen/galley";
+import type { Clock, Logger, Scope } from "@lateen/kernel";
+import { jwtTokenReviewer } from "@lateen/pki";
+import type { ConfigWriter, SecretStore, ServiceRegistry, TokenReviewer } from "@lateen/ports";
+import { badConfiguration } from "@lateen/runtime";
+import type { ControlPlaneConfig } from "./config.ts";
+
+/** What the control plane is in touch with, each in files of the state directory or in a cluster. */
+export interface Surroundings {
+  readonly secretStore: SecretStore;
+  readonly tokenReviewer: TokenReviewer;
+  readonly registry: ServiceRegistry;
+  readonly configuration: Pick<GalleyOptions, "source" | "store" | "countedBySource">;
+  /** Undefined: galley takes what the mesh makes itself. */
+  readonly writer: ConfigWriter | undefined;
+  /** Begins what is done in the cluster besides. */
+  start(citadel: Citadel): void;
+}
+
+interface Deps {
+  readonly scope: Scope;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** @throws LTN6003 for options that contradict each other, LTN6505 without a way to the API server where one is needed. */
+export async function surroundingsOf(config: ControlPlaneConfig, deps: Deps): Promise<Surroundings> {
+  const { caStore, tokenReview, registry, publishRoot, kubeconfig, kubeContext: context } = config;
+  const { scope, clock, logger } = deps;
+  const configured = config.config.includes("kubernetes");
+  if (configured && config.config.length > 1) {
+    throw badConfiguration(["--config kubernetes cannot be mixed with files"]);
+  }
+  const inCluster = configured || publishRoot || [caStore, tokenReview, registry].includes("kubernetes");
+  const kubernetes = inCluster ? await openKubernetes({ kubeconfig, context, scope }) : undefined;
+  const inState = (name: string) => join(config.stateDir, name);
+  /** The cluster, where the option wants it. */
+  const where = (choice: string) => (choice === "kubernetes" ? kubernetes : undefined);
+  const cluster = configured ? kubernetes : undefined;
+  const [secrets, tokens, running] = [where(caStore), where(tokenReview), where(registry)];
+  const tokenReviewer =
+    tokens === undefined
+      ? jwtTokenReviewer({ publicPem: await readFile(inState("token-pub.pem"), "utf8") }, clock)
+      : kubernetesTokenReviewer(tokens, { clock, logger });
+  return {
+    tokenReviewer,
+    secretStore: secrets === undefined ? fileSecretStore(inState("ca")) : kubernetesSecretStore(secrets, { logger }),
+    registry:
+      running === undefined
+        ? filePodRegistry(inState("registry/pods.json"), { logger, clock })
+        : kubernetesRegistry(running, { logger, clock }),
+    configuration:
+      cluster === undefined
+        ? {
+            source: fileConfigSource(config.config, { logger }),
+            store: journalConfigStore(inState("config"), { logger }),
+          }
+        : inApiServer(cluster, deps),
+    writer: cluster === undefined ? undefined : kubernetesConfigWriter(cluster),
+    start({ rootPem }) {
+      if (!publishRoot || kubernetes === undefined) return;
+      const lease = kubernetesLease(kubernetes, { clock, logger });
+      whileLeading({ lease, name: "istio-ca-root-cert", scope, logger }, (turn) =>
+        publishRootCertificate(kubernetes, { scope: turn, rootPem, clock, logger }),
+      );
+    },
+  };
+}
+
+/** Every replica decides by itself, on the same objects; what served instead of bad ones is written down by one of them. */
+function inApiServer(kubernetes: KubernetesApi, { scope, clock, logger }: Deps): Surroundings["configuration"] {
+  let token: number | undefined;
+  const lease = kubernetesLease(kubernetes, { clock, logger });
+  whileLeading({ lease, name: "galley", scope, logger }, async (turn, fencingToken) => {
+    token = fencingToken;
+    turn.defer(() => {
+      token = undefined;
+    });
+  });
+  return {
+    source: kubernetesConfigSource(kubernetes, { logger, clock }),
+    store: kubernetesConfigStore(kubernetes, { logger, clock, fencingToken: () => token }),
+    countedBySource: true,
+  };
+}
