@@ -1,9 +1,10 @@
+import { imageFiles } from "@lateen/images";
 import { customResourceDefinitions } from "@lateen/manifests";
 import { yamlFile } from "./yaml-file.ts";
 
 /** Every generated file of `deploy/`, by its path there. */
 export function generatedFiles(): ReadonlyMap<string, string> {
-  const files = new Map<string, string>();
+  const files = new Map(imageFiles());
   const crds = customResourceDefinitions();
   for (const crd of crds) files.set(`kubernetes/crds/${crd.metadata.name}.yaml`, yamlFile(crd));
   files.set(
