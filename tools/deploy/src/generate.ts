@@ -1,5 +1,5 @@
 // Writes the generated files of deploy/; `--check` only says which differ. Run with `npm run manifests`.
-import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { drift } from "./drift.ts";
 import { generatedFiles } from "./files.ts";
@@ -13,7 +13,9 @@ if (process.argv.includes("--check")) {
 } else {
   for (const path of [...missing, ...different]) {
     mkdirSync(dirname(join(DEPLOY, path)), { recursive: true });
-    writeFileSync(join(DEPLOY, path), files.get(path) ?? "");
+    const text = files.get(path) ?? "";
+    writeFileSync(join(DEPLOY, path), text);
+    chmodSync(join(DEPLOY, path), text.startsWith("#!") ? 0o755 : 0o644);
   }
   for (const path of stale) rmSync(join(DEPLOY, path));
   console.log(`${files.size} files, ${missing.length + different.length} written, ${stale.length} removed`);

@@ -41,7 +41,7 @@ export function dockerfileOf(app: string): string {
 export function imageFiles(): ReadonlyMap<string, string> {
   return new Map([
     ...Object.keys(APP_IMAGES).map((app) => [`images/${app}/Dockerfile`, dockerfileOf(app)] as const),
-    ["images/package.json", `{ "type": "module" }\n`],
+    ["images/package.json", `{\n  "type": "module"\n}\n`],
     ["images/pilot-agent", PILOT_AGENT],
   ]);
 }
