@@ -18,6 +18,7 @@ export { adsService } from "./server/ads-service.ts";
 export { certificateService, type SignForCaller, type SignRefusal } from "./server/certificate-service.ts";
 export { type ConfigDistributionOptions, configDistributionService } from "./server/config-distribution-service.ts";
 export { type HealthService, healthService } from "./server/health-service.ts";
+export { type DecideRateLimit, rateLimitService } from "./server/rate-limit-service.ts";
 export {
   type GrpcServer,
   type ServeGrpcOptions,

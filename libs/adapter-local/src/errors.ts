@@ -68,3 +68,15 @@ export function caMaterialError(dir: string, reason: string): LateenError {
     detail: { dir },
   });
 }
+
+/** LTN6107: the memory that quotas may take is used up. */
+export function quotaStoreFull(entries: number): LateenError {
+  return new LateenError({
+    code: "LTN6107",
+    fault: "system",
+    message: `${entries} quotas are being counted, which is as many as may be`,
+    hint: "limit by what has fewer values, or count in Redis",
+    detail: { entries },
+    retryable: true,
+  });
+}

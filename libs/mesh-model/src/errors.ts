@@ -28,6 +28,8 @@ export const codes = {
   noFreeAddress: "LTN1014",
   /** The mesh configuration cannot be used. */
   meshConfig: "LTN1015",
+  /** The configuration of rate limits cannot be used. */
+  rateLimits: "LTN1016",
 } as const satisfies Readonly<Record<string, ErrorCode>>;
 
 /** What a code means to the person who reads it, and what to do. The reference documentation is made of this. */
@@ -49,4 +51,6 @@ export const codeMeanings: Readonly<Record<keyof typeof codes, string>> = {
   conflict: "Two fields contradict each other.",
   noFreeAddress: "No address of the service range is free.",
   meshConfig: "The mesh configuration cannot be used as a whole.",
+  rateLimits:
+    "The configuration of a domain's rate limits cannot be used as a whole; the last good one stays in force.",
 };

@@ -24,6 +24,14 @@ export {
   networkOfAddress,
 } from "./config/networks.ts";
 export type { GatewayTopology, ProxyHeaders } from "./config/proxy-headers.ts";
+export {
+  RATE_LIMITS_CONFIG_MAP,
+  type RateLimitDomain,
+  type RateLimitRule,
+  type RateLimitRuleLimit,
+  type RateLimitUnit,
+  rateLimitsFromText,
+} from "./config/rate-limits.ts";
 export { decodeObject, decodeText } from "./decode/decode.ts";
 export { encodeObject } from "./decode/encode.ts";
 export { settingsFromText, settingsFromValue, valueFromText } from "./decode/settings.ts";

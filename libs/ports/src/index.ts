@@ -15,6 +15,7 @@ export type { DocumentSource } from "./documents.ts";
 export { parseExposition } from "./exposition.ts";
 export type { Authenticator, Caller, CaMaterial, SecretStore, TokenIdentity, TokenReviewer } from "./identity.ts";
 export type { HeldLease, Lease } from "./lease.ts";
+export type { QuotaStore } from "./quota.ts";
 export type { RegistryDelta, RegistryObject, ServiceRegistry } from "./registry.ts";
 export type { Condition, StatusWriter } from "./status.ts";
 export type { Sample, ScrapeTarget, TelemetrySource } from "./telemetry.ts";

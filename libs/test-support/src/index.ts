@@ -1,4 +1,5 @@
 export { createTestCa, type TestCa, type TestCertificate } from "./certificates/test-ca.ts";
+export { type QuotaStoreUnderTest, quotaStoreContract, type TestApi } from "./contracts/quota-store.ts";
 export { golden, goldenCases } from "./goldens/golden-file.ts";
 export {
   type ApiServerOptions,

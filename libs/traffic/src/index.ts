@@ -28,6 +28,17 @@ export { compileQueryMatch } from "./match/query.ts";
 export { compileRegex, parseRegex, type Regex, replaceAll } from "./match/regex.ts";
 export { type BytesMatch, compileStringMatch, compileTextMatch, type TextMatch } from "./match/string.ts";
 export { type Cidr, compileCidr, parseIp } from "./net/ip.ts";
+export {
+  type QuotaGrant,
+  QuotaLedger,
+  type QuotaLimit,
+  type QuotaRequest,
+  quotaCounter,
+  type WindowParts,
+  windowParts,
+} from "./rate/quota.ts";
+export { type BucketSpec, type TokenBucketArithmetic, tokenBucket } from "./rate/token-bucket.ts";
+export { UNIT_SECONDS } from "./rate/units.ts";
 export { type AttemptOutcome, backoffMs, retryDecision } from "./retry/retry.ts";
 export { type FormatOperator, type FormatPart, parseFormat } from "./route/format.ts";
 export { compileHashPolicies, type HashClient, type RequestHash } from "./route/hash-policy.ts";

@@ -1,3 +1,4 @@
+import type { BucketSpec } from "@lateen/traffic";
 import type { DescriptorEntry, HostLimits } from "../common/descriptors.ts";
 import type { HeaderMutation } from "../common/header-mutations.ts";
 
@@ -25,11 +26,4 @@ export interface LocalRateLimitConfig {
   readonly hostLimits: HostLimits;
   /** Requests that a descriptor stands for count against the general bucket as well. */
   readonly alwaysDefault: boolean;
-}
-
-/** @see envoy.type.v3.TokenBucket */
-export interface BucketSpec {
-  readonly max: number;
-  readonly perFill: number;
-  readonly fillMs: number;
 }

@@ -3,9 +3,10 @@ import { VhRateLimitsOptions } from "@lateen/proto/envoy/extensions/common/ratel
 import { LocalRateLimit } from "@lateen/proto/envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit";
 import type { TokenBucket } from "@lateen/proto/envoy/type/v3/token_bucket";
 import { join, onlyFields, refuse } from "@lateen/proxy";
+import type { BucketSpec } from "@lateen/traffic";
 import { errorStatus, fraction, headerValueOption } from "../common/decode.ts";
 import type { HostLimits } from "../common/descriptors.ts";
-import type { BucketSpec, LocalRateLimitConfig } from "./config.ts";
+import type { LocalRateLimitConfig } from "./config.ts";
 
 export const LOCAL_RATE_LIMIT_TYPE = typeUrl(LocalRateLimit);
 

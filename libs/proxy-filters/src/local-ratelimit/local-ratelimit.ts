@@ -1,7 +1,8 @@
 import type { Exchange, FilterContext, HttpFilter, HttpFilterRuntime, Verdict } from "@lateen/proxy";
+import type { BucketSpec } from "@lateen/traffic";
 import { type Descriptor, Descriptors } from "../common/descriptors.ts";
 import { type ApplyMutations, compileMutations } from "../common/header-mutations.ts";
-import { type BucketSpec, LOCAL_RATE_LIMIT, type LocalRateLimitConfig } from "./config.ts";
+import { LOCAL_RATE_LIMIT, type LocalRateLimitConfig } from "./config.ts";
 import { TokenBucket } from "./token-bucket.ts";
 
 /** Limits requests by what this proxy alone has seen. @see envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit */

@@ -1,4 +1,4 @@
-import { wireText } from "@lateen/traffic";
+import { UNIT_SECONDS, wireText } from "@lateen/traffic";
 import type { Descriptor } from "../common/descriptors.ts";
 import { intOf, messageOf, readMessage, readStruct, textOf, type WireField, WireWriter } from "../common/wire.ts";
 
@@ -76,9 +76,6 @@ function limitStatus(status: readonly WireField[]): readonly LimitStatus[] {
     },
   ];
 }
-
-/** Seconds of the units of a limit: none, second, minute, hour, day, month, year. */
-const UNIT_SECONDS = [0, 1, 60, 3600, 86_400, 2_592_000, 31_536_000];
 
 /** The tightest limit as clients are told of it. @see https://datatracker.ietf.org/doc/draft-polli-ratelimit-headers/03/ */
 export function rateLimitHeaders(limits: readonly LimitStatus[]): readonly (readonly [name: string, value: string])[] {
