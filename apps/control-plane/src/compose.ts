@@ -7,15 +7,16 @@ import {
   type GrpcServer,
   type GrpcService,
   healthService,
+  rateLimitService,
   serveGrpc,
   typeServices,
 } from "@lateen/adapter-grpc";
-import { httpDocuments, memoryBus } from "@lateen/adapter-local";
+import { httpDocuments, memoryBus, memoryQuotaStore } from "@lateen/adapter-local";
 import { CONTROL_PLANE_NAMES, createAuthenticator, createCitadel } from "@lateen/citadel";
 import { configWriter, createGalley, galleyRoutes } from "@lateen/galley";
 import { systemClock } from "@lateen/kernel";
 import { defaultMeshConfig } from "@lateen/mesh-model";
-import { createMixer, MIXER_PROVIDER } from "@lateen/mixer";
+import { createMixer, createRateLimiter, MIXER_PROVIDER, rateLimitsOfConfigMap } from "@lateen/mixer";
 import { createPilot, pilotRoutes, requireIdentity } from "@lateen/pilot";
 import { type AcceptedObject, CONFIG_TOPIC } from "@lateen/ports";
 import { atomicWriteFile, createHttp, listenHttp, type MainContext } from "@lateen/runtime";
@@ -24,6 +25,8 @@ import { surroundingsOf } from "./surroundings.ts";
 
 /** Names by which clients know the control plane; each component has its own, on one certificate here. */
 const SERVER_NAMES: readonly string[] = [...[...CONTROL_PLANE_NAMES.values()].flat(), "localhost"];
+
+const ROOT_NAMESPACE = "istio-system";
 
 /**
  * All control components in one process, joined by the in-process bus and kept by files of the state directory, or by a cluster:
@@ -47,6 +50,12 @@ export async function composeControlPlane(config: ControlPlaneConfig, { scope, l
   });
   const bus = memoryBus({ logger });
   const mixer = createMixer({ clock, logger });
+  // One process counts for all: nothing else needs to be asked.
+  const store = memoryQuotaStore({ clock });
+  const limiter = createRateLimiter({ store, failMode: "proxy", sources: ["configuration"], logger });
+  const limits = rateLimitsOfConfigMap(ROOT_NAMESPACE);
+  const accepted = bus.state<AcceptedObject>(CONFIG_TOPIC);
+  accepted.watch(scope, (delta) => limiter.configure("configuration", limits(delta)));
   const galley = await createGalley({
     ...around.configuration,
     bus,
@@ -98,9 +107,12 @@ export async function composeControlPlane(config: ControlPlaneConfig, { scope, l
     ]),
     listen(config.caPort, [ca]),
     listen(config.configPort, [
-      configDistributionService({ topic: bus.state<AcceptedObject>(CONFIG_TOPIC), authenticator, logger }),
+      configDistributionService({ topic: accepted, authenticator, logger }),
     ]),
-    listen(config.telemetryPort, [accessLogService(mixer.receive, authenticator, logger)]),
+    listen(config.telemetryPort, [
+      accessLogService(mixer.receive, authenticator, logger),
+      rateLimitService(limiter.decide, authenticator, logger),
+    ]),
   ]);
 
   around.start(citadel);
@@ -141,7 +153,7 @@ export async function composeControlPlane(config: ControlPlaneConfig, { scope, l
       ),
       open(
         config.prometheusPort,
-        text(() => mixer.metrics()),
+        text(() => mixer.metrics() + limiter.metrics()),
       ),
     ]);
     return { http, metrics, prometheus };

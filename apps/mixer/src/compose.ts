@@ -1,4 +1,4 @@
-import { accessLogService, healthService, serveGrpc, signCsr } from "@lateen/adapter-grpc";
+import { accessLogService, healthService, rateLimitService, serveGrpc, signCsr } from "@lateen/adapter-grpc";
 import { kubernetesTokenReviewer, openKubernetes } from "@lateen/adapter-kubernetes";
 import { createAuthenticator } from "@lateen/citadel";
 import { systemClock } from "@lateen/kernel";
@@ -6,8 +6,12 @@ import { createMixer } from "@lateen/mixer";
 import { componentIdentity, jwtTokenReviewer } from "@lateen/pki";
 import { type MainContext, readTokenKey, serveStatus, writePorts } from "@lateen/runtime";
 import type { MixerConfig } from "./config.ts";
+import { composeRateLimits } from "./rate-limits.ts";
 
-/** Mixer on its own: access logs of proxies in, aggregated metrics out. What is sent while no replica runs is dropped and counted there. */
+/**
+ * Mixer on its own: access logs of proxies in, aggregated metrics out; rate limits decided. Access logs that are sent while no replica runs are
+ * dropped and counted there; what proxies do without a decision is their `failure_mode_deny`.
+ */
 export async function composeMixer(config: MixerConfig, { scope, logger }: MainContext): Promise<void> {
   const clock = systemClock();
   const { host, httpHost = host, trustDomain } = config;
@@ -28,19 +32,21 @@ export async function composeMixer(config: MixerConfig, { scope, logger }: MainC
       : jwtTokenReviewer({ publicPem: await readTokenKey(config) }, clock);
   const authenticator = createAuthenticator({ tokenReviewer, trustDomain });
   const accessLogs = accessLogService(mixer.receive, authenticator, logger);
-  const health = healthService([accessLogs.name]);
+  const limiter = await composeRateLimits(config, { identity, clock, scope, logger });
+  const rateLimits = rateLimitService(limiter.decide, authenticator, logger);
+  const health = healthService([accessLogs.name, rateLimits.name]);
   const server = await serveGrpc({
     host,
     port: config.telemetryPort,
     fallbackToFreePort: true,
     tls: identity.tls(),
-    services: [accessLogs, health],
+    services: [accessLogs, rateLimits, health],
     logger,
   });
   identity.onRenewed(server.updateTls);
   scope.defer(() => server.close(2_000));
   health.setServing(true);
-  const face = { host: httpHost, metrics: () => mixer.metrics(), scope, logger };
+  const face = { host: httpHost, metrics: () => mixer.metrics() + limiter.metrics(), scope, logger };
   const metrics = await serveStatus({ ...face, port: config.metricsPort });
   const prometheus = await serveStatus({ ...face, port: config.prometheusPort });
   await writePorts(config.portsFile, { als: server.port, metrics, prometheus });

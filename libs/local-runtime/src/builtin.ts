@@ -64,7 +64,10 @@ function gateway(flavor: GatewayFlavor): BuiltinObject[] {
   ];
 }
 
-/** A Service without selector: its endpoints are the control plane's own listeners. */
+/**
+ * A Service without selector: its endpoints are the control plane's own listeners. They ask for an identity, so proxies that send access logs
+ * or ask about rate limits come with theirs.
+ */
 function mixer(accessLogPorts: readonly number[]): BuiltinObject[] {
   const port = { name: "grpc-als", port: 9091, protocol: "TCP" };
   return [
@@ -79,6 +82,15 @@ function mixer(accessLogPorts: readonly number[]): BuiltinObject[] {
       kind: "Endpoints",
       metadata: meta("istio-mixer"),
       subsets: accessLogPorts.map((own) => ({ addresses: [{ ip: "127.0.0.1" }], ports: [{ ...port, port: own }] })),
+    },
+    {
+      apiVersion: "networking.istio.io/v1",
+      kind: "DestinationRule",
+      metadata: meta("istio-mixer"),
+      spec: {
+        host: `istio-mixer.${ROOT_NAMESPACE}.svc.cluster.local`,
+        trafficPolicy: { tls: { mode: "ISTIO_MUTUAL" } },
+      },
     },
   ];
 }

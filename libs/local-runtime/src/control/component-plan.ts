@@ -124,6 +124,6 @@ function ownFlags(
         "cluster-id": clusterId,
       };
     case "mixer":
-      return identified;
+      return { ...identified, "galley-address": addressesOf(all, "galley", "config", host) };
   }
 }

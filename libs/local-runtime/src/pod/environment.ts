@@ -38,6 +38,11 @@ const OWN_SETTINGS = [
   "LATEEN_LOG_LEVEL",
   "LATEEN_MAX_CERT_TTL",
   "LATEEN_MAX_CONNECTIONS",
+  "LATEEN_QUOTA_FAIL_MODE",
+  "LATEEN_REDIS_CA_FILE",
+  "LATEEN_REDIS_PASSWORD_FILE",
+  "LATEEN_REDIS_TIMEOUT",
+  "LATEEN_REDIS_URL",
   // Where Node.js keeps compiled code: it shortens every start.
   "NODE_COMPILE_CACHE",
 ];

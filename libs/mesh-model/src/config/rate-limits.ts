@@ -112,9 +112,12 @@ function readRules(written: readonly unknown[], check: Check, depth: number): re
   const seen = new Set<string>();
   return written.flatMap((item, index) => {
     const at = check.at(index);
+    const before = check.findings.length;
     const rule = decodeObjectValue(ruleSchema as ObjectNode, item, at, "strict") as
       | Infer<typeof ruleSchema>
       | undefined;
+    // What is wrong is not missing as well.
+    const required = check.findings.length === before;
     if (rule?.key === undefined) return [];
     if (rule.key === "") at.at("key").error("must not be empty");
     const value = rule.value === "" ? undefined : rule.value;
@@ -130,7 +133,7 @@ function readRules(written: readonly unknown[], check: Check, depth: number): re
       {
         key: rule.key,
         value,
-        limit: rule.rate_limit === undefined ? undefined : readLimit(rule.rate_limit, at.at("rate_limit")),
+        limit: rule.rate_limit === undefined ? undefined : readLimit(rule.rate_limit, at.at("rate_limit"), required),
         shadow: rule.shadow_mode ?? false,
         detailedMetric: rule.detailed_metric ?? false,
         shareThreshold: rule.share_threshold ?? false,
@@ -140,7 +143,11 @@ function readRules(written: readonly unknown[], check: Check, depth: number): re
   });
 }
 
-function readLimit(written: Infer<typeof limitSchema>, check: Check): RateLimitRuleLimit | undefined {
+function readLimit(
+  written: Infer<typeof limitSchema>,
+  check: Check,
+  required: boolean,
+): RateLimitRuleLimit | undefined {
   const { unit: unitText, requests_per_unit: requests, unlimited = false, algorithm, name = "" } = written;
   const replaces = (written.replaces ?? []).map((one) => one.name);
   if (unlimited) {
@@ -150,9 +157,10 @@ function readLimit(written: Infer<typeof limitSchema>, check: Check): RateLimitR
     return { rate: "unlimited", name, replaces };
   }
   const unit = UNITS.find((one) => one === unitText?.toLowerCase());
-  if (unitText === undefined) check.error(`field "unit" is required`, { code: codes.missingField });
-  else if (unit === undefined) check.at("unit").error(`"${unitText}" is not one of ${UNITS.join(", ")}`);
-  if (requests === undefined) check.error(`field "requests_per_unit" is required`, { code: codes.missingField });
+  const missing = (name: string) => check.error(`field "${name}" is required`, { code: codes.missingField });
+  if (required && unitText === undefined) missing("unit");
+  if (required && requests === undefined) missing("requests_per_unit");
+  if (unitText !== undefined && unit === undefined) check.at("unit").error(`"${unitText}" is not one of ${UNITS.join(", ")}`);
   if (name !== "" && replaces.includes(name)) {
     check.at("replaces").error(`"${name}" cannot replace itself`, { code: codes.conflict });
   }
