@@ -106,9 +106,7 @@ export async function composeControlPlane(config: ControlPlaneConfig, { scope, l
       ca,
     ]),
     listen(config.caPort, [ca]),
-    listen(config.configPort, [
-      configDistributionService({ topic: accepted, authenticator, logger }),
-    ]),
+    listen(config.configPort, [configDistributionService({ topic: accepted, authenticator, logger })]),
     listen(config.telemetryPort, [
       accessLogService(mixer.receive, authenticator, logger),
       rateLimitService(limiter.decide, authenticator, logger),

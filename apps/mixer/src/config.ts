@@ -17,13 +17,17 @@ export const flags = defineFlags("mixer", {
     describe: "redis://[USER@]HOST[:PORT][/DATABASE], or rediss:// for TLS; without it this process counts for itself",
   },
   redisPasswordFile: { kind: "string", describe: "file with Redis' password" },
-  redisCaFile: { kind: "string", describe: "PEM file of what Redis' certificate chains to; default: what Node.js trusts" },
+  redisCaFile: {
+    kind: "string",
+    describe: "PEM file of what Redis' certificate chains to; default: what Node.js trusts",
+  },
   redisTimeout: { kind: "duration", default: "15ms", describe: "how long Redis may take to decide" },
   quotaFailMode: {
     kind: "choice",
     choices: ["open", "closed", "proxy"],
     default: "proxy",
-    describe: "while Redis does not decide: let pass, refuse what has a limit, or leave it to the proxy's failure_mode_deny",
+    describe:
+      "while Redis does not decide: let pass, refuse what has a limit, or leave it to the proxy's failure_mode_deny",
   },
   telemetryPort: portFlag("access-log and rate-limit service over TLS", 9091),
   metricsPort: portFlag("readiness and metrics", 15_014),

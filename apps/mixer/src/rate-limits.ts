@@ -21,7 +21,10 @@ export interface RateLimitDeps {
 export async function composeRateLimits(config: MixerConfig, deps: RateLimitDeps): Promise<RateLimiter> {
   const { scope, logger } = deps;
   const { galleyAddress, rateLimitConfig } = config;
-  const sources = [...(rateLimitConfig.length > 0 ? ["files"] : []), ...(galleyAddress === undefined ? [] : ["galley"])];
+  const sources = [
+    ...(rateLimitConfig.length > 0 ? ["files"] : []),
+    ...(galleyAddress === undefined ? [] : ["galley"]),
+  ];
   const observer: { current: RateLimiter["observer"] | undefined } = { current: undefined };
   const store = await quotaStore(config, deps, observer);
   const limiter = createRateLimiter({ store: store.store, failMode: config.quotaFailMode, sources, logger });
@@ -32,9 +35,7 @@ export async function composeRateLimits(config: MixerConfig, deps: RateLimitDeps
       limiter.configure(
         "files",
         // What cannot be read right now stays as it was.
-        documents
-          .filter(({ unreadable }) => unreadable === undefined)
-          .map(({ file, text }) => ({ name: file, text })),
+        documents.filter(({ unreadable }) => unreadable === undefined).map(({ file, text }) => ({ name: file, text })),
       ),
     );
   }

@@ -6,7 +6,16 @@
 import { spawn, spawnSync } from "node:child_process";
 import { ensureService } from "@lateen/services";
 
-const problems = ["envoy", "iptables", "python3-grpcio", "h2spec", "h2load", "python3-h2", "curl"].flatMap((name) => {
+const problems = [
+  "envoy",
+  "redis-server",
+  "iptables",
+  "python3-grpcio",
+  "h2spec",
+  "h2load",
+  "python3-h2",
+  "curl",
+].flatMap((name) => {
   const found = ensureService(name);
   return found.path === undefined ? [{ name, reason: found.reason, installable: found.installable }] : [];
 });

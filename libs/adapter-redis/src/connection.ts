@@ -128,7 +128,7 @@ export class RedisConnection {
       maxRetriesPerRequest: 0,
       retryStrategy: () => null,
       autoResendUnfulfilledCommands: false,
-      // What every Redis speaks.
+      // What every Redis speaks, also those before 6.
       protocol: 2,
       noDelay: true,
       connectionName: "lateen-quota",

@@ -17,6 +17,7 @@ it("are valid objects", () => {
     "Service/istio-system/istio-egressgateway",
     "Service/istio-system/istio-mixer",
     "Endpoints/istio-system/istio-mixer",
+    "DestinationRule/istio-system/istio-mixer",
   ]);
 });
 

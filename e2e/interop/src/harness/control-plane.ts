@@ -55,6 +55,7 @@ export class ControlPlane {
   readonly rootPem: string;
   #process: Program | undefined;
   #port = 0;
+  #ports: Readonly<Record<string, number>> = {};
   readonly #tokenKey: string;
 
   private constructor(folder: string, rootPem: string, tokenKey: string) {
@@ -98,9 +99,16 @@ export class ControlPlane {
       this.#process?.alive();
       const ready = await read({ socketPath: join(this.folder, "control.sock"), path: "/ready" });
       if (ready.status !== 200) throw new Error(ready.body);
-      const ports: { xds: number } = JSON.parse(await readFile(join(this.folder, "control-plane.json"), "utf8"));
-      return ports.xds;
+      this.#ports = JSON.parse(await readFile(join(this.folder, "control-plane.json"), "utf8"));
+      return this.portOf("xds");
     });
+  }
+
+  /** Port of one of its services, by its name in `control-plane.json`. */
+  portOf(name: string): number {
+    const port = this.#ports[name];
+    if (port === undefined) throw new Error(`the control plane has no port ${name}`);
+    return port;
   }
 
   get port(): number {
@@ -119,7 +127,7 @@ export class ControlPlane {
     await rename(`${path}.tmp`, path);
   }
 
-  token(pod: Pod): string {
+  token(pod: Pick<Pod, "namespace" | "serviceAccount" | "name">): string {
     const { namespace, serviceAccount, name } = pod;
     const request = { privatePem: this.#tokenKey, namespace, serviceAccount, pod: name, ttlSeconds: 3600 };
     return mintToken(request, systemClock());

@@ -67,6 +67,15 @@ export class Program {
     return this.#output;
   }
 
+  signal(name: NodeJS.Signals): void {
+    this.#child.kill(name);
+  }
+
+  /** Resolves when it has ended by itself or by a signal. */
+  get end(): Promise<void> {
+    return this.#end;
+  }
+
   async stop(): Promise<void> {
     if (this.#ended === undefined) this.#child.kill("SIGTERM");
     const cut = setTimeout(() => this.#child.kill("SIGKILL"), 3_000);

@@ -85,7 +85,11 @@ descriptors:
     ["too many requests", rule("{ key: a, rate_limit: { unit: day, requests_per_unit: 4294967296 } }"), [/between 0/]],
     ["both ways", rule("{ key: a, rate_limit: { unlimited: true, unit: day } }"), [/unlimited has no unit/]],
     ["a rule twice", rule("key: a\n  - key: a"), [/^4 descriptors\[1\]: key "a" without a value is in this list/]],
-    ["a name nobody has", rule("{ key: a, rate_limit: { unlimited: true, replaces: [{ name: x }] } }"), [/no limit of/]],
+    [
+      "a name nobody has",
+      rule("{ key: a, rate_limit: { unlimited: true, replaces: [{ name: x }] } }"),
+      [/no limit of/],
+    ],
     ["a shared threshold of one value", rule("{ key: a, value: b, share_threshold: true }"), [/end in \* only/]],
     ["what is not honoured", rule("{ key: a, value_to_metric: true }"), [/cannot be used/]],
     ["another algorithm", rule("{ key: a, rate_limit: { algorithm: LEAKY } }"), [/is not one of/]],
@@ -96,7 +100,10 @@ descriptors:
   });
 
   it("refuses what is nested without end", () => {
-    const deep = (levels: number): object => ({ key: "a", ...(levels === 0 ? {} : { descriptors: [deep(levels - 1)] }) });
+    const deep = (levels: number): object => ({
+      key: "a",
+      ...(levels === 0 ? {} : { descriptors: [deep(levels - 1)] }),
+    });
     expect(problems(JSON.stringify({ domain: "d", descriptors: [deep(20)] }))).toEqual([
       expect.stringContaining("nested deeper than 16 levels"),
     ]);

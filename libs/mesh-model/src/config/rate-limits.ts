@@ -160,7 +160,8 @@ function readLimit(
   const missing = (name: string) => check.error(`field "${name}" is required`, { code: codes.missingField });
   if (required && unitText === undefined) missing("unit");
   if (required && requests === undefined) missing("requests_per_unit");
-  if (unitText !== undefined && unit === undefined) check.at("unit").error(`"${unitText}" is not one of ${UNITS.join(", ")}`);
+  if (unitText !== undefined && unit === undefined)
+    check.at("unit").error(`"${unitText}" is not one of ${UNITS.join(", ")}`);
   if (name !== "" && replaces.includes(name)) {
     check.at("replaces").error(`"${name}" cannot replace itself`, { code: codes.conflict });
   }

@@ -66,13 +66,15 @@ export class LimitConfig {
     const read = rateLimitsFromText(text, name);
     if (!read.ok) {
       const problems = read.error.map((one) => `${formatOrigin(one.origin)}: ${diagnosticText(one)}`);
-      return this.#reject(name, problems.join("; "));
+      this.#reject(name, problems.join("; "));
+      return;
     }
     const { domain } = read.value;
     const other = [...this.#inForce].find(([file, known]) => file !== name && known.domain.domain === domain)?.[0];
     if (other !== undefined) {
       this.#waiting.set(name, text);
-      return this.#reject(name, `${name}: domain "${domain}" is in ${other} already`);
+      this.#reject(name, `${name}: domain "${domain}" is in ${other} already`);
+      return;
     }
     this.#rejected.delete(name);
     this.#inForce.set(name, { domain: read.value, table: compileDomain(read.value) });

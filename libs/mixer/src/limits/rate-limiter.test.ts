@@ -173,7 +173,10 @@ describe("what is answered", () => {
     const request = asking("shop", ["a=1"]);
     const [descriptor] = request.descriptors;
     const own = { ...request, descriptors: [{ ...descriptor!, limit: { requestsPerUnit: 1, unit: 3 as const } }] };
-    expect((await of.decide(own)).statuses[0]).toMatchObject({ code: OK, currentLimit: { requestsPerUnit: 1, unit: 3 } });
+    expect((await of.decide(own)).statuses[0]).toMatchObject({
+      code: OK,
+      currentLimit: { requestsPerUnit: 1, unit: 3 },
+    });
     expect((await of.decide(own)).overallCode).toBe(OVER);
   });
 
@@ -193,7 +196,13 @@ describe("what is answered", () => {
     ["no domain", asking("", ["a=1"])],
     ["no descriptors", asking("shop", [])],
     ["an empty descriptor", { ...asking("shop", ["a=1"]), descriptors: [{ entries: [] }] }],
-    ["too many descriptors", asking("shop", Array.from({ length: 300 }, () => "a=1"))],
+    [
+      "too many descriptors",
+      asking(
+        "shop",
+        Array.from({ length: 300 }, () => "a=1"),
+      ),
+    ],
   ])("refuses a request with %s", async (_title, request) => {
     const { limiter: of } = limiter(rule(`  - { key: a, ${minute(9)} }\n`));
     await expect(of.decide(request)).rejects.toMatchObject({ code: "LTN8101", fault: "peer" });

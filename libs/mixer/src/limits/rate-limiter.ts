@@ -119,7 +119,8 @@ export function createRateLimiter(options: RateLimiterOptions): RateLimiter {
 function check({ domain, descriptors }: RateLimitRequest): void {
   if (domain === "") throw badRateLimitRequest("it names no domain");
   if (descriptors.length === 0) throw badRateLimitRequest("it has no descriptors");
-  if (descriptors.length > MAX_DESCRIPTORS) throw badRateLimitRequest(`it has more than ${MAX_DESCRIPTORS} descriptors`);
+  if (descriptors.length > MAX_DESCRIPTORS)
+    throw badRateLimitRequest(`it has more than ${MAX_DESCRIPTORS} descriptors`);
   if (descriptors.some(({ entries }) => entries.length === 0)) {
     throw badRateLimitRequest("it has a descriptor without entries");
   }

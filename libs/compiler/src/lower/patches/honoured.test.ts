@@ -75,12 +75,46 @@ describe("what is given to proxies of this project is taken by them", () => {
     response_headers_to_add: header,
     response_headers_to_remove: ["y"],
   };
+  const matchers = [
+    { name: "a", exact_match: "x" },
+    { name: "a", prefix_match: "x", invert_match: true },
+    { name: "a", suffix_match: "x", treat_missing_header_as_empty: true },
+    { name: "a", present_match: true },
+    ...["exact", "prefix", "suffix", "contains"].map((kind) => ({ name: "a", string_match: { [kind]: "x" } })),
+    { name: "a", string_match: { safe_regex: { regex: "x+" } } },
+    { name: "a", string_match: { exact: "x", ignore_case: true } },
+  ];
+  const limits = [
+    {
+      stage: 1,
+      disable_key: "off",
+      actions: [
+        { source_cluster: {} },
+        { destination_cluster: {} },
+        { remote_address: {} },
+        { masked_remote_address: { v4_prefix_mask_len: 24, v6_prefix_mask_len: 64 } },
+        { request_headers: { header_name: ":path", descriptor_key: "PATH", skip_if_absent: true } },
+        { generic_key: { descriptor_key: "k", descriptor_value: "v" } },
+        { header_value_match: { descriptor_key: "k", descriptor_value: "v", expect_match: false, headers: matchers } },
+        {
+          metadata: {
+            descriptor_key: "k",
+            metadata_key: { key: "ns", path: [{ key: "a" }, { key: "b" }] },
+            default_value: "none",
+            source: "ROUTE_ENTRY",
+            skip_if_absent: true,
+          },
+        },
+      ],
+    },
+  ];
   it.each([
     [{ match: { prefix: "/" }, route: { cluster: "c", timeout: "1s" }, ...headers }],
+    [{ match: { prefix: "/" }, route: { cluster: "c", rate_limits: limits, include_vh_rate_limits: true } }],
     [{ match: { path: "/a" }, direct_response: { status: 418, body: { inline_string: "no" } } }],
     [{ match: { prefix: "/" }, redirect: { host_redirect: "h", path_redirect: "/p", response_code: "FOUND" } }],
   ])("route %j", (route) => {
-    const host = { name: "v", domains: ["*"], routes: [{ name: "r", ...route }], ...headers };
+    const host = { name: "v", domains: ["*"], routes: [{ name: "r", ...route }], ...headers, rate_limits: limits };
     const parts = { request_headers_to_add: header, response_headers_to_add: header };
     for (const part of [
       read("envoy.config.route.v3.VirtualHost", host),
@@ -103,6 +137,16 @@ describe("what they do not honour", () => {
       "route.v3.Route",
       { typed_per_filter_config: { a: { "@type": "type.googleapis.com/google.protobuf.Empty" } } },
       ["typedPerFilterConfig"],
+    ],
+    [
+      "route.v3.VirtualHost",
+      { rate_limits: [{ actions: [{ extension: { name: "a" } }] }] },
+      ["rateLimits.actions.extension"],
+    ],
+    [
+      "route.v3.VirtualHost",
+      { rate_limits: [{ limit: { dynamic_metadata: { metadata_key: { key: "a", path: [{ key: "b" }] } } } }] },
+      ["rateLimits.limit"],
     ],
     ["listener.v3.Listener", { name: "a" }, [""]],
   ])("%s %j", (type, json, expected) => {

@@ -5,8 +5,8 @@ import { RATE_LIMITS_CONFIG_MAP, rateLimitsFromText } from "../../config/rate-li
 import { codes } from "../../errors.ts";
 import { diagnosticText } from "../../origin.ts";
 import type { Infer } from "../../schema/index.ts";
-import type { KindContext } from "../index.ts";
 import type { Check } from "../../validation/check.ts";
+import type { KindContext } from "../index.ts";
 import type { configMapBody } from "./schema.ts";
 
 /** Where Istio's installations keep the mesh configuration. */
@@ -41,7 +41,8 @@ function validateRateLimits(data: Readonly<Record<string, string>>, check: Check
     }
     if (!read.ok) continue;
     const other = seen.get(read.value.domain);
-    if (other !== undefined) at.error(`domain "${read.value.domain}" is in key "${other}" already`, { code: codes.duplicate });
+    if (other !== undefined)
+      at.error(`domain "${read.value.domain}" is in key "${other}" already`, { code: codes.duplicate });
     seen.set(read.value.domain, key);
   }
 }
