@@ -1,3 +1,4 @@
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import {
   accessLogService,
@@ -13,13 +14,21 @@ import {
 } from "@lateen/adapter-grpc";
 import { httpDocuments, memoryBus, memoryQuotaStore } from "@lateen/adapter-local";
 import { CONTROL_PLANE_NAMES, createAuthenticator, createCitadel } from "@lateen/citadel";
-import { configWriter, createGalley, galleyRoutes } from "@lateen/galley";
+import { configWriter, createAdmissionValidator, createGalley, galleyRoutes, validationRoutes } from "@lateen/galley";
+import { createInjector, injectorRoutes } from "@lateen/injector";
 import { systemClock } from "@lateen/kernel";
 import { defaultMeshConfig } from "@lateen/mesh-model";
 import { createMixer, createRateLimiter, MIXER_PROVIDER, rateLimitsOfConfigMap } from "@lateen/mixer";
 import { createPilot, pilotRoutes, requireIdentity } from "@lateen/pilot";
 import { type AcceptedObject, CONFIG_TOPIC } from "@lateen/ports";
-import { atomicWriteFile, createHttp, listenHttp, type MainContext } from "@lateen/runtime";
+import {
+  atomicWriteFile,
+  createHttp,
+  listenHttp,
+  type MainContext,
+  serveWebhooks,
+  type WebhookFace,
+} from "@lateen/runtime";
 import type { ControlPlaneConfig } from "./config.ts";
 import { surroundingsOf } from "./surroundings.ts";
 
@@ -79,7 +88,11 @@ export async function composeControlPlane(config: ControlPlaneConfig, { scope, l
     logger,
   });
 
-  const servers: GrpcServer[] = [];
+  const read = (path: string | undefined) => (path === undefined ? undefined : readFile(path, "utf8"));
+  const injection = { config: await read(config.injectionConfig), values: await read(config.values) };
+  const injector = createInjector(injection, logger);
+  const validator = createAdmissionValidator();
+  const servers: (GrpcServer | WebhookFace)[] = [];
   const tls = citadel.rotatingServerCertificate(scope, SERVER_NAMES, (next) => {
     for (const server of servers) server.updateTls(next);
   });
@@ -113,6 +126,14 @@ export async function composeControlPlane(config: ControlPlaneConfig, { scope, l
     ]),
   ]);
 
+  const webhooks = await serveWebhooks({
+    ...{ host: config.host, port: config.webhookPort, tls, scope, logger },
+    routes: async (app) => {
+      await app.register(injectorRoutes(injector));
+      await app.register(validationRoutes(validator));
+    },
+  });
+  servers.push(webhooks);
   around.start(citadel);
   const faces = await serveHttpFaces();
   const ports = {
@@ -120,6 +141,7 @@ export async function composeControlPlane(config: ControlPlaneConfig, { scope, l
     ca: caOnly.port,
     config: distribution.port,
     als: accessLogs.port,
+    webhook: webhooks.port,
     ...faces,
   };
   await atomicWriteFile(inState("control-plane.json"), `${JSON.stringify({ pid: process.pid, ...ports })}\n`, 0o600);
@@ -147,7 +169,7 @@ export async function composeControlPlane(config: ControlPlaneConfig, { scope, l
       }),
       open(
         config.metricsPort,
-        text(() => [pilot.metrics(), galley.metrics(), citadel.metrics()].join("")),
+        text(() => [pilot, galley, citadel, injector, validator].map((component) => component.metrics()).join("")),
       ),
       open(
         config.prometheusPort,

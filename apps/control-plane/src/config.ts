@@ -31,6 +31,11 @@ export const flags = defineFlags("control-plane", {
     kind: "boolean",
     describe: "keep the ConfigMap istio-ca-root-cert of every namespace of the cluster at the root certificate",
   },
+  injectionWebhook: {
+    kind: "list",
+    describe: "MutatingWebhookConfiguration of the cluster that shall trust our certificate; may be repeated",
+  },
+  validationWebhook: { kind: "list", describe: "ValidatingWebhookConfiguration likewise" },
   tokenReview: {
     kind: "choice",
     choices: ["key", "kubernetes"],
@@ -47,6 +52,9 @@ export const flags = defineFlags("control-plane", {
   caPort: port("CA over TLS", 8060),
   configPort: port("config distribution over TLS", 9901),
   telemetryPort: port("access-log service over TLS", 9091),
+  injectionConfig: { kind: "string", describe: "file with the injection configuration; read at the start" },
+  values: { kind: "string", describe: "file with the values that injection depends on; read at the start" },
+  webhookPort: port("webhooks over TLS: injection and validation", 15_017),
   metricsPort: port("metrics of this process", 15_014),
   httpPort: port("readiness and debug", 15_080),
   prometheusPort: port("mesh metrics that mixer aggregated", 42_422),

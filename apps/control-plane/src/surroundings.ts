@@ -9,6 +9,7 @@ import {
   kubernetesRegistry,
   kubernetesSecretStore,
   kubernetesTokenReviewer,
+  kubernetesWebhooks,
   openKubernetes,
   publishRootCertificate,
   whileLeading,
@@ -17,8 +18,8 @@ import { fileConfigSource, filePodRegistry, fileSecretStore, journalConfigStore 
 import type { Citadel } from "@lateen/citadel";
 import type { GalleyOptions } from "@lateen/galley";
 import type { Clock, Logger, Scope } from "@lateen/kernel";
-import { jwtTokenReviewer } from "@lateen/pki";
-import type { ConfigWriter, SecretStore, ServiceRegistry, TokenReviewer } from "@lateen/ports";
+import { jwtTokenReviewer, keepCaBundles } from "@lateen/pki";
+import type { ConfigWriter, SecretStore, ServiceRegistry, TokenReviewer, WebhookConfiguration } from "@lateen/ports";
 import { badConfiguration } from "@lateen/runtime";
 import type { ControlPlaneConfig } from "./config.ts";
 
@@ -48,7 +49,9 @@ export async function surroundingsOf(config: ControlPlaneConfig, deps: Deps): Pr
   if (configured && config.config.length > 1) {
     throw badConfiguration(["--config kubernetes cannot be mixed with files"]);
   }
-  const inCluster = configured || publishRoot || [caStore, tokenReview, registry].includes("kubernetes");
+  const configurations = webhooksOf(config);
+  const inCluster =
+    configurations.length > 0 || configured || publishRoot || [caStore, tokenReview, registry].includes("kubernetes");
   const kubernetes = inCluster ? await openKubernetes({ kubeconfig, context, scope }) : undefined;
   const inState = (name: string) => join(config.stateDir, name);
   /** The cluster, where the option wants it. */
@@ -75,13 +78,26 @@ export async function surroundingsOf(config: ControlPlaneConfig, deps: Deps): Pr
         : inApiServer(cluster, deps),
     writer: cluster === undefined ? undefined : kubernetesConfigWriter(cluster),
     start({ rootPem }) {
-      if (!publishRoot || kubernetes === undefined) return;
+      if (kubernetes === undefined) return;
+      if (configurations.length > 0) {
+        const webhooks = kubernetesWebhooks(kubernetes);
+        const random = { next: Math.random };
+        keepCaBundles({ webhooks, configurations, rootPem: () => rootPem, clock, random, scope, logger });
+      }
+      if (!publishRoot) return;
       const lease = kubernetesLease(kubernetes, { clock, logger });
       whileLeading({ lease, name: "istio-ca-root-cert", scope, logger }, (turn) =>
         publishRootCertificate(kubernetes, { scope: turn, rootPem, clock, logger }),
       );
     },
   };
+}
+
+function webhooksOf({ injectionWebhook, validationWebhook }: ControlPlaneConfig): readonly WebhookConfiguration[] {
+  return [
+    ...injectionWebhook.map((name) => ({ kind: "MutatingWebhookConfiguration", name }) as const),
+    ...validationWebhook.map((name) => ({ kind: "ValidatingWebhookConfiguration", name }) as const),
+  ];
 }
 
 /** Every replica decides by itself, on the same objects; what served instead of bad ones is written down by one of them. */

@@ -11,7 +11,14 @@ import {
 } from "@lateen/adapter-kubernetes";
 import { fileConfigSource, fileLease, journalConfigStore, memoryBus } from "@lateen/adapter-local";
 import { createAuthenticator } from "@lateen/citadel";
-import { configWriter, createGalley, type Galley, type GalleyOptions, galleyRoutes } from "@lateen/galley";
+import {
+  configWriter,
+  createAdmissionValidator,
+  createGalley,
+  type Galley,
+  type GalleyOptions,
+  galleyRoutes,
+} from "@lateen/galley";
 import { type Logger, type Scope, systemClock } from "@lateen/kernel";
 import { componentIdentity, jwtTokenReviewer } from "@lateen/pki";
 import { type AcceptedObject, CONFIG_TOPIC, type Lease } from "@lateen/ports";
@@ -27,6 +34,7 @@ import {
 } from "@lateen/runtime";
 import type { GalleyConfig } from "./config.ts";
 import { leadershipLost } from "./errors.ts";
+import { serveValidation } from "./webhooks.ts";
 
 /**
  * Galley on its own. Of several replicas on one state directory, or in one cluster, one leads: it alone reads the store, decides, and listens. The others wait
@@ -39,11 +47,12 @@ export async function composeGalley(config: GalleyConfig, { scope, logger }: Mai
   const cluster = { kubeconfig: config.kubeconfig, context: config.kubeContext, scope };
   const kubernetes = isInCluster(config) ? await openKubernetes(cluster) : undefined;
   let galley: Galley | undefined;
+  const validator = createAdmissionValidator();
   const metrics = await serveStatus({
     host: httpHost,
     port: config.metricsPort,
     // A replica that stands by is as ready as it can be.
-    metrics: () => galley?.metrics() ?? "",
+    metrics: () => `${galley?.metrics() ?? ""}${validator.metrics()}`,
     routes: (app) => void app.get("/leader", async () => ({ leader: galley !== undefined })),
     scope,
     logger,
@@ -57,8 +66,9 @@ export async function composeGalley(config: GalleyConfig, { scope, logger }: Mai
     scope,
     logger,
   });
-  await writePorts(config.portsFile, { metrics });
-  logger.info({ event: "galley.standing_by", metrics });
+  const webhook = await serveValidation(config, validator, { identity, clock, scope, logger });
+  await writePorts(config.portsFile, { webhook, metrics });
+  logger.info({ event: "galley.standing_by", webhook, metrics });
   // Only a leader has more to start; a replica that stands by is up.
   void lead().catch((error: unknown) => {
     if (!scope.closed) failWith(error);
@@ -97,7 +107,7 @@ export async function composeGalley(config: GalleyConfig, { scope, logger }: Mai
       await listenHttp(control, { path: controlSocket });
       scope.defer(() => control.close());
     }
-    await writePorts(config.portsFile, { config: server.port, metrics });
+    await writePorts(config.portsFile, { config: server.port, webhook, metrics });
     logger.info({ event: "galley.leading", config: server.port });
   }
 }

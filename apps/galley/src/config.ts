@@ -13,6 +13,11 @@ export const flags = defineFlags("galley", {
     describe:
       "file or directory of YAML to watch, may be repeated; or `kubernetes`, the API server, which then is the store",
   },
+  webhook: {
+    kind: "list",
+    describe: "ValidatingWebhookConfiguration that shall trust this galley's certificate; may be repeated",
+  },
+  webhookPort: portFlag("validation webhook over TLS, of every replica", 15_017),
   configPort: portFlag("config distribution over TLS, of the leader", 9901),
   metricsPort: portFlag("readiness and metrics", 15_014),
 });

@@ -26,3 +26,4 @@ export { kubernetesRegistry } from "./registry/kubernetes-registry.ts";
 export { kubernetesStatusWriter } from "./status/status-writer.ts";
 export type { FollowOptions } from "./watch/follow.ts";
 export type { WatchTuning } from "./watch/pauses.ts";
+export { kubernetesWebhooks } from "./webhooks.ts";

@@ -111,12 +111,22 @@ const CA_SECRET: readonly PermissionRule[] = [
   { apiGroups: [""], resources: ["secrets"], verbs: ["create"] },
 ];
 
+/** The trust bundle in the configurations of webhooks: `--webhook`. */
+const trusting = (plural: string, ...resourceNames: string[]): PermissionRule => ({
+  apiGroups: ["admissionregistration.k8s.io"],
+  resources: [plural],
+  verbs: ["get", "patch"],
+  resourceNames,
+});
+const INJECTION = trusting("mutatingwebhookconfigurations", "istio-sidecar-injector");
+const VALIDATION = trusting("validatingwebhookconfigurations", "istio-validator-istio-system");
+
 const PILOT: ComponentPermissions = {
   cluster: [REVIEW_TOKENS, ...REGISTRY, ...CREDENTIALS, ...STATUS],
   own: LEASES,
 };
 const GALLEY: ComponentPermissions = {
-  cluster: [REVIEW_TOKENS, ...CONFIGURATION],
+  cluster: [REVIEW_TOKENS, ...CONFIGURATION, VALIDATION],
   own: [...CONFIGURATION_OWN, ...LEASES],
 };
 const CITADEL: ComponentPermissions = {
@@ -133,9 +143,9 @@ export const kubernetesPermissions: Readonly<Record<PermittedComponent, Componen
   galley: GALLEY,
   citadel: CITADEL,
   mixer: { cluster: [REVIEW_TOKENS], own: [] },
-  "sidecar-injector": { cluster: [], own: [] },
+  "sidecar-injector": { cluster: [INJECTION], own: [] },
   "control-plane": {
-    cluster: [...PILOT.cluster, ...GALLEY.cluster.slice(1), ...CITADEL.cluster.slice(1)],
+    cluster: [...PILOT.cluster, ...GALLEY.cluster.slice(1), ...CITADEL.cluster.slice(1), INJECTION],
     own: [...GALLEY.own, ...CA_SECRET],
   },
 };

@@ -49,3 +49,12 @@ export function refusedObjects(problems: readonly string[]): LateenError {
     hint: "mend the object that it was made from",
   });
 }
+
+/** LTN2102: what was posted to the webhook is no AdmissionReview. */
+export function notAReview(reason: string): LateenError {
+  return new LateenError({
+    code: "LTN2102",
+    fault: "user",
+    message: `this is no admission review that can be answered: ${reason}`,
+  });
+}

@@ -1,3 +1,4 @@
+export { type AdmissionValidator, createAdmissionValidator, validationRoutes } from "./admission.ts";
 export { configWriter } from "./config-writer.ts";
 export type { CommandDocument, CommandOptions } from "./decide-commands.ts";
 export { createGalley, type Galley, type GalleyOptions, type GalleyStats } from "./galley.ts";

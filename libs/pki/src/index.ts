@@ -19,6 +19,7 @@ export {
   TOKEN_AUDIENCE,
 } from "./token.ts";
 export { checkCa, verifyChain } from "./verify.ts";
+export { type CaBundleOptions, keepCaBundles } from "./workload/ca-bundles.ts";
 export {
   type ComponentIdentity,
   type ComponentIdentityOptions,

@@ -19,6 +19,7 @@ export type { QuotaStore } from "./quota.ts";
 export type { RegistryDelta, RegistryObject, ServiceRegistry } from "./registry.ts";
 export type { Condition, StatusWriter } from "./status.ts";
 export type { Sample, ScrapeTarget, TelemetrySource } from "./telemetry.ts";
+export type { WebhookConfiguration, WebhookRegistry } from "./webhooks.ts";
 export type {
   AdsClientEvents,
   AdsServer,

@@ -43,3 +43,4 @@ export {
   runMain,
 } from "./run-main.ts";
 export { type StatusFaceOptions, serveStatus } from "./status-face.ts";
+export { serveWebhooks, type WebhookFace, type WebhookFaceOptions, type WebhookTls } from "./webhook-face.ts";

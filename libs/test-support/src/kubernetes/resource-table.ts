@@ -29,6 +29,14 @@ export const BUILT_IN: readonly ApiResource[] = [
   core("nodes", "Node", { namespaced: false, status: true }),
   core("namespaces", "Namespace", { namespaced: false, status: true }),
   { group: "discovery.k8s.io", versions: ["v1"], plural: "endpointslices", kind: "EndpointSlice", namespaced: true },
+  {
+    ...{ group: "admissionregistration.k8s.io", versions: ["v1"], namespaced: false },
+    ...{ plural: "mutatingwebhookconfigurations", kind: "MutatingWebhookConfiguration" },
+  },
+  {
+    ...{ group: "admissionregistration.k8s.io", versions: ["v1"], namespaced: false },
+    ...{ plural: "validatingwebhookconfigurations", kind: "ValidatingWebhookConfiguration" },
+  },
   { group: "coordination.k8s.io", versions: ["v1"], plural: "leases", kind: "Lease", namespaced: true },
   {
     group: "networking.k8s.io",
