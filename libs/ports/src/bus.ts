@@ -11,6 +11,11 @@ export interface StateEntry<T> {
 export interface StateDelta<T> {
   readonly snapshot: boolean;
   readonly revision: number;
+  /**
+   * Fencing token of the publisher's lease, where publishers can follow one another: a delta of a smaller epoch is never newer, whatever its
+   * revision. Left out: there is no order beside the revision.
+   */
+  readonly epoch?: number;
   readonly upserted: readonly StateEntry<T>[];
   readonly removed: readonly string[];
 }
@@ -29,8 +34,9 @@ export interface StateTopic<T> {
 /** Lossy messages: delivered to current subscribers at most once; a full subscriber drops and counts. */
 export interface EventTopic<T> {
   emit(event: T): void;
-  subscribe(scope: Scope, receive: (event: T) => void): void;
-  /** Events that were dropped because a subscriber was full. */
+  /** @param group of all subscribers that name the same group, also in other processes, each event reaches one. */
+  subscribe(scope: Scope, receive: (event: T) => void, group?: string): void;
+  /** Events that this process knows were lost: a subscriber was full, or what carries them could not take them. */
   readonly dropped: number;
 }
 

@@ -3,6 +3,7 @@ import type { EventTopic } from "@lateen/ports";
 
 interface Subscriber<T> {
   readonly receive: (event: T) => void;
+  readonly group: string | undefined;
   queue: T[];
   scheduled: boolean;
 }
@@ -24,7 +25,16 @@ export class MemoryEventTopic<T> implements EventTopic<T> {
   }
 
   emit(event: T): void {
+    const groups = new Set<string>();
     for (const subscriber of this.#subscribers) {
+      const { group } = subscriber;
+      if (group !== undefined) {
+        if (groups.has(group)) continue;
+        groups.add(group);
+        // Whose turn it was goes to the end, so that members take turns.
+        this.#subscribers.delete(subscriber);
+        this.#subscribers.add(subscriber);
+      }
       if (subscriber.queue.length >= this.#bound) {
         this.#dropped++;
         continue;
@@ -36,9 +46,9 @@ export class MemoryEventTopic<T> implements EventTopic<T> {
     }
   }
 
-  subscribe(scope: Scope, receive: (event: T) => void): void {
+  subscribe(scope: Scope, receive: (event: T) => void, group?: string): void {
     if (scope.signal.aborted) return;
-    const subscriber: Subscriber<T> = { receive, queue: [], scheduled: false };
+    const subscriber: Subscriber<T> = { receive, group, queue: [], scheduled: false };
     this.#subscribers.add(subscriber);
     scope.signal.addEventListener(
       "abort",

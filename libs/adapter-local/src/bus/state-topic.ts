@@ -5,6 +5,7 @@ import type { StateDelta, StateEntry, StateTopic } from "@lateen/ports";
 interface Pending<T> {
   snapshot: boolean;
   revision: number;
+  epoch: number | undefined;
   readonly upserted: Map<string, StateEntry<T>>;
   readonly removed: Set<string>;
 }
@@ -24,6 +25,7 @@ export class MemoryStateTopic<T> implements StateTopic<T> {
   readonly #watchers = new Set<Watcher<T>>();
   readonly #onError: (error: unknown) => void;
   #revision: number | undefined;
+  #epoch: number | undefined;
 
   constructor(onError: (error: unknown) => void) {
     this.#onError = onError;
@@ -36,6 +38,7 @@ export class MemoryStateTopic<T> implements StateTopic<T> {
     for (const key of delta.removed) this.#entries.delete(key);
     for (const entry of delta.upserted) this.#entries.set(entry.key, entry);
     this.#revision = delta.revision;
+    this.#epoch = delta.epoch;
     for (const watcher of this.#watchers) this.#offer(watcher, delta);
     return Promise.resolve();
   }
@@ -56,6 +59,7 @@ export class MemoryStateTopic<T> implements StateTopic<T> {
       this.#offer(watcher, {
         snapshot: true,
         revision: this.#revision,
+        ...(this.#epoch === undefined ? {} : { epoch: this.#epoch }),
         upserted: [...this.#entries.values()],
         removed: [],
       });
@@ -78,6 +82,7 @@ export class MemoryStateTopic<T> implements StateTopic<T> {
       watcher.receive({
         snapshot: pending.snapshot,
         revision: pending.revision,
+        ...(pending.epoch === undefined ? {} : { epoch: pending.epoch }),
         upserted: [...pending.upserted.values()],
         removed: [...pending.removed],
       });
@@ -91,8 +96,15 @@ function merge<T>(waiting: Pending<T> | undefined, delta: StateDelta<T>): Pendin
   const pending =
     waiting && !delta.snapshot
       ? waiting
-      : { snapshot: delta.snapshot, revision: delta.revision, upserted: new Map(), removed: new Set<string>() };
+      : {
+          snapshot: delta.snapshot,
+          revision: delta.revision,
+          epoch: delta.epoch,
+          upserted: new Map(),
+          removed: new Set<string>(),
+        };
   pending.revision = delta.revision;
+  pending.epoch = delta.epoch;
   for (const key of delta.removed) {
     pending.upserted.delete(key);
     // A snapshot names what there is; what is not named is gone.

@@ -1,0 +1,3 @@
+export { type NatsBus, type NatsBusOptions, natsBus, type StateFacts } from "./nats-bus.ts";
+export type { CredentialsKind, NatsCredentials, NatsTls } from "./socket/credentials.ts";
+export type { ValueCodec, WatchDirectly } from "./topics/parts.ts";

@@ -1,0 +1,28 @@
+import type { Clock, Logger, Random, Result, Scope } from "@lateen/kernel";
+import type { StateDelta } from "@lateen/ports";
+import type { BucketSize } from "../socket/bucket.ts";
+import type { Link } from "../socket/link.ts";
+
+/** How values of a topic travel. */
+export interface ValueCodec<T> {
+  encode(key: string, value: T): Uint8Array;
+  /** Fails for what this version cannot read; such a value is logged and left out. */
+  decode(key: string, bytes: Uint8Array): Result<T, string>;
+}
+
+/** Asks the publisher itself, without NATS: a snapshot first, then deltas, until the scope closes. */
+export type WatchDirectly<T> = (scope: Scope, receive: (delta: StateDelta<T>) => void) => void;
+
+/** What the two sides of a topic need. */
+export interface TopicParts {
+  readonly name: string;
+  readonly bucket: string;
+  /** Where publishers say that they live. */
+  readonly beatSubject: string;
+  readonly link: Link;
+  readonly size: BucketSize;
+  readonly scope: Scope;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+}
