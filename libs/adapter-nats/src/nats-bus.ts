@@ -55,6 +55,8 @@ export interface NatsBus extends Bus {
   /** Why not. */
   readonly failure: string | undefined;
   states(): readonly StateFacts[];
+  /** Resolves once the server has taken everything that was said so far, such as subscriptions. @throws (rejects) without a connection. */
+  flush(): Promise<void>;
   /** Prometheus text, format 0.0.4. */
   metrics(): string;
 }
@@ -113,6 +115,10 @@ export function natsBus(options: NatsBusOptions): NatsBus {
       return found as unknown as EventTopic<T>;
     },
     states: () => [...states.values()].map((topic) => topic.facts()),
+    async flush() {
+      if (link.connection === undefined) throw new Error(link.failure ?? "there is no connection yet");
+      await link.connection.flush();
+    },
     metrics: () =>
       exposition({
         connected: link.connection !== undefined,

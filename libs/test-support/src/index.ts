@@ -1,4 +1,5 @@
 export { createTestCa, type TestCa, type TestCertificate } from "./certificates/test-ca.ts";
+export { type BusPromise, type BusUnderTest, busPromises } from "./contracts/bus-promises.ts";
 export { type QuotaStoreUnderTest, quotaStoreContract, type TestApi } from "./contracts/quota-store.ts";
 export { golden, goldenCases } from "./goldens/golden-file.ts";
 export {
@@ -12,6 +13,8 @@ export type { ApiRequest } from "./kubernetes/requests.ts";
 export type { ApiResource } from "./kubernetes/resource-table.ts";
 export type { StoredObject } from "./kubernetes/storage.ts";
 export { type LogLine, type RecordingLogger, recordingLogger } from "./logging/recording-logger.ts";
+export { startTcpRelay, type TcpRelay } from "./network/tcp-relay.ts";
 export { DEAD_PORTS } from "./ports/dead-ports.ts";
+export { NatsServer, natsServerPath } from "./programs/nats-server.ts";
 export { type ManualClock, manualClock } from "./time/manual-clock.ts";
 export { eventually } from "./waiting/eventually.ts";

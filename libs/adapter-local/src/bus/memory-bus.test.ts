@@ -1,5 +1,6 @@
 import { Scope } from "@lateen/kernel";
 import type { StateDelta } from "@lateen/ports";
+import { busPromises } from "@lateen/test-support";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { memoryBus } from "./memory-bus.ts";
@@ -126,5 +127,19 @@ describe("events", () => {
     expect(bus.events("a")).toBe(bus.events("a"));
     expect(bus.state("a")).toBe(bus.state("a"));
     expect(bus.state("a")).not.toBe(bus.state("b"));
+  });
+});
+
+describe("promises of the port", () => {
+  it.each(busPromises)("$name", async ({ check }) => {
+    const bus = memoryBus({ eventQueue: 4 });
+    let topics = 0;
+    await check({
+      publisher: bus,
+      watcher: bus,
+      topic: (kind) => `${kind}-${++topics}`,
+      subscribed: async () => {},
+      eventQueue: 4,
+    });
   });
 });

@@ -1,3 +1,4 @@
+import { checkServerIdentity, type PeerCertificate } from "node:tls";
 import { type Clock, type Logger, messageOf, type Random, type Scope, sleep } from "@lateen/kernel";
 import { connect, type NatsConnection } from "nats";
 import { badServer } from "../errors.ts";
@@ -99,7 +100,7 @@ export class Link {
     }
   }
 
-  #open({ host, tls: wanted }: Server): Promise<NatsConnection> {
+  #open({ host, name: serverName, tls: wanted }: Server): Promise<NatsConnection> {
     const { name, credentials, tls } = this.#options;
     return connect({
       servers: [host],
@@ -112,7 +113,7 @@ export class Link {
       noAsyncTraces: true,
       ...(credentials === undefined ? {} : { authenticator: authenticatorOf(credentials) }),
       // Without TLS asked for, a server that offers it is not spoken to in the clear either: credentials would be in it.
-      ...(wanted || tls !== undefined ? { tls: tlsOf(tls ?? {}) } : {}),
+      ...(wanted || tls !== undefined ? { tls: { ...tlsOf(tls ?? {}), ...identityCheck(serverName) } } : {}),
     });
   }
 
@@ -129,8 +130,18 @@ export class Link {
   }
 }
 
+/**
+ * Options for Node's TLS, which the client hands on as they are. Of a connection to an IP address Node would not know what to look for in the
+ * certificate, and take one for `localhost`.
+ */
+function identityCheck(name: string): object {
+  return { checkServerIdentity: (_name: string, certificate: PeerCertificate) => checkServerIdentity(name, certificate) };
+}
+
 interface Server {
   readonly host: string;
+  /** What its certificate must be for. */
+  readonly name: string;
   readonly tls: boolean;
 }
 
@@ -146,5 +157,6 @@ function parseServer(text: string): Server {
   if (!/^(nats|tls):$/.test(url.protocol) || url.hostname === "" || !plain) {
     throw badServer(url.password === "" ? text : `${url.protocol}//[redacted]@${url.host}`);
   }
-  return { host: `${url.hostname}:${url.port === "" ? 4222 : url.port}`, tls: url.protocol === "tls:" };
+  const name = url.hostname.replace(/^\[(.*)\]$/, "$1");
+  return { name, host: `${url.hostname}:${url.port === "" ? 4222 : url.port}`, tls: url.protocol === "tls:" };
 }

@@ -28,7 +28,7 @@ type Step =
     }
   | { readonly do: "intrude"; readonly name: string; readonly text: string | undefined };
 
-type Plain = Extract<Step, { readonly do: "wipe" }>["do"];
+type Plain = Exclude<Step["do"], "publish" | "stale" | "write" | "deliver" | "intrude">;
 const plain = (...names: readonly Plain[]) => fc.constantFrom(...names).map((name): Step => ({ do: name }));
 const changes = fc.array(fc.tuple(key, value), { minLength: 1, maxLength: 4 }).map((pairs) => new Map(pairs));
 const texts = fc.option(fc.string(), { nil: undefined });

@@ -77,3 +77,22 @@ it("leaves a publisher that never answered as soon as the bucket is steady", () 
   expect(follower.look(current(1, 1), 3000)).toEqual([]);
   expect(follower.look(current(1, 1), 5000)).toEqual([{ type: "leave", feed: "direct" }]);
 });
+
+it("stays with the publisher itself when the bucket comes and goes", () => {
+  const follower = new Follower(true);
+  follower.look(away, 0);
+  follower.look(away, 1000);
+  expect(follower.take("direct", snapshot(1, 1))).toBe(true);
+  follower.look(current(1, 1), 1500);
+  // Its first word, and not what was asked for.
+  expect(follower.take("bucket", snapshot(1, 1))).toBe(false);
+  follower.look(away, 2000);
+  expect(follower.take("direct", change(1, 2))).toBe(true);
+  follower.look(current(1, 2), 3000);
+  expect(follower.look(current(1, 2), 5000)).toHaveLength(2);
+  expect(follower.take("bucket", snapshot(1, 2))).toBe(true);
+  follower.look(away, 6000);
+  expect(follower.look(away, 7000)).toEqual([{ type: "watch", feed: "direct" }]);
+  expect(follower.take("direct", snapshot(1, 3))).toBe(true);
+  expect(follower.take("direct", change(1, 4))).toBe(true);
+});

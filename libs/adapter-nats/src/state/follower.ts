@@ -35,6 +35,8 @@ export class Follower {
   readonly #hasDirect: boolean;
   #inUse: Feed = "bucket";
   #directOpen = false;
+  /** The bucket is being watched anew, in order to be used again. */
+  #returning = false;
   /** The feed in use has begun with a snapshot that was taken. */
   readonly #inLine = new Set<Feed>();
   #version: FeedVersion | undefined;
@@ -65,8 +67,9 @@ export class Follower {
     }
     this.#inLine.delete(feed);
     if (this.#older(change)) return false;
-    // A bucket that is not current says something old again, such as what it was restored to.
-    if (feed === "bucket" && this.#inUse === "direct" && this.#currentSince === undefined) return false;
+    // Once the publisher itself is in use, the bucket counts again when it was turned to.
+    if (feed === "bucket" && this.#inUse === "direct" && !this.#returning) return false;
+    this.#returning = false;
     this.#inUse = feed;
     this.#inLine.add(feed);
     this.#version = { epoch: change.epoch ?? this.#version?.epoch, revision: change.revision };
@@ -98,6 +101,7 @@ export class Follower {
     if (bucket.version === undefined || this.#older(bucket.version)) return [];
     this.#directOpen = false;
     this.#inLine.delete("direct");
+    this.#returning = this.#inUse === "direct";
     const back: FollowerEffect[] = this.#inUse === "bucket" ? [] : [{ type: "watch", feed: "bucket" }];
     return [...back, { type: "leave", feed: "direct" }];
   }
