@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { configDistributionService, healthService, serveGrpc, signCsr } from "@lateen/adapter-grpc";
+import { configDistributionService, configEntryCodec, healthService, serveGrpc, signCsr } from "@lateen/adapter-grpc";
 import {
   type KubernetesApi,
   kubernetesConfigSource,
@@ -10,6 +10,7 @@ import {
   openKubernetes,
 } from "@lateen/adapter-kubernetes";
 import { fileConfigSource, fileLease, journalConfigStore, memoryBus } from "@lateen/adapter-local";
+import { type NatsBus, natsBus, natsOptionsOf } from "@lateen/adapter-nats";
 import { createAuthenticator } from "@lateen/citadel";
 import {
   configWriter,
@@ -19,7 +20,7 @@ import {
   type GalleyOptions,
   galleyRoutes,
 } from "@lateen/galley";
-import { type Logger, type Scope, systemClock } from "@lateen/kernel";
+import { type Logger, messageOf, type Scope, systemClock } from "@lateen/kernel";
 import { componentIdentity, jwtTokenReviewer } from "@lateen/pki";
 import { type AcceptedObject, CONFIG_TOPIC, type Lease } from "@lateen/ports";
 import {
@@ -48,11 +49,12 @@ export async function composeGalley(config: GalleyConfig, { scope, logger }: Mai
   const kubernetes = isInCluster(config) ? await openKubernetes(cluster) : undefined;
   let galley: Galley | undefined;
   const validator = createAdmissionValidator();
+  let nats: NatsBus | undefined;
   const metrics = await serveStatus({
     host: httpHost,
     port: config.metricsPort,
     // A replica that stands by is as ready as it can be.
-    metrics: () => `${galley?.metrics() ?? ""}${validator.metrics()}`,
+    metrics: () => `${galley?.metrics() ?? ""}${validator.metrics()}${nats?.metrics() ?? ""}`,
     routes: (app) => void app.get("/leader", async () => ({ leader: galley !== undefined })),
     scope,
     logger,
@@ -76,11 +78,23 @@ export async function composeGalley(config: GalleyConfig, { scope, logger }: Mai
 
   async function lead(): Promise<void> {
     const home = kubernetes === undefined ? homeInFiles(config, logger) : homeInCluster(kubernetes, logger);
-    const fencingToken = await takeLead(home.lease, scope);
+    const epoch = await takeLead(home.lease, scope);
     const bus = memoryBus({ logger });
+    const topic = bus.state<AcceptedObject>(CONFIG_TOPIC);
+    nats = overNats(epoch);
+    if (nats !== undefined) {
+      const carried = nats.state<AcceptedObject>(CONFIG_TOPIC);
+      // Galley waits for nothing there: what was decided is in its journal, and those who follow can ask it.
+      topic.watch(scope, (delta) => {
+        carried.publish(delta).catch((error: unknown) => {
+          logger.error({ event: "config.not_over_nats", reason: messageOf(error) });
+        });
+      });
+    }
     galley = await createGalley({
-      ...home.open(fencingToken),
+      ...home.open(epoch),
       bus,
+      epoch,
       scope,
       clock,
       logger,
@@ -90,7 +104,7 @@ export async function composeGalley(config: GalleyConfig, { scope, logger }: Mai
         ? kubernetesTokenReviewer(kubernetes ?? (await openKubernetes(cluster)), { clock, logger })
         : jwtTokenReviewer({ publicPem: await readTokenKey(config) }, clock);
     const distribution = configDistributionService({
-      topic: bus.state<AcceptedObject>(CONFIG_TOPIC),
+      topic,
       authenticator: createAuthenticator({ tokenReviewer, trustDomain }),
       writer: kubernetes === undefined ? configWriter(galley) : kubernetesConfigWriter(kubernetes),
       logger,
@@ -108,7 +122,15 @@ export async function composeGalley(config: GalleyConfig, { scope, logger }: Mai
       scope.defer(() => control.close());
     }
     await writePorts(config.portsFile, { config: server.port, webhook, metrics });
-    logger.info({ event: "galley.leading", config: server.port });
+    logger.info({ event: "galley.leading", config: server.port, epoch });
+  }
+
+  /** The bus of a leader; a replica that stands by has none. */
+  function overNats(epoch: number): NatsBus | undefined {
+    const options = natsOptionsOf(config);
+    if (options === undefined) return undefined;
+    const codecs = { [CONFIG_TOPIC]: configEntryCodec };
+    return natsBus({ ...options, name: "galley", codecs, local: memoryBus({ logger }), epoch, scope, clock, logger });
   }
 }
 

@@ -1,9 +1,10 @@
-import { componentFlags, defineFlags, type FlagValues, identifiedFlags, portFlag } from "@lateen/runtime";
+import { componentFlags, defineFlags, type FlagValues, identifiedFlags, natsFlags, portFlag } from "@lateen/runtime";
 
 /** Options of galley on its own. Replicas share the state directory or the API server; one of them leads. */
 export const flags = defineFlags("galley", {
   ...componentFlags,
   ...identifiedFlags,
+  ...natsFlags,
   stateDir: {
     kind: "string",
     describe: "directory of the journal of accepted configuration, and of the lease that says which replica leads",

@@ -1,5 +1,6 @@
 import {
   adsService,
+  configEntryCodec,
   healthService,
   remoteConfigWriter,
   serveGrpc,
@@ -9,13 +10,14 @@ import {
 } from "@lateen/adapter-grpc";
 import { kubernetesRegistry, kubernetesTokenReviewer, openKubernetes } from "@lateen/adapter-kubernetes";
 import { filePodRegistry, httpDocuments, memoryBus } from "@lateen/adapter-local";
+import { type NatsBus, natsBus, natsOptionsOf, type WatchDirectly } from "@lateen/adapter-nats";
 import { createAuthenticator } from "@lateen/citadel";
 import { systemClock } from "@lateen/kernel";
 import { defaultMeshConfig } from "@lateen/mesh-model";
 import { MIXER_PROVIDER } from "@lateen/mixer";
 import { createPilot, type Pilot, pilotRoutes, requireIdentity } from "@lateen/pilot";
 import { componentIdentity, jwtTokenReviewer } from "@lateen/pki";
-import { type AcceptedObject, CONFIG_TOPIC } from "@lateen/ports";
+import { type AcceptedObject, type Bus, CONFIG_TOPIC } from "@lateen/ports";
 import { createHttp, listenHttp, type MainContext, readTokenKey, serveStatus, writePorts } from "@lateen/runtime";
 import type { PilotConfig } from "./config.ts";
 
@@ -23,7 +25,7 @@ import type { PilotConfig } from "./config.ts";
 const WITHOUT_END_MS = 2_147_483_647;
 
 /**
- * Pilot on its own: configuration from galley over gRPC, what runs from a file or from a cluster, xDS for proxies. It listens only once both have
+ * Pilot on its own: configuration from galley over NATS or gRPC, what runs from a file or from a cluster, xDS for proxies. It listens only once both have
  * been read, so that a proxy that comes early goes to another replica and never sees a half-read world. While galley is away everything stays
  * as it was.
  */
@@ -31,11 +33,12 @@ export async function composePilot(config: PilotConfig, { scope, logger }: MainC
   const clock = systemClock();
   const { host, httpHost = host, trustDomain } = config;
   let pilot: Pilot | undefined;
+  let nats: NatsBus | undefined;
   const metrics = await serveStatus({
     host: httpHost,
     port: config.metricsPort,
     missing: () => pilot?.missing ?? ["certificate"],
-    metrics: () => pilot?.metrics() ?? "",
+    metrics: () => `${pilot?.metrics() ?? ""}${nats?.metrics() ?? ""}`,
     scope,
     logger,
   });
@@ -49,15 +52,9 @@ export async function composePilot(config: PilotConfig, { scope, logger }: MainC
     logger,
   });
   const galley = identity.channelTo(config.galleyAddress, "istio-galley.istio-system.svc");
-  const bus = memoryBus({ logger });
-  const topic = bus.state<AcceptedObject>(CONFIG_TOPIC);
-  watchConfig(
-    scope,
-    galley,
-    (delta) => void topic.publish(delta),
-    (state) => logger.info({ event: "galley.watch", ...state }),
-    { logger },
-  );
+  const fromGalley: WatchDirectly<AcceptedObject> = (watch, receive) =>
+    watchConfig(watch, galley, receive, (state) => logger.info({ event: "galley.watch", ...state }), { logger });
+  const bus = configBus();
   const { registry, tokenReview, kubeconfig, kubeContext: context } = config;
   const inCluster = registry === "kubernetes" || tokenReview === "kubernetes";
   const kubernetes = inCluster ? await openKubernetes({ kubeconfig, context, scope }) : undefined;
@@ -102,6 +99,21 @@ export async function composePilot(config: PilotConfig, { scope, logger }: MainC
   const http = await serveDebug(pilot);
   await writePorts(config.portsFile, { xds: server.port, http, metrics });
   logger.info({ event: "pilot.serving", xds: server.port, http, metrics });
+
+  /** Configuration over NATS, and from galley itself while NATS is away; without NATS, from galley alone. */
+  function configBus(): Bus {
+    const local = memoryBus({ logger });
+    const options = natsOptionsOf(config);
+    if (options === undefined) {
+      const topic = local.state<AcceptedObject>(CONFIG_TOPIC);
+      fromGalley(scope, (delta) => void topic.publish(delta));
+      return local;
+    }
+    const codecs = { [CONFIG_TOPIC]: configEntryCodec };
+    const direct = { [CONFIG_TOPIC]: fromGalley };
+    nats = natsBus({ ...options, name: "pilot", codecs, direct, local, scope, clock, logger });
+    return nats;
+  }
 
   /** Debug pages: with an identity over TCP, without on the owner's socket. */
   async function serveDebug(ready: Pilot): Promise<number> {

@@ -1,13 +1,15 @@
-import { componentFlags, defineFlags, type FlagValues, identifiedFlags, portFlag } from "@lateen/runtime";
+import { componentFlags, defineFlags, type FlagValues, identifiedFlags, natsFlags, portFlag } from "@lateen/runtime";
 
 /** Options of pilot on its own. It keeps nothing: any number of replicas may run. */
 export const flags = defineFlags("pilot", {
   ...componentFlags,
   ...identifiedFlags,
+  ...natsFlags,
   galleyAddress: {
     kind: "string",
     required: true,
-    describe: "host:port of galley, or several separated by commas, of which one leads",
+    describe:
+      "host:port of galley, or several separated by commas, of which one leads; with --nats-url, asked while NATS is away",
   },
   registry: {
     kind: "string",

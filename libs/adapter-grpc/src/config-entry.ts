@@ -9,7 +9,7 @@ import {
   resourceKey,
 } from "@lateen/mesh-model";
 import type { AcceptedObject, ConfigWriter } from "@lateen/ports";
-import type { ConfigEntry, WriteRequest } from "@lateen/proto/lateen/config/v1/config";
+import { ConfigEntry, type WriteRequest } from "@lateen/proto/lateen/config/v1/config";
 
 /** An accepted object as it travels: its JSON as users write it, and where it came from. */
 export function toConfigEntry(key: string, accepted: AcceptedObject): ConfigEntry {
@@ -48,6 +48,19 @@ export function fromConfigEntry(entry: ConfigEntry): Result<AcceptedObject, stri
   if (!object.ok) return err(`${entry.key}: ${object.error}`);
   return ok({ object: object.value, origin, ownerFile: entry.ownerFile, revision: Number(entry.revision) });
 }
+
+/** The same for carriers of bytes. */
+export const configEntryCodec = {
+  encode: (key: string, accepted: AcceptedObject): Uint8Array =>
+    ConfigEntry.encode(toConfigEntry(key, accepted)).finish(),
+  decode(_key: string, bytes: Uint8Array): Result<AcceptedObject, string> {
+    try {
+      return fromConfigEntry(ConfigEntry.decode(bytes));
+    } catch (error) {
+      return err(messageOf(error));
+    }
+  },
+};
 
 function objectOf(bytes: Buffer, origin: Origin): Result<Resource, string> {
   let json: unknown;

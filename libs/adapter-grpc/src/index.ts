@@ -4,6 +4,7 @@ export { type AlsConnection, type ConnectAlsOptions, connectAls } from "./client
 export { backoffMs, type ClientDeps } from "./client/keep-connected.ts";
 export { signCsr } from "./client/sign-csr.ts";
 export { type WatchConfigOptions, type WatchState, watchConfig } from "./client/watch-config.ts";
+export { configEntryCodec } from "./config-entry.ts";
 export { adsRelay } from "./local/ads-relay.ts";
 export {
   type SecretContent,

@@ -484,6 +484,35 @@ describe("config distribution", () => {
     await seen.saw("snapshot 2");
   });
 
+  it("does not listen to a galley that led before one that was heard already", async () => {
+    const leadership = (epoch: number, revision: number): StateTopic<AcceptedObject> => ({
+      publish: async () => {},
+      watch: (_scope, receive) => receive({ ...upsert(true, revision, "a"), epoch }),
+    });
+    const start = (topic: StateTopic<AcceptedObject>) =>
+      serve([configDistributionService({ topic, authenticator, logger: silentLogger })]);
+    const [leader, former, next] = [
+      await start(leadership(7, 3)),
+      await start(leadership(6, 9)),
+      await start(leadership(8, 1)),
+    ];
+    const seen = recorder();
+    const address = [leader, former].map(({ port }) => `127.0.0.1:${port}`).join(",");
+    const channel = { ...channelTo(leader, { token: "istio-system/x" }), address };
+    watchConfig(
+      newScope(),
+      channel,
+      ({ epoch, revision }) => seen.note(`epoch ${epoch} revision ${revision}`),
+      (state) => seen.note(state.connected ? "connected" : state.reason),
+    );
+    await seen.saw("epoch 7 revision 3");
+    await leader.close(0);
+    await seen.saw("does not lead any more");
+    channel.address = `127.0.0.1:${next.port}`;
+    await seen.saw("epoch 8 revision 1");
+    expect(JSON.stringify(seen.log)).not.toContain("epoch 6");
+  });
+
   it("refuses callers of other namespaces", async () => {
     const { state } = topic();
     const server = await serve([configDistributionService({ topic: state, authenticator, logger: silentLogger })]);

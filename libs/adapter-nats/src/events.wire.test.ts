@@ -56,11 +56,17 @@ describe.skipIf(noServer)("events over a real nats-server", { timeout: 120_000, 
       for (let index = 0; index < 200; index++, count++) emitted.emit(`${count}`);
       if (round % 2 === 0) relay.reset();
       else await emitting.bus.flush();
-      await eventually("each is accounted for", async () => seen + emitted.dropped + arrived.dropped >= count || undefined, PATIENCE_MS);
+      await eventually(
+        "each is accounted for",
+        async () => seen + emitted.dropped + arrived.dropped >= count || undefined,
+        PATIENCE_MS,
+      );
     }
   });
 
-  it("sees from the numbers of emitters what never came to a subscriber that must see all", async ({ onTestFinished }) => {
+  it("sees from the numbers of emitters what never came to a subscriber that must see all", async ({
+    onTestFinished,
+  }) => {
     const server = await NatsServer.start();
     onTestFinished(() => server.close());
     const relay = await startTcpRelay(server.port);

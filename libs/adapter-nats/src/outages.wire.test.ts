@@ -54,7 +54,9 @@ const isCurrent = (one: NatsBus) =>
   eventually("it is current", async () => one.states()[0]?.current || undefined, PATIENCE_MS, 10);
 
 describe.skipIf(noServer)("state over a real nats-server", { timeout: 240_000, concurrent: true }, () => {
-  it("stopped: what is published meanwhile arrives when it is there again, and nothing goes back", async ({ onTestFinished }) => {
+  it("stopped: what is published meanwhile arrives when it is there again, and nothing goes back", async ({
+    onTestFinished,
+  }) => {
     const { server, source, held } = await scene(onTestFinished);
     await server.down();
     await source.publish({ a: "2", b: undefined });
@@ -73,7 +75,9 @@ describe.skipIf(noServer)("state over a real nats-server", { timeout: 240_000, c
     expect(held.monotonic).toBe(true);
   });
 
-  it("cut off: a follower keeps what it has, and has what it missed once the network is whole", async ({ onTestFinished }) => {
+  it("cut off: a follower keeps what it has, and has what it missed once the network is whole", async ({
+    onTestFinished,
+  }) => {
     const { relay, source, held, follower } = await scene(onTestFinished);
     relay.cut();
     await source.publish({ a: "2", b: undefined, c: "2" });
@@ -88,7 +92,9 @@ describe.skipIf(noServer)("state over a real nats-server", { timeout: 240_000, c
     expect(held.monotonic).toBe(true);
   });
 
-  it("wiped: the publisher makes the bucket again; nothing changes for who had it, and who comes has all", async ({ onTestFinished }) => {
+  it("wiped: the publisher makes the bucket again; nothing changes for who had it, and who comes has all", async ({
+    onTestFinished,
+  }) => {
     const { server, source, held, follower, bus, watch } = await scene(onTestFinished);
     await source.settled();
     await server.down();
@@ -102,7 +108,9 @@ describe.skipIf(noServer)("state over a real nats-server", { timeout: 240_000, c
     await Promise.all([held.equals(source.truth), late.equals(source.truth)]);
   });
 
-  it("restarted from an older backup: nobody sees what was, and all have what is published", async ({ onTestFinished }) => {
+  it("restarted from an older backup: nobody sees what was, and all have what is published", async ({
+    onTestFinished,
+  }) => {
     const { server, source, held, follower, bus, watch } = await scene(onTestFinished);
     await source.settled();
     await server.down("SIGTERM");
@@ -121,7 +129,9 @@ describe.skipIf(noServer)("state over a real nats-server", { timeout: 240_000, c
     expect(held.revisions).toHaveLength(2);
   });
 
-  it("an old backup whose publisher is gone serves who comes, and is corrected by the next leader", async ({ onTestFinished }) => {
+  it("an old backup whose publisher is gone serves who comes, and is corrected by the next leader", async ({
+    onTestFinished,
+  }) => {
     const { server, source, held, bus, watch, end } = await scene(onTestFinished);
     await source.settled();
     await end();
@@ -180,7 +190,9 @@ describe.skipIf(noServer)("state over a real nats-server", { timeout: 240_000, c
 
   it("carries values of many megabytes, and thousands of keys", async ({ onTestFinished }) => {
     const { server, source, held, bus, watch } = await scene(onTestFinished);
-    const many = Object.fromEntries(Array.from({ length: FULL ? 5000 : 300 }, (_, index) => [`k/${index}`, `${index}`]));
+    const many = Object.fromEntries(
+      Array.from({ length: FULL ? 5000 : 300 }, (_, index) => [`k/${index}`, `${index}`]),
+    );
     await source.publish({ ...many, large: "x".repeat(3_000_000) });
     await held.equals(source.truth);
     const late = watch(bus(server.url));

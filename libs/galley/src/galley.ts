@@ -31,6 +31,8 @@ export interface GalleyOptions {
   readonly logger: Logger;
   /** The source is an API server, which counts generations itself: they are kept. Default: galley counts them. */
   readonly countedBySource?: boolean;
+  /** Fencing token of the lease by which this galley leads, where there are several; what it publishes carries it. */
+  readonly epoch?: number;
   /** Further objects are rejected. Default 50,000. */
   readonly maxObjects?: number;
 }
@@ -98,6 +100,7 @@ class FileGalley implements Galley {
   readonly #options: GalleyOptions;
   readonly #logger: Logger;
   readonly #topic: StateTopic<AcceptedObject>;
+  readonly #epoch: { readonly epoch?: number };
   readonly #fingerprints = new Fingerprints();
   readonly #adopted = new WeakMap();
   readonly #arrived = new Map<string, RawDocument>();
@@ -114,6 +117,7 @@ class FileGalley implements Galley {
     this.#options = options;
     this.#state = state;
     this.#logger = options.logger.child({ component: "galley" });
+    this.#epoch = options.epoch === undefined ? {} : { epoch: options.epoch };
     this.#topic = options.bus.state<AcceptedObject>(CONFIG_TOPIC);
     options.scope.defer(async () => {
       this.#closed = true;
@@ -266,7 +270,13 @@ class FileGalley implements Galley {
     const { revision, upserted, removed } = change;
     this.#logger.info({ event: "config.changed", revision, upserted: upserted.length, removed: removed.length });
     try {
-      await this.#topic.publish({ snapshot: false, revision, upserted: upserted.map(toEntry), removed });
+      await this.#topic.publish({
+        snapshot: false,
+        revision,
+        ...this.#epoch,
+        upserted: upserted.map(toEntry),
+        removed,
+      });
     } catch (error) {
       this.#logger.error({ event: "config.publish_failed", error: messageOf(error) });
       // Receivers may have missed the delta: they get everything anew.
@@ -280,7 +290,7 @@ class FileGalley implements Galley {
     const upserted = [...objects.values()].map(toEntry);
     this.#publishedOnce = true;
     this.#logger.info({ event: "config.snapshot", revision, objects: upserted.length });
-    await this.#topic.publish({ snapshot: true, revision, upserted, removed: [] });
+    await this.#topic.publish({ snapshot: true, revision, ...this.#epoch, upserted, removed: [] });
   }
 
   #reportRejections(before: readonly RejectedObject[], after: readonly RejectedObject[]): void {

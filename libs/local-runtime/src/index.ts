@@ -1,6 +1,7 @@
 export type { RunEvent, RunRequest } from "./admin/run.ts";
 export { type ConfigText, readConfigFiles } from "./config-files.ts";
 export type { ComponentKind } from "./control/component-plan.ts";
+export type { NatsChoice } from "./control/nats-process.ts";
 export type { ControlPlanePorts } from "./control/ports.ts";
 export { controlPlaneUnavailable, meshNotRunning } from "./errors.ts";
 export type { RejectedView, SupervisorEvent } from "./events.ts";

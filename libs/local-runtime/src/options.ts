@@ -1,6 +1,7 @@
 import type { Clock, Logger, Random, Scope } from "@lateen/kernel";
 import type { AcceptedObject, ChannelOptions, StateDelta } from "@lateen/ports";
 import type { ComponentKind } from "./control/component-plan.ts";
+import type { NatsChoice } from "./control/nats-process.ts";
 import type { SupervisorEvent } from "./events.ts";
 
 /** Follows galley's accepted configuration; the app passes adapter-grpc's implementation. */
@@ -31,6 +32,8 @@ export interface SupervisorOptions {
   readonly components?: Readonly<Record<ComponentKind, readonly string[]>>;
   /** Of each such component; default 2. */
   readonly replicas?: number;
+  /** NATS between such components; without it they use gRPC alone. */
+  readonly nats?: NatsChoice;
   readonly watchConfig: WatchConfig;
   /** Environment of this process; only a few variables are handed on. */
   readonly env: Readonly<Record<string, string | undefined>>;

@@ -22,6 +22,8 @@ export interface StateDir {
   readonly controlSocket: string;
   /** Run directories of the control plane's components, when they run apart. */
   readonly components: string;
+  /** Of a NATS server of this mesh's own. */
+  readonly nats: string;
   readonly controlPlaneFile: string;
   readonly meshFile: string;
   readonly builtinFile: string;
@@ -54,6 +56,7 @@ export function stateDir(root: string): StateDir {
     adminSocket: join(root, "admin.sock"),
     controlSocket: join(root, "control.sock"),
     components: join(root, "components"),
+    nats: join(root, "nats"),
     controlPlaneFile: join(root, "control-plane.json"),
     meshFile: join(root, "mesh.json"),
     builtinFile: join(root, "builtin.yaml"),

@@ -166,6 +166,7 @@ class LocalMesh implements Supervisor {
       inherited: ownEnvironment(inherited, options.env),
       clock: options.clock,
       ledger,
+      setpriv: prepared.setpriv,
       logger: options.logger,
       onLine: (component, stream, line) => {
         this.logs.write(component, line);

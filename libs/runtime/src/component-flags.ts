@@ -74,6 +74,40 @@ export function needed<T>(value: T | undefined, flag: string, when: string): T {
   return value;
 }
 
+/** Options of those that share state and events over NATS. */
+export const natsFlags = {
+  natsUrl: {
+    kind: "list",
+    describe:
+      "nats://HOST:PORT or tls://HOST:PORT of a server with JetStream, or several separated by commas; none: NATS is not used",
+  },
+  natsMesh: {
+    kind: "string",
+    default: "default",
+    describe: "keeps meshes on one NATS apart: letters, digits, - and _",
+  },
+  natsCredentials: {
+    kind: "string",
+    describe: "file with what proves to NATS who this is; may be replaced while it runs",
+  },
+  natsCredentialsKind: {
+    kind: "choice",
+    choices: ["creds", "nkey", "user", "token"],
+    default: "creds",
+    describe: "what that file holds: a .creds text, an nkey seed, USER:PASSWORD, or a token",
+  },
+  natsCa: { kind: "string", describe: "PEM file with the authorities that sign NATS servers; default: the system's" },
+  natsCert: { kind: "string", describe: "PEM file with a certificate for NATS" },
+  natsKey: { kind: "string", describe: "PEM file with its key" },
+  natsReplicas: {
+    kind: "number",
+    min: 1,
+    max: 5,
+    default: 1,
+    describe: "copies that a cluster of NATS servers keeps of a bucket that is made",
+  },
+} as const satisfies Readonly<Record<string, FlagSpec>>;
+
 /** Writes which ports this process uses, for whoever started it. */
 export async function writePorts(file: string | undefined, ports: Readonly<Record<string, number>>): Promise<void> {
   if (file !== undefined) await atomicWriteFile(file, `${JSON.stringify({ pid: process.pid, ...ports })}\n`, 0o600);

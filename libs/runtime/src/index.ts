@@ -8,6 +8,7 @@ export {
   componentFlags,
   identifiedFlags,
   kubernetesFlags,
+  natsFlags,
   needed,
   portFlag,
   readTokenKey,

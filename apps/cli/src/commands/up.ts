@@ -9,6 +9,7 @@ export interface UpOptions {
   readonly capture: "proxy-env" | "netns" | "auto";
   readonly controlPlane: "embedded" | "separate";
   readonly replicas: number;
+  readonly nats: string;
   readonly ingressPort?: number;
   readonly detach?: boolean;
   readonly logs: boolean;
@@ -24,6 +25,7 @@ export function upCommand(cli: Cli): Command {
     "lateen up -f samples/bookinfo --detach && lateen status",
     "sudo lateen up -f samples/bookinfo --capture netns",
     "lateen up -f samples/bookinfo --control-plane separate --replicas 2",
+    "lateen up -f samples/bookinfo --control-plane separate --nats local",
   ])
     .addOption(fileOption("YAML or JSON file, or directory of such files; watched"))
     .option("--runtime <file...>", "file with LocalRuntime documents: which command stands for which image")
@@ -39,6 +41,15 @@ export function upCommand(cli: Cli): Command {
         .default("embedded"),
     )
     .option("--replicas <n>", "with a separate control plane: processes of each component", parseReplicas, 2)
+    .addOption(
+      new Option(
+        "--nats <server>",
+        "with a separate control plane: NATS between the components; `local` starts nats-server, `auto` where there is one, `off` uses gRPC alone, else the address of a server",
+      )
+        .default("auto")
+        .argParser(parseNats)
+        .env("LATEEN_NATS"),
+    )
     .option(
       "--ingress-port <port>",
       "port of the ingress gateway; 0 takes a free one (default: 8080, or a free one)",
@@ -52,6 +63,12 @@ export function upCommand(cli: Cli): Command {
       const { runUp } = await import("../up/run-up.ts");
       await runUp(cli, options);
     });
+}
+
+function parseNats(text: string): string {
+  if (!/^(auto|local|off|(nats|tls):\/\/[^@/]+)$/.test(text))
+    throw new InvalidArgumentError("auto, local, off, nats://HOST:PORT or tls://HOST:PORT is wanted");
+  return text;
 }
 
 const MOST_REPLICAS = 5;

@@ -65,7 +65,7 @@ export async function runDetached(
 function upArguments(options: UpOptions, paths: readonly string[]): readonly string[] {
   return [
     ...["up", "--mesh", options.mesh, "--capture", options.capture],
-    ...["--control-plane", options.controlPlane, "--replicas", String(options.replicas)],
+    ...["--control-plane", options.controlPlane, "--replicas", String(options.replicas), "--nats", options.nats],
     ...paths.flatMap((path) => ["-f", path]),
     ...(options.ingressPort === undefined ? [] : ["--ingress-port", String(options.ingressPort)]),
     "--no-logs",

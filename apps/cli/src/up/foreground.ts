@@ -7,6 +7,7 @@ import type { UpOptions } from "../commands/up.ts";
 import { Exit } from "../exit.ts";
 import { VERSION } from "../version.ts";
 import { Narrator } from "./narrator.ts";
+import { natsOf } from "./nats.ts";
 
 /** What the waiting parent of a detached mesh is told. */
 export type DetachMessage =
@@ -49,6 +50,7 @@ export async function runForeground(
             mixer: component("mixer"),
           },
           replicas: options.replicas,
+          ...natsOf(cli, options),
         }
       : {}),
     sidecar: [process.execPath, appProgram("sidecar")],

@@ -17,7 +17,8 @@ export interface WatchConfigOptions {
 }
 
 /**
- * Follows galley's accepted configuration until the scope closes. After every reconnect the first delta is a snapshot again.
+ * Follows galley's accepted configuration until the scope closes. After every reconnect the first delta is a snapshot again. A galley that
+ * led before one that was heard already is not listened to, and another one is tried.
  * Objects that this version cannot read are logged and left out.
  */
 export function watchConfig(
@@ -27,6 +28,7 @@ export function watchConfig(
   onState: (state: WatchState) => void = () => {},
   options: WatchConfigOptions = {},
 ): void {
+  let newest = 0n;
   keepConnected(
     scope,
     options.deps ?? systemDeps(),
@@ -38,6 +40,10 @@ export function watchConfig(
       let over = false;
       stream.on("data", (response: WatchResponse) => {
         if (over) return;
+        if (response.epoch !== 0n && response.epoch < newest) {
+          return ended({ reason: "a galley answered that does not lead any more", healthy: false });
+        }
+        newest = response.epoch > newest ? response.epoch : newest;
         if (!healthy) onState({ connected: true });
         healthy = true;
         receive(toDelta(response, options.logger));
@@ -64,6 +70,7 @@ function toDelta(response: WatchResponse, logger: Logger | undefined): StateDelt
   return {
     snapshot: response.snapshot,
     revision: Number(response.revision),
+    ...(response.epoch === 0n ? {} : { epoch: Number(response.epoch) }),
     upserted,
     removed: response.removed,
   };

@@ -119,7 +119,9 @@ function mayWrite({ namespace, serviceAccount }: Caller): boolean {
 class Outbox {
   readonly #call: Call;
   readonly #kinds: ReadonlySet<string>;
-  #pending: { snapshot: boolean; revision: number; entries: Map<string, AcceptedObject | undefined> } | undefined;
+  #pending:
+    | { snapshot: boolean; revision: number; epoch: number; entries: Map<string, AcceptedObject | undefined> }
+    | undefined;
   #writing = false;
 
   constructor(call: Call, kinds: ReadonlySet<string>) {
@@ -130,9 +132,10 @@ class Outbox {
   put(delta: StateDelta<AcceptedObject>): void {
     const merged =
       this.#pending === undefined || delta.snapshot
-        ? { snapshot: delta.snapshot || this.#pending?.snapshot === true, revision: 0, entries: new Map() }
+        ? { snapshot: delta.snapshot || this.#pending?.snapshot === true, revision: 0, epoch: 0, entries: new Map() }
         : this.#pending;
     merged.revision = delta.revision;
+    merged.epoch = delta.epoch ?? 0;
     for (const key of delta.removed) if (this.#wants(key)) merged.entries.set(key, undefined);
     for (const { key, value } of delta.upserted) if (this.#wants(key)) merged.entries.set(key, value);
     this.#pending = merged;
@@ -153,6 +156,7 @@ class Outbox {
       removed: [],
       revision: BigInt(pending.revision),
       snapshot: pending.snapshot,
+      epoch: BigInt(pending.epoch),
     };
     for (const [key, value] of pending.entries) {
       if (value !== undefined) response.upserted.push(toConfigEntry(key, value));

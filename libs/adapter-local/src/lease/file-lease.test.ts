@@ -1,6 +1,6 @@
 import { existsSync, unlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { Scope } from "@lateen/kernel";
+import { Scope, systemClock } from "@lateen/kernel";
 import { expect, it, onTestFinished } from "vitest";
 import { tempDir } from "../testing/temp-dir.ts";
 import { fileLease } from "./file-lease.ts";
@@ -26,15 +26,16 @@ it("has one holder at a time; tokens grow from holder to holder", async () => {
 it("is taken over from a holder that died", async () => {
   const dir = tempDir(onTestFinished);
   writeFileSync(join(dir, "leader.lease"), JSON.stringify({ pid: 2 ** 22 - 1, started: "1" }));
+  const clock = { ...systemClock(), now: () => 5000 };
   writeFileSync(join(dir, "leader.token"), "7");
-  expect((await fileLease(dir).acquire(scopeOfTest(), "leader")).fencingToken).toBe(8);
+  expect((await fileLease(dir, { clock }).acquire(scopeOfTest(), "leader")).fencingToken).toBe(8);
 });
 
 it("is not taken over from another process that lives under the same number since another time", async () => {
   const dir = tempDir(onTestFinished);
   // Our own number, but not our start time: that process is gone.
   writeFileSync(join(dir, "leader.lease"), JSON.stringify({ pid: process.pid, started: "1" }));
-  expect((await fileLease(dir).acquire(scopeOfTest(), "leader")).fencingToken).toBe(1);
+  expect((await fileLease(dir).acquire(scopeOfTest(), "leader")).fencingToken).toBeGreaterThan(0);
 });
 
 it("says that it is lost when its file was taken away", async () => {
@@ -53,4 +54,14 @@ it("gives up waiting when its scope closes", async () => {
   await scope.close();
   await outcome;
   expect(existsSync(join(dir, "leader.lease"))).toBe(true);
+});
+
+it("has a larger token also after its directory was lost", async () => {
+  const [dir, other] = [tempDir(onTestFinished), tempDir(onTestFinished)];
+  const clockAt = (seconds: number) => ({ ...systemClock(), now: () => seconds * 1000 });
+  const first = scopeOfTest();
+  const before = await fileLease(dir, { clock: clockAt(1_000_000) }).acquire(first, "leader");
+  await first.close();
+  const after = await fileLease(other, { clock: clockAt(1_000_001) }).acquire(scopeOfTest(), "leader");
+  expect(after.fencingToken).toBeGreaterThan(before.fencingToken);
 });

@@ -13,7 +13,8 @@ export interface FileLeaseOptions {
 
 /**
  * Leadership among the processes of one machine: a lock file per name in `dir`, freed when its holder ends, however it ends. The
- * fencing token is a counter in `NAME.token`.
+ * fencing token is in `NAME.token`: larger than the one before, and at least the time in seconds, so that it grows even when the directory
+ * was lost or restored from a backup.
  */
 export function fileLease(dir: string, options: FileLeaseOptions = {}): Lease {
   const clock = options.clock ?? systemClock();
@@ -23,7 +24,7 @@ export function fileLease(dir: string, options: FileLeaseOptions = {}): Lease {
       await mkdir(dir, { recursive: true, mode: 0o700 });
       const lock = await waitForLock(join(dir, `${name}.lease`), scope, clock, intervalMs);
       try {
-        const fencingToken = await nextToken(join(dir, `${name}.token`));
+        const fencingToken = await nextToken(join(dir, `${name}.token`), clock);
         return hold(lock, fencingToken, scope, clock, intervalMs);
       } catch (error) {
         await lock.release();
@@ -60,14 +61,14 @@ function hold(lock: FileLock, fencingToken: number, scope: Scope, clock: Clock, 
   return { fencingToken, lost: lost.signal };
 }
 
-async function nextToken(path: string): Promise<number> {
+async function nextToken(path: string, clock: Clock): Promise<number> {
   let last = 0;
   try {
     last = Number(await readFile(path, "utf8"));
   } catch (error) {
     if (!isMissing(error)) throw error;
   }
-  const next = (Number.isSafeInteger(last) ? last : 0) + 1;
+  const next = Math.max((Number.isSafeInteger(last) ? last : 0) + 1, Math.floor(clock.now() / 1000));
   await replaceFile(path, String(next), 0o600);
   return next;
 }

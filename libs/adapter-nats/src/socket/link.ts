@@ -135,7 +135,9 @@ export class Link {
  * certificate, and take one for `localhost`.
  */
 function identityCheck(name: string): object {
-  return { checkServerIdentity: (_name: string, certificate: PeerCertificate) => checkServerIdentity(name, certificate) };
+  return {
+    checkServerIdentity: (_name: string, certificate: PeerCertificate) => checkServerIdentity(name, certificate),
+  };
 }
 
 interface Server {

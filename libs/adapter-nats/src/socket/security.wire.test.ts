@@ -115,7 +115,15 @@ describe.skipIf(noServer)("who may use a real nats-server", { timeout: 120_000, 
 });
 
 it("refuses addresses that are none, and credentials in them, without repeating those", () => {
-  const wrong = ["", "http://a:1", "nats://", "nats://a/path", "nats://user:SECRET@a:1", "nats://a:99999", "nats://TOKEN@a"];
+  const wrong = [
+    "",
+    "http://a:1",
+    "nats://",
+    "nats://a/path",
+    "nats://user:SECRET@a:1",
+    "nats://a:99999",
+    "nats://TOKEN@a",
+  ];
   for (const url of wrong) {
     let said = "";
     try {

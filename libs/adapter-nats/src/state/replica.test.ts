@@ -9,7 +9,13 @@ const one = (key: string, value: string | undefined) => new Map([[key, value]]);
 function scene() {
   const bucket = new ModelBucket();
   const leader = new ModelPublisher(bucket, 1);
-  leader.publish(1, new Map([["a", "1"], ["b", "x".repeat(80)]]));
+  leader.publish(
+    1,
+    new Map([
+      ["a", "1"],
+      ["b", "x".repeat(80)],
+    ]),
+  );
   leader.settle();
   const reader = new ModelReader(bucket);
   return { bucket, leader, reader, version: () => leader.writer.version ?? { epoch: 0, revision: 0, step: 0 } };
@@ -57,7 +63,14 @@ it("hands on nothing in the middle of a change, and what comes twice or in any o
   reader.open(0);
   reader.deliver(0, asIs, 1);
   reader.do(reader.replica.beat(version(), 0), 0);
-  leader.publish(2, new Map([["a", "2"], ["b", undefined], ["c", "2"]]));
+  leader.publish(
+    2,
+    new Map([
+      ["a", "2"],
+      ["b", undefined],
+      ["c", "2"],
+    ]),
+  );
   leader.write(2);
   reader.fetch();
   reader.deliver(0, asIs, 1);
@@ -65,7 +78,13 @@ it("hands on nothing in the middle of a change, and what comes twice or in any o
   leader.settle();
   reader.fetch();
   reader.deliver(0, (messages) => messages.toReversed(), 3);
-  expect([[...reader.held], reader.versions.length]).toEqual([[["a", "2"], ["c", "2"]], 2]);
+  expect([[...reader.held], reader.versions.length]).toEqual([
+    [
+      ["a", "2"],
+      ["c", "2"],
+    ],
+    2,
+  ]);
 });
 
 it("keeps what it has while the bucket is lost, wiped or older, and hands on nothing when it is repaired", () => {

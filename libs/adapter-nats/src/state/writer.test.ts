@@ -23,7 +23,13 @@ it("writes what differs, and the head last", () => {
   const leader = publisher(bucket, 1);
   expect(namesIn(bucket)).toEqual(["e.a.0", "head"]);
   const before = bucket.facts.last;
-  leader.publish(2, new Map([["a", "1"], ["b", "2"]]));
+  leader.publish(
+    2,
+    new Map([
+      ["a", "1"],
+      ["b", "2"],
+    ]),
+  );
   leader.settle();
   // The revision of an entry is part of what is written.
   expect([bucket.facts.last - before, namesIn(bucket)]).toEqual([3, ["e.a.0", "e.b.0", "head"]]);
@@ -69,7 +75,13 @@ it("repairs a bucket that was wiped, purged, restored or written to, however it 
   const bucket = new ModelBucket();
   const leader = publisher(bucket, 1);
   const restore = bucket.backup();
-  leader.publish(2, new Map([["a", "2"], ["b", "2"]]));
+  leader.publish(
+    2,
+    new Map([
+      ["a", "2"],
+      ["b", "2"],
+    ]),
+  );
   leader.settle();
   const damages: readonly (() => void)[] = [
     () => bucket.wipe(),

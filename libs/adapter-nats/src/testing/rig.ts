@@ -72,7 +72,12 @@ export class Held {
 
   async equals(truth: ReadonlyMap<string, string>, timeoutMs = PATIENCE_MS): Promise<void> {
     const wanted = JSON.stringify([...truth].sort());
-    await eventually("the watcher holds what is published", async () => this.bytes === wanted || undefined, timeoutMs, 10);
+    await eventually(
+      "the watcher holds what is published",
+      async () => this.bytes === wanted || undefined,
+      timeoutMs,
+      10,
+    );
   }
 }
 

@@ -44,6 +44,22 @@ it("tells each component where all replicas of those it needs are", async () => 
   expect(flagsOf("citadel-1")).not.toContain("--run-dir");
 });
 
+it("tells those that share configuration where NATS is, with credentials by file", async () => {
+  const all = await plan(1);
+  const nats = { url: "nats://127.0.0.1:4222", credentials: "/state/nats/credentials" };
+  const flagsOf = (name: string, access: typeof nats | undefined) => {
+    const component = all.find((one) => one.name === name);
+    return component === undefined ? "" : componentFlags(component, all, { ...context, nats: access }).join(" ");
+  };
+  const expected =
+    "--nats-url nats://127.0.0.1:4222 --nats-credentials /state/nats/credentials --nats-credentials-kind user";
+  for (const name of ["galley-1", "pilot-1"]) {
+    expect(flagsOf(name, nats)).toContain(expected);
+    expect(flagsOf(name, undefined)).not.toContain("--nats");
+  }
+  expect(flagsOf("citadel-1", nats)).not.toContain("--nats");
+});
+
 it("spreads clients over the replicas, each with all of them", () => {
   expect(["10.0.0.3", "10.0.0.4", "10.0.0.5"].map((client) => spread("h:1,h:2,h:3", client))).toEqual([
     "h:1,h:2,h:3",

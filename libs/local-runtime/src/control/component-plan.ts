@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import type { StateDir } from "../state-dir.ts";
+import type { NatsAccess } from "./nats-process.ts";
 import { CANONICAL_PORTS } from "./ports.ts";
 
 /** A component of the control plane that runs as a process of its own. */
@@ -66,6 +67,8 @@ export interface ComponentContext {
   readonly trustDomain: string;
   readonly clusterId: string;
   readonly configPaths: readonly string[];
+  /** How to reach NATS; undefined without it. */
+  readonly nats?: NatsAccess | undefined;
 }
 
 /** `host:port` of every replica of a kind, with commas between. */
@@ -109,16 +112,17 @@ export function componentFlags(
 function ownFlags(
   { kind, folder }: Component,
   all: readonly Component[],
-  { state, host, clusterId }: ComponentContext,
+  { state, host, clusterId, nats }: ComponentContext,
 ): Readonly<Record<string, string>> {
   if (kind === "citadel") return { "ca-dir": state.ca };
   const identified = { "run-dir": folder, "ca-address": addressesOf(all, "citadel", "ca", host) };
   switch (kind) {
     case "galley":
-      return { ...identified, "state-dir": state.config };
+      return { ...identified, ...natsFlags(nats), "state-dir": state.config };
     case "pilot":
       return {
         ...identified,
+        ...natsFlags(nats),
         "galley-address": addressesOf(all, "galley", "config", host),
         registry: state.podsFile,
         "cluster-id": clusterId,
@@ -126,4 +130,14 @@ function ownFlags(
     case "mixer":
       return { ...identified, "galley-address": addressesOf(all, "galley", "config", host) };
   }
+}
+
+function natsFlags(nats: NatsAccess | undefined): Readonly<Record<string, string>> {
+  if (nats === undefined) return {};
+  return {
+    "nats-url": nats.url,
+    ...(nats.credentials === undefined
+      ? {}
+      : { "nats-credentials": nats.credentials, "nats-credentials-kind": "user" }),
+  };
 }

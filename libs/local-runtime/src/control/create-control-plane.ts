@@ -5,11 +5,16 @@ import { SeparateControlPlane, type SeparateControlPlaneOptions } from "./separa
 
 /** In one process, or each component in processes of its own where the options name their programs. */
 export function createControlPlane(
-  { components, replicas = 2, controlPlane }: Pick<SupervisorOptions, "components" | "replicas" | "controlPlane">,
-  parts: Omit<SeparateControlPlaneOptions, "commands" | "replicas">,
+  {
+    components,
+    replicas = 2,
+    nats,
+    controlPlane,
+  }: Pick<SupervisorOptions, "components" | "replicas" | "nats" | "controlPlane">,
+  parts: Omit<SeparateControlPlaneOptions, "commands" | "replicas" | "nats">,
 ): ControlPlane {
-  if (components !== undefined) return new SeparateControlPlane({ ...parts, commands: components, replicas });
-  const { onLine, ...common } = parts;
+  if (components !== undefined) return new SeparateControlPlane({ ...parts, commands: components, replicas, nats });
+  const { onLine, setpriv: _, ...common } = parts;
   return new EmbeddedControlPlane({
     ...common,
     command: controlPlane,

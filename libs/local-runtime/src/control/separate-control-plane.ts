@@ -17,6 +17,7 @@ import {
 import { ComponentProcess } from "./component-process.ts";
 import { type ControlPlane, type ControlPlaneAddresses, readJson } from "./control-plane.ts";
 import { mergeSyncz, mergeWaits, type NamedAnswer } from "./merge-answers.ts";
+import { type NatsAccess, type NatsChoice, NatsProcess } from "./nats-process.ts";
 import type { ControlPlanePorts } from "./ports.ts";
 
 export interface SeparateControlPlaneOptions {
@@ -24,6 +25,10 @@ export interface SeparateControlPlaneOptions {
   readonly commands: Readonly<Record<ComponentKind, readonly string[]>>;
   /** Of each component. */
   readonly replicas: number;
+  /** Without it configuration travels over gRPC alone. */
+  readonly nats: NatsChoice | undefined;
+  /** Full path of `setpriv`, when there is one. */
+  readonly setpriv: string | undefined;
   readonly state: StateDir;
   /** Files and directories of configuration, the built-in file first. */
   readonly configPaths: readonly string[];
@@ -42,11 +47,15 @@ export interface SeparateControlPlaneOptions {
   readonly onDown: () => void;
 }
 
+/** Where NATS servers listen for clients. */
+const NATS_PORT = 4222;
+
 /** Every component in processes of its own, several of each: what a cluster runs, on one machine. Ready while one of each kind is. */
 export class SeparateControlPlane implements ControlPlane {
   readonly #options: SeparateControlPlaneOptions;
   #components: readonly Component[] = [];
   #processes: readonly ComponentProcess[] = [];
+  #nats: NatsProcess | undefined;
   #started = false;
   #ready = false;
   #stopping = false;
@@ -89,7 +98,7 @@ export class SeparateControlPlane implements ControlPlane {
   }
 
   get processes(): readonly string[] {
-    return this.#components.map(({ name }) => name);
+    return [...this.#components.map(({ name }) => name), ...(this.#nats === undefined ? [] : ["nats"])];
   }
 
   start(): void {
@@ -101,6 +110,7 @@ export class SeparateControlPlane implements ControlPlane {
   async stop(graceMs: number): Promise<void> {
     this.#stopping = true;
     await Promise.all(this.#processes.map((one) => one.stop(graceMs)));
+    await this.#nats?.stop(graceMs);
   }
 
   async refreshTokens(): Promise<void> {
@@ -141,16 +151,32 @@ export class SeparateControlPlane implements ControlPlane {
       return port;
     };
     this.#components = await componentPlan({ state, replicas, portOf });
-    this.#processes = this.#components.map((component) => this.#process(component, commands[component.kind]));
+    const nats = await this.#natsAccess(portOf);
+    this.#processes = this.#components.map((component) => this.#process(component, commands[component.kind], nats));
     this.#started = true;
+    if (!this.#stopping) await this.#nats?.start();
     if (!this.#stopping) await Promise.all(this.#processes.map((one) => one.start()));
   }
 
-  #process(component: Component, command: readonly string[]): ComponentProcess {
+  async #natsAccess(portOf: (wanted: number) => Promise<number>): Promise<NatsAccess | undefined> {
+    const { nats, state, onLine } = this.#options;
+    if (nats === undefined) return undefined;
+    if (nats.kind === "running") return { url: nats.url, credentials: undefined };
+    this.#nats = new NatsProcess({
+      ...this.#options,
+      program: nats.program,
+      folder: state.nats,
+      port: await portOf(NATS_PORT),
+      onLine: (stream, line) => onLine("nats", stream, line),
+    });
+    return this.#nats.access;
+  }
+
+  #process(component: Component, command: readonly string[], nats: NatsAccess | undefined): ComponentProcess {
     const { identity, inherited, clock, ledger, logger, onLine } = this.#options;
     return new ComponentProcess({
       component,
-      argv: [...command, ...componentFlags(component, this.#components, this.#options)],
+      argv: [...command, ...componentFlags(component, this.#components, { ...this.#options, nats })],
       identity,
       inherited,
       clock,

@@ -91,13 +91,10 @@ export const busPromises: readonly BusPromise[] = [
             [false, 1],
           ],
         );
-        deepStrictEqual(
-          [...view.values].sort(),
-          [
-            ["VirtualService/shop/a.b", "3"],
-            ["a", "2"],
-          ],
-        );
+        deepStrictEqual([...view.values].sort(), [
+          ["VirtualService/shop/a.b", "3"],
+          ["a", "2"],
+        ]);
         deepStrictEqual(view.deltas[1]?.removed, ["b"]);
       }),
   },
@@ -155,15 +152,12 @@ export const busPromises: readonly BusPromise[] = [
         await view.at(300);
         ok(view.deltas.length < 300, `${view.deltas.length} deltas`);
         for (const { upserted } of view.deltas) ok(upserted.length <= 4, `${upserted.length} entries`);
-        deepStrictEqual(
-          [...view.values].sort(),
-          [
-            ["a", "300"],
-            ["k0", "300"],
-            ["k1", "298"],
-            ["k2", "299"],
-          ],
-        );
+        deepStrictEqual([...view.values].sort(), [
+          ["a", "300"],
+          ["k0", "300"],
+          ["k1", "298"],
+          ["k2", "299"],
+        ]);
       }),
   },
   {
@@ -225,7 +219,12 @@ export const busPromises: readonly BusPromise[] = [
         const count = eventQueue * 40;
         for (let index = 0; index < count; index++) emitted.emit(`${index}`);
         const dropped = () => emitted.dropped + (emitted === arrived ? 0 : arrived.dropped);
-        await eventually("all are accounted for", async () => seen.length + dropped() === count || undefined, PATIENCE_MS, 5);
+        await eventually(
+          "all are accounted for",
+          async () => seen.length + dropped() === count || undefined,
+          PATIENCE_MS,
+          5,
+        );
         ok(seen.length >= eventQueue, `${seen.length} arrived`);
       }),
   },

@@ -12,7 +12,9 @@ export function natsServerPath(): { readonly path: string } | { readonly path: u
   if (service.path === undefined && process.env.CI === "true" && service.installable) {
     throw new Error(`nats-server: ${service.reason}`);
   }
-  return service.path === undefined ? { path: undefined, reason: `nats-server: ${service.reason}` } : { path: service.path };
+  return service.path === undefined
+    ? { path: undefined, reason: `nats-server: ${service.reason}` }
+    : { path: service.path };
 }
 
 /** A real nats-server with JetStream in a directory of its own, on one port for its whole life. */
