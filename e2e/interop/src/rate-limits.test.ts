@@ -1,9 +1,13 @@
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import http from "node:http";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { parseExposition } from "@lateen/ports";
-import { RateLimitRequest, type RateLimitResponse } from "@lateen/proto/envoy/service/ratelimit/v3/rls";
+import {
+  RateLimitRequest,
+  type RateLimitResponse,
+  type RateLimitServiceClient,
+} from "@lateen/proto/envoy/service/ratelimit/v3/rls";
 import { eventually } from "@lateen/test-support";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { ControlPlane, type Pod } from "./harness/control-plane.ts";
@@ -269,6 +273,33 @@ describe.skipIf(missing !== undefined)(`rate limits${missing === undefined ? "" 
     });
   }
 
+  it("come from files as well, which may change; what is wrong with one is told, and the last good one stays", async () => {
+    const file = join(plane.folder, "limits.yaml");
+    const write = (limit: string) =>
+      writeFile(file, `domain: files\ndescriptors:\n  - key: PATH\n    rate_limit: { ${limit} }\n`);
+    await write("unit: day, requests_per_unit: 1000000");
+    const mixer = await startMixer(plane, "mixer-files", { "rate-limit-config": file });
+    const client = rateLimitClient(mixer.port, await plane.identity(web));
+    const decided = (code: unknown) =>
+      eventually(`the answer is ${code}`, async () =>
+        (await decision(client, "files", "/a")).code === code ? true : undefined,
+      );
+    try {
+      await decided(1);
+      await write("unit: day, requests_per_unit: 0");
+      await decided(2);
+      await write("unit: fortnight, requests_per_unit: 9");
+      await eventually("it is told", async () =>
+        (await metric(mixer, "mixer_ratelimit_rejected_documents")) === 1 ? true : undefined,
+      );
+      expect(mixer.log()).toMatch(/limits\.yaml:4:\d+: .*fortnight.* is not one of second, minute/);
+      await decided(2);
+    } finally {
+      client.close();
+      await mixer.stop();
+    }
+  });
+
   // Those of the other modes are in the mixer's own tests as well.
   const modes = [
     ["open", 1],
@@ -285,17 +316,7 @@ describe.skipIf(missing !== undefined)(`rate limits${missing === undefined ? "" 
       const client = rateLimitClient(mixer.port, await plane.identity(web));
       try {
         await connected(client);
-        const descriptors = [{ entries: [{ key: "PATH", value: "/modes" }] }];
-        const request = RateLimitRequest.fromPartial({ domain: "ratelimit", descriptors });
-        const decide = () => {
-          const { promise, resolve: done } = Promise.withResolvers<{ code: unknown; ms: number }>();
-          const start = performance.now();
-          const answer = (code: unknown) => done({ code, ms: performance.now() - start });
-          client.shouldRateLimit(request, (error, response?: RateLimitResponse) =>
-            answer(error === null ? response?.overallCode : error.code === 14 ? "UNAVAILABLE" : error.code),
-          );
-          return promise;
-        };
+        const decide = () => decision(client, "ratelimit", "/modes");
         /** Answers of so many questions, and the median time of one. */
         const run = async (count: number) => {
           const answers = [];
@@ -347,3 +368,19 @@ describe.skipIf(missing !== undefined)(`rate limits${missing === undefined ? "" 
     });
   });
 });
+
+/** What a mixer answers about a path, and how long it took. */
+function decision(
+  client: RateLimitServiceClient,
+  domain: string,
+  path: string,
+): Promise<{ code: unknown; ms: number }> {
+  const { promise, resolve: done } = Promise.withResolvers<{ code: unknown; ms: number }>();
+  const request = RateLimitRequest.fromPartial({ domain, descriptors: [{ entries: [{ key: "PATH", value: path }] }] });
+  const start = performance.now();
+  const answer = (code: unknown) => done({ code, ms: performance.now() - start });
+  client.shouldRateLimit(request, (error, response?: RateLimitResponse) =>
+    answer(error === null ? response?.overallCode : error.code === 14 ? "UNAVAILABLE" : error.code),
+  );
+  return promise;
+}

@@ -17,6 +17,7 @@ export interface RunningMixer {
   readonly port: number;
   /** What it exports, as Prometheus reads it. */
   metrics(): Promise<string>;
+  readonly log: () => string;
   stop(): Promise<void>;
 }
 
@@ -57,7 +58,7 @@ export async function startMixer(
     STARTED_MS,
   );
   const metrics = async () => (await read({ host: "127.0.0.1", port: ports.prometheus, path: "/metrics" })).body;
-  return { name, port: ports.als, metrics, stop: () => running.stop() };
+  return { name, port: ports.als, metrics, log: () => running.output, stop: () => running.stop() };
 }
 
 /** A client of a mixer's rate-limit service, with the identity of a workload. */
