@@ -7,7 +7,17 @@ import { runRequest, runWait } from "@lateen/proxy";
  * this program, so that a pod needs one image.
  * @returns the exit code; undefined when the proxy is meant.
  */
-export async function runPodTool([verb, ...argv]: readonly string[]): Promise<number | undefined> {
+export async function runPodTool(argv: readonly string[]): Promise<number | undefined> {
+  // A clock's timers do not keep a process alive, and a tool may wait for nothing else.
+  const keepAlive = setInterval(() => {}, 0x7fffffff);
+  try {
+    return await run(argv);
+  } finally {
+    clearInterval(keepAlive);
+  }
+}
+
+async function run([verb, ...argv]: readonly string[]): Promise<number | undefined> {
   const out = (text: string) => void process.stdout.write(text);
   const err = (text: string) => void process.stderr.write(text);
   switch (verb) {
