@@ -1,5 +1,6 @@
 import { Scope } from "@lateen/kernel";
 import { eventually, NatsServer, startTcpRelay, type TcpRelay } from "@lateen/test-support";
+import { connect, headers, type Msg } from "nats";
 import { describe, expect, it } from "vitest";
 import type { NatsBus } from "./nats-bus.ts";
 import { Held, noServer, PATIENCE_MS, Source, startBus } from "./testing/rig.ts";
@@ -156,6 +157,32 @@ describe.skipIf(noServer)("state over a real nats-server", { timeout: 240_000, c
     expect(held.monotonic).toBe(true);
     const late = watch(bus(server.url));
     await late.equals(next.truth);
+  });
+
+  it("duplicated and reordered: everything written so far is written again, twice and backwards, and nobody takes it", async ({
+    onTestFinished,
+  }) => {
+    const { server, source, held, bus, watch } = await scene(onTestFinished);
+    const stranger = await connect({ servers: [`127.0.0.1:${server.port}`] });
+    onTestFinished(() => stranger.close());
+    const written: Msg[] = [];
+    stranger.subscribe("$KV.>", { callback: (_error, message) => void written.push(message) });
+    await stranger.flush();
+    for (let round = 0; round < 5; round++) {
+      await source.publish({ a: `${round}`, [`k${round}`]: "x", [`k${round - 2}`]: undefined });
+      await source.settled();
+    }
+    await eventually("all was overheard", async () => written.length >= 10 || undefined, PATIENCE_MS);
+    for (const { subject, data, headers: sent } of [...written].reverse().flatMap((one) => [one, one])) {
+      const own = headers();
+      for (const operation of sent?.values("KV-Operation") ?? []) own.append("KV-Operation", operation);
+      stranger.publish(subject, data, { headers: own });
+    }
+    await stranger.flush();
+    const late = watch(bus(server.url));
+    await source.publish({ a: "at last" });
+    await Promise.all([held.equals(source.truth, RECOVERY_MS), late.equals(source.truth, RECOVERY_MS)]);
+    expect([held.monotonic, late.monotonic]).toEqual([true, true]);
   });
 
   it("asks the publisher itself while NATS is away, and comes back to it", async ({ onTestFinished }) => {

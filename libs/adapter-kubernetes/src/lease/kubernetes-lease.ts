@@ -29,8 +29,8 @@ export interface KubernetesLeaseOptions extends Partial<LeaseTimes> {
 }
 
 /**
- * Leadership by a Lease object (coordination.k8s.io/v1). The fencing token is `leaseTransitions`. Clocks of replicas need not agree: each
- * measures by its own how long the lease has not changed.
+ * Leadership by a Lease object (coordination.k8s.io/v1). The fencing token is `leaseTransitions`, which begins with the time in seconds. Clocks
+ * of replicas need not agree: each measures by its own how long the lease has not changed.
  */
 export function kubernetesLease(api: KubernetesApi, options: KubernetesLeaseOptions = {}): Lease {
   return {
@@ -100,7 +100,8 @@ class Candidate {
         apiVersion: "coordination.k8s.io/v1",
         kind: "Lease",
         metadata: this.#metadata({}),
-        spec: this.#spec(1),
+        // Larger than any before, should the object have been deleted: who was told a token believes none that is smaller.
+        spec: this.#spec(Math.floor(this.#clock.now() / 1000)),
       };
       return this.#send("POST", body);
     }
