@@ -1,4 +1,6 @@
+import { memoryBus } from "@lateen/adapter-local";
 import { Scope } from "@lateen/kernel";
+import type { Bus } from "@lateen/ports";
 import { eventually, NatsServer, startTcpRelay } from "@lateen/test-support";
 import { describe, expect, it } from "vitest";
 import { noServer, PATIENCE_MS, startBus } from "./testing/rig.ts";
@@ -62,6 +64,34 @@ describe.skipIf(noServer)("events over a real nats-server", { timeout: 120_000, 
         PATIENCE_MS,
       );
     }
+  });
+
+  it("keeps nothing of subscribers that are gone but what they lost", async ({ onTestFinished }) => {
+    const server = await NatsServer.start();
+    onTestFinished(() => server.close());
+    const named = new Set<string>();
+    const inner = memoryBus();
+    const local: Bus = {
+      state: (name) => inner.state(name),
+      events: (name) => {
+        named.add(name);
+        return inner.events(name);
+      },
+    };
+    const { bus, close } = startBus(server.url, { local });
+    onTestFinished(close);
+    await eventually("it is connected", async () => bus.connected || undefined, PATIENCE_MS);
+    const topic = bus.events<string>("t");
+    for (let round = 0; round < 20; round++) {
+      const scope = new Scope();
+      let seen = 0;
+      topic.subscribe(scope, () => seen++);
+      await bus.flush();
+      topic.emit("x");
+      await eventually("it arrives", async () => seen === 1 || undefined, PATIENCE_MS, 1);
+      await scope.close();
+    }
+    expect([named.size, topic.dropped]).toEqual([1, 0]);
   });
 
   it("sees from the numbers of emitters what never came to a subscriber that must see all", async ({

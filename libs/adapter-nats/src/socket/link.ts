@@ -40,6 +40,11 @@ export class Link {
     this.#options = options;
     this.#servers = options.servers.map(parseServer);
     if (this.#servers.length === 0) throw badServer("");
+    const open = options.tls === undefined ? this.#servers.filter(({ name, tls }) => !tls && !isLoopback(name)) : [];
+    if (open.length > 0) {
+      // Configuration has the private keys of gateways in it.
+      options.logger.warn({ event: "nats.not_encrypted", servers: open.map(({ host }) => host) });
+    }
     void this.#run();
   }
 
@@ -57,10 +62,11 @@ export class Link {
     return this.#failure;
   }
 
-  /** Called at once when connected, and whenever that changes. */
-  follow(listener: (connection: NatsConnection | undefined) => void): void {
+  /** Called at once when connected, and whenever that changes. @returns ends it. */
+  follow(listener: (connection: NatsConnection | undefined) => void): () => void {
     this.#listeners.add(listener);
     if (this.#connection !== undefined) listener(this.#connection);
+    return () => this.#listeners.delete(listener);
   }
 
   async #run(): Promise<void> {
@@ -145,6 +151,10 @@ interface Server {
   /** What its certificate must be for. */
   readonly name: string;
   readonly tls: boolean;
+}
+
+function isLoopback(name: string): boolean {
+  return name === "localhost" || name === "::1" || /^127\.\d+\.\d+\.\d+$/.test(name);
 }
 
 function parseServer(text: string): Server {

@@ -35,8 +35,10 @@ export class NatsEventTopic<T> implements EventTopic<T> {
   readonly #parts: EventTopicParts;
   readonly #codec: ValueCodec<T>;
   readonly #emitter = randomBytes(6);
-  readonly #locals: EventTopic<unknown>[] = [];
-  readonly #gaps: Gaps[] = [];
+  /** Of every subscription that there is or was, with those that are free to be used again. */
+  readonly #locals: EventTopic<T>[] = [];
+  readonly #free: number[] = [];
+  readonly #gaps = new Set<Gaps>();
   #number = 0;
   #emitted = 0;
   #received = 0;
@@ -44,7 +46,6 @@ export class NatsEventTopic<T> implements EventTopic<T> {
   #unconfirmed = 0;
   #unconfirmedBytes = 0;
   #confirming = false;
-  #subscriptions = 0;
 
   constructor(parts: EventTopicParts, codec: ValueCodec<T>) {
     this.#parts = parts;
@@ -102,13 +103,14 @@ export class NatsEventTopic<T> implements EventTopic<T> {
 
   subscribe(scope: Scope, receive: (event: T) => void, group?: string): void {
     if (scope.signal.aborted) return;
-    const local = this.#parts.local<T>(`${this.#parts.name}@nats-${++this.#subscriptions}`);
-    this.#locals.push(local as EventTopic<unknown>);
+    const place = this.#free.pop() ?? this.#locals.length;
+    const local = this.#locals[place] ?? this.#parts.local<T>(`${this.#parts.name}@nats-${place}`);
+    this.#locals[place] = local;
     const gaps = group === undefined ? new Gaps() : undefined;
-    if (gaps !== undefined) this.#gaps.push(gaps);
+    if (gaps !== undefined) this.#gaps.add(gaps);
     local.subscribe(scope, receive);
     let end: (() => void) | undefined;
-    this.#parts.link.follow((connection) => {
+    const unfollow = this.#parts.link.follow((connection) => {
       if (connection === undefined || scope.closed) return;
       const subscription = connection.subscribe(this.#parts.subject, {
         ...(group === undefined ? {} : { queue: group }),
@@ -118,7 +120,15 @@ export class NatsEventTopic<T> implements EventTopic<T> {
       });
       end = () => subscription.unsubscribe();
     });
-    scope.signal.addEventListener("abort", () => end?.(), { once: true });
+    const forget = () => {
+      unfollow();
+      end?.();
+      this.#free.push(place);
+      if (gaps === undefined) return;
+      this.#gaps.delete(gaps);
+      this.#dropped += gaps.missing;
+    };
+    scope.signal.addEventListener("abort", forget, { once: true });
   }
 
   #take(data: Uint8Array, local: EventTopic<T>, gaps: Gaps | undefined): void {
