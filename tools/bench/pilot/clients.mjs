@@ -58,6 +58,9 @@ const operations = {
     if (failures().length > 0) throw new Error(failures().slice(0, 3).join("; "));
     return all;
   },
+  /** When each client had the address with this number, since `record`; undefined for those that have not. */
+  seen: ({ sequence }) =>
+    clients.map((client) => client.record?.find(({ addresses }) => addresses.includes(sequence))?.at),
   /** How many clients got a response since `record`, and when the last acknowledged. */
   progress: () => ({ answered: clients.filter(({ record }) => (record?.length ?? 0) > 0).length }),
   facts: () => {
