@@ -45,7 +45,9 @@ const ROOT_NAMESPACE = "istio-system";
 export async function composeControlPlane(config: ControlPlaneConfig, { scope, logger }: MainContext): Promise<void> {
   const clock = systemClock();
   const inState = (name: string) => join(config.stateDir, name);
-  const around = await surroundingsOf(config, { scope, clock, logger });
+  const bus = memoryBus({ logger });
+  const topic = bus.state<AcceptedObject>(CONFIG_TOPIC);
+  const around = await surroundingsOf(config, { scope, clock, logger, topic });
   const citadel = await createCitadel({
     secretStore: around.secretStore,
     trustDomain: config.trustDomain,
@@ -57,14 +59,12 @@ export async function composeControlPlane(config: ControlPlaneConfig, { scope, l
     tokenReviewer: around.tokenReviewer,
     trustDomain: config.trustDomain,
   });
-  const bus = memoryBus({ logger });
   const mixer = createMixer({ clock, logger });
   // One process counts for all: nothing else needs to be asked.
   const store = memoryQuotaStore({ clock });
   const limiter = createRateLimiter({ store, failMode: "proxy", sources: ["configuration"], logger });
   const limits = rateLimitsOfConfigMap(ROOT_NAMESPACE);
-  const accepted = bus.state<AcceptedObject>(CONFIG_TOPIC);
-  accepted.watch(scope, (delta) => limiter.configure("configuration", limits(delta)));
+  topic.watch(scope, (delta) => limiter.configure("configuration", limits(delta)));
   const galley = await createGalley({
     ...around.configuration,
     bus,
@@ -119,7 +119,7 @@ export async function composeControlPlane(config: ControlPlaneConfig, { scope, l
       ca,
     ]),
     listen(config.caPort, [ca]),
-    listen(config.configPort, [configDistributionService({ topic: accepted, authenticator, logger })]),
+    listen(config.configPort, [configDistributionService({ topic: topic, authenticator, logger })]),
     listen(config.telemetryPort, [
       accessLogService(mixer.receive, authenticator, logger),
       rateLimitService(limiter.decide, authenticator, logger),

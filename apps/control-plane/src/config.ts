@@ -21,6 +21,11 @@ export const flags = defineFlags("control-plane", {
     default: "file",
     describe: "what runs: registry/pods.json of the state directory, or the services and pods of the API server",
   },
+  gatewayCredentials: {
+    kind: "boolean",
+    default: true,
+    describe: "with --registry kubernetes: read the Secrets and ConfigMaps with certificates that configuration names",
+  },
   caStore: {
     kind: "choice",
     choices: ["files", "kubernetes"],

@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import {
+  configReferences,
   type KubernetesApi,
   kubernetesConfigSource,
   kubernetesConfigStore,
@@ -19,7 +20,15 @@ import type { Citadel } from "@lateen/citadel";
 import type { GalleyOptions } from "@lateen/galley";
 import type { Clock, Logger, Scope } from "@lateen/kernel";
 import { jwtTokenReviewer, keepCaBundles } from "@lateen/pki";
-import type { ConfigWriter, SecretStore, ServiceRegistry, TokenReviewer, WebhookConfiguration } from "@lateen/ports";
+import type {
+  AcceptedObject,
+  ConfigWriter,
+  SecretStore,
+  ServiceRegistry,
+  StateTopic,
+  TokenReviewer,
+  WebhookConfiguration,
+} from "@lateen/ports";
 import { badConfiguration } from "@lateen/runtime";
 import type { ControlPlaneConfig } from "./config.ts";
 
@@ -39,6 +48,8 @@ interface Deps {
   readonly scope: Scope;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Accepted configuration. */
+  readonly topic: StateTopic<AcceptedObject>;
 }
 
 /** @throws LTN6003 for options that contradict each other, LTN6505 without a way to the API server where one is needed. */
@@ -57,6 +68,7 @@ export async function surroundingsOf(config: ControlPlaneConfig, deps: Deps): Pr
   /** The cluster, where the option wants it. */
   const where = (choice: string) => (choice === "kubernetes" ? kubernetes : undefined);
   const cluster = configured ? kubernetes : undefined;
+  const named = config.gatewayCredentials ? { references: configReferences(deps.topic) } : {};
   const [secrets, tokens, running] = [where(caStore), where(tokenReview), where(registry)];
   const tokenReviewer =
     tokens === undefined
@@ -68,7 +80,7 @@ export async function surroundingsOf(config: ControlPlaneConfig, deps: Deps): Pr
     registry:
       running === undefined
         ? filePodRegistry(inState("registry/pods.json"), { logger, clock })
-        : kubernetesRegistry(running, { logger, clock }),
+        : kubernetesRegistry(running, { logger, clock, ...named }),
     configuration:
       cluster === undefined
         ? {

@@ -8,7 +8,12 @@ import {
   typeServices,
   watchConfig,
 } from "@lateen/adapter-grpc";
-import { kubernetesRegistry, kubernetesTokenReviewer, openKubernetes } from "@lateen/adapter-kubernetes";
+import {
+  configReferences,
+  kubernetesRegistry,
+  kubernetesTokenReviewer,
+  openKubernetes,
+} from "@lateen/adapter-kubernetes";
 import { filePodRegistry, httpDocuments, memoryBus } from "@lateen/adapter-local";
 import { type NatsBus, natsBus, natsOptionsOf, type WatchDirectly } from "@lateen/adapter-nats";
 import { createAuthenticator } from "@lateen/citadel";
@@ -63,7 +68,11 @@ export async function composePilot(config: PilotConfig, { scope, logger }: MainC
     bus,
     registry:
       registry === "kubernetes" && kubernetes !== undefined
-        ? kubernetesRegistry(kubernetes, { logger, clock })
+        ? kubernetesRegistry(kubernetes, {
+            logger,
+            clock,
+            ...(config.gatewayCredentials ? { references: configReferences(topic) } : {}),
+          })
         : filePodRegistry(registry, { logger, clock }),
     meshConfig: defaultMeshConfig({
       trustDomain,

@@ -16,6 +16,11 @@ export const flags = defineFlags("pilot", {
     required: true,
     describe: "what runs: a JSON file that says so, or `kubernetes` for the services and pods of the API server",
   },
+  gatewayCredentials: {
+    kind: "boolean",
+    default: true,
+    describe: "with --registry kubernetes: read the Secrets and ConfigMaps with certificates that configuration names",
+  },
   clusterId: { kind: "string", default: "local", describe: "name of this cluster, a label of every workload" },
   xdsPort: portFlag("xDS over TLS", 15_012),
   httpPort: portFlag("readiness and debug", 15_080),

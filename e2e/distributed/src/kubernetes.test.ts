@@ -108,6 +108,9 @@ describe("a control plane on a Kubernetes API server", { timeout: 240_000 }, () 
       service("cart"),
       slice("cart", ["10.1.0.1"]),
       rule("cart", "1s"),
+      gateway("site"),
+      secret("site"),
+      secret("other"),
     );
     const { ca } = await plane.start(
       "citadel",
@@ -179,6 +182,13 @@ describe("a control plane on a Kubernetes API server", { timeout: 240_000 }, () 
     await becomes("the timeout", timeout, "2s");
   });
 
+  it("reads the certificates that are named, and no others", () => {
+    const read = plane.server.requests.filter(({ verb, plural, namespace }) => {
+      return verb === "get" && plural === "secrets" && namespace === "shop";
+    });
+    expect(read.map(({ name }) => name)).toEqual(["site"]);
+  });
+
   it("keeps the last good version of a rule that became bad, also under the next leader", async () => {
     const before = await leader();
     plane.server.apply({ ...rule("cart", "3s"), spec: { hosts: ["cart"], htttp: [] } });
@@ -248,6 +258,28 @@ const rule = (name: string, timeout: string): Json => ({
   kind: "VirtualService",
   metadata: { name, namespace: "shop" },
   spec: { hosts: [name], http: [{ route: [{ destination: { host: name } }], timeout }] },
+});
+
+const gateway = (credentialName: string): Json => ({
+  apiVersion: "networking.istio.io/v1",
+  kind: "Gateway",
+  metadata: { name: "edge", namespace: "shop" },
+  spec: {
+    selector: { istio: "ingressgateway" },
+    servers: [
+      {
+        port: { number: 443, name: "https", protocol: "HTTPS" },
+        hosts: ["*"],
+        tls: { mode: "SIMPLE", credentialName },
+      },
+    ],
+  },
+});
+const secret = (name: string): Json => ({
+  apiVersion: "v1",
+  kind: "Secret",
+  metadata: { name, namespace: "shop" },
+  data: { "tls.crt": "AA==", "tls.key": "AA==" },
 });
 
 function ask(socketPath: string, path: string): Promise<unknown> {

@@ -22,7 +22,8 @@ export {
   type PermissionRule,
   type PermittedComponent,
 } from "./permissions.ts";
-export { kubernetesRegistry } from "./registry/kubernetes-registry.ts";
+export { type KubernetesRegistryOptions, kubernetesRegistry } from "./registry/kubernetes-registry.ts";
+export { configReferences, type References, type Wanted } from "./registry/references.ts";
 export { kubernetesStatusWriter } from "./status/status-writer.ts";
 export type { FollowOptions } from "./watch/follow.ts";
 export type { WatchTuning } from "./watch/pauses.ts";

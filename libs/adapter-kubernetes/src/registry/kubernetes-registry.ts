@@ -7,6 +7,8 @@ import type { ResourceAddress } from "../client/resources.ts";
 import { type FollowOptions, follow } from "../watch/follow.ts";
 import type { Changes, Converted } from "../watch/held.ts";
 import type { Watched } from "../watch/reflector.ts";
+import { CREDENTIAL_VERSIONS, ReferencedObjects } from "./referenced-objects.ts";
+import type { References } from "./references.ts";
 import { type RegistryKind, trimmed } from "./trim.ts";
 
 const KINDS: readonly RegistryKind[] = ["Namespace", "Node", "Service", "EndpointSlice", "Pod"];
@@ -14,17 +16,46 @@ const KINDS: readonly RegistryKind[] = ["Namespace", "Node", "Service", "Endpoin
 const RUNNING = "status.phase!=Succeeded,status.phase!=Failed";
 const ORIGIN = { file: "kubernetes", line: 1, column: 1 };
 
+export interface KubernetesRegistryOptions extends FollowOptions {
+  /** Which Secrets and ConfigMaps to read; without it none are. */
+  readonly references?: References;
+}
+
 /**
- * What runs in a cluster: Services, EndpointSlices, Pods, Nodes and Namespaces of all namespaces. The first delivery comes when all five
- * have been listed; from then on what is delivered are differences, also after the API server was away: what it said last stays in
- * force. An object that cannot be read leaves its last good version in force.
+ * What runs in a cluster: Services, EndpointSlices, Pods, Nodes and Namespaces of all namespaces, and the credentials that are referred to.
+ * The first delivery comes when all of them have been read; from then on what is delivered are differences, also after the API server was
+ * away: what it said last stays in force. An object that cannot be read leaves its last good version in force.
  */
-export function kubernetesRegistry(api: KubernetesApi, options: FollowOptions = {}): ServiceRegistry {
+export function kubernetesRegistry(api: KubernetesApi, options: KubernetesRegistryOptions = {}): ServiceRegistry {
   return {
-    watch: (scope, receive) =>
-      follow(api, KINDS.map(watched), { ...options, scope }, ({ snapshot, changes }) =>
-        receive(registryDelta(snapshot, changes)),
-      ),
+    async watch(scope, receive) {
+      const { references } = options;
+      const within = { ...options, scope };
+      const kinds = KINDS.map(watched);
+      if (references === undefined) {
+        return follow(api, kinds, within, ({ snapshot, changes }) => receive(registryDelta(snapshot, changes)));
+      }
+      let gathered: Changes<RegistryObject> | undefined = new Map();
+      const pass = (changes: Changes<RegistryObject>) => {
+        if (gathered === undefined) return receive(registryDelta(false, changes));
+        for (const [key, value] of changes) {
+          if (value === undefined) gathered.delete(key);
+          else gathered.set(key, value);
+        }
+      };
+      const credentials = new ReferencedObjects(api, within, pass);
+      const followed = Promise.all([
+        follow(api, kinds, within, ({ changes }) => pass(changes)),
+        follow(api, CREDENTIAL_VERSIONS, within, ({ changes }) => credentials.take(changes)),
+      ]);
+      references.watch(scope, (wanted) => credentials.want(wanted));
+      await followed;
+      await credentials.settled;
+      if (scope.closed) return;
+      const first = gathered;
+      gathered = undefined;
+      receive(registryDelta(true, first));
+    },
   };
 }
 
