@@ -119,7 +119,7 @@ export async function composeControlPlane(config: ControlPlaneConfig, { scope, l
       ca,
     ]),
     listen(config.caPort, [ca]),
-    listen(config.configPort, [configDistributionService({ topic: topic, authenticator, logger })]),
+    listen(config.configPort, [configDistributionService({ topic, authenticator, logger })]),
     listen(config.telemetryPort, [
       accessLogService(mixer.receive, authenticator, logger),
       rateLimitService(limiter.decide, authenticator, logger),

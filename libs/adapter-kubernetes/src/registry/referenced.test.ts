@@ -116,6 +116,7 @@ describe("what an object refers to", () => {
     if (!decoded.ok) throw new Error(JSON.stringify(decoded.diagnostics));
     return referencesOf(decoded.object);
   };
+  const BACKEND = { service: { name: "cart", port: { number: 80 } } };
   const ORIGIN = { file: "f", line: 1, column: 1 };
 
   it("of Gateways and DestinationRules: a Secret wherever the proxy is, and its roots", () => {
@@ -141,9 +142,9 @@ describe("what an object refers to", () => {
       "Secret/ns/own",
       "Secret/other/far",
     ]);
-    expect(of("Ingress", "networking.k8s.io/v1", { tls: [{ hosts: ["a"], secretName: "cert" }] })).toEqual([
-      "Secret/ns/cert",
-    ]);
+    expect(
+      of("Ingress", "networking.k8s.io/v1", { defaultBackend: BACKEND, tls: [{ hosts: ["a"], secretName: "cert" }] }),
+    ).toEqual(["Secret/ns/cert"]);
   });
 
   it("of routes: nothing", () => {
