@@ -71,7 +71,9 @@ export async function composePilot(config: PilotConfig, { scope, logger }: MainC
         ? kubernetesRegistry(kubernetes, {
             logger,
             clock,
-            ...(config.gatewayCredentials ? { references: configReferences(topic) } : {}),
+            ...(config.gatewayCredentials
+              ? { references: configReferences(bus.state<AcceptedObject>(CONFIG_TOPIC)) }
+              : {}),
           })
         : filePodRegistry(registry, { logger, clock }),
     meshConfig: defaultMeshConfig({

@@ -84,7 +84,12 @@ const CONFIGURATION: readonly PermissionRule[] = [
 
 /** The mesh configuration, and galley's own notes. */
 const CONFIGURATION_OWN: readonly PermissionRule[] = [
-  { apiGroups: [""], resources: ["configmaps"], verbs: ["list", "watch"], resourceNames: ["istio"] },
+  {
+    apiGroups: [""],
+    resources: ["configmaps"],
+    verbs: ["list", "watch"],
+    resourceNames: ["istio", "ratelimit-config"],
+  },
   { apiGroups: [""], resources: ["configmaps"], verbs: ["get", "update"], resourceNames: ["lateen-galley"] },
   { apiGroups: [""], resources: ["configmaps"], verbs: ["create"] },
 ];

@@ -1,4 +1,4 @@
-import { type KindName, kinds } from "@lateen/mesh-model";
+import { type KindName, kinds, RATE_LIMITS_CONFIG_MAP } from "@lateen/mesh-model";
 import type { ConfigSource, RawDocument } from "@lateen/ports";
 import type { KubernetesApi } from "../client/api.ts";
 import { type ApiObject, type Fields, isFields } from "../client/objects.ts";
@@ -7,11 +7,12 @@ import { type FollowOptions, follow } from "../watch/follow.ts";
 import type { Watched } from "../watch/reflector.ts";
 
 export interface KubernetesSourceOptions extends FollowOptions {
-  /** Namespace of the ConfigMap `istio`, the mesh configuration. Default `istio-system`. */
+  /** Namespace of the ConfigMaps `istio` (mesh configuration) and `ratelimit-config`. Default `istio-system`. */
   readonly rootNamespace?: string;
 }
 
-const MESH_CONFIG_MAP = "istio";
+/** Mesh configuration, and limits of the rate-limit service. */
+const CONFIG_MAPS = ["istio", RATE_LIMITS_CONFIG_MAP];
 const GROUPS: ReadonlySet<string> = new Set([
   "networking.istio.io",
   "security.istio.io",
@@ -27,13 +28,14 @@ export function configKinds(): readonly KindName[] {
 }
 
 /**
- * Configuration from the API server: one document per object, and the mesh configuration. The first delivery comes when all kinds have been
+ * Configuration from the API server: one document per object, the mesh configuration and rate limits included. The first delivery comes when all kinds have been
  * listed. Kinds that are not installed hold nothing until they are. What an account may not list is waited for: without, say, the
  * AuthorizationPolicies nobody knows what is forbidden.
  */
 export function kubernetesConfigSource(api: KubernetesApi, options: KubernetesSourceOptions = {}): ConfigSource {
   const { rootNamespace = "istio-system" } = options;
-  const collections = [...configKinds().map(watchedKind), meshConfigMap(rootNamespace)];
+  const maps = CONFIG_MAPS.map((name) => configMap(rootNamespace, name));
+  const collections = [...configKinds().map(watchedKind), ...maps];
   return {
     watch: (scope, receive) =>
       follow(api, collections, { ...options, scope }, ({ changes }) =>
@@ -46,10 +48,10 @@ function watchedKind(kind: KindName): Watched<RawDocument> {
   return { addresses: addressesOf(kind), optional: true, ...documents(kind) };
 }
 
-function meshConfigMap(namespace: string): Watched<RawDocument> {
+function configMap(namespace: string, name: string): Watched<RawDocument> {
   return {
     addresses: addressesOf("ConfigMap", namespace),
-    fieldSelector: `metadata.name=${MESH_CONFIG_MAP}`,
+    fieldSelector: `metadata.name=${name}`,
     ...documents("ConfigMap"),
   };
 }
