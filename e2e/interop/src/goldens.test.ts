@@ -2,13 +2,30 @@ import { readFileSync } from "node:fs";
 import { goldenCases } from "@lateen/test-support";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parse } from "yaml";
+import { asksOf, callsOf, type GoldenAsk } from "./cases/golden-asks.ts";
+import { withoutTraffic } from "./cases/goldens-without-traffic.ts";
+import { outboundCases } from "./cases/outbound-cases.ts";
+import { ask } from "./harness/http.ts";
 import { noEnvoy } from "./harness/mesh.ts";
-import { GOLDENS, Shop } from "./harness/shop.ts";
+import { Comparison } from "./harness/outcomes.ts";
+import { ELSEWHERE, Outside } from "./harness/outside.ts";
+import { type Flavor, GOLDENS, ownAddresses, Shop } from "./harness/shop.ts";
+import { verdict } from "./harness/verdict.ts";
+import { exchange } from "./harness/wire.ts";
+import { workloadsIn } from "./harness/workloads.ts";
 
+const FULL = process.env.LATEEN_TEST_FULL === "1";
+const COUNT = FULL ? 1_000 : 12;
 const skip = noEnvoy();
-const title = `Envoy takes every golden of the compiler${skip === undefined ? "" : ` (skipped: ${skip})`}`;
-/** Every folder, also one that has no calls. */
-const cases = goldenCases(GOLDENS, "input.yaml");
+const title = `goldens in Envoy and in our proxy${skip === undefined ? "" : ` (skipped: ${skip})`}`;
+/** Every folder, also one that has no calls; and what goes beyond. */
+const goldens = goldenCases(GOLDENS, "input.yaml").map(({ name, path }) => ({
+  name,
+  input: readFileSync(path("input.yaml"), "utf8"),
+  calls: readFileSync(path("calls.yaml"), "utf8"),
+}));
+const cases = [...goldens, ...outboundCases];
+const FLAVORS = ["envoy", "own"] as const satisfies readonly Flavor[];
 
 /** Our form of the mesh configuration in Istio's: durations are texts, headers a list. */
 function istioForm(value: unknown): unknown {
@@ -35,32 +52,99 @@ function meshConfig(calls: string): string {
   return `---\n${JSON.stringify({ apiVersion: "v1", kind: "ConfigMap", metadata, data })}\n`;
 }
 
-describe.skipIf(skip !== undefined)(title, () => {
-  let shop: Shop;
-  beforeAll(async () => {
-    shop = await Shop.start();
-  });
-  afterAll(() => shop?.stop());
+/** A case as its objects are in a shop: each has addresses of its own for pods and listeners that a case declares. */
+function inShop(flavor: Flavor, text: string): string {
+  if (flavor === "envoy") return text;
+  return text.replaceAll(/\b10\.0\.(?=\d+\.\d+\b)/g, "10.1.").replaceAll(/\b127\.0\.0\.(?=[2-9]\b)/g, "127.0.1.");
+}
 
-  it.each(cases)("$name", async ({ path }) => {
-    const input = readFileSync(path("input.yaml"), "utf8").replaceAll("file:///etc/wasm/", `file://${shop.code}/`);
-    await shop.plane.apply(
-      `${meshConfig(readFileSync(path("calls.yaml"), "utf8"))}${shop.credentials(input)}---\n${input}`,
-    );
-    // The plane waited for an answer of each proxy to this revision; all of them were yes.
-    expect(await shop.plane.refusals()).toEqual([]);
-    const { proxies } = await shop.plane.sync();
-    expect(proxies.length).toBe(shop.proxies.length);
-    expect(proxies.filter(({ synced }) => !synced)).toEqual([]);
-    // Certificates in files of a workload are not on this machine: their listeners are accepted, and wait.
-    if (/serverCertificate: \//.test(input)) return;
-    for (const proxy of shop.proxies) {
-      // Accepted and in use: nothing waits for a secret or a route that never comes.
-      const states = await proxy.admin("/stats?filter=^listener_manager.total_listeners_warming$");
-      expect({ pod: proxy.pod.name, states: states.split("\n").filter((line) => / [1-9]/.test(line)) }).toEqual({
-        pod: proxy.pod.name,
-        states: [],
-      });
-    }
+describe.skipIf(skip !== undefined)(title, () => {
+  let shops: Readonly<Record<Flavor, Shop>>;
+  let outside: Outside;
+  const left: string[] = [];
+  beforeAll(async () => {
+    outside = await Outside.start((address) => [inShop("own", address)].filter((own) => own !== address), ownAddresses);
+    const [envoy, own] = await Promise.all(FLAVORS.map((flavor) => Shop.start(flavor)));
+    shops = { envoy, own } as Record<Flavor, Shop>;
   });
+  afterAll(async () => {
+    const { length } = left;
+    process.stdout.write(`traffic of ${cases.length - length} cases compared, not of ${length}:\n${left.join("\n")}\n`);
+    await Promise.all(Object.values(shops ?? {}).map((shop) => shop.stop()));
+    await outside?.stop();
+  });
+
+  it.each(cases)(
+    "$name",
+    async ({ name, input, calls }) => {
+      const asks = callsOf(calls);
+      const callers = new Set(asks.map(({ from }) => from));
+      const extra = workloadsIn(input).filter((one) => callers.has(one.name));
+      const stops: (() => Promise<void>)[] = [];
+      try {
+        await outside.become(`${input}\n${calls}`);
+        await Promise.all(
+          FLAVORS.map(async (flavor) => {
+            const shop = shops[flavor];
+            const own = await shop.onThisMachine(inShop(flavor, input));
+            const more =
+              FULL && extra.length > 0
+                ? await shop.with(workloadsIn(own).filter((one) => callers.has(one.name)))
+                : undefined;
+            await shop.plane.apply(`${meshConfig(calls)}${shop.credentials(input)}${more?.text ?? ""}---\n${own}`);
+            if (more !== undefined) stops.push(await more.start());
+            await taken(shop);
+            await shop.settled();
+          }),
+        );
+        const reason =
+          withoutTraffic[name] ??
+          (!FULL && extra.length > 0 ? "workloads of its own: with the full counts" : undefined);
+        if (reason === undefined) await compare(asks, input);
+        else left.push(`${name}: ${reason}`);
+      } finally {
+        for (const stop of stops) await stop();
+      }
+    },
+    FULL ? 600_000 : 120_000,
+  );
+
+  /** The plane waited for an answer of each proxy to this revision; all of them were yes. */
+  async function taken({ plane, proxies }: Shop): Promise<void> {
+    expect(await plane.refusals()).toEqual([]);
+    const { proxies: known } = await plane.sync();
+    expect(known.length).toBe(proxies.length);
+    expect(known.filter(({ synced }) => !synced)).toEqual([]);
+  }
+
+  async function compare(calls: readonly GoldenAsk[], input: string): Promise<void> {
+    const comparison = new Comparison(FLAVORS);
+    const asked = calls.filter(({ from }) => shops.envoy.has(from));
+    expect(asked.length).toBeGreaterThan(0);
+    for (const one of asksOf(asked, input, COUNT))
+      await comparison.ask(JSON.stringify(one), (flavor) => outcome(shops[flavor], one));
+    await comparison.conclude();
+  }
+
+  /** Where a client connects to. */
+  async function addressOf(shop: Shop, { from, host, scheme, serverName = host }: GoldenAsk): Promise<string> {
+    if (/^[\d.]+$/.test(host)) return inShop(shop.flavor, host);
+    const known = await shop.resolve(from, host);
+    if (known === undefined || !known.startsWith("240.240.")) return known ?? ELSEWHERE;
+    // Such addresses are made up, for clients of our own proxies. Others are told apart by port and name.
+    return scheme === "http" ? ELSEWHERE : ((await shop.resolve(from, serverName)) ?? ELSEWHERE);
+  }
+
+  async function outcome(shop: Shop, one: GoldenAsk): Promise<object> {
+    const address = await addressOf(shop, one);
+    const via = shop.via(one.from, address, one.port);
+    if (one.bytes !== undefined) {
+      return exchange(via, { send: one.bytes, until: one.bytes.includes(" HTTP/1.1") ? "\r\n\r\n" : "\n" });
+    }
+    const tls = one.serverName === undefined ? {} : { tls: { serverName: one.serverName, alpn: ["http/1.1"] } };
+    const { headers, ...told } = verdict(await ask(one.ask, { ...via, ...tls }), false);
+    // Its answer is as long as what the application saw, which is compared; Envoy also sends an empty `tracestate`.
+    const { "content-length": length, ...others } = headers;
+    return { ...told, headers: told.seen === undefined && length !== undefined ? { ...others, length } : others };
+  }
 });

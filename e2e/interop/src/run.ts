@@ -26,6 +26,7 @@ const SETUP = `
 ip link set lo up &&
 ip route add 10.96.0.0/12 dev lo src 127.0.0.1 && ip route add 240.240.0.0/16 dev lo src 127.0.0.1 &&
 ip route add 203.0.113.0/24 dev lo src 127.0.0.1 &&
+for range in 192.0.2.0/24 198.51.100.0/24 198.18.0.0/16 10.0.0.0/12; do ip route add local $range dev lo; done &&
 iptables -t nat -A OUTPUT -s 127.0.0.6/32 -j RETURN &&
 iptables -A OUTPUT -d 10.96.0.0/12 -p tcp -j REJECT --reject-with tcp-reset &&
 iptables -A OUTPUT -d 203.0.113.0/24 -p tcp -j REJECT --reject-with tcp-reset`;
@@ -40,7 +41,20 @@ function canCapture(): string {
 const reason = canCapture();
 const argv = process.argv.slice(2);
 // A process namespace as well: whatever was started ends with the command.
-const inside = ["-n", "-p", "-f", "--kill-child", "--mount-proc", "sh", "-ec", `${SETUP}; exec "$@"`, "sh", ...argv];
+// Names are asked of a server in the namespace, which a test may start (see `harness/dns.ts`).
+const NAMES = `f=$(mktemp) && echo nameserver 127.0.0.1 >"$f" && mount --bind "$f" "$(readlink -f /etc/resolv.conf)"`;
+const inside = [
+  "-n",
+  "-p",
+  "-f",
+  "--kill-child",
+  "--mount-proc",
+  "sh",
+  "-ec",
+  `${SETUP}; ${NAMES} || true; exec "$@"`,
+  "sh",
+  ...argv,
+];
 const [command = "", ...rest] = reason === "" ? ["unshare", ...inside] : argv;
 const child = spawn(command, rest, { stdio: "inherit", env: { ...process.env, LATEEN_INTEROP_NO_CAPTURE: reason } });
 for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => child.kill("SIGKILL"));

@@ -1,4 +1,4 @@
-import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { signCsr } from "@lateen/adapter-grpc";
 import { systemClock } from "@lateen/kernel";
@@ -82,7 +82,7 @@ export class ControlPlane {
     }
     const plane = new ControlPlane(folder, ca.rootPem, token.privatePem);
     await plane.#write("base.yaml", base);
-    await plane.#pods(pods);
+    await plane.setPods(pods);
     await plane.#start();
     return plane;
   }
@@ -93,15 +93,42 @@ export class ControlPlane {
       process.execPath,
       app("control-plane"),
       ...["--state-dir", this.folder, "--config", join(this.folder, "files"), "--host", "127.0.0.1"],
-      ...ports.flatMap((name) => [`--${name}-port`, "0"]),
+      // Proxies know the port from before.
+      ...ports.flatMap((name) => [`--${name}-port`, name === "xds" ? String(this.#port) : "0"]),
     ]);
-    this.#port = await eventually("the control plane serves", async () => {
-      this.#process?.alive();
-      const ready = await read({ socketPath: join(this.folder, "control.sock"), path: "/ready" });
-      if (ready.status !== 200) throw new Error(ready.body);
-      this.#ports = JSON.parse(await readFile(join(this.folder, "control-plane.json"), "utf8"));
-      return this.portOf("xds");
-    });
+    const served = await eventually(
+      "the control plane serves",
+      async () => {
+        this.#process?.alive();
+        const ready = await read({ socketPath: join(this.folder, "control.sock"), path: "/ready" });
+        if (ready.status !== 200) throw new Error(ready.body);
+        return JSON.parse(await readFile(join(this.folder, "control-plane.json"), "utf8")) as Readonly<
+          Record<string, number>
+        >;
+      },
+      60_000,
+    );
+    this.#ports = served;
+    this.#port = this.portOf("xds");
+  }
+
+  /** Ends it as `kill -9` does. */
+  async kill(): Promise<void> {
+    await this.#process?.kill();
+    // It tells of the one before.
+    await rm(join(this.folder, "control-plane.json"), { force: true });
+  }
+
+  /** Starts it again after {@link kill}, at the same port and with what is in its folder; resolves when it serves. */
+  restart(): Promise<void> {
+    return this.#start();
+  }
+
+  /** Sum of a metric over its labels; 0 when there is none. */
+  async metric(name: string): Promise<number> {
+    const { body } = await read({ host: "127.0.0.1", port: this.portOf("metrics"), path: "/metrics" });
+    const values = body.split("\n").filter((line) => line.startsWith(`${name}{`) || line.startsWith(`${name} `));
+    return values.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(" ") + 1)), 0);
   }
 
   /** Port of one of its services, by its name in `control-plane.json`. */
@@ -121,7 +148,8 @@ export class ControlPlane {
     await rename(`${path}.tmp`, path);
   }
 
-  async #pods(pods: readonly Pod[]): Promise<void> {
+  /** Which pods there are. */
+  async setPods(pods: readonly Pod[]): Promise<void> {
     const path = join(this.folder, "registry/pods.json");
     await writeFile(`${path}.tmp`, JSON.stringify({ apiVersion: "v1", kind: "List", items: pods.map(podObject) }));
     await rename(`${path}.tmp`, path);
@@ -165,6 +193,17 @@ export class ControlPlane {
     const address = found.objects[0]?.object.spec.clusterIP;
     if (address === undefined) throw new Error(`Service ${namespace}/${name} has no cluster address`);
     return address;
+  }
+
+  /** Names that a workload's proxy knows, with their addresses. */
+  async names(pod: Pod): Promise<ReadonlyMap<string, readonly string[]>> {
+    interface Table {
+      readonly table?: Readonly<Record<string, { readonly ips?: readonly string[] }>>;
+    }
+    const tables = await this.#get<readonly Table[]>(`/debug/ndsz?proxyID=${pod.name}.${pod.namespace}`);
+    return new Map(
+      tables.flatMap(({ table = {} }) => Object.entries(table).map(([name, { ips = [] }]) => [name, ips] as const)),
+    );
   }
 
   sync(): Promise<SyncStatus> {

@@ -8,7 +8,7 @@ import { ControlPlane, type Identity, type Pod } from "./control-plane.ts";
 import type { Answer, Ask, Via } from "./http.ts";
 import { ask } from "./http.ts";
 import { noCapture, program } from "./programs.ts";
-import { type Agent, type RunningProxy, startAgent, startEnvoy, startOwn } from "./proxies.ts";
+import { type Agent, type EnvoyOptions, type RunningProxy, startAgent, startEnvoy, startOwn } from "./proxies.ts";
 import { startHttp, startTcp, type Upstream } from "./upstream.ts";
 
 /** Why Envoy cannot be tried here; undefined when it can. */
@@ -146,14 +146,15 @@ export class InteropMesh {
     this.#stops = stops;
   }
 
-  static async start(): Promise<InteropMesh> {
+  /** @param gateway how the Envoy at the edge asks for its configuration; the Envoy beside the client takes changes only. */
+  static async start({ gateway = "GRPC" }: { readonly gateway?: EnvoyOptions["protocol"] } = {}): Promise<InteropMesh> {
     const folder = await mkdtemp(join(tmpdir(), "lateen-interop-"));
     const stops: (() => Promise<unknown>)[] = [() => rm(folder, { recursive: true, force: true })];
     try {
       const plane = await ControlPlane.start(folder, baseConfig(), Object.values(pods));
       stops.push(() => plane.stop());
       const mesh = new InteropMesh(plane, stops);
-      await mesh.#startAll().catch((error: Error) => plane.explain(error));
+      await mesh.#startAll(gateway).catch((error: Error) => plane.explain(error));
       return mesh;
     } catch (error) {
       for (const stop of stops.reverse()) await stop().catch(() => {});
@@ -161,7 +162,7 @@ export class InteropMesh {
     }
   }
 
-  async #startAll(): Promise<void> {
+  async #startAll(edge: EnvoyOptions["protocol"]): Promise<void> {
     const { envoy, own, web1, web2, web3, legacy, envoyGateway, ownGateway } = pods;
     capture(envoy.address);
     const binary = program("envoy").path ?? "";
@@ -179,7 +180,7 @@ export class InteropMesh {
     }));
     await Promise.all([
       this.#envoy(binary, envoy, { kind: "sidecar", discovery: "agent", protocol: "DELTA_GRPC" }),
-      this.#envoy(binary, envoyGateway, { kind: "router", discovery: "token", protocol: "GRPC" }),
+      this.#envoy(binary, envoyGateway, { kind: "router", discovery: "token", protocol: edge }),
       this.#own(web1, "sidecar", { inbound: behind(19_080, 17_000) }),
       this.#own(own, "sidecar", { inbound: behind(19_081, 17_001), services: ownListeners }),
       this.#own(ownGateway, "router", { bindMap: gateway }),

@@ -76,6 +76,12 @@ export class Program {
     return this.#end;
   }
 
+  /** Ends it at once, as `kill -9` does. */
+  async kill(): Promise<void> {
+    if (this.#ended === undefined) this.#child.kill("SIGKILL");
+    await this.#end;
+  }
+
   async stop(): Promise<void> {
     if (this.#ended === undefined) this.#child.kill("SIGTERM");
     const cut = setTimeout(() => this.#child.kill("SIGKILL"), 3_000);

@@ -62,6 +62,8 @@ export interface EnvoyOptions {
   readonly kind: "sidecar" | "router";
   readonly discovery: "agent" | "token" | "certificate";
   readonly protocol: "GRPC" | "DELTA_GRPC";
+  /** Connections of a listener that was replaced end with it. Default: they may go on for ten minutes, with what they were accepted with. */
+  readonly drainsAtOnce?: boolean;
 }
 
 /** Starts an unmodified Envoy for a pod; resolves when it has its configuration. */
@@ -95,7 +97,11 @@ export async function startEnvoy(
   await writeFile(file, JSON.stringify(document, null, 1), { mode: 0o600 });
   const running = new Program(
     `Envoy of ${pod.name}`,
-    [binary, ...["-c", file, "--concurrency", "1", "--disable-hot-restart", "-l", "warning"]],
+    [
+      binary,
+      ...(options.drainsAtOnce ? ["--drain-time-s", "0"] : []),
+      ...["-c", file, "--concurrency", "1", "--disable-hot-restart", "-l", "warning"],
+    ],
     process.env,
     "ignore",
   );
@@ -115,6 +121,8 @@ export async function startEnvoy(
 
 /** How traffic reaches one of our own proxies; see the capture file of `lateen serve sidecar`. */
 export interface Capture {
+  /** By the kernel, at the pod's address; see `captureAt`. */
+  readonly kernel?: boolean;
   readonly inbound?: readonly {
     readonly containerPort: number;
     readonly appAddress: string;
@@ -131,10 +139,7 @@ export interface Capture {
 }
 
 /** Envoy binds 15001 and 15006 on every address, so ours take others. */
-const OWN_PORTS = [
-  [15_001, 16_002],
-  [15_006, 16_006],
-] as const;
+export const OWN_PORTS = { outbound: 16_002, inbound: 16_006 } as const;
 
 /** Starts our own proxy for a pod; resolves when it is ready. */
 export async function startOwn(
@@ -149,15 +154,20 @@ export async function startOwn(
   const mode =
     kind === "router"
       ? { mode: "none" }
-      : {
-          mode: "proxy-env",
-          address,
-          inbound: capture.inbound ?? [],
-          // See OWN_PORTS.
-          explicitProxy: { address, port: 16_001 },
-          services: capture.services ?? [],
-        };
-  const bindMap = capture.bindMap ?? OWN_PORTS.map(([port, bindPort]) => ({ port, address, bindPort }));
+      : capture.kernel
+        ? { mode: "kernel", addresses: [address], inbound: [] }
+        : {
+            mode: "proxy-env",
+            address,
+            inbound: capture.inbound ?? [],
+            // See OWN_PORTS.
+            explicitProxy: { address, port: 16_001 },
+            services: capture.services ?? [],
+          };
+  const bindMap = capture.bindMap ?? [
+    { port: 15_001, address, bindPort: OWN_PORTS.outbound },
+    { port: 15_006, address, bindPort: OWN_PORTS.inbound },
+  ];
   const settings = { capture: mode, bindMap, bindAddress: address, lowPortOffset: 10_000 };
   await writeFile(join(folder, "capture.json"), JSON.stringify(settings));
   await writeFile(join(folder, "root-cert.pem"), plane.rootPem);

@@ -3,22 +3,27 @@ import type { Cluster } from "@lateen/proto/envoy/config/cluster/v3/cluster";
 import type { ClusterContext } from "./cluster-context.ts";
 import { meshSni } from "./names.ts";
 import { endingWith, exactly } from "./proto.ts";
-import { isHttp2, portClass } from "./protocol.ts";
+import { portClass } from "./protocol.ts";
 import { meshAlpn, meshClientTls, originatedTls, rawSocket } from "./tls.ts";
 import type { PolicyBlocks } from "./traffic-policy.ts";
+
+/** What is spoken to endpoints; `follow`: what the client speaks. */
+export type UpstreamProtocol = "http1" | "http2" | "follow";
 
 /** How connections are secured: as the destination rule says, else mesh mTLS towards those endpoints that offer it. */
 export function transportFields(
   context: ClusterContext,
   policy: PolicyBlocks,
   subset: string,
-  discovery: MeshService["resolution"],
+  { discovery, upstream }: { readonly discovery: MeshService["resolution"]; readonly upstream: UpstreamProtocol },
 ): Parameters<typeof Cluster.fromPartial>[0] {
   const { service, port, client } = context;
   const tls = policy.tls;
-  const kind = portClass(port.protocol, client);
-  const alpn = meshAlpn(kind === "http" ? (isHttp2(port.protocol) ? "http2" : "http1") : "tcp");
-  if (tls?.mode === "SIMPLE" || tls?.mode === "MUTUAL") return { transportSocket: externalTls(context, tls) };
+  const http = portClass(port.protocol, client) === "http";
+  const alpn = meshAlpn(http ? (upstream === "follow" ? "either" : upstream) : "tcp");
+  if (tls?.mode === "SIMPLE" || tls?.mode === "MUTUAL") {
+    return { transportSocket: externalTls(context, tls, upstream === "http2") };
+  }
   if (tls?.mode === "DISABLE") return {};
   const names = tls?.subjectAltNames?.length ? tls.subjectAltNames : context.identities;
   const socket = meshClientTls({
@@ -42,8 +47,8 @@ export const CONFIG_MAP_ROOTS = "configmap://";
 /** A name that no certificate has: where the roots are missing nobody is trusted. */
 const NOBODY = "nobody.invalid";
 
-function externalTls(context: ClusterContext, tls: NonNullable<PolicyBlocks["tls"]>) {
-  const { service, port } = context;
+function externalTls(context: ClusterContext, tls: NonNullable<PolicyBlocks["tls"]>, http2: boolean) {
+  const { service } = context;
   const mutual = tls.mode === "MUTUAL";
   const inConfigMap = tls.credentialName?.startsWith(CONFIG_MAP_ROOTS) ? tls.credentialName : undefined;
   const roots = inConfigMap === undefined ? undefined : context.rootsOf?.(inConfigMap);
@@ -62,7 +67,7 @@ function externalTls(context: ClusterContext, tls: NonNullable<PolicyBlocks["tls
   const expected = missing ? [NOBODY] : names.length > 0 ? names : sni === "" ? [] : [sni];
   return originatedTls({
     sni,
-    alpn: isHttp2(port.protocol) ? ["h2"] : [],
+    alpn: http2 ? ["h2"] : [],
     certificate: mutual ? own : undefined,
     crl: tls.insecureSkipVerify ? undefined : tls.caCrl || undefined,
     trust: tls.insecureSkipVerify ? undefined : trust,

@@ -10,7 +10,7 @@ import {
 import type { Metadata, TransportSocket } from "@lateen/proto/envoy/config/core/v3/base";
 import { HttpProtocolOptions } from "@lateen/proto/envoy/extensions/upstreams/http/v3/http_protocol_options";
 import type { ClusterContext } from "./cluster-context.ts";
-import { transportFields } from "./cluster-tls.ts";
+import { transportFields, type UpstreamProtocol } from "./cluster-tls.ts";
 import { commonOptions, HTTP_OPTIONS, http2Options, poolFields } from "./connection-pools.ts";
 import { dynamicDnsDiscovery } from "./dynamic-dns.ts";
 import { balancer, localitySetting, zoneAwareSetting } from "./load-balancing.ts";
@@ -159,8 +159,7 @@ function protocolOptions(context: ClusterContext, policy: PolicyBlocks): Cluster
   return { [HTTP_OPTIONS]: packAny(HttpProtocolOptions, options) };
 }
 
-/** What is spoken to the endpoints; `follow`: what the client speaks. */
-function upstreamProtocol(context: ClusterContext, policy: PolicyBlocks): "http1" | "http2" | "follow" {
+function upstreamProtocol(context: ClusterContext, policy: PolicyBlocks): UpstreamProtocol {
   const { client, port } = context;
   const kind = portClass(port.protocol, client);
   const http = policy.connectionPool?.http;
@@ -181,7 +180,10 @@ function transportSockets(
   subset: string,
   discovery: MeshService["resolution"],
 ): Parameters<typeof Cluster.fromPartial>[0] {
-  const fields = transportFields(context, policy, subset, discovery);
+  const fields = transportFields(context, policy, subset, {
+    discovery,
+    upstream: upstreamProtocol(context, policy),
+  });
   const version = policy.proxyProtocol?.version ?? "V1";
   if (policy.proxyProtocol === undefined) return fields;
   const matches = fields.transportSocketMatches ?? [];

@@ -30,8 +30,8 @@ export const ALPN_MESH_TCP = ["istio-peer-exchange", "istio"] as const;
 /** What the HTTP inspector reports of plaintext. */
 export const ALPN_HTTP = ["http/1.0", "http/1.1", "h2c"] as const;
 
-/** What a client offers inside mesh mTLS. */
-export function meshAlpn(kind: "tcp" | "http1" | "http2"): readonly string[] {
+/** What a client offers inside mesh mTLS. `either`: it is told by the bytes, because a server believes what was agreed on. */
+export function meshAlpn(kind: "tcp" | "http1" | "http2" | "either"): readonly string[] {
   switch (kind) {
     case "tcp":
       return ALPN_MESH_TCP;
@@ -39,6 +39,8 @@ export function meshAlpn(kind: "tcp" | "http1" | "http2"): readonly string[] {
       return ["istio-http/1.1", "istio", "http/1.1"];
     case "http2":
       return ["istio-h2", "istio", "h2"];
+    case "either":
+      return ["istio-http/1.1", "istio-h2", "istio"];
   }
 }
 

@@ -239,4 +239,10 @@ export class ExchangeState implements ExchangeSummary {
   get upstreamPrincipal(): string | undefined {
     return this.forward?.endpoint?.peerPrincipal;
   }
+
+  /** Adds what the route, its virtual host and its table change of answers. */
+  editAnswer(): void {
+    const edits = this.weighted?.responseEdits;
+    if (edits !== undefined && !edits.empty) edits.apply(this.responseEdits, this.resolve);
+  }
 }

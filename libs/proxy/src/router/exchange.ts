@@ -251,7 +251,7 @@ export class HttpExchange extends ExchangeState implements Exchange, ServerStrea
   #forward(action: ForwardSpec): void {
     const { head, requestEdits, target, weighted, info } = this;
     if (target === undefined || weighted === undefined) {
-      this.localReply(replies.clusterNotFound(action.clusterNotFoundStatus));
+      this.localReply(replies.clusterNotFound(action.clusterNotFoundStatus), true);
       return;
     }
     const forwarding = steer(head, action);
@@ -361,8 +361,7 @@ export class HttpExchange extends ExchangeState implements Exchange, ServerStrea
     if (this.#setCookie !== undefined) responseEdits.append("set-cookie", this.#setCookie);
     const lines = upstreamLines(head, host, this.serviceMs);
     if (host.spec.alwaysSetRequestIdInResponse) responseEdits.set("x-request-id", this.requestId);
-    const edits = this.weighted?.responseEdits;
-    if (edits !== undefined && !edits.empty) edits.apply(responseEdits, this.resolve);
+    this.editAnswer();
     this.responseLength = length;
     this.#filterResponse();
     this.#responseStarted = true;
@@ -429,13 +428,15 @@ export class HttpExchange extends ExchangeState implements Exchange, ServerStrea
     if (this.#tunnel) {
       this.#finish();
       this.server.sendEnd("");
-    } else this.localReply(reply);
+    } else this.localReply(reply, true);
   }
 
   // ------------------------------------------------------------------ local replies
 
-  localReply(reply: LocalReply): void {
+  /** @param routed in place of an upstream: it gets the headers that its answers would have got, as from Envoy's router. */
+  localReply(reply: LocalReply, routed = false): void {
     if (this.#done) return;
+    if (routed) this.editAnswer();
     this.reply = reply;
     this.forward?.cancel();
     if (reply.flag !== "") this.addFlag(reply.flag);

@@ -1,0 +1,69 @@
+import { expect } from "vitest";
+
+/** What can become of a request, as texts: weights and endpoints make it several things. */
+type Outcomes = Set<string>;
+
+/** How often a request is repeated for an outcome that only the other proxy has shown. */
+const REPEATS = 300;
+/** And for how long that is done in all, in milliseconds. */
+const LIMIT_MS = 30_000;
+
+/** Without values that the proxies draw (cookies they give to clients), and without how often another endpoint was tried before. */
+const textOf = (outcome: object) =>
+  JSON.stringify(outcome)
+    .replaceAll(/=\\"[0-9a-f]{16}\\"/g, '=\\"some value\\"')
+    .replaceAll(/"x-envoy-attempt-count":"([2-9])"/g, '"x-envoy-attempt-count":"1"');
+
+/** Asks once by way of each proxy, and says what happened. */
+export type Try<Flavor extends string> = (flavor: Flavor) => Promise<object>;
+
+/** Requests of a case with what became of them by way of each of two proxies. */
+export class Comparison<Flavor extends string> {
+  readonly #flavors: readonly [Flavor, Flavor];
+  readonly #seen = new Map<
+    string,
+    { readonly outcomes: Readonly<Record<Flavor, Outcomes>>; readonly again: Try<Flavor> }
+  >();
+
+  constructor(flavors: readonly [Flavor, Flavor]) {
+    this.#flavors = flavors;
+  }
+
+  /** @param key tells equal requests. */
+  async ask(key: string, again: Try<Flavor>): Promise<void> {
+    const known = this.#seen.get(key) ?? { again, outcomes: this.#none() };
+    this.#seen.set(key, known);
+    await Promise.all(this.#flavors.map(async (flavor) => known.outcomes[flavor].add(textOf(await again(flavor)))));
+  }
+
+  #none(): Readonly<Record<Flavor, Outcomes>> {
+    return Object.fromEntries(this.#flavors.map((flavor) => [flavor, new Set()])) as unknown as Record<
+      Flavor,
+      Outcomes
+    >;
+  }
+
+  /** Every request may become the same things by way of both. */
+  async conclude(): Promise<void> {
+    const [first, second] = this.#flavors;
+    const differences: object[] = [];
+    const until = performance.now() + LIMIT_MS;
+    for (const [key, { outcomes, again }] of this.#seen) {
+      for (const [of, other] of [
+        [first, second],
+        [second, first],
+      ] as const) {
+        const missing = () => [...outcomes[other]].some((one) => !outcomes[of].has(one));
+        for (let left = REPEATS; left > 0 && performance.now() < until && missing(); left--) {
+          outcomes[of].add(textOf(await again(of)));
+        }
+      }
+      const told = this.#flavors.map((of) => [...outcomes[of]].sort().map((one) => JSON.parse(one) as object));
+      if (JSON.stringify(told[0]) !== JSON.stringify(told[1])) {
+        differences.push({ ask: JSON.parse(key), [first]: told[0], [second]: told[1] });
+        if (differences.length >= 5) break;
+      }
+    }
+    expect(differences).toEqual([]);
+  }
+}
