@@ -52,3 +52,18 @@ export function bootstrapNotPatched(reason: string): LateenError {
 export function injectionRefused(problems: readonly string[]): LateenError {
   return new LateenError({ code: "LTN7508", fault: "user", message: problems.join("\n") });
 }
+
+/** LTN7509: there is no kubectl. */
+export function noKubectl(program: string): LateenError {
+  return new LateenError({
+    code: "LTN7509",
+    fault: "user",
+    message: `${program} cannot be started`,
+    hint: "install kubectl, or name it by LATEEN_KUBECTL",
+  });
+}
+
+/** LTN7510: a Kubernetes cluster does not do what it is asked. */
+export function clusterRefused(asked: string, reason: string): LateenError {
+  return new LateenError({ code: "LTN7510", fault: "system", message: `${asked}: ${reason}` });
+}

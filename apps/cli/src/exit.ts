@@ -33,6 +33,7 @@ const UNAVAILABLE = new Set([
   "LTN7013",
   "LTN7502",
   "LTN7503",
+  "LTN7509",
 ]);
 
 /** The exit code that an error of a command stands for. */

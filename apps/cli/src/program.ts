@@ -4,14 +4,17 @@ import type { Cli } from "./cli.ts";
 import { analyzeCommand } from "./commands/analyze.ts";
 import { applyCommand } from "./commands/apply.ts";
 import { captureCommand } from "./commands/capture.ts";
+import { checkCommand } from "./commands/check.ts";
 import { completionCommand } from "./commands/completion.ts";
 import { deleteCommand } from "./commands/delete.ts";
 import { describeCommand } from "./commands/describe.ts";
 import { downCommand } from "./commands/down.ts";
 import { explainCommand } from "./commands/explain.ts";
 import { getCommand } from "./commands/get.ts";
+import { installCommand } from "./commands/install.ts";
 import { kubeInjectCommand } from "./commands/kube-inject.ts";
 import { logsCommand } from "./commands/logs.ts";
+import { manifestCommand } from "./commands/manifest.ts";
 import { proxyConfigCommand } from "./commands/proxy-config.ts";
 import { proxyStatusCommand } from "./commands/proxy-status.ts";
 import { routeCommand } from "./commands/route.ts";
@@ -19,6 +22,7 @@ import { runCommand } from "./commands/run.ts";
 import { serveCommand } from "./commands/serve.ts";
 import { statusCommand } from "./commands/status.ts";
 import { translateCommand } from "./commands/translate.ts";
+import { uninstallCommand } from "./commands/uninstall.ts";
 import { upCommand } from "./commands/up.ts";
 import { validateCommand } from "./commands/validate.ts";
 import { versionCommand } from "./commands/version.ts";
@@ -47,6 +51,7 @@ export function createProgram(cli: Cli): Command {
     ...[validateCommand, analyzeCommand, translateCommand, xdsCommand, routeCommand, explainCommand, describeCommand],
     ...[proxyStatusCommand, proxyConfigCommand],
     ...[kubeInjectCommand, captureCommand],
+    ...[installCommand, uninstallCommand, manifestCommand, checkCommand],
     ...[serveCommand, versionCommand],
   ])
     program.addCommand(make(cli));

@@ -4,6 +4,7 @@ export type { AgentPorts } from "./agent/faces.ts";
 export { type ProxyFlags, type ProxyFlavour, proxyAgentConfig, proxyFlags } from "./agent/flags.ts";
 export { CAPABILITIES, listedExtensions } from "./agent/node.ts";
 export type { AgentConfig, AgentDependencies, ControlPlaneClients, LogLevel, ProxyFacts } from "./agent/options.ts";
+export { podArguments } from "./agent/pod/pod-arguments.ts";
 export { runRequest, runWait, type ToolOutput } from "./agent/pod/tools.ts";
 export { type Agent, runAgent } from "./agent/run-agent.ts";
 export type * from "./chain/spi.ts";

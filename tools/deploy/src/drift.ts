@@ -2,7 +2,7 @@ import { existsSync, globSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 
 /** Folders of `deploy/` that hold generated files alone. */
-const GENERATED = ["kubernetes/{crds,base,profiles}/**/*.yaml", "helm/**/*.{yaml,tpl,txt}", "images/**/*"];
+const GENERATED = ["kubernetes/{crds,base,profiles}/**/*.yaml", "helm/**/*.{yaml,json}", "images/**/*"];
 
 /** How the files of a folder differ from what is generated: paths below it. */
 export function drift(folder: string, files: ReadonlyMap<string, string>) {

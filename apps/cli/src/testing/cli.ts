@@ -59,11 +59,14 @@ export class TestMachine {
   }
 
   /** Runs a command line. */
-  async run(argv: readonly string[], options: { readonly input?: string } = {}): Promise<Outcome> {
+  async run(
+    argv: readonly string[],
+    options: { readonly input?: string; readonly env?: Readonly<Record<string, string>> } = {},
+  ): Promise<Outcome> {
     let out = "";
     let err = "";
     const cli: Cli = {
-      env: { LATEEN_HOME: join(this.folder, "home") },
+      env: { LATEEN_HOME: join(this.folder, "home"), ...options.env },
       cwd: this.folder,
       home: this.folder,
       out: (text) => {

@@ -83,7 +83,7 @@ describe("custom resource definitions", () => {
     }
   });
 
-  it("accept every sample and golden input that the decoder accepts", () => {
+  it("accept every sample and golden input that the decoder accepts", { timeout: 120_000 }, () => {
     const objects = acceptedObjects();
     expect(objects.length).toBeGreaterThan(150);
     expect(

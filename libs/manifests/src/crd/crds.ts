@@ -1,4 +1,5 @@
 import { type KindName, kindDefinition, kinds } from "@lateen/mesh-model";
+import { INSTALL_LABELS } from "../install/objects.ts";
 import { type PrinterColumn, printerColumns } from "./columns.ts";
 import { type StructuralSchema, structuralSchema } from "./structural.ts";
 
@@ -66,7 +67,7 @@ function customResourceDefinition(kindName: KindName): CustomResourceDefinition 
     kind: "CustomResourceDefinition",
     metadata: {
       name: `${plural}.${group}`,
-      labels: { "app.kubernetes.io/part-of": "lateen", app: "istio-pilot", chart: "istio", release: "istio" },
+      labels: { ...INSTALL_LABELS, app: "istio-pilot", chart: "istio", release: "istio" },
       // Uninstalling the mesh must not delete everybody's rules.
       annotations: { "helm.sh/resource-policy": "keep" },
     },

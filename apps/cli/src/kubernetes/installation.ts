@@ -1,0 +1,16 @@
+import { kubernetesPermissions } from "@lateen/adapter-kubernetes";
+import { type InstallSettings, type KubernetesObject, manifestOf, readSettings } from "@lateen/manifests";
+import { usageError } from "../errors.ts";
+
+/** What is to be installed. */
+export interface Installation {
+  readonly settings: InstallSettings;
+  readonly objects: readonly KubernetesObject[];
+}
+
+/** @param assignments of `--set`. @throws LTN7501 for settings that are none. */
+export function installation(assignments: readonly string[]): Installation {
+  const settings = readSettings(assignments);
+  if (!settings.ok) throw usageError(settings.error.join("; "), "lateen install --help lists the settings");
+  return { settings: settings.value, objects: manifestOf(settings.value, { permissions: kubernetesPermissions }) };
+}
