@@ -22,3 +22,4 @@ export {
   SETTING_NAMES,
   settingsOf,
 } from "./install/settings.ts";
+export { INJECTION_WEBHOOK, VALIDATION_WEBHOOK } from "./install/webhooks.ts";

@@ -26,25 +26,38 @@ function environment(env: readonly Readonly<Record<string, unknown>>[] = []): Re
 describe.each(PROFILES)("profile %s", (profile) => {
   const components = componentsOf(settingsOf(profile), parts);
 
-  it.each(components.map((component) => [component.name, component] as const))(
-    "the program of %s takes its arguments",
-    async (_name, { app, args, env, ports }) => {
-      const flags = await flagsOf(app);
-      const variables = environment(env);
-      const expanded = args.map((arg) =>
-        arg.replaceAll(/\$\((\w+)\)/g, (_whole, name: string) => variables[name] ?? ""),
-      );
-      const translated = expanded[0] === "proxy" ? podArguments(expanded.slice(1), variables, 2) : undefined;
-      expect(translated === undefined || translated.ok).toBe(true);
-      const read = readConfig(flags, translated?.ok ? translated.value : expanded, variables);
-      expect(read).toMatchObject({ ok: true, value: { positionals: [] } });
-      // Ports that the program opens, unless they were said to be others, are ports that the container has.
-      const open = Object.entries(read.ok ? read.value.values : {}).filter(([name]) =>
-        /^(xds|ca|config|telemetry|metrics|http|webhook|status|health|stats)Port$/.test(name),
-      );
-      expect(ports.map(({ port }) => port)).toEqual(expect.arrayContaining(open.map(([, port]) => port)));
-    },
-  );
+  it.each(
+    components.filter(({ image }) => image === undefined).map((component) => [component.name, component] as const),
+  )("the program of %s takes its arguments", async (_name, { app, args, env, ports }) => {
+    const flags = await flagsOf(app);
+    const variables = environment(env);
+    const expanded = args.map((arg) => arg.replaceAll(/\$\((\w+)\)/g, (_whole, name: string) => variables[name] ?? ""));
+    const translated = expanded[0] === "proxy" ? podArguments(expanded.slice(1), variables, 2) : undefined;
+    expect(translated === undefined || translated.ok).toBe(true);
+    const read = readConfig(flags, translated?.ok ? translated.value : expanded, variables);
+    expect(read).toMatchObject({ ok: true, value: { positionals: [] } });
+    // Ports that the program opens, unless they were said to be others, are ports that the container has.
+    const open = Object.entries(read.ok ? read.value.values : {}).filter(([name]) =>
+      /^(xds|ca|config|telemetry|metrics|http|webhook|status|health|stats)Port$/.test(name),
+    );
+    expect(ports.map(({ port }) => port)).toEqual(expect.arrayContaining(open.map(([, port]) => port)));
+  });
+
+  it("those who put trust into webhooks may, and name webhooks that are there", () => {
+    const objects = manifestOf(settingsOf(profile), parts);
+    const named = components.flatMap(({ args, permissions }) =>
+      args
+        .filter((arg) => /^--([a-z]+-)?webhook=/.test(arg))
+        .map((arg) => ({ name: arg.slice(arg.indexOf("=") + 1), rules: permissions?.cluster ?? [] })),
+    );
+    expect(named.map(({ name }) => name).toSorted()).toEqual(
+      objects.filter(({ kind }) => kind.endsWith("WebhookConfiguration")).map(({ metadata }) => metadata.name),
+    );
+    for (const { name, rules } of named)
+      expect(
+        rules.filter(({ resourceNames, verbs }) => resourceNames?.includes(name) && verbs.includes("patch")),
+      ).toHaveLength(1);
+  });
 
   it("mesh and injection configuration can be read", () => {
     const objects = manifestOf(settingsOf(profile), parts);

@@ -24,18 +24,20 @@ export interface Outgoing {
   readonly to?: string;
 }
 
-/** `GET` of a path answers 200. */
+/** `GET` of a path answers 200; without a path, the port can be connected to. */
 export interface Probe {
   readonly port: number;
-  readonly path: string;
+  readonly path?: string;
 }
 
 /** One Deployment and everything that belongs to it. */
 export interface Component {
   /** Name of the Deployment, and label `app`. */
   readonly name: string;
-  /** Which image. */
+  /** Which image of ours, and name of the container. */
   readonly app: string;
+  /** An image that is not ours. */
+  readonly image?: string;
   readonly labels?: Readonly<Record<string, string>>;
   readonly serviceAccount: string;
   /** Rights at the API server; none: it gets no token for it. */

@@ -1,6 +1,7 @@
 import type { Component, Outgoing } from "./component.ts";
 import { type Fields, NAMESPACE, type Permissions } from "./objects.ts";
 import type { InstallSettings } from "./settings.ts";
+import { INJECTION_WEBHOOK, VALIDATION_WEBHOOK } from "./webhooks.ts";
 
 /** Which component a table of rights is for. */
 export type PermittedComponent = "pilot" | "galley" | "citadel" | "mixer" | "sidecar-injector" | "control-plane";
@@ -16,11 +17,15 @@ export const NAMES = {
   controlPlane: "istiod",
   ingress: "istio-ingressgateway",
   egress: "istio-egressgateway",
+  redis: "istio-redis",
 } as const;
 /** By which everybody finds xDS, whatever serves it. */
 export const DISCOVERY = "istiod";
+/** Stands for every replica of galley; `istio-galley` for any of them, as API servers want it of webhooks. */
+const GALLEY_REPLICAS = "istio-galley-replicas";
 
-const PRIORITY = "lateen-control-plane";
+/** Priority class of the control plane. */
+export const PRIORITY = "lateen-control-plane";
 /** Nothing in it must last: what lasts is in the API server. */
 const STATE_DIR = "/var/lib/lateen";
 const RUN_DIR = "/var/run/lateen";
@@ -110,6 +115,44 @@ export function citadel(settings: InstallSettings, permissions: PermissionTable,
   };
 }
 
+const WEBHOOK = { name: "https-webhook", port: 15_017 };
+const WEBHOOK_SERVICE = { name: WEBHOOK.name, port: 443, appProtocol: "https" };
+const CONFIG_DIRS = { injection: "/etc/istio/inject", mesh: "/etc/istio/config" };
+
+/** ConfigMaps that injection depends on, as files; the kubelet follows their changes. */
+const INJECTION_VOLUMES: Component["volumes"] = [
+  {
+    volume: { name: "inject", configMap: { name: "istio-sidecar-injector" } },
+    path: CONFIG_DIRS.injection,
+    readOnly: true,
+  },
+  { volume: { name: "config", configMap: { name: "istio" } }, path: CONFIG_DIRS.mesh, readOnly: true },
+];
+
+export function injector(settings: InstallSettings, permissions: PermissionTable, replicas: number): Component {
+  return {
+    ...base("injector", replicas),
+    app: "sidecar-injector",
+    labels: { istio: "sidecar-injector" },
+    serviceAccount: "istio-sidecar-injector-service-account",
+    permissions: permissions["sidecar-injector"],
+    args: [
+      "--host=0.0.0.0",
+      `--trust-domain=${settings.trustDomain}`,
+      ...IDENTITY,
+      `--injection-config=${CONFIG_DIRS.injection}/config`,
+      `--values=${CONFIG_DIRS.injection}/values`,
+      `--mesh-config=${CONFIG_DIRS.mesh}/mesh`,
+      `--webhook=${INJECTION_WEBHOOK}`,
+    ],
+    ports: [WEBHOOK, METRICS],
+    services: [{ name: NAMES.injector, ports: [WEBHOOK_SERVICE, { name: METRICS.name }] }],
+    resources: resources("100m", "128Mi", "512Mi"),
+    volumes: [...IDENTITY_VOLUMES, ...INJECTION_VOLUMES],
+    outgoing: [API_SERVER, { ports: [8060], to: NAMES.citadel }],
+  };
+}
+
 export function galley(settings: InstallSettings, permissions: PermissionTable, replicas: number): Component {
   return {
     ...base("galley", replicas),
@@ -117,14 +160,15 @@ export function galley(settings: InstallSettings, permissions: PermissionTable, 
     labels: { istio: "galley" },
     serviceAccount: "istio-galley-service-account",
     permissions: permissions.galley,
-    args: [...common(settings), ...IDENTITY, "--config=kubernetes"],
-    ports: [{ name: "grpc-config", port: 9901, from: [NAMES.pilot] }, METRICS],
+    args: [...common(settings), ...IDENTITY, "--config=kubernetes", `--webhook=${VALIDATION_WEBHOOK}`],
+    ports: [{ name: "grpc-config", port: 9901, from: [NAMES.pilot, NAMES.mixer] }, WEBHOOK, METRICS],
     services: [
+      { name: NAMES.galley, ports: [WEBHOOK_SERVICE, { name: METRICS.name }] },
       {
-        name: NAMES.galley,
+        name: GALLEY_REPLICAS,
         // Only the leader's port is open: clients need the address of every replica, to go to the next.
         headless: true,
-        ports: [{ name: "grpc-config", appProtocol: "https" }, { name: METRICS.name }],
+        ports: [{ name: "grpc-config", appProtocol: "https" }],
       },
     ],
     resources: resources("100m", "192Mi", "1Gi"),
@@ -149,7 +193,7 @@ export function pilot(
     args: [
       ...common(settings),
       ...IDENTITY,
-      `--galley-address=${hostOf(NAMES.galley)}:9901`,
+      `--galley-address=${hostOf(GALLEY_REPLICAS)}:9901`,
       "--registry=kubernetes",
       `--cluster-id=${settings.clusterName}`,
     ],
@@ -175,8 +219,9 @@ export function mixer(
   settings: InstallSettings,
   permissions: PermissionTable,
   replicas: number,
-  most?: number,
+  options: { readonly most?: number; readonly redis?: boolean } = {},
 ): Component {
+  const { most, redis = false } = options;
   return {
     ...base("mixer", replicas),
     ...(most === undefined ? {} : { mostReplicas: most }),
@@ -185,7 +230,12 @@ export function mixer(
     podAnnotations: scraped(42_422),
     serviceAccount: "istio-mixer-service-account",
     permissions: permissions.mixer,
-    args: [...common(settings), ...IDENTITY],
+    args: [
+      ...common(settings),
+      ...IDENTITY,
+      `--galley-address=${hostOf(GALLEY_REPLICAS)}:9901`,
+      ...(redis ? [`--redis-url=redis://${hostOf(NAMES.redis)}:6379`] : []),
+    ],
     ports: [{ name: "grpc-mixer", port: 9091 }, { name: "prometheus", port: 42_422 }, METRICS],
     services: [
       {
@@ -195,7 +245,12 @@ export function mixer(
     ],
     resources: resources("200m", "192Mi", "1Gi"),
     volumes: IDENTITY_VOLUMES,
-    outgoing: [API_SERVER, { ports: [8060], to: NAMES.citadel }],
+    outgoing: [
+      API_SERVER,
+      { ports: [8060], to: NAMES.citadel },
+      { ports: [9901], to: NAMES.galley },
+      ...(redis ? [{ ports: [6379], to: NAMES.redis }] : []),
+    ],
   };
 }
 
@@ -217,6 +272,10 @@ export function controlPlane(settings: InstallSettings, permissions: PermissionT
       "--ca-store=kubernetes",
       "--publish-root",
       `--cluster-id=${settings.clusterName}`,
+      `--injection-config=${CONFIG_DIRS.injection}/config`,
+      `--values=${CONFIG_DIRS.injection}/values`,
+      `--injection-webhook=${INJECTION_WEBHOOK}`,
+      `--validation-webhook=${VALIDATION_WEBHOOK}`,
     ],
     ports: [
       { name: "https-dns", port: 15_012 },
@@ -226,6 +285,7 @@ export function controlPlane(settings: InstallSettings, permissions: PermissionT
       { name: "grpc-config", port: 9901, from: [NAMES.controlPlane] },
       { name: "http-debug", port: 15_080 },
       { name: "prometheus", port: 42_422 },
+      WEBHOOK,
       METRICS,
     ],
     services: [
@@ -234,6 +294,7 @@ export function controlPlane(settings: InstallSettings, permissions: PermissionT
         ports: [
           { name: "https-dns", appProtocol: "https" },
           { name: "grpc-citadel", appProtocol: "https" },
+          WEBHOOK_SERVICE,
           { name: METRICS.name },
         ],
       },
@@ -241,7 +302,7 @@ export function controlPlane(settings: InstallSettings, permissions: PermissionT
     ],
     // 1,000 services and 500 proxies: 0.45 GB after the first sync, 0.55 GB at its height.
     resources: resources("500m", "640Mi", "2Gi"),
-    volumes: [{ volume: { name: "state", emptyDir: { sizeLimit: "1Gi" } }, path: STATE_DIR }],
+    volumes: [{ volume: { name: "state", emptyDir: { sizeLimit: "1Gi" } }, path: STATE_DIR }, ...INJECTION_VOLUMES],
     outgoing: [API_SERVER, { ports: [80, 443] }],
   };
 }

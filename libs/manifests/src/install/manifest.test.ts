@@ -1,11 +1,12 @@
 import { describe, expect, it } from "vitest";
-import { at, podOf, somePermissions } from "../testing/installation.ts";
+import { at, podOf, someParts } from "../testing/installation.ts";
 import { manifestOf } from "./manifest.ts";
 import { INSTALL_LABELS, identityOf, type KubernetesObject, NAMESPACE } from "./objects.ts";
 import { INSTALLED_RESOURCES, RESOURCE_OF_KIND } from "./resources.ts";
 import { PROFILES, settingsOf } from "./settings.ts";
+import { INJECTION_WEBHOOK, VALIDATION_WEBHOOK } from "./webhooks.ts";
 
-const of = (profile: (typeof PROFILES)[number]) => manifestOf(settingsOf(profile), { permissions: somePermissions });
+const of = (profile: (typeof PROFILES)[number]) => manifestOf(settingsOf(profile), someParts);
 const named = (objects: readonly KubernetesObject[], kind: string) =>
   objects.filter((object) => object.kind === kind).map(({ metadata }) => metadata.name);
 
@@ -89,7 +90,7 @@ describe.each(PROFILES)("profile %s", (profile) => {
       expect(open.toSorted()).toEqual(ports.toSorted());
       for (const container of containers) {
         for (const probe of ["startupProbe", "livenessProbe", "readinessProbe"])
-          expect(ports).toContain(at(container, `${probe}.httpGet.port`));
+          expect(ports).toContain(at(container, `${probe}.httpGet.port`) ?? at(container, `${probe}.tcpSocket.port`));
         expect(volumes.map(({ name }) => name)).toEqual(
           expect.arrayContaining(container.volumeMounts.map(({ name }) => name)),
         );
@@ -135,6 +136,45 @@ describe.each(PROFILES)("profile %s", (profile) => {
   });
 });
 
+describe.each(PROFILES)("webhooks of profile %s", (profile) => {
+  const objects = of(profile);
+  const webhooks = objects.filter(({ kind }) => kind.endsWith("WebhookConfiguration"));
+
+  it("are answered by a Service of the installation, over TLS", () => {
+    expect(webhooks.map(({ metadata }) => metadata.name)).toEqual([INJECTION_WEBHOOK, VALIDATION_WEBHOOK]);
+    for (const webhook of webhooks.flatMap((each) => each.webhooks as Record<string, unknown>[])) {
+      const { name, namespace, port } = at(webhook, "clientConfig.service") as Record<string, unknown>;
+      const service = objects.find(({ kind, metadata }) => kind === "Service" && metadata.name === name);
+      expect(service?.metadata.namespace).toBe(namespace);
+      // Whatever calls webhooks needs an address of the Service itself.
+      expect(at(service, "spec.clusterIP")).toBeUndefined();
+      const ports = at(service, "spec.ports") as { port: number; targetPort: number }[];
+      expect(ports.find((each) => each.port === port)?.targetPort).toBe(15_017);
+      // It is for those who answer to say what they are trusted by.
+      expect(at(webhook, "clientConfig.caBundle")).toBeUndefined();
+    }
+  });
+
+  it("that are away stop pods from starting without a sidecar, and no rule from being changed", () => {
+    expect(
+      webhooks.map((each) => [
+        ...new Set((each.webhooks as { failurePolicy: string }[]).map((webhook) => webhook.failurePolicy)),
+      ]),
+    ).toEqual([["Fail"], ["Ignore"]]);
+  });
+
+  it("ask about every kind that is defined", () => {
+    const defined = objects
+      .filter(({ kind }) => kind === "CustomResourceDefinition")
+      .map(({ metadata }) => metadata.name);
+    const [rev] = webhooks[1]?.webhooks as { rules: { apiGroups: string[]; resources: string[] }[] }[];
+    const rules = rev?.rules ?? [];
+    expect(
+      rules.flatMap(({ apiGroups, resources }) => resources.map((each) => `${each}.${apiGroups[0]}`)).toSorted(),
+    ).toEqual(defined.toSorted());
+  });
+});
+
 it("settings are where they belong", () => {
   const text = JSON.stringify(
     manifestOf(
@@ -146,7 +186,7 @@ it("settings are where they belong", () => {
         trustDomain: "td.test",
         clusterName: "east",
       },
-      { permissions: somePermissions },
+      someParts,
     ),
   );
   expect(text).toContain('"image":"h.example/x/pilot:t1","imagePullPolicy":"Always"');

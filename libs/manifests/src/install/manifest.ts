@@ -1,16 +1,30 @@
 import { customResourceDefinitions } from "../crd/crds.ts";
 import type { Component } from "./component.ts";
-import { citadel, controlPlane, DISCOVERY, galley, mixer, NAMES, type PermissionTable, pilot } from "./components.ts";
+import {
+  citadel,
+  controlPlane,
+  DISCOVERY,
+  galley,
+  injector,
+  mixer,
+  NAMES,
+  type PermissionTable,
+  pilot,
+} from "./components.ts";
 import { configurationObjects } from "./configuration.ts";
 import { type ControlPlaneAddresses, gateway } from "./gateways.ts";
-import { INSTALL_LABELS, type KubernetesObject, NAMESPACE } from "./objects.ts";
+import { INSTALL_LABELS, type InjectionSelection, type KubernetesObject, NAMESPACE } from "./objects.ts";
 import type { InstallSettings } from "./settings.ts";
+import { redis } from "./stores.ts";
+import { webhookObjects } from "./webhooks.ts";
 import { workloadObjects } from "./workload.ts";
 
 /** What other libraries know of an installation. */
 export interface ManifestParts {
   /** Rights of each component at the API server. */
   readonly permissions: PermissionTable;
+  /** Which pods the injector is asked about. */
+  readonly injection: readonly InjectionSelection[];
 }
 
 /** Services of a control plane in one process, and of one in several. */
@@ -27,6 +41,10 @@ export function manifestOf(settings: InstallSettings, parts: ManifestParts): rea
     priority("lateen-control-plane", 100_000_000, "components that the mesh needs to change"),
     priority("lateen-gateway", 90_000_000, "gateways at the edge of the mesh"),
     ...configurationObjects(settings, control),
+    ...webhookObjects(parts.injection, {
+      injection: settings.profile === "minimal" ? DISCOVERY : NAMES.injector,
+      validation: settings.profile === "minimal" ? DISCOVERY : NAMES.galley,
+    }),
     ...componentsOf(settings, parts, control).flatMap((component) => workloadObjects(component, settings)),
   ];
 }
@@ -45,7 +63,8 @@ export function componentsOf(
         citadel(settings, permissions, 2),
         galley(settings, permissions, 2),
         pilot(settings, permissions, 2, MOST_REPLICAS),
-        mixer(settings, permissions, 2, MOST_REPLICAS),
+        mixer(settings, permissions, 2, { most: MOST_REPLICAS }),
+        injector(settings, permissions, 2),
         gateway("ingress", settings, control, 2, MOST_REPLICAS),
       ];
     case "demo":
@@ -53,7 +72,9 @@ export function componentsOf(
         citadel(settings, permissions, 1),
         galley(settings, permissions, 1),
         pilot(settings, permissions, 1),
-        mixer(settings, permissions, 1),
+        mixer(settings, permissions, 1, { redis: true }),
+        redis(),
+        injector(settings, permissions, 1),
         gateway("ingress", settings, control, 1),
         gateway("egress", settings, control, 1),
       ];

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { at, podOf, somePermissions } from "../testing/installation.ts";
+import { at, podOf, someParts } from "../testing/installation.ts";
 import { manifestOf } from "./manifest.ts";
 import { PROFILES, settingsOf } from "./settings.ts";
 
@@ -76,7 +76,7 @@ const OURS: readonly (readonly [string, (container: Container) => boolean])[] = 
 ];
 
 describe.each(PROFILES)("pods of profile %s", (profile) => {
-  const objects = manifestOf(settingsOf(profile), { permissions: somePermissions });
+  const objects = manifestOf(settingsOf(profile), someParts);
   const pods = objects
     .filter(({ kind }) => ["Deployment", "StatefulSet"].includes(kind))
     .map((object) => [object.metadata.name, podOf(object).spec] as const);

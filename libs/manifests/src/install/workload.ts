@@ -121,10 +121,13 @@ function deployment(component: Component, settings: InstallSettings): Kubernetes
 
 function container(component: Component, { hub, tag, imagePullPolicy }: InstallSettings): Fields {
   const { app, args, env, ports, probes, resources, volumes } = component;
-  const ask = ({ path, port }: Probe) => ({ httpGet: { path, port }, timeoutSeconds: 3 });
+  const ask = ({ path, port }: Probe) => ({
+    ...(path === undefined ? { tcpSocket: { port } } : { httpGet: { path, port } }),
+    timeoutSeconds: 3,
+  });
   return {
     name: app.endsWith("gateway") ? "istio-proxy" : app,
-    image: `${hub}/${app}:${tag}`,
+    image: component.image ?? `${hub}/${app}:${tag}`,
     imagePullPolicy,
     args,
     env,

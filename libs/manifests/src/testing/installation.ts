@@ -1,10 +1,11 @@
 import type { PermissionTable } from "../install/components.ts";
+import type { ManifestParts } from "../install/manifest.ts";
 import type { Fields, KubernetesObject } from "../install/objects.ts";
 
 const one = { cluster: [{ apiGroups: [""], resources: ["pods"], verbs: ["list"] }], own: [] };
 
 /** Some rights for every component. */
-export const somePermissions: PermissionTable = {
+const somePermissions: PermissionTable = {
   pilot: one,
   galley: one,
   citadel: {
@@ -37,3 +38,11 @@ export function podOf(object: KubernetesObject) {
     };
   };
 }
+
+/** What an installation is made of besides, some of it. */
+export const someParts: ManifestParts = {
+  permissions: somePermissions,
+  injection: [
+    { name: "namespace", namespaceSelector: { matchLabels: { "istio-injection": "enabled" } }, objectSelector: {} },
+  ],
+};
