@@ -63,7 +63,7 @@ const rule = {
   metadata: { name: "sidecars.networking.istio.io" },
 };
 
-describe("manifest generate", () => {
+describe("manifest generate", { timeout: 120_000 }, () => {
   it("prints what would be applied, and asks no cluster", async () => {
     const { code, out } = await machine.run(
       ["manifest", "generate", "--set", "profile=demo", "--set", "hub=h.example/x"],
@@ -92,7 +92,7 @@ describe("manifest generate", () => {
   });
 });
 
-describe("install", () => {
+describe("install", { timeout: 120_000 }, () => {
   it("says what it would do without -y", async () => {
     const { code, err } = await machine.run(["install"], { env });
     expect(code).toBe(64);
@@ -155,7 +155,7 @@ describe("install", () => {
   });
 });
 
-describe("uninstall", () => {
+describe("uninstall", { timeout: 120_000 }, () => {
   it("leaves everybody's rules, unless they are to be purged", async () => {
     answers({ when: "get ", out: { items: [rule, leftOver] } });
     expect(await machine.run(["uninstall", "-y"], { env })).toMatchObject({ code: 0, out: "removed: 1 objects\n" });
@@ -174,7 +174,7 @@ describe("uninstall", () => {
   });
 });
 
-describe("check", () => {
+describe("check", { timeout: 120_000 }, () => {
   const deployment = (available: number) => ({
     ...leftOver,
     spec: { replicas: 2 },

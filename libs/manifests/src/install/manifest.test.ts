@@ -167,7 +167,7 @@ describe.each(PROFILES)("webhooks of profile %s", (profile) => {
     const defined = objects
       .filter(({ kind }) => kind === "CustomResourceDefinition")
       .map(({ metadata }) => metadata.name);
-    const [rev] = webhooks[1]?.webhooks as { rules: { apiGroups: string[]; resources: string[] }[] }[];
+    const [rev] = webhooks[1]!.webhooks as { rules: { apiGroups: string[]; resources: string[] }[] }[];
     const rules = rev?.rules ?? [];
     expect(
       rules.flatMap(({ apiGroups, resources }) => resources.map((each) => `${each}.${apiGroups[0]}`)).toSorted(),
