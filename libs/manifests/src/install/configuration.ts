@@ -30,6 +30,8 @@ export function configurationObjects(
       caAddress: `${hostOf(control.ca)}:${control.caPort}`,
       multiCluster: { clusterName },
     },
+    // A control plane in one process reads the values alone.
+    ...(settings.profile === "minimal" ? { meshConfig: mesh } : {}),
   };
   return [
     {
