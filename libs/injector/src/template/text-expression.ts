@@ -16,7 +16,8 @@ export type Operand =
     }
   | { readonly kind: "call"; readonly name: string }
   | { readonly kind: "group"; readonly commands: readonly Command[]; readonly path: readonly string[] };
-type Command = readonly Operand[];
+/** A function with its arguments, or a value. */
+export type Command = readonly Operand[];
 
 /** Commands joined by `|`, perhaps assigned to a variable. */
 export interface Pipeline {
@@ -143,6 +144,14 @@ function fieldsAfter(reader: Reader): readonly string[] {
 
 function names(text: string): readonly string[] {
   return text.split(".").filter((name) => name !== "");
+}
+
+/** Names of the functions that commands call. */
+export function calledFunctions(commands: readonly Command[]): readonly string[] {
+  return commands.flat().flatMap((operand) => {
+    if (operand.kind === "call") return [operand.name];
+    return operand.kind === "group" ? calledFunctions(operand.commands) : [];
+  });
 }
 
 type Functions = ReadonlyMap<string, TemplateFunction>;

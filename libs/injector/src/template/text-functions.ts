@@ -135,3 +135,6 @@ function formatted(format: string, values: readonly unknown[]): string {
     throw new Error(`%${verb} is not known`);
   });
 }
+
+/** The names of all functions. */
+export const functionNames: ReadonlySet<string> = new Set(functions({}).keys());

@@ -42,13 +42,15 @@ describe("templates", () => {
     ["{{ end }}", 'line 1: "end" without a block'],
     ["\n\n{{ 1 ? }}", "line 3"],
     ["{{ define `x` }}{{ end }}", '"define" cannot be used here'],
+    ["{{ nosuch 1 }}", 'line 1: there is no function "nosuch"'],
+    ["{{ if eq (nosuch .a) 1 }}{{ end }}", 'there is no function "nosuch"'],
+    ["{{ range .a }}\n{{ else }}{{ .b | nosuch }}{{ end }}", 'line 2: there is no function "nosuch"'],
     ["{{ (1 }}", '")" is missing'],
   ])("%s cannot be parsed", (text, problem) => {
     expect(() => parseTextTemplate(text)).toThrow(problem);
   });
 
   it.each([
-    ["{{ nosuch 1 }}", 'line 1: there is no function "nosuch"'],
     ["{{ $x }}", "variable $x is not declared"],
     ["{{ index .Values.global.list 7 }}", "there is no item 7"],
     ["{{ fromJSON `{` }}", "fromJSON"],

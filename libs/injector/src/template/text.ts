@@ -1,5 +1,5 @@
-import { evaluate, type Frame, type Pipeline, textFrom } from "./text-expression.ts";
-import { functions, type TemplateFunction, truth } from "./text-functions.ts";
+import { calledFunctions, evaluate, type Frame, type Pipeline, textFrom } from "./text-expression.ts";
+import { functionNames, functions, type TemplateFunction, truth } from "./text-functions.ts";
 import { type Node, parseNodes } from "./text-parser.ts";
 
 /** A template that an operator wrote: a subset of Go's text/template, parsed. */
@@ -19,6 +19,7 @@ const MAX_STEPS = 100_000;
  */
 export function parseTextTemplate(text: string): TextTemplate {
   const nodes = parseNodes(text);
+  refuseUnknown(nodes);
   return {
     render(data) {
       const run = new Rendering(data);
@@ -26,6 +27,19 @@ export function parseTextTemplate(text: string): TextTemplate {
       return run.output;
     },
   };
+}
+
+/** A function that does not exist refuses the template when it is read, not the pods that would use it. */
+function refuseUnknown(nodes: readonly Node[]): void {
+  for (const node of nodes) {
+    if (node.kind === "text") continue;
+    for (const name of calledFunctions(node.pipeline.commands)) {
+      if (!functionNames.has(name)) throw new Error(`line ${node.line}: there is no function "${name}"`);
+    }
+    if (node.kind === "action") continue;
+    refuseUnknown(node.body);
+    refuseUnknown(node.otherwise);
+  }
 }
 
 class Rendering {

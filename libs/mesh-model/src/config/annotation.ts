@@ -43,6 +43,8 @@ export function withoutEffect({ defaultConfig }: MeshConfig): readonly string[] 
       : [`drainDuration has no effect: proxies drain replaced listeners for ${drainDurationMs / 1000} s`]),
     ...(defaultConfig.holdApplicationUntilProxyStarts
       ? []
-      : ["holdApplicationUntilProxyStarts has no effect: applications always start after their proxy"]),
+      : [
+          "holdApplicationUntilProxyStarts has an effect in injected pods only: on one machine applications always start after their proxy",
+        ]),
   ];
 }

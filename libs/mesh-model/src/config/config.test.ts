@@ -274,7 +274,7 @@ trustDomain: cluster.local
         map("  mesh: |\n    defaultConfig: {drainDuration: 10s, holdApplicationUntilProxyStarts: false}\n"),
         [
           "warning data.mesh: defaultConfig.drainDuration has no effect: proxies drain replaced listeners for 45 s",
-          "warning data.mesh: defaultConfig.holdApplicationUntilProxyStarts has no effect: applications always start after their proxy",
+          "warning data.mesh: defaultConfig.holdApplicationUntilProxyStarts has an effect in injected pods only: on one machine applications always start after their proxy",
         ],
       ],
       ["of another name is none", map("  mesh: |\n    x: 1\n", "other"), []],
