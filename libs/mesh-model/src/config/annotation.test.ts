@@ -40,7 +40,11 @@ describe("the annotation proxy.istio.io/config", () => {
     ["with a wrong value", "concurrency: many", "concurrency: "],
     ["with a setting that is not honoured", "caCertificatesPem: [x]", '"caCertificatesPem" cannot be used'],
     ["with a setting that changes nothing", "drainDuration: 7s", "drainDuration has no effect"],
-    ["that holds nothing back", "holdApplicationUntilProxyStarts: false", "holdApplicationUntilProxyStarts has an effect in injected pods only"],
+    [
+      "that holds nothing back",
+      "holdApplicationUntilProxyStarts: false",
+      "holdApplicationUntilProxyStarts has an effect in injected pods only",
+    ],
   ])("%s is told, and the object accepted", (_title, text, expected) => {
     for (const [findings, path] of [
       [findingsOf(deployment(text)), `spec.template.${place}`],
