@@ -134,7 +134,7 @@ export async function composeControlPlane(config: ControlPlaneConfig, { scope, l
     },
   });
   servers.push(webhooks);
-  around.start(citadel);
+  around.start(citadel, pilot);
   const faces = await serveHttpFaces();
   const ports = {
     xds: xds.port,

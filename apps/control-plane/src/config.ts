@@ -26,6 +26,11 @@ export const flags = defineFlags("control-plane", {
     default: true,
     describe: "with --registry kubernetes: read the Secrets and ConfigMaps with certificates that configuration names",
   },
+  writeStatus: {
+    kind: "boolean",
+    default: true,
+    describe: "with --registry kubernetes: write the status of Gateway API objects and Ingresses; one replica does",
+  },
   caStore: {
     kind: "choice",
     choices: ["files", "kubernetes"],

@@ -9,16 +9,20 @@ import {
   kubernetesLease,
   kubernetesRegistry,
   kubernetesSecretStore,
+  kubernetesStatusWriter,
   kubernetesTokenReviewer,
   kubernetesWebhooks,
   openKubernetes,
   publishRootCertificate,
+  publishStatuses,
+  STATUS_LEASE,
   whileLeading,
 } from "@lateen/adapter-kubernetes";
 import { fileConfigSource, filePodRegistry, fileSecretStore, journalConfigStore } from "@lateen/adapter-local";
 import type { Citadel } from "@lateen/citadel";
 import type { GalleyOptions } from "@lateen/galley";
 import type { Clock, Logger, Scope } from "@lateen/kernel";
+import type { Pilot } from "@lateen/pilot";
 import { jwtTokenReviewer, keepCaBundles } from "@lateen/pki";
 import type {
   AcceptedObject,
@@ -41,7 +45,7 @@ export interface Surroundings {
   /** Undefined: galley takes what the mesh makes itself. */
   readonly writer: ConfigWriter | undefined;
   /** Begins what is done in the cluster besides. */
-  start(citadel: Citadel): void;
+  start(citadel: Citadel, pilot: Pilot): void;
 }
 
 interface Deps {
@@ -89,7 +93,8 @@ export async function surroundingsOf(config: ControlPlaneConfig, deps: Deps): Pr
           }
         : inApiServer(cluster, deps),
     writer: cluster === undefined ? undefined : kubernetesConfigWriter(cluster),
-    start({ rootPem }) {
+    start({ rootPem }, pilot) {
+      if (running !== undefined && config.writeStatus) writeStatuses(running, pilot, deps);
       if (kubernetes === undefined) return;
       if (configurations.length > 0) {
         const webhooks = kubernetesWebhooks(kubernetes);
@@ -103,6 +108,16 @@ export async function surroundingsOf(config: ControlPlaneConfig, deps: Deps): Pr
       );
     },
   };
+}
+
+/** One of the replicas writes what became of Gateway API objects and Ingresses. */
+function writeStatuses(kubernetes: KubernetesApi, pilot: Pilot, { scope, clock, logger }: Deps): void {
+  const source = { version: () => pilot.pushes, statuses: () => pilot.debug.statuses() };
+  const writer = kubernetesStatusWriter(kubernetes);
+  const lease = kubernetesLease(kubernetes, { clock, logger });
+  whileLeading({ lease, name: STATUS_LEASE, scope, logger }, (turn) =>
+    publishStatuses({ writer, source, scope: turn, clock, logger }),
+  );
 }
 
 function webhooksOf({ injectionWebhook, validationWebhook }: ControlPlaneConfig): readonly WebhookConfiguration[] {

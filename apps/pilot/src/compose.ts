@@ -10,9 +10,14 @@ import {
 } from "@lateen/adapter-grpc";
 import {
   configReferences,
+  kubernetesLease,
   kubernetesRegistry,
+  kubernetesStatusWriter,
   kubernetesTokenReviewer,
   openKubernetes,
+  publishStatuses,
+  STATUS_LEASE,
+  whileLeading,
 } from "@lateen/adapter-kubernetes";
 import { filePodRegistry, httpDocuments, memoryBus } from "@lateen/adapter-local";
 import { type NatsBus, natsBus, natsOptionsOf, type WatchDirectly } from "@lateen/adapter-nats";
@@ -89,6 +94,15 @@ export async function composePilot(config: PilotConfig, { scope, logger }: MainC
     logger,
     firstSnapshotsMs: WITHOUT_END_MS,
   });
+  if (registry === "kubernetes" && kubernetes !== undefined && config.writeStatus) {
+    const ready = pilot;
+    const source = { version: () => ready.pushes, statuses: () => ready.debug.statuses() };
+    const writer = kubernetesStatusWriter(kubernetes);
+    const lease = kubernetesLease(kubernetes, { clock, logger });
+    whileLeading({ lease, name: STATUS_LEASE, scope, logger }, (turn) =>
+      publishStatuses({ writer, source, scope: turn, clock, logger }),
+    );
+  }
   const tokenReviewer =
     tokenReview === "kubernetes" && kubernetes !== undefined
       ? kubernetesTokenReviewer(kubernetes, { clock, logger })

@@ -21,6 +21,11 @@ export const flags = defineFlags("pilot", {
     default: true,
     describe: "with --registry kubernetes: read the Secrets and ConfigMaps with certificates that configuration names",
   },
+  writeStatus: {
+    kind: "boolean",
+    default: true,
+    describe: "with --registry kubernetes: write the status of Gateway API objects and Ingresses; one replica does",
+  },
   clusterId: { kind: "string", default: "local", describe: "name of this cluster, a label of every workload" },
   xdsPort: portFlag("xDS over TLS", 15_012),
   httpPort: portFlag("readiness and debug", 15_080),

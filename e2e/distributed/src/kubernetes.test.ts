@@ -110,6 +110,7 @@ describe("a control plane on a Kubernetes API server", { timeout: 240_000 }, () 
       rule("cart", "1s"),
       gateway("site"),
       secret("site"),
+      gatewayClass(),
       secret("other"),
     );
     const { ca } = await plane.start(
@@ -180,6 +181,18 @@ describe("a control plane on a Kubernetes API server", { timeout: 240_000 }, () 
     plane.server.apply(slice("cart", ["10.1.0.1", "10.1.0.2"]), rule("cart", "2s"));
     await becomes("endpoints", endpoints, "10.1.0.1,10.1.0.2");
     await becomes("the timeout", timeout, "2s");
+  });
+
+  it("writes statuses", async () => {
+    await eventually(
+      "the status of the class",
+      async () => {
+        const found = plane.server.get("gateway.networking.k8s.io/v1", "GatewayClass", "istio")?.status;
+        const { conditions = [] } = (found ?? {}) as { readonly conditions?: readonly Json[] };
+        return conditions.some(({ type, status }) => type === "Accepted" && status === "True") ? true : undefined;
+      },
+      PATIENCE_MS,
+    );
   });
 
   it("reads the certificates that are named, and no others", () => {
@@ -274,6 +287,12 @@ const gateway = (credentialName: string): Json => ({
       },
     ],
   },
+});
+const gatewayClass = (): Json => ({
+  apiVersion: "gateway.networking.k8s.io/v1",
+  kind: "GatewayClass",
+  metadata: { name: "istio" },
+  spec: { controllerName: "istio.io/gateway-controller" },
 });
 const secret = (name: string): Json => ({
   apiVersion: "v1",

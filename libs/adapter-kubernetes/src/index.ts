@@ -24,6 +24,12 @@ export {
 } from "./permissions.ts";
 export { type KubernetesRegistryOptions, kubernetesRegistry } from "./registry/kubernetes-registry.ts";
 export { configReferences, type References, type Wanted } from "./registry/references.ts";
+export {
+  type PublishStatusesOptions,
+  publishStatuses,
+  STATUS_LEASE,
+  type StatusSource,
+} from "./status/publish-statuses.ts";
 export { kubernetesStatusWriter } from "./status/status-writer.ts";
 export type { FollowOptions } from "./watch/follow.ts";
 export type { WatchTuning } from "./watch/pauses.ts";

@@ -37,7 +37,7 @@ const CREDENTIALS: readonly PermissionRule[] = [
   { apiGroups: [""], resources: ["secrets", "configmaps"], verbs: [...READ] },
 ];
 
-/** Statuses: `--write-status`. */
+/** Statuses: `--write-status`, which is on unless it is said otherwise. */
 const STATUS: readonly PermissionRule[] = [
   {
     apiGroups: ["gateway.networking.k8s.io"],

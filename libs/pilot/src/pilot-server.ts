@@ -118,6 +118,10 @@ export class PilotServer implements Pilot {
     return this.#revisions.push > 0;
   }
 
+  get pushes(): number {
+    return this.#revisions.push;
+  }
+
   get missing(): readonly string[] {
     return this.#world.missing;
   }

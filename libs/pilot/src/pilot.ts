@@ -12,6 +12,8 @@ export interface Pilot {
   readonly ads: AdsServer;
   /** Both first snapshots, of configuration and of what runs, are in. */
   readonly ready: boolean;
+  /** Number of the last push; another whenever anything that proxies or users are told may be different. */
+  readonly pushes: number;
   /** What is missing for that. */
   readonly missing: readonly string[];
   status(): PilotStatus;

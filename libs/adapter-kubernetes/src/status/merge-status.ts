@@ -8,7 +8,11 @@ import { type Fields, isFields } from "../client/objects.ts";
  */
 export function mergedStatus(before: Fields, ours: Fields, controller: string): Fields {
   const merged: Record<string, unknown> = { ...before };
-  for (const [name, value] of Object.entries(ours)) merged[name] = mergedField(name, before[name], value, controller);
+  for (const [name, value] of Object.entries(ours)) {
+    // Nothing to say where nobody said anything.
+    if (before[name] === undefined && Array.isArray(value) && value.length === 0) continue;
+    merged[name] = mergedField(name, before[name], value, controller);
+  }
   return merged;
 }
 

@@ -1,6 +1,8 @@
 import { resourceKey } from "@lateen/mesh-model";
+import { eventually } from "@lateen/test-support";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { testCluster } from "../testing/cluster.ts";
+import { publishStatuses } from "./publish-statuses.ts";
 import { kubernetesStatusWriter } from "./status-writer.ts";
 
 const ROUTES = {
@@ -78,5 +80,31 @@ describe("statuses", () => {
   it("of objects that are gone are nobody's", async () => {
     const { writer } = await route({});
     await writer.writeStatus(resourceKey("HTTPRoute", "shop", "gone"), { parents: [] });
+  });
+});
+
+describe("statuses of a mesh", () => {
+  it("are written as they change, those of other controllers never, and again after a failure", async () => {
+    const { writer, status, scope, server, logger } = await route({});
+    let version = 1;
+    let ours: Readonly<Record<string, unknown>> = { parents: [] };
+    const waiting = { type: "Accepted", status: "Unknown", reason: "Pending", message: "" };
+    const statuses = () => ({
+      [KEY]: ours,
+      "HTTPRoute/shop/foreign": { conditions: [waiting] },
+      "HTTPRoute/shop/other": { conditions: [{ ...waiting, reason: "Invalid" }] },
+    });
+    const source = { version: () => version, statuses };
+    const asked = (name: string) => server.requests.filter((request) => request.name === name).length;
+    void publishStatuses({ writer, source, scope, logger, everyMs: 5, retryMs: 5 });
+    await eventually("the first look", async () => (asked("cart") > 0 && asked("other") > 0 ? true : undefined));
+    expect([asked("foreign"), status()]).toEqual([0, {}]);
+    let failures = 2;
+    server.fault(({ verb }) => (verb === "patch" && failures-- > 0 ? { status: 403 } : undefined));
+    ours = { parents: [parent(OURS, "front", "True", "t")] };
+    version++;
+    await eventually("the status", async () => (JSON.stringify(status()) === JSON.stringify(ours) ? true : undefined));
+    expect(logger.of("status.not_written").length).toBeGreaterThan(0);
+    expect(asked("foreign")).toBe(0);
   });
 });
