@@ -13,7 +13,7 @@ import { InteropMesh, noEnvoy } from "./harness/mesh.ts";
 import { verdict } from "./harness/verdict.ts";
 import { exchange, type WireAnswer } from "./harness/wire.ts";
 
-const COUNT = process.env.LATEEN_TEST_FULL === "1" ? 1_000 : 30;
+const COUNT = process.env.LATEEN_TEST_FULL === "1" ? 1_000 : 20;
 const skip = noEnvoy();
 const title = `Envoy and our proxy decide alike${skip === undefined ? "" : ` (skipped: ${skip})`}`;
 

@@ -24,7 +24,12 @@ const goldens = goldenCases(GOLDENS, "input.yaml").map(({ name, path }) => ({
   input: readFileSync(path("input.yaml"), "utf8"),
   calls: readFileSync(path("calls.yaml"), "utf8"),
 }));
-const cases = [...goldens, ...outboundCases];
+/** Without the full counts only some goldens are looked at beyond what Envoy takes. */
+const EVERY = FULL ? 1 : 6;
+const cases = [
+  ...goldens.map((one, index) => ({ ...one, chosen: index % EVERY === 0 })),
+  ...outboundCases.map((one) => ({ ...one, chosen: true })),
+];
 const FLAVORS = ["envoy", "own"] as const satisfies readonly Flavor[];
 
 /** Our form of the mesh configuration in Istio's: durations are texts, headers a list. */
@@ -76,15 +81,18 @@ describe.skipIf(skip !== undefined)(title, () => {
 
   it.each(cases)(
     "$name",
-    async ({ name, input, calls }) => {
+    async ({ name, input, calls, chosen }) => {
       const asks = callsOf(calls);
       const callers = new Set(asks.map(({ from }) => from));
       const extra = workloadsIn(input).filter((one) => callers.has(one.name));
+      const reason =
+        withoutTraffic[name] ?? (chosen && (FULL || extra.length === 0) ? undefined : "only with the full counts");
+      if (reason !== undefined) left.push(`${name}: ${reason}`);
       const stops: (() => Promise<void>)[] = [];
       try {
         await outside.become(`${input}\n${calls}`);
         await Promise.all(
-          FLAVORS.map(async (flavor) => {
+          (reason === undefined || FULL ? FLAVORS : ["envoy" as const]).map(async (flavor) => {
             const shop = shops[flavor];
             const own = await shop.onThisMachine(inShop(flavor, input));
             const more =
@@ -97,11 +105,7 @@ describe.skipIf(skip !== undefined)(title, () => {
             await shop.settled();
           }),
         );
-        const reason =
-          withoutTraffic[name] ??
-          (!FULL && extra.length > 0 ? "workloads of its own: with the full counts" : undefined);
         if (reason === undefined) await compare(asks, input);
-        else left.push(`${name}: ${reason}`);
       } finally {
         for (const stop of stops) await stop();
       }
