@@ -32,8 +32,8 @@ export async function composeMixer(config: MixerConfig, { scope, logger }: MainC
       : jwtTokenReviewer({ publicPem: await readTokenKey(config) }, clock);
   const authenticator = createAuthenticator({ tokenReviewer, trustDomain });
   const accessLogs = accessLogService(mixer.receive, authenticator, logger);
-  const limiter = await composeRateLimits(config, { identity, clock, scope, logger });
-  const rateLimits = rateLimitService(limiter.decide, authenticator, logger);
+  const limits = await composeRateLimits(config, { identity, clock, scope, logger });
+  const rateLimits = rateLimitService(limits.limiter.decide, authenticator, logger);
   const health = healthService([accessLogs.name, rateLimits.name]);
   const server = await serveGrpc({
     host,
@@ -46,7 +46,7 @@ export async function composeMixer(config: MixerConfig, { scope, logger }: MainC
   identity.onRenewed(server.updateTls);
   scope.defer(() => server.close(2_000));
   health.setServing(true);
-  const face = { host: httpHost, metrics: () => mixer.metrics() + limiter.metrics(), scope, logger };
+  const face = { host: httpHost, metrics: () => mixer.metrics() + limits.metrics(), scope, logger };
   const metrics = await serveStatus({ ...face, port: config.metricsPort });
   const prometheus = await serveStatus({ ...face, port: config.prometheusPort });
   await writePorts(config.portsFile, { als: server.port, metrics, prometheus });

@@ -1,12 +1,14 @@
-import { componentFlags, defineFlags, type FlagValues, identifiedFlags, portFlag } from "@lateen/runtime";
+import { componentFlags, defineFlags, type FlagValues, identifiedFlags, natsFlags, portFlag } from "@lateen/runtime";
 
 /** Options of mixer on its own. Each replica aggregates what it is sent; Prometheus adds them up. Quotas are shared through Redis. */
 export const flags = defineFlags("mixer", {
   ...componentFlags,
   ...identifiedFlags,
+  ...natsFlags,
   galleyAddress: {
     kind: "string",
-    describe: "host:port of galley, or several separated by commas: limits of the ConfigMap ratelimit-config",
+    describe:
+      "host:port of galley, or several separated by commas: limits of the ConfigMap ratelimit-config; with --nats-url, asked while NATS is away",
   },
   rateLimitConfig: {
     kind: "list",

@@ -1,11 +1,12 @@
 import { readFile } from "node:fs/promises";
-import { watchConfig } from "@lateen/adapter-grpc";
-import { fileConfigSource, memoryQuotaStore } from "@lateen/adapter-local";
+import { configEntryCodec, type WatchState, watchConfig } from "@lateen/adapter-grpc";
+import { fileConfigSource, memoryBus, memoryQuotaStore } from "@lateen/adapter-local";
+import { type NatsBus, natsBus, natsOptionsOf, type WatchDirectly } from "@lateen/adapter-nats";
 import { parseRedisUrl, redisQuotaStore } from "@lateen/adapter-redis";
 import { type Clock, type Logger, type Scope, Secret } from "@lateen/kernel";
 import { createRateLimiter, type RateLimiter, rateLimitsOfConfigMap } from "@lateen/mixer";
 import type { ComponentIdentity } from "@lateen/pki";
-import type { QuotaStore } from "@lateen/ports";
+import { type AcceptedObject, CONFIG_TOPIC, type QuotaStore } from "@lateen/ports";
 import type { MixerConfig } from "./config.ts";
 
 const ROOT_NAMESPACE = "istio-system";
@@ -17,8 +18,14 @@ export interface RateLimitDeps {
   readonly logger: Logger;
 }
 
-/** The rate limiter with its limits from files and from galley, and its counters in Redis or, without one, in this process. */
-export async function composeRateLimits(config: MixerConfig, deps: RateLimitDeps): Promise<RateLimiter> {
+/**
+ * The rate limiter with its limits from files and from galley, and its counters in Redis or, without one, in this process; with the metrics of what
+ * carries the limits.
+ */
+export async function composeRateLimits(
+  config: MixerConfig,
+  deps: RateLimitDeps,
+): Promise<{ readonly limiter: RateLimiter; readonly metrics: () => string }> {
   const { scope, logger } = deps;
   const { galleyAddress, rateLimitConfig } = config;
   const sources = [
@@ -41,15 +48,40 @@ export async function composeRateLimits(config: MixerConfig, deps: RateLimitDeps
   }
   if (galleyAddress !== undefined) {
     const changes = rateLimitsOfConfigMap(ROOT_NAMESPACE);
-    watchConfig(
-      scope,
-      deps.identity.channelTo(galleyAddress, "istio-galley.istio-system.svc"),
-      (delta) => limiter.configure("galley", changes(delta)),
-      (state) => logger.info({ event: "galley.watch", ...state }),
-      { kinds: ["ConfigMap"], logger },
-    );
+    const follow = (watch: WatchDirectly<AcceptedObject>) =>
+      watch(scope, (delta) => limiter.configure("galley", changes(delta)));
+    const bus = followConfigMaps(config, { ...deps, galleyAddress }, follow);
+    return { limiter, metrics: () => limiter.metrics() + (bus?.metrics() ?? "") };
   }
-  return limiter;
+  return { limiter, metrics: () => limiter.metrics() };
+}
+
+/** ConfigMaps over NATS, and from galley itself while NATS is away; without NATS, from galley alone. */
+function followConfigMaps(
+  config: MixerConfig,
+  { galleyAddress, identity, clock, scope, logger }: RateLimitDeps & { readonly galleyAddress: string },
+  follow: (watch: WatchDirectly<AcceptedObject>) => void,
+): NatsBus | undefined {
+  const galley = identity.channelTo(galleyAddress, "istio-galley.istio-system.svc");
+  const tell = (state: WatchState) => logger.info({ event: "galley.watch", ...state });
+  const fromGalley: WatchDirectly<AcceptedObject> = (watch, receive) =>
+    watchConfig(watch, galley, receive, tell, { kinds: ["ConfigMap"], logger });
+  const options = natsOptionsOf(config);
+  if (options === undefined) {
+    follow(fromGalley);
+    return undefined;
+  }
+  const bus = natsBus({
+    ...options,
+    name: "mixer",
+    codecs: { [CONFIG_TOPIC]: configEntryCodec },
+    direct: { [CONFIG_TOPIC]: fromGalley },
+    wanted: { [CONFIG_TOPIC]: (key) => key.startsWith("ConfigMap/") },
+    local: memoryBus({ logger }),
+    ...{ scope, clock, logger },
+  });
+  follow((watch, receive) => bus.state<AcceptedObject>(CONFIG_TOPIC).watch(watch, receive));
+  return bus;
 }
 
 async function quotaStore(

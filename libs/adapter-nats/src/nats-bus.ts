@@ -5,7 +5,7 @@ import { exposition } from "./metrics.ts";
 import type { NatsCredentials, NatsTls } from "./socket/credentials.ts";
 import { Link } from "./socket/link.ts";
 import { NatsEventTopic } from "./topics/event-topic.ts";
-import type { TopicParts, ValueCodec, WatchDirectly } from "./topics/parts.ts";
+import type { FollowingParts, TopicParts, ValueCodec, WatchDirectly } from "./topics/parts.ts";
 import { StatePublisher } from "./topics/publisher.ts";
 import { StateSubscriber } from "./topics/subscriber.ts";
 
@@ -28,6 +28,8 @@ export interface NatsBusOptions {
   /** How to ask the publisher of a topic itself while NATS is away. Left out: what is in force stays. */
   // biome-ignore lint/suspicious/noExplicitAny: as for codecs -- see there
   readonly direct?: Readonly<Record<string, WatchDirectly<any>>>;
+  /** Of a topic that is followed only in part: the keys whose values are read and handed on. */
+  readonly wanted?: Readonly<Record<string, (key: string) => boolean>>;
   /** Copies of each bucket that we make, in a cluster of servers. Default 1. */
   readonly replicas?: number;
   /** Most bytes of a bucket that we make. Default 1 GiB. */
@@ -98,8 +100,9 @@ export function natsBus(options: NatsBusOptions): NatsBus {
     state<T>(topic: string): StateTopic<T> {
       let found = states.get(topic);
       if (found === undefined) {
-        const { local, epoch, direct } = options;
-        found = new NatsStateTopic(partsOf(topic), codecOf(topic), { local, epoch, direct: direct?.[topic] });
+        const { local, epoch, direct, wanted } = options;
+        const sides = { local, epoch, direct: direct?.[topic], wanted: wanted?.[topic] };
+        found = new NatsStateTopic(partsOf(topic), codecOf(topic), sides);
         states.set(topic, found);
       }
       return found as unknown as StateTopic<T>;
@@ -129,10 +132,8 @@ export function natsBus(options: NatsBusOptions): NatsBus {
   };
 }
 
-interface StateSides<T> {
-  readonly local: Bus;
+interface StateSides<T> extends FollowingParts<T> {
   readonly epoch: number | undefined;
-  readonly direct: WatchDirectly<T> | undefined;
 }
 
 /** Either side begins when it is first used. */
@@ -158,7 +159,7 @@ class NatsStateTopic<T> implements StateTopic<T> {
   }
 
   watch(scope: Scope, receive: (delta: StateDelta<T>) => void): void {
-    this.#subscriber ??= new StateSubscriber(this.#parts, this.#codec, this.#sides.local, this.#sides.direct);
+    this.#subscriber ??= new StateSubscriber(this.#parts, this.#codec, this.#sides);
     this.#subscriber.watch(scope, receive);
   }
 

@@ -215,6 +215,17 @@ describe.skipIf(noServer)("state over a real nats-server", { timeout: 240_000, c
     expect(view.monotonic).toBe(true);
   });
 
+  it("hands on only the keys that are wanted, and the revisions of all", async ({ onTestFinished }) => {
+    const { server, source, bus, watch } = await scene(onTestFinished);
+    const partial = watch(bus(server.url, { wanted: { t: (key) => key.startsWith("VirtualService/") } }));
+    const wanted = () => new Map([...source.truth].filter(([key]) => key.startsWith("VirtualService/")));
+    await partial.equals(wanted());
+    await source.publish({ a: "2", "VirtualService/shop/details": "2" });
+    await partial.equals(wanted());
+    await source.publish({ b: undefined, "VirtualService/shop/details": undefined });
+    await partial.equals(wanted());
+  });
+
   it("carries values of many megabytes, and thousands of keys", async ({ onTestFinished }) => {
     const { server, source, held, bus, watch } = await scene(onTestFinished);
     const many = Object.fromEntries(

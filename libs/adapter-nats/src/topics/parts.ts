@@ -1,5 +1,5 @@
 import type { Clock, Logger, Random, Result, Scope } from "@lateen/kernel";
-import type { StateDelta } from "@lateen/ports";
+import type { Bus, StateDelta } from "@lateen/ports";
 import type { BucketSize } from "../socket/bucket.ts";
 import type { Link } from "../socket/link.ts";
 
@@ -12,6 +12,15 @@ export interface ValueCodec<T> {
 
 /** Asks the publisher itself, without NATS: a snapshot first, then deltas, until the scope closes. */
 export type WatchDirectly<T> = (scope: Scope, receive: (delta: StateDelta<T>) => void) => void;
+
+/** What following a topic needs beside. */
+export interface FollowingParts<T> {
+  /** Carries what arrives to the watchers of this process. */
+  readonly local: Bus;
+  readonly direct: WatchDirectly<T> | undefined;
+  /** Keys whose values are read; undefined: all. */
+  readonly wanted: ((key: string) => boolean) | undefined;
+}
 
 /** What the two sides of a topic need. */
 export interface TopicParts {

@@ -1,11 +1,11 @@
 import { Scope } from "@lateen/kernel";
-import type { Bus, StateDelta, StateEntry, StateTopic } from "@lateen/ports";
+import type { StateDelta, StateEntry, StateTopic } from "@lateen/ports";
 import { lookAtBucket } from "../socket/bucket.ts";
 import { Session } from "../socket/session.ts";
 import { type Feed, Follower } from "../state/follower.ts";
 import { Replica, type ReplicaDelta, type ReplicaEffect } from "../state/replica.ts";
 import { decodeBeat } from "../wire/head.ts";
-import type { TopicParts, ValueCodec, WatchDirectly } from "./parts.ts";
+import type { FollowingParts, TopicParts, ValueCodec } from "./parts.ts";
 
 const TICK_MS = 250;
 
@@ -13,7 +13,7 @@ const TICK_MS = 250;
 export class StateSubscriber<T> {
   readonly #parts: TopicParts;
   readonly #codec: ValueCodec<T>;
-  readonly #direct: WatchDirectly<T> | undefined;
+  readonly #following: FollowingParts<T>;
   /** What the bucket says; watched again whenever it is turned to. */
   readonly #bucketTopic: StateTopic<T>;
   readonly #outlet: StateTopic<T>;
@@ -22,11 +22,11 @@ export class StateSubscriber<T> {
   readonly #watches = new Map<Feed, Scope>();
   #session: Session | undefined;
 
-  /** @param local carries what arrives to the watchers of this process. */
-  constructor(parts: TopicParts, codec: ValueCodec<T>, local: Bus, direct: WatchDirectly<T> | undefined) {
+  constructor(parts: TopicParts, codec: ValueCodec<T>, following: FollowingParts<T>) {
+    const { local, direct } = following;
     this.#parts = parts;
     this.#codec = codec;
-    this.#direct = direct;
+    this.#following = following;
     this.#bucketTopic = local.state(`${parts.name}@nats`);
     this.#outlet = local.state(parts.name);
     this.#follower = new Follower(direct !== undefined);
@@ -121,17 +121,25 @@ export class StateSubscriber<T> {
       void this.#outlet.publish(delta);
     };
     if (feed === "bucket") this.#bucketTopic.watch(watch, receive);
-    else this.#direct?.(watch, receive);
+    else this.#following.direct?.(watch, receive);
   }
 
   #decoded({ snapshot, version, upserted, removed }: ReplicaDelta): StateDelta<T> {
+    const { wanted } = this.#following;
     const entries: StateEntry<T>[] = [];
     for (const { key, revision, bytes } of upserted) {
+      if (wanted?.(key) === false) continue;
       const value = this.#codec.decode(key, bytes);
       if (value.ok) entries.push({ key, value: value.value, revision });
       else
         this.#parts.logger.warn({ event: "nats.value_unreadable", topic: this.#parts.name, key, reason: value.error });
     }
-    return { snapshot, revision: version.revision, epoch: version.epoch, upserted: entries, removed };
+    return {
+      snapshot,
+      revision: version.revision,
+      epoch: version.epoch,
+      upserted: entries,
+      removed: wanted === undefined ? removed : removed.filter(wanted),
+    };
   }
 }

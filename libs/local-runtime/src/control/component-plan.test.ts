@@ -53,7 +53,7 @@ it("tells those that share configuration where NATS is, with credentials by file
   };
   const expected =
     "--nats-url nats://127.0.0.1:4222 --nats-credentials /state/nats/credentials --nats-credentials-kind user";
-  for (const name of ["galley-1", "pilot-1"]) {
+  for (const name of ["galley-1", "pilot-1", "mixer-1"]) {
     expect(flagsOf(name, nats)).toContain(expected);
     expect(flagsOf(name, undefined)).not.toContain("--nats");
   }

@@ -128,7 +128,7 @@ function ownFlags(
         "cluster-id": clusterId,
       };
     case "mixer":
-      return { ...identified, "galley-address": addressesOf(all, "galley", "config", host) };
+      return { ...identified, ...natsFlags(nats), "galley-address": addressesOf(all, "galley", "config", host) };
   }
 }
 
