@@ -16,6 +16,7 @@ export {
   type LocalityLbSetting,
   type MeshConfig,
   type ProxyDefaults,
+  type TlsSettings,
 } from "./config/mesh-config.ts";
 export {
   type MeshNetwork,
@@ -94,3 +95,4 @@ export {
 } from "./services/workload-group.ts";
 export { conditionClaim, headerClaim } from "./validation/claims.ts";
 export { isIp } from "./validation/ip.ts";
+export { usableCipherSuites } from "./validation/tls.ts";

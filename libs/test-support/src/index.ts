@@ -2,6 +2,7 @@ export { createTestCa, type TestCa, type TestCertificate } from "./certificates/
 export { type BusPromise, type BusUnderTest, busPromises } from "./contracts/bus-promises.ts";
 export { type QuotaStoreUnderTest, quotaStoreContract, type TestApi } from "./contracts/quota-store.ts";
 export { golden, goldenCases } from "./goldens/golden-file.ts";
+export { type Mutation, mutationsOf } from "./hostile/mutations.ts";
 export {
   type ApiServerOptions,
   type Fault,

@@ -5,6 +5,7 @@ import { defineQuery, type Read } from "../engine/query-engine.ts";
 import type { ClientTraits } from "../lower/cluster-context.ts";
 import { discoveryOf, serviceClusters } from "../lower/clusters.ts";
 import { hasIpAddress, loadAssignment, type PlacedEndpoint, selectEndpoints } from "../lower/endpoints.ts";
+import { preservesCase } from "../lower/header-case.ts";
 import { failsOver, localitySetting, zoneAwareSetting } from "../lower/load-balancing.ts";
 import type { ClientPlace, LocalityPreference } from "../lower/localities.ts";
 import { clusterOfSni, parseOutboundCluster } from "../lower/names.ts";
@@ -121,7 +122,7 @@ export const outboundClusters = defineQuery<ProxyScope, ReadonlyMap<string, Enco
   name: "outboundClusters",
   key: scopeKey,
   compute: (read, scope) => {
-    const traits = traitsOf(scope);
+    const traits = traitsOf(read, scope);
     const client = policyClient(read, scope);
     const here = placeOf(scope);
     const of = (service: MeshService) => {
@@ -144,9 +145,10 @@ export const ownClusters = defineQuery<WorkloadScope, readonly EncodedResource[]
   name: "ownClusters",
   key: scopeKey,
   compute: (read, scope) => {
-    const { connectTimeoutMs, inboundTrafficPolicy } = meshConfigOf(read);
+    const { connectTimeoutMs, inboundTrafficPolicy, defaultConfig } = meshConfigOf(read);
+    const preserveCase = preservesCase({ ...defaultConfig, ...scope.own });
     const bindLoopback = !scope.lateen;
-    const fixed = fixedClusters({ connectTimeoutMs, inbound: scope.kind === "sidecar", bindLoopback });
+    const fixed = fixedClusters({ connectTimeoutMs, inbound: scope.kind === "sidecar", bindLoopback, preserveCase });
     const toLoopback = inboundTrafficPolicy?.mode === "LOCALHOST";
     const inbound = read.ask(inboundPorts, scope).flatMap(({ port, services, ingress, pool }) => {
       // Our own proxies do not connect to Unix sockets.
@@ -156,6 +158,7 @@ export const ownClusters = defineQuery<WorkloadScope, readonly EncodedResource[]
         endpoint: ingress?.endpoint ?? (toLoopback ? { kind: "loopback", port } : undefined),
         pool,
         lateen: scope.lateen,
+        preserveCase,
         services: services.map((entry) => entry.service),
         connectTimeoutMs,
         bindLoopback,
@@ -232,11 +235,23 @@ function endpointsOfCluster(
 }
 
 function serviceKey(read: Pick<Read, "ask">, scope: ProxyScope, client: PolicyClient, host: string): ServiceKey {
-  return { host, client: read.ask(sharedClient, { host, client }), traits: traitsOf(scope), place: placeOf(scope) };
+  return {
+    host,
+    client: read.ask(sharedClient, { host, client }),
+    traits: traitsOf(read, scope),
+    place: placeOf(scope),
+  };
 }
 
-function traitsOf(scope: ProxyScope): ClientTraits {
-  return { http2: scope.http2, router: scope.kind === "router", lateen: scope.lateen };
+const caseOf = defineQuery<string, boolean>({
+  name: "caseOf",
+  compute: (read) => preservesCase(meshConfigOf(read).defaultConfig),
+});
+
+function traitsOf(read: Pick<Read, "ask">, scope: ProxyScope): ClientTraits {
+  const { http2, kind, lateen, own } = scope;
+  const preserveCase = own?.proxyHeaders === undefined ? read.ask(caseOf, "") : preservesCase(own);
+  return { http2, router: kind === "router", lateen, preserveCase };
 }
 
 const NOWHERE: ClientPlace = { locality: "", labels: {} };

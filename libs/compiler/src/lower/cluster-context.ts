@@ -8,6 +8,8 @@ export interface ClientTraits {
   readonly router: boolean;
   /** A proxy of this project, which cannot do all that Envoy can. */
   readonly lateen: boolean;
+  /** Names of headers keep their case in HTTP/1.1. */
+  readonly preserveCase: boolean;
 }
 
 /** Everything the clusters of one service port depend on. */

@@ -30,6 +30,7 @@ export function transportFields(
     sni: tls?.sni || meshSni(service.host, port.number, subset),
     alpn,
     identities: names.map((name) => exactly(name)),
+    limits: context.config.meshMTLS,
   });
   if (tls?.mode === "ISTIO_MUTUAL") return { transportSocket: socket };
   if (!context.config.enableAutoMtls || service.meshExternal) return {};
@@ -70,6 +71,7 @@ function externalTls(context: ClusterContext, tls: NonNullable<PolicyBlocks["tls
     alpn: http2 ? ["h2"] : [],
     certificate: mutual ? own : undefined,
     crl: tls.insecureSkipVerify ? undefined : tls.caCrl || undefined,
+    limits: context.config.tlsDefaults,
     trust: tls.insecureSkipVerify ? undefined : trust,
     roots,
     names: expected.map((name) => ({

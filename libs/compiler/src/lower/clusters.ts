@@ -13,6 +13,7 @@ import type { ClusterContext } from "./cluster-context.ts";
 import { transportFields, type UpstreamProtocol } from "./cluster-tls.ts";
 import { commonOptions, HTTP_OPTIONS, http2Options, poolFields } from "./connection-pools.ts";
 import { dynamicDnsDiscovery } from "./dynamic-dns.ts";
+import { http1Options } from "./header-case.ts";
 import { balancer, localitySetting, zoneAwareSetting } from "./load-balancing.ts";
 import { configPath, outboundCluster } from "./names.ts";
 import { outlier } from "./outliers.ts";
@@ -114,7 +115,7 @@ function discoveryFields(
         ...balancer(policy),
         loadAssignment: context.dnsEndpoints(name, subset),
         dnsLookupFamily: Cluster_DnsLookupFamily.V4_ONLY,
-        dnsRefreshRate: durationFromMs(DNS_REFRESH_MS),
+        dnsRefreshRate: durationFromMs(context.config.dnsRefreshRateMs ?? DNS_REFRESH_MS),
         respectDnsTtl: true,
       };
     }
@@ -137,7 +138,9 @@ function protocolOptions(context: ClusterContext, policy: PolicyBlocks): Cluster
   const common = commonOptions(policy.connectionPool);
   const upstream = upstreamProtocol(context, policy);
   const dynamic = context.service.resolution === "dynamicDns";
-  if (upstream === "http1" && Object.keys(common).length === 0 && !dynamic) return {};
+  const httpProtocolOptions = http1Options(context.client.preserveCase);
+  const plain = Object.keys(common).length === 0 && !dynamic && !context.client.preserveCase;
+  if (upstream === "http1" && plain) return {};
   const http2ProtocolOptions = http2Options(policy.connectionPool);
   const options = HttpProtocolOptions.fromPartial({
     ...(Object.keys(common).length > 0 ? { commonHttpProtocolOptions: common } : {}),
@@ -145,14 +148,14 @@ function protocolOptions(context: ClusterContext, policy: PolicyBlocks): Cluster
     ...(dynamic ? { upstreamHttpProtocolOptions: { autoSni: true, autoSanValidation: true } } : {}),
     upstreamProtocolOptions:
       upstream === "follow"
-        ? { $case: "useDownstreamProtocolConfig", value: { httpProtocolOptions: {}, http2ProtocolOptions } }
+        ? { $case: "useDownstreamProtocolConfig", value: { httpProtocolOptions, http2ProtocolOptions } }
         : {
             $case: "explicitHttpConfig",
             value: {
               protocolConfig:
                 upstream === "http2"
                   ? { $case: "http2ProtocolOptions", value: http2ProtocolOptions }
-                  : { $case: "httpProtocolOptions", value: {} },
+                  : { $case: "httpProtocolOptions", value: httpProtocolOptions },
             },
           },
   });

@@ -1,6 +1,7 @@
 import { durationFromMs, packAny } from "@lateen/proto";
 import type { Cluster } from "@lateen/proto/envoy/config/cluster/v3/cluster";
 import { HttpProtocolOptions } from "@lateen/proto/envoy/extensions/upstreams/http/v3/http_protocol_options";
+import { http1Options } from "./header-case.ts";
 import { milliseconds, type PolicyBlocks } from "./traffic-policy.ts";
 
 export const HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
@@ -89,13 +90,16 @@ export function http2Options(pool: PolicyBlocks["connectionPool"]) {
 }
 
 /** HTTP towards whatever the client takes it for: applications behind their own proxy, destinations nobody declared. */
-export function downstreamOptions(pool: PolicyBlocks["connectionPool"]): Cluster["typedExtensionProtocolOptions"] {
+export function downstreamOptions(
+  pool: PolicyBlocks["connectionPool"],
+  preserveCase: boolean,
+): Cluster["typedExtensionProtocolOptions"] {
   const common = commonOptions(pool);
   const options = HttpProtocolOptions.fromPartial({
     ...(Object.keys(common).length === 0 ? {} : { commonHttpProtocolOptions: common }),
     upstreamProtocolOptions: {
       $case: "useDownstreamProtocolConfig",
-      value: { httpProtocolOptions: {}, http2ProtocolOptions: http2Options(pool) },
+      value: { httpProtocolOptions: http1Options(preserveCase), http2ProtocolOptions: http2Options(pool) },
     },
   });
   return { [HTTP_OPTIONS]: packAny(HttpProtocolOptions, options) };

@@ -27,6 +27,7 @@ import { CORS_FILTER } from "./cors.ts";
 import { DYNAMIC_DNS_FILTER, dynamicDnsFilter } from "./dynamic-dns.ts";
 import { type CustomRules, customFilters } from "./ext-authz.ts";
 import { FAULT_FILTER } from "./faults.ts";
+import { http1Options, preservesCase } from "./header-case.ts";
 import { metricsConfig, STATS_FILTER } from "./metrics.ts";
 import { adsSource, typed } from "./proto.ts";
 
@@ -98,6 +99,7 @@ export function httpConnectionManager(options: HttpChainOptions): Filter {
     ...(place === "gateway" ? { xffNumTrustedHops: config.defaultConfig.gatewayTopology?.numTrustedProxies ?? 0 } : {}),
     ...clientCertDetails(place, config.defaultConfig),
     upgradeConfigs: [{ upgradeType: "websocket" }],
+    ...(preservesCase(config.defaultConfig) ? { httpProtocolOptions: http1Options(true) } : {}),
     ...normalization(config.pathNormalization),
     ...(config.tracing === undefined ? {} : { tracing: config.tracing }),
   });

@@ -1,12 +1,13 @@
 import type { GatewayContext, GatewayServer, PlacedServer } from "./gateway-server.ts";
-import { downstreamSocket, meshServerTls, ROOT_SECRET, type ServerTls, WORKLOAD_SECRET } from "./tls.ts";
+import { downstreamSocket, meshServerTls, ROOT_SECRET, type ServerTls, serverLimits, WORKLOAD_SECRET } from "./tls.ts";
 
 /** The TLS that a server ends itself. */
 export function serverSocket({ server }: PlacedServer, http: boolean, context: GatewayContext) {
   const tls = server.tls ?? {};
   const alpn = http ? (context.client.http2 ? ["h2", "http/1.1"] : ["http/1.1"]) : [];
   if (tls.mode === "ISTIO_MUTUAL") {
-    return meshServerTls([...alpn, "istio"], [context.config.trustDomain, ...context.config.trustDomainAliases]);
+    const { trustDomain, trustDomainAliases, meshMTLS } = context.config;
+    return meshServerTls([...alpn, "istio"], [trustDomain, ...trustDomainAliases], meshMTLS);
   }
   const mutual = tls.mode === "MUTUAL" || tls.mode === "OPTIONAL_MUTUAL";
   const options: ServerTls = {
@@ -24,9 +25,7 @@ export function serverSocket({ server }: PlacedServer, http: boolean, context: G
           crl: tls.caCrl || undefined,
         }
       : {}),
-    minVersion: tls.minProtocolVersion ?? "TLSV1_2",
-    maxVersion: tls.maxProtocolVersion ?? "TLS_AUTO",
-    ciphers: tls.cipherSuites ?? [],
+    ...serverLimits(tls, context.config.tlsDefaults),
   };
   return downstreamSocket(options);
 }

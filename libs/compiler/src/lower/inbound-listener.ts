@@ -22,7 +22,15 @@ import {
   VIRTUAL_INBOUND,
 } from "./names.ts";
 import type { PortClass } from "./protocol.ts";
-import { ALPN_HTTP, ALPN_MESH_HTTP, ALPN_MESH_TCP, downstreamSocket, meshServerTls, outdatedTls } from "./tls.ts";
+import {
+  ALPN_HTTP,
+  ALPN_MESH_HTTP,
+  ALPN_MESH_TCP,
+  downstreamSocket,
+  meshServerTls,
+  outdatedTls,
+  serverLimits,
+} from "./tls.ts";
 import { inboundRouteConfig } from "./virtual-hosts.ts";
 
 /** A container port that is served. */
@@ -240,11 +248,15 @@ function passthroughChains(context: InboundContext): readonly FilterChain[] {
 function serverSocket(row: Row, context: InboundContext) {
   if (!row.mtls) return undefined;
   const { config, client } = context;
-  return meshServerTls(serverAlpn(row.kind, client), [config.trustDomain, ...config.trustDomainAliases]);
+  return meshServerTls(
+    serverAlpn(row.kind, client),
+    [config.trustDomain, ...config.trustDomainAliases],
+    config.meshMTLS,
+  );
 }
 
 /** TLS of a Sidecar's ingress listener, from files of the workload. */
-function ingressSocket(tls: IngressTls, kind: ChainKind, { client }: InboundContext) {
+function ingressSocket(tls: IngressTls, kind: ChainKind, { client, config }: InboundContext) {
   const mutual = tls.mode === "MUTUAL";
   return downstreamSocket({
     alpn: kind === "http" ? (client.http2 ? ["h2", "http/1.1"] : ["http/1.1"]) : [],
@@ -258,9 +270,7 @@ function ingressSocket(tls: IngressTls, kind: ChainKind, { client }: InboundCont
           crl: tls.caCrl || undefined,
         }
       : {}),
-    minVersion: tls.minProtocolVersion ?? "TLSV1_2",
-    maxVersion: tls.maxProtocolVersion ?? "TLS_AUTO",
-    ciphers: tls.cipherSuites ?? [],
+    ...serverLimits(tls, config.tlsDefaults),
   });
 }
 

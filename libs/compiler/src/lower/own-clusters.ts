@@ -17,13 +17,14 @@ export function inboundServiceCluster(options: {
   readonly endpoint?: InboundEndpoint | undefined;
   readonly pool?: ConnectionPool | undefined;
   readonly lateen?: boolean;
+  readonly preserveCase: boolean;
 }): Cluster {
-  const cluster = originalDestination(inboundCluster(options.port), options.connectTimeoutMs, options.bindLoopback);
+  const cluster = originalDestination(inboundCluster(options.port), options);
   return Cluster.fromPartial({
     ...cluster,
     ...inboundEndpoint(options.endpoint, options.lateen ?? false, cluster.name),
     ...(options.pool === undefined ? {} : poolFields({ connectionPool: options.pool })),
-    typedExtensionProtocolOptions: downstreamOptions(options.pool),
+    typedExtensionProtocolOptions: downstreamOptions(options.pool, options.preserveCase),
     metadata: {
       filterMetadata: {
         istio: {
@@ -67,27 +68,35 @@ export function fixedClusters(options: {
   readonly connectTimeoutMs: number;
   readonly inbound: boolean;
   readonly bindLoopback: boolean;
+  readonly preserveCase: boolean;
 }): readonly Cluster[] {
-  const { connectTimeoutMs: timeout, bindLoopback } = options;
+  const { connectTimeoutMs: timeout } = options;
   return [
     Cluster.fromPartial({
       name: BLACK_HOLE_CLUSTER,
       clusterDiscoveryType: { $case: "type", value: Cluster_DiscoveryType.STATIC },
       connectTimeout: durationFromMs(timeout),
     }),
-    originalDestination(PASSTHROUGH_CLUSTER, timeout, false),
-    ...(options.inbound ? [originalDestination(INBOUND_PASSTHROUGH_CLUSTER, timeout, bindLoopback)] : []),
+    originalDestination(PASSTHROUGH_CLUSTER, { ...options, bindLoopback: false }),
+    ...(options.inbound ? [originalDestination(INBOUND_PASSTHROUGH_CLUSTER, options)] : []),
   ];
 }
 
-function originalDestination(name: string, connectTimeoutMs: number, bindLoopback: boolean): Cluster {
+function originalDestination(
+  name: string,
+  {
+    connectTimeoutMs,
+    bindLoopback,
+    preserveCase,
+  }: { readonly connectTimeoutMs: number; readonly bindLoopback: boolean; readonly preserveCase: boolean },
+): Cluster {
   return Cluster.fromPartial({
     name,
     clusterDiscoveryType: { $case: "type", value: Cluster_DiscoveryType.ORIGINAL_DST },
     connectTimeout: durationFromMs(connectTimeoutMs),
     lbPolicy: Cluster_LbPolicy.CLUSTER_PROVIDED,
     // A gRPC application gets HTTP/2 from its proxy because its client spoke it.
-    typedExtensionProtocolOptions: downstreamOptions(undefined),
+    typedExtensionProtocolOptions: downstreamOptions(undefined, preserveCase),
     circuitBreakers: {
       thresholds: [
         {

@@ -1,3 +1,4 @@
+import { type TlsSettings, usableCipherSuites } from "@lateen/mesh-model";
 import { packAny } from "@lateen/proto";
 import { DataSource, type TransportSocket } from "@lateen/proto/envoy/config/core/v3/base";
 import { ProxyProtocolConfig_Version } from "@lateen/proto/envoy/config/core/v3/proxy_protocol";
@@ -6,6 +7,7 @@ import { RawBuffer } from "@lateen/proto/envoy/extensions/transport_sockets/raw_
 import {
   CertificateValidationContext,
   SubjectAltNameMatcher_SanType,
+  TlsParameters,
   TlsParameters_TlsProtocol,
 } from "@lateen/proto/envoy/extensions/transport_sockets/tls/v3/common";
 import type { SdsSecretConfig } from "@lateen/proto/envoy/extensions/transport_sockets/tls/v3/secret";
@@ -111,11 +113,14 @@ export function meshClientTls(options: {
   readonly sni: string;
   readonly alpn: readonly string[];
   readonly identities: readonly StringMatcher[];
+  /** What the mesh demands of its own TLS. */
+  readonly limits?: TlsSettings | undefined;
 }): TransportSocket {
   return upstreamSocket(
     UpstreamTlsContext.fromPartial({
       sni: options.sni,
       commonTlsContext: {
+        ...clientLimits(options.limits),
         tlsCertificateSdsSecretConfigs: [secretRef(WORKLOAD_SECRET)],
         validationContextType: validation(
           ROOT_SECRET,
@@ -142,6 +147,22 @@ export interface OriginatedTls {
   readonly names: readonly { readonly type: "uri" | "dns"; readonly match: StringMatcher }[];
   /** File with revocation lists. */
   readonly crl?: string | undefined;
+  /** What the mesh demands of such TLS. */
+  readonly limits?: TlsSettings | undefined;
+}
+
+/** A client negotiates freely unless something is said. */
+function clientLimits(limits: TlsSettings | undefined): { readonly tlsParams?: TlsParameters } {
+  const { minProtocolVersion = "TLS_AUTO", ecdhCurves = [] } = limits ?? {};
+  const cipherSuites = usableCipherSuites(limits?.cipherSuites);
+  if (minProtocolVersion === "TLS_AUTO" && ecdhCurves.length === 0 && cipherSuites.length === 0) return {};
+  return {
+    tlsParams: TlsParameters.fromPartial({
+      tlsMinimumProtocolVersion: version(minProtocolVersion),
+      cipherSuites: [...cipherSuites],
+      ecdhCurves: [...ecdhCurves],
+    }),
+  };
 }
 
 function revocation(file: string | undefined) {
@@ -158,6 +179,7 @@ export function originatedTls(options: OriginatedTls): TransportSocket {
     UpstreamTlsContext.fromPartial({
       sni: options.sni,
       commonTlsContext: {
+        ...clientLimits(options.limits),
         tlsCertificateSdsSecretConfigs: options.certificate === undefined ? [] : [secretRef(options.certificate)],
         validationContextType:
           options.roots !== undefined
@@ -182,16 +204,22 @@ function upstreamSocket(context: UpstreamTlsContext): TransportSocket {
 }
 
 /** Server side of mesh mTLS: a client certificate of this trust domain is required. */
-export function meshServerTls(alpn: readonly string[], trustDomains: readonly string[]): TransportSocket {
+export function meshServerTls(
+  alpn: readonly string[],
+  trustDomains: readonly string[],
+  limits: TlsSettings = {},
+): TransportSocket {
+  const ciphers = usableCipherSuites(limits.cipherSuites);
   return downstreamSocket({
     alpn,
     certificate: WORKLOAD_SECRET,
     trust: ROOT_SECRET,
     requireClient: true,
     names: trustDomains.map((domain) => startingWith(`spiffe://${domain}/`)),
-    minVersion: "TLSV1_2",
+    minVersion: limits.minProtocolVersion === "TLSV1_3" ? "TLSV1_3" : "TLSV1_2",
     maxVersion: "TLS_AUTO",
-    ciphers: CIPHERS,
+    ciphers: ciphers.length > 0 ? ciphers : CIPHERS,
+    curves: limits.ecdhCurves ?? [],
   });
 }
 
@@ -222,6 +250,27 @@ export interface ServerTls {
   readonly minVersion: TlsVersionName;
   readonly maxVersion: TlsVersionName;
   readonly ciphers: readonly string[];
+  /** Groups for the key exchange; empty: the proxy's. */
+  readonly curves?: readonly string[];
+}
+
+/** Versions, suites and groups of a server: its own, else those of the mesh, else TLS 1.2 and what the proxy has. */
+export function serverLimits(
+  own: {
+    readonly minProtocolVersion?: TlsVersionName;
+    readonly maxProtocolVersion?: TlsVersionName;
+    readonly cipherSuites?: readonly string[];
+  },
+  mesh: TlsSettings = {},
+): Pick<ServerTls, "minVersion" | "maxVersion" | "ciphers" | "curves"> {
+  const ciphers = usableCipherSuites(own.cipherSuites);
+  const minimum = mesh.minProtocolVersion === "TLSV1_3" ? "TLSV1_3" : "TLSV1_2";
+  return {
+    minVersion: own.minProtocolVersion ?? minimum,
+    maxVersion: own.maxProtocolVersion ?? "TLS_AUTO",
+    ciphers: ciphers.length > 0 ? ciphers : usableCipherSuites(mesh.cipherSuites),
+    curves: mesh.ecdhCurves ?? [],
+  };
 }
 
 /** Server side of TLS. Client certificates are verified when there is something to verify them by. */
@@ -242,6 +291,7 @@ export function downstreamSocket(options: ServerTls): TransportSocket {
         tlsMinimumProtocolVersion: version(options.minVersion),
         tlsMaximumProtocolVersion: version(options.maxVersion),
         cipherSuites: [...options.ciphers],
+        ecdhCurves: [...(options.curves ?? [])],
       },
       tlsCertificateSdsSecretConfigs: [options.certificate, ...(options.others ?? [])].map(secretRef),
       alpnProtocols: [...options.alpn],

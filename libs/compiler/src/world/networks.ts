@@ -23,7 +23,8 @@ export interface NetworkGateway {
 export const networkGateways = defineQuery<"", Readonly<Record<string, readonly NetworkGateway[]>>>({
   name: "networkGateways",
   compute: (read) => {
-    const found: Record<string, NetworkGateway[]> = {};
+    // A network may be called like what every object inherits.
+    const found: Record<string, NetworkGateway[]> = Object.create(null);
     const add = (network: string, gateways: readonly NetworkGateway[]) => {
       if (gateways.length > 0) found[network] = [...(found[network] ?? []), ...gateways];
     };

@@ -2,7 +2,10 @@ import { codes } from "../errors.ts";
 import { checkLocalitySetting } from "../kinds/destination-rule/load-balancer.ts";
 import type { Infer } from "../schema/index.ts";
 import type { Check } from "../validation/check.ts";
-import { isDnsLabel, isHostName } from "../validation/names.ts";
+import { checkDuration } from "../validation/common.ts";
+import { formatFindings } from "../validation/formats.ts";
+import { isDnsLabel, isHostName, isWildcardHost } from "../validation/names.ts";
+import { checkTlsSettings } from "../validation/tls.ts";
 import { checkProxyHeaders } from "./proxy-headers.ts";
 import type { meshConfigSchema } from "./schema.ts";
 
@@ -40,8 +43,57 @@ export function checkMeshConfig(config: Written, check: Check): void {
     if (config[field] === undefined || config[field] === port) continue;
     check.at(field).error(`${field} other than ${port} is not supported yet`, { code: codes.unsupported });
   }
+  checkTlsSettings(config.meshMTLS, check.at("meshMTLS"));
+  checkTlsSettings(config.tlsDefaults, check.at("tlsDefaults"));
+  for (const field of ["connectTimeout", "dnsRefreshRate"] as const) checkDuration(config[field], check.at(field));
+  checkNotHonoured(config, check);
+  checkFormats(config, check);
   checkProxyHeaders(config.defaultConfig?.proxyHeaders, check.at("defaultConfig", "proxyHeaders"));
   checkProviders(config, check);
+}
+
+/** Values that ask for what does not happen; their opposites do. */
+function checkNotHonoured(config: Written, check: Check): void {
+  const tracing = config.defaultConfig?.tracing;
+  if (typeof tracing === "object" && tracing !== null && Object.keys(tracing).length > 0) {
+    check.at("defaultConfig", "tracing").error("tracing of proxies is not supported: name a provider instead", {
+      code: codes.unsupported,
+      hint: "use extensionProviders with defaultProviders.tracing, and Telemetry for the sampling",
+    });
+  }
+  if (config.verifyCertificateAtClient === false) {
+    const message = "servers are always verified: use insecureSkipVerify of a DestinationRule for those that cannot be";
+    check.at("verifyCertificateAtClient").error(message, { code: codes.unsupported });
+  }
+  for (const [index, { hosts = [], settings }] of (config.serviceSettings ?? []).entries()) {
+    const at = check.at("serviceSettings", index);
+    for (const [place, host] of hosts.entries()) {
+      if (!isWildcardHost(host)) at.at("hosts", place).error(`"${host}" is not a host name`);
+    }
+    if (settings?.clusterLocal === false) {
+      const message = "endpoints of other clusters are not known yet: every service is local to its cluster";
+      at.at("settings", "clusterLocal").error(message, { code: codes.unsupported });
+    }
+  }
+}
+
+/** One operator that proxies do not know would have them refuse every listener. */
+function checkFormats(config: Written, check: Check): void {
+  const each = (format: string, at: Check) => {
+    for (const { text, known } of formatFindings(format)) {
+      if (known === "no")
+        at.error(`"${text}" is no operator such as %REQ(name)%`, { hint: `write "%%" for a percent sign` });
+      else at.error(`${text} is not supported yet`, { code: codes.unsupported });
+    }
+  };
+  each(config.accessLogFormat ?? "", check.at("accessLogFormat"));
+  for (const [index, { envoyFileAccessLog }] of (config.extensionProviders ?? []).entries()) {
+    const at = check.at("extensionProviders", index, "envoyFileAccessLog", "logFormat");
+    each(envoyFileAccessLog?.logFormat?.text ?? "", at.at("text"));
+    for (const [name, format] of Object.entries(envoyFileAccessLog?.logFormat?.labels ?? {})) {
+      each(format, at.at("labels", name));
+    }
+  }
 }
 
 /** Statuses are written as text, as in Istio; paths are put before those of requests. */

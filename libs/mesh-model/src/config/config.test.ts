@@ -17,6 +17,24 @@ describe("mesh configuration", () => {
     expect(configOf(text)).toEqual(defaultMeshConfig());
   });
 
+  it("takes limits of TLS, and what is so in a mesh of one cluster", () => {
+    const config = configOf(`
+meshMTLS: {minProtocolVersion: TLSV1_3, ecdhCurves: [P-256, X25519]}
+tlsDefaults: {minProtocolVersion: TLSV1_2, cipherSuites: [ECDHE-RSA-AES128-GCM-SHA256]}
+dnsRefreshRate: 5s
+verifyCertificateAtClient: true
+disableEnvoyListenerLog: true
+serviceSettings: [{settings: {clusterLocal: true}, hosts: ["*.foo.svc.cluster.local"]}]
+defaultConfig: {proxyHeaders: {preserveHttp1HeaderCase: true}}
+`);
+    expect(config).toMatchObject({
+      meshMTLS: { minProtocolVersion: "TLSV1_3", ecdhCurves: ["P-256", "X25519"] },
+      tlsDefaults: { minProtocolVersion: "TLSV1_2", cipherSuites: ["ECDHE-RSA-AES128-GCM-SHA256"] },
+      dnsRefreshRateMs: 5000,
+      defaultConfig: { proxyHeaders: { preserveHttp1HeaderCase: true } },
+    });
+  });
+
   it("lays what is written over the defaults", () => {
     const config = configOf(`
 trustDomain: example.org
@@ -87,7 +105,8 @@ h2UpgradePolicy: UPGRADE
     ['proxyHeaders: {server: {value: "a\\r\\nb"}}', "only printable ASCII"],
     ["proxyHeaders: {forwardedClientCert: SOMETIMES}", "SOMETIMES"],
     ["proxyHeaders: {setCurrentClientCertDetails: {chain: true}}", "cannot be used"],
-    ["proxyHeaders: {preserveHttp1HeaderCase: true}", "cannot be used"],
+    ["proxyHeaders: {xForwardedHost: {enabled: true}}", "cannot be used"],
+    ["tracing: {sampling: 50}", "tracing of proxies is not supported"],
     ["gatewayTopology: {numTrustedProxies: -1}", "-1"],
   ])("%s is refused", (text, expected) => {
     const result = read(`defaultConfig: {${text}}`);
@@ -180,7 +199,27 @@ extensionProviders:
       "extensionProviders: [{name: a, envoyHttpAls: {service: b, port: 1, additionalRequestHeadersToLog: [x-a]}}]",
       "1:99 additionalRequestHeadersToLog is not supported yet",
     ],
-    ["a setting not honoured yet", "meshMTLS: {minProtocolVersion: TLSV1_3}", '1:1 "meshMTLS" cannot be used'],
+    ["a setting not honoured yet", "ca: {address: a}", '1:1 "ca" cannot be used'],
+    ["a suite that is none", "meshMTLS: {cipherSuites: [A]}", '1:27 "A" is none of ECDHE-ECDSA-AES256-GCM-SHA384'],
+    ["a curve twice", "tlsDefaults: {ecdhCurves: [P-256, P-256]}", '1:35 "P-256" is written twice'],
+    ["servers that are not verified", "verifyCertificateAtClient: false", "1:28 servers are always verified"],
+    [
+      "services of several clusters",
+      "serviceSettings: [{settings: {clusterLocal: false}}]",
+      "1:45 endpoints of other clusters are not known yet",
+    ],
+    ["a timeout of nothing", "connectTimeout: 0s", '1:17 duration "0s" must be at least 1ms'],
+    ["a log of an operator that is none", 'accessLogFormat: "%PROTOCL%"', '1:18 "%PROTOCL%" is no operator'],
+    [
+      "a log that only Envoy can write",
+      'accessLogFormat: "%UPSTREAM_PROTOCOL%"',
+      "1:18 %UPSTREAM_PROTOCOL% is not supported yet",
+    ],
+    [
+      "a field of a log of half an operator",
+      'extensionProviders: [{name: a, envoyFileAccessLog: {logFormat: {labels: {b: "%REQ"}}}}]',
+      '"%REQ" is no operator',
+    ],
     [
       "another port of the proxy",
       "proxyListenPort: 15002",

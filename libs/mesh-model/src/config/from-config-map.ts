@@ -120,6 +120,9 @@ function complete(written: Written, defaults: MeshConfig): MeshConfig {
       written.h2UpgradePolicy === undefined ? defaults.upgradeToHttp2 : written.h2UpgradePolicy === "UPGRADE",
     defaultTrafficPolicy: written.defaultTrafficPolicy ?? defaults.defaultTrafficPolicy,
     discoverySelectors: written.discoverySelectors ?? defaults.discoverySelectors,
+    meshMTLS: written.meshMTLS ?? defaults.meshMTLS,
+    tlsDefaults: written.tlsDefaults ?? defaults.tlsDefaults,
+    dnsRefreshRateMs: durationMs(written.dnsRefreshRate) ?? defaults.dnsRefreshRateMs,
     networks: defaults.networks,
   };
 }

@@ -49,6 +49,12 @@ export interface MeshConfig {
   readonly pathNormalization: "NONE" | "BASE" | "MERGE_SLASHES" | "DECODE_AND_MERGE_SLASHES";
   /** Where clients go first by locality, unless a destination rule says otherwise. Default: near before far. */
   readonly localityLbSetting?: LocalityLbSetting | undefined;
+  /** TLS between proxies of the mesh. */
+  readonly meshMTLS?: TlsSettings | undefined;
+  /** All other TLS that proxies end or begin, where nothing more specific is said. */
+  readonly tlsDefaults?: TlsSettings | undefined;
+  /** How often names of destinations are resolved anew, at most. Default 60 s. */
+  readonly dnsRefreshRateMs?: number | undefined;
   /** Keep-alive of upstream connections where no rule says so. Default: the machine's. */
   readonly tcpKeepalive?: Infer<typeof tcpKeepalive> | undefined;
   /** Speak HTTP/2 to ports declared HTTP where no rule says otherwise. Default false. */
@@ -61,6 +67,14 @@ export interface MeshConfig {
   readonly defaultTrafficPolicy?: DefaultTrafficPolicy | undefined;
 }
 
+/** Limits of TLS (MeshConfig.TLSConfig). Field names are Istio's; what is absent is the default. */
+export interface TlsSettings {
+  readonly minProtocolVersion?: "TLS_AUTO" | "TLSV1_2" | "TLSV1_3";
+  /** Groups for the key exchange, the preferred first. Default: the proxy's. */
+  readonly ecdhCurves?: readonly string[];
+  /** Suites for TLS 1.2. Default: the strong ones. */
+  readonly cipherSuites?: readonly string[];
+}
 /** LocalityLoadBalancerSetting. */
 export type LocalityLbSetting = Infer<typeof localityLbSetting>;
 /** `defaultTrafficPolicy`. */

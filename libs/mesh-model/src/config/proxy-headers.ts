@@ -27,7 +27,7 @@ export const proxyHeadersSchema = s.object({
   attemptCount: switchable,
   envoyDebugHeaders: switchable,
   metadataExchangeHeaders: s.object({ mode: s.oneOf(["UNDEFINED", "IN_MESH"]) }),
-  preserveHttp1HeaderCase: s.unsupported(s.boolean(), LATER),
+  preserveHttp1HeaderCase: s.boolean(),
   xForwardedHost: s.unsupported(s.any(), LATER),
   xForwardedPort: s.unsupported(s.any(), LATER),
 });

@@ -46,6 +46,13 @@ const proxyConfig = s.object({
   envoyMetricsService: s.unsupported(s.any(), LATER),
 });
 
+/** istio.mesh.v1alpha1.MeshConfig.TLSConfig. */
+const tlsSettings = s.object({
+  minProtocolVersion: s.oneOf(["TLS_AUTO", "TLSV1_2", "TLSV1_3"]),
+  ecdhCurves: names,
+  cipherSuites: names,
+});
+
 /** How much of a request's body an authorisation service is shown. */
 const checkedBody = s.object({
   maxRequestBytes: s.integer({ min: 1 }),
@@ -139,7 +146,7 @@ export const meshConfigSchema = s.object({
   accessLogFormat: s.string(),
   accessLogEncoding: s.oneOf(["TEXT", "JSON"]),
   enableEnvoyAccessLogService: s.unsupported(s.boolean(), LATER),
-  disableEnvoyListenerLog: s.unsupported(s.boolean(), LATER),
+  disableEnvoyListenerLog: s.boolean(),
   enableAutoMtls: s.boolean(),
   enablePrometheusMerge: s.boolean(),
   enableTracing: s.boolean(),
@@ -169,17 +176,17 @@ export const meshConfigSchema = s.object({
   proxyListenPort: s.integer(),
   proxyHttpPort: s.unsupported(s.integer(), LATER),
   proxyInboundListenPort: s.integer(),
-  dnsRefreshRate: s.unsupported(s.duration(), LATER),
+  dnsRefreshRate: s.duration(),
   rootCertificates: s.any(),
   discoverySelectors: s.array(labelSelector),
   localityLbSetting,
-  serviceSettings: s.unsupported(s.any(), LATER),
+  serviceSettings: s.array(s.object({ settings: s.object({ clusterLocal: s.boolean() }), hosts: names })),
   caCertificates: s.unsupported(s.any(), LATER),
   ca: s.unsupported(s.any(), LATER),
   certificates: s.unsupported(s.any(), LATER),
   h2UpgradePolicy: s.oneOf(["DO_NOT_UPGRADE", "UPGRADE"]),
-  meshMTLS: s.unsupported(s.any(), LATER),
-  tlsDefaults: s.unsupported(s.any(), LATER),
-  verifyCertificateAtClient: s.unsupported(s.boolean(), LATER),
+  meshMTLS: tlsSettings,
+  tlsDefaults: tlsSettings,
+  verifyCertificateAtClient: s.boolean(),
   defaultTrafficPolicy: s.object({ connectionPool, outlierDetection }),
 });

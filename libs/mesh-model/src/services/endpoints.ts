@@ -212,7 +212,7 @@ function workloadEntryEndpoints(
   const { address } = entry;
   if (address === undefined || address === "") return [];
   return service.ports.flatMap((port) => {
-    const number = entry.ports?.[port.name] ?? targetNumber(port) ?? namedPort(entry, port);
+    const number = portNamed(entry, port.name) ?? targetNumber(port) ?? namedPort(entry, port);
     if (number === undefined) return [];
     return [
       {
@@ -234,7 +234,12 @@ function targetNumber(port: MeshServicePort): number | undefined {
 }
 
 function namedPort(entry: WorkloadEntrySpec, port: MeshServicePort): number | undefined {
-  return typeof port.targetPort === "string" ? entry.ports?.[port.targetPort] : undefined;
+  return typeof port.targetPort === "string" ? portNamed(entry, port.targetPort) : undefined;
+}
+
+/** A port may be called like what every object inherits. */
+function portNamed(entry: WorkloadEntrySpec, name: string): number | undefined {
+  return entry.ports !== undefined && Object.hasOwn(entry.ports, name) ? entry.ports[name] : undefined;
 }
 
 function ofWorkload(workload: Workload, portName: string, port: number, ready: boolean): ServiceEndpoint {

@@ -198,6 +198,8 @@ export interface UpstreamTlsSpec {
   readonly minVersion: TlsVersion | undefined;
   readonly maxVersion: TlsVersion | undefined;
   readonly ciphers: readonly string[];
+  /** Groups for the key exchange, the preferred first; absent: Node's. */
+  readonly curves?: readonly string[];
 }
 export type TlsVersion = "TLSv1.2" | "TLSv1.3";
 
@@ -291,6 +293,8 @@ export interface DownstreamTlsSpec {
   readonly minVersion: TlsVersion | undefined;
   readonly maxVersion: TlsVersion | undefined;
   readonly ciphers: readonly string[];
+  /** Groups for the key exchange, the preferred first; absent: Node's. */
+  readonly curves?: readonly string[];
 }
 
 /** @see envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy */

@@ -205,6 +205,7 @@ function versions(spec: UpstreamTlsSpec | DownstreamTlsSpec) {
     minVersion: spec.minVersion ?? ("TLSv1.2" as const),
     ...(spec.maxVersion === undefined ? {} : { maxVersion: spec.maxVersion }),
     ...(spec.ciphers.length === 0 ? {} : { ciphers: [...spec.ciphers, ...TLS13_CIPHERS].join(":") }),
+    ...(spec.curves === undefined ? {} : { ecdhCurve: spec.curves.join(":") }),
   };
 }
 

@@ -7,6 +7,8 @@ export interface Mutation {
   readonly place: string;
   readonly value: unknown;
   readonly document: unknown;
+  /** How many levels above the place the object did not have. */
+  readonly invented: number;
 }
 
 type Path = readonly (string | number)[];
@@ -22,8 +24,12 @@ const INVENTED_DEPTH = 4;
 export function* mutationsOf(document: Json): Generator<Mutation> {
   const kind = kindNameOf(String(document.apiVersion).split("/").slice(0, -1).join("/"), String(document.kind));
   if (kind === undefined) return;
-  for (const { place, path, value } of walk(kindDefinition(kind).body, document, { place: "", path: [], depth: 0 })) {
-    yield { place: `${kind} ${place}`, value, document: replaced(document, path, value) };
+  for (const { place, path, value, depth } of walk(kindDefinition(kind).body, document, {
+    place: "",
+    path: [],
+    depth: 0,
+  })) {
+    yield { place: `${kind} ${place}`, value, document: replaced(document, path, value), invented: depth };
   }
 }
 
@@ -33,7 +39,7 @@ interface At {
   /** How many levels above are made up. */
   readonly depth: number;
 }
-interface Change extends Omit<At, "depth"> {
+interface Change extends At {
   readonly value: unknown;
 }
 
@@ -86,7 +92,7 @@ function* walkMap(values: SchemaNode, value: unknown, at: At): Generator<Change>
   }
   const sample = first ?? sampleOf(values);
   for (const name of HOSTILE_TEXTS) {
-    if (name !== "__proto__") yield { place: `${place} name`, path: at.path, value: { ...known, [name]: sample } };
+    if (name !== "__proto__") yield { ...at, place: `${place} name`, value: { ...known, [name]: sample } };
   }
 }
 

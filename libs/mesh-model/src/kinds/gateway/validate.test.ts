@@ -128,8 +128,8 @@ describe("a Gateway is refused, or warned about", () => {
     ],
     [
       "with a cipher suite twice",
-      tls("{mode: SIMPLE, credentialName: c, cipherSuites: [A, A]}"),
-      'warning spec.servers[0].tls.cipherSuites[1]: cipher suite "A" is written twice',
+      tls("{mode: SIMPLE, credentialName: c, cipherSuites: [AES128-SHA, AES128-SHA]}"),
+      'warning spec.servers[0].tls.cipherSuites[1]: cipher suite "AES128-SHA" is written twice',
     ],
     [
       "with a bind that is no address",

@@ -4,6 +4,7 @@ import type { Check } from "../../validation/check.ts";
 import { checkUnique } from "../../validation/common.ts";
 import { isIp } from "../../validation/ip.ts";
 import { checkLabels, isDnsLabel, isWildcardHost } from "../../validation/names.ts";
+import { checkCipherSuites } from "../../validation/tls.ts";
 import type { KindContext } from "../index.ts";
 import type { gatewayBody } from "./schema.ts";
 
@@ -139,11 +140,7 @@ function checkServerTls(tls: ServerTls, protocol: string, check: Check): void {
   if (max >= 0 && min > max) {
     check.at("minProtocolVersion").warn("minProtocolVersion is above maxProtocolVersion: no client can connect");
   }
-  for (const [index, suite] of (tls.cipherSuites ?? []).entries()) {
-    if (tls.cipherSuites?.indexOf(suite) !== index) {
-      check.at("cipherSuites", index).warn(`cipher suite "${suite}" is written twice`);
-    }
-  }
+  checkCipherSuites(tls.cipherSuites, check.at("cipherSuites"));
   for (const field of ["minProtocolVersion", "maxProtocolVersion"] as const) {
     const version = tls[field];
     if ((version === "TLSV1_0" || version === "TLSV1_1") && !tls.cipherSuites?.length) {

@@ -165,6 +165,16 @@ describe("a WorkloadEntry", () => {
 
 describe("a Sidecar", () => {
   it.each([
+    [
+      "is told what applications do not get",
+      "{inboundConnectionPool: {http: {h2UpgradePolicy: UPGRADE}}}",
+      "warning spec.inboundConnectionPool.http.h2UpgradePolicy: h2UpgradePolicy has no effect",
+    ],
+    [
+      "is told that a target port does nothing",
+      "{egress: [{port: {number: 80, targetPort: 81, name: a, protocol: HTTP}, hosts: ['./*']}]}",
+      "warning spec.egress[0].port.targetPort: targetPort is ignored",
+    ],
     ["is accepted", '{egress: [{hosts: ["./*", "istio-system/*", "~/*"]}]}', undefined],
     [
       "is accepted with a policy only",

@@ -25,7 +25,13 @@ export function validateSidecar(body: Infer<typeof sidecarBody>, context: KindCo
   }
   checkIngress(spec, check);
   checkEgress(spec, check);
-  checkConnectionPool(spec.inboundConnectionPool, check.at("inboundConnectionPool"));
+  checkInboundPool(spec.inboundConnectionPool, check.at("inboundConnectionPool"));
+  for (const part of ["ingress", "egress"] as const) {
+    for (const [index, listener] of (spec[part] ?? []).entries()) {
+      if (listener.port?.targetPort === undefined) continue;
+      check.at(part, index, "port", "targetPort").warn("targetPort is ignored");
+    }
+  }
   const { outboundTrafficPolicy: policy } = spec;
   const proxy = policy?.egressProxy;
   checkDestination(proxy, check.at("outboundTrafficPolicy", "egressProxy"));
@@ -56,7 +62,7 @@ function checkIngress(spec: Spec, check: Check): void {
         code: codes.conflict,
       });
     }
-    checkConnectionPool(listener.connectionPool, at.at("connectionPool"));
+    checkInboundPool(listener.connectionPool, at.at("connectionPool"));
     checkIngressTls(listener.tls, at.at("tls"));
     const endpoint = listener.defaultEndpoint;
     if (endpoint && !/^(127\.0\.0\.1|0\.0\.0\.0|\[::1\]|\[::\]):\d{1,5}$|^unix:\/\/(\/|@)/.test(endpoint)) {
@@ -154,4 +160,15 @@ function checkHosts(hosts: readonly string[], check: Check): void {
     }
   }
   if (hosts.includes("*/*") && hosts.length > 1) check.at("hosts").warn(`"*/*" makes the other hosts superfluous`);
+}
+
+/** Applications are spoken to as their clients speak. */
+function checkInboundPool(pool: Spec["inboundConnectionPool"], check: Check): void {
+  checkConnectionPool(pool, check);
+  const upgrade = pool?.http?.h2UpgradePolicy;
+  if (upgrade !== undefined && upgrade !== "DEFAULT") {
+    check
+      .at("http", "h2UpgradePolicy")
+      .warn("h2UpgradePolicy has no effect: applications get what their clients speak");
+  }
 }

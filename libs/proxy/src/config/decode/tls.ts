@@ -235,9 +235,14 @@ function trust(
 function parameters(
   params: TlsParameters | undefined,
   at: string,
-): { minVersion: TlsVersion | undefined; maxVersion: TlsVersion | undefined; ciphers: readonly string[] } {
+): {
+  minVersion: TlsVersion | undefined;
+  maxVersion: TlsVersion | undefined;
+  ciphers: readonly string[];
+  curves?: readonly string[];
+} {
   if (params !== undefined) {
-    // Curves and signature algorithms only narrow what Node negotiates by default.
+    // Signature algorithms only narrow what Node negotiates by default.
     onlyFields(params, at, [
       "tlsMinimumProtocolVersion",
       "tlsMaximumProtocolVersion",
@@ -250,6 +255,7 @@ function parameters(
     minVersion: minimum(params?.tlsMinimumProtocolVersion ?? Protocol.TLS_AUTO),
     maxVersion: maximum(params?.tlsMaximumProtocolVersion ?? Protocol.TLS_AUTO, at),
     ciphers: (params?.cipherSuites ?? []).flatMap((suite) => suite.replaceAll(/[[\]]/g, "").split("|")),
+    ...(params === undefined || params.ecdhCurves.length === 0 ? {} : { curves: params.ecdhCurves }),
   };
 }
 
