@@ -43,6 +43,11 @@ describe("an AuthorizationPolicy is refused, or warned about", () => {
     ],
     ["with an empty source list", rule("{from: []}"), "error spec.rules[0].from: from must not be empty"],
     [
+      "with a value that no proxy can hold",
+      rule(`{from: [{source: {namespaces: [${"a".repeat(513)}]}}]}`),
+      "error spec.rules[0].from[0].source.namespaces[0]: a value has at most 512 characters",
+    ],
+    [
       "with an empty source",
       rule("{from: [{source: {}}]}"),
       "error spec.rules[0].from[0]: a source needs at least one field",

@@ -107,11 +107,15 @@ function isEmpty(value: object): boolean {
   return Object.keys(value).length === 0;
 }
 
+/** Values become patterns, whose length proxies bound. */
+const LONGEST = 512;
+
 function checkValues(fields: Readonly<Record<string, readonly string[] | undefined>>, check: Check): void {
   for (const [name, values] of Object.entries(fields)) {
     if (values?.length === 0) check.at(name).error(`${name} must not be empty`);
     for (const [index, value] of (values ?? []).entries()) {
       if (value === "") check.at(name, index).error("a value must not be empty");
+      if (value.length > LONGEST) check.at(name, index).error(`a value has at most ${LONGEST} characters`);
     }
   }
 }
