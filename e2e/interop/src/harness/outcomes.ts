@@ -6,7 +6,7 @@ type Outcomes = Set<string>;
 /** How often a request is repeated for an outcome that only the other proxy has shown. */
 const REPEATS = 300;
 /** And for how long that is done in all, in milliseconds. */
-const LIMIT_MS = 30_000;
+const LIMIT_MS = process.env.LATEEN_TEST_FULL === "1" ? 500_000 : 30_000;
 
 /** Without values that the proxies draw (cookies they give to clients), and without how often another endpoint was tried before. */
 const textOf = (outcome: object) =>
