@@ -49,14 +49,12 @@ export class Comparison<Flavor extends string> {
     const differences: object[] = [];
     const until = performance.now() + LIMIT_MS;
     for (const [key, { outcomes, again }] of this.#seen) {
-      for (const [of, other] of [
-        [first, second],
-        [second, first],
-      ] as const) {
-        const missing = () => [...outcomes[other]].some((one) => !outcomes[of].has(one));
-        for (let left = REPEATS; left > 0 && performance.now() < until && missing(); left--) {
-          outcomes[of].add(textOf(await again(of)));
-        }
+      const lacks = (of: Flavor, other: Flavor) => [...outcomes[other]].some((one) => !outcomes[of].has(one));
+      for (let left = REPEATS; left > 0 && performance.now() < until; left--) {
+        // Either may come to something new meanwhile.
+        const of = lacks(first, second) ? first : lacks(second, first) ? second : undefined;
+        if (of === undefined) break;
+        outcomes[of].add(textOf(await again(of)));
       }
       const told = this.#flavors.map((of) => [...outcomes[of]].sort().map((one) => JSON.parse(one) as object));
       if (JSON.stringify(told[0]) !== JSON.stringify(told[1])) {
