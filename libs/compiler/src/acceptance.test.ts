@@ -62,7 +62,7 @@ const MESH = [
     `{ selector: { app: edge }, servers: [
       { port: { number: 80, name: http, protocol: HTTP }, hosts: ["*"], tls: { httpsRedirect: true } },
       { port: { number: 443, name: a, protocol: HTTPS }, hosts: [web], tls: { mode: MUTUAL, credentialNames: [a, b], subjectAltNames: [x] } },
-      { port: { number: 443, name: b, protocol: HTTPS }, hosts: [api], tls: { mode: MUTUAL, credentialName: a, verifyCertificateSpki: [AAAA] } },
+      { port: { number: 443, name: b, protocol: HTTPS }, hosts: [api], tls: { mode: MUTUAL, credentialName: a, verifyCertificateSpki: ['NvqYIYSbgK2vCJpQhObf77vv+bQWtc5ek5RIOwPiC9A='] } },
       { port: { number: 15443, name: c, protocol: TLS }, hosts: ["*.local"], tls: { mode: AUTO_PASSTHROUGH } }] }`,
   ),
   object(

@@ -208,12 +208,13 @@ describe("TLS", () => {
   });
 
   it("digests of client certificates are checked by Envoy; our own proxy does not serve such a server", () => {
-    const settings = "{ mode: MUTUAL, credentialName: c, verifyCertificateSpki: [AAAA] }";
+    const settings =
+      "{ mode: MUTUAL, credentialName: c, verifyCertificateSpki: ['NvqYIYSbgK2vCJpQhObf77vv+bQWtc5ek5RIOwPiC9A='] }";
     const validation = tlsOf(settings, { ...NODE, envoy: true })?.commonTlsContext?.validationContextType;
     expect(
       validation?.$case === "combinedValidationContext" &&
         validation.value.defaultValidationContext?.verifyCertificateSpki,
-    ).toEqual(["AAAA"]);
+    ).toEqual(["NvqYIYSbgK2vCJpQhObf77vv+bQWtc5ek5RIOwPiC9A="]);
     expect(tlsOf(settings)).toBeUndefined();
   });
 

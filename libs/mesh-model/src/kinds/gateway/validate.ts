@@ -73,6 +73,12 @@ function checkTlsBlock(server: Server, protocol: string, check: Check): void {
   checkServerTls(tls, protocol, at);
 }
 
+/** Of public keys in base64, of certificates in hex with or without colons. */
+const DIGESTS = {
+  verifyCertificateSpki: /^[A-Za-z0-9+/]{43}=$/,
+  verifyCertificateHash: /^(?:[0-9a-fA-F]{64}|(?:[0-9a-fA-F]{2}:){31}[0-9a-fA-F]{2})$/,
+} as const;
+
 /** Several certificates, of which clients get the kind they can use; and what is asked of client certificates. */
 function checkCertificateLists(tls: ServerTls, check: Check): void {
   const ways = (["credentialName", "credentialNames", "serverCertificate", "tlsCertificates"] as const).filter(
@@ -90,6 +96,11 @@ function checkCertificateLists(tls: ServerTls, check: Check): void {
       check
         .at("tlsCertificates", index)
         .error("serverCertificate and privateKey are both required", { code: codes.missingField });
+    }
+  }
+  for (const [field, form] of Object.entries(DIGESTS) as [keyof typeof DIGESTS, RegExp][]) {
+    for (const [index, digest] of (tls[field] ?? []).entries()) {
+      if (!form.test(digest)) check.at(field, index).error(`"${digest}" is no SHA-256 digest`);
     }
   }
   const verifies = tls.mode === "MUTUAL" || tls.mode === "OPTIONAL_MUTUAL";
