@@ -40,6 +40,9 @@ describe("the annotation proxy.istio.io/config", () => {
     ["with a wrong value", "concurrency: many", "concurrency: "],
     ["with a setting that is not honoured", "caCertificatesPem: [x]", '"caCertificatesPem" cannot be used'],
     ["with a setting that changes nothing", "drainDuration: 7s", "drainDuration has no effect"],
+    ["for Istio's bootstrap", "proxyStatsMatcher: { inclusionPrefixes: [a] }", "proxyStatsMatcher has no effect"],
+    ["with runtime values", "runtimeValues: { a: b }", "runtimeValues has no effect"],
+    ["with labels of metrics", "extraStatTags: [a]", "extraStatTags has no effect: tagOverrides"],
     [
       "that holds nothing back",
       "holdApplicationUntilProxyStarts: false",

@@ -1,7 +1,7 @@
 import { diagnosticText } from "../origin.ts";
 import type { Check } from "../validation/check.ts";
 import { meshConfigFromText } from "./from-config-map.ts";
-import { defaultMeshConfig, type MeshConfig, type ProxyDefaults } from "./mesh-config.ts";
+import { type BootstrapField, defaultMeshConfig, type MeshConfig, type ProxyDefaults } from "./mesh-config.ts";
 
 /** Annotation of pods with a ProxyConfig in YAML, over the mesh's `defaultConfig`. */
 export const PROXY_CONFIG_ANNOTATION = "proxy.istio.io/config";
@@ -34,6 +34,12 @@ export function checkProxyConfigAnnotation(
   at.warn(`it cannot be read, so nothing of it is in force: ${reasons.join("; ")}`);
 }
 
+const INSTEAD: Readonly<Record<BootstrapField, string>> = {
+  proxyStatsMatcher: "proxies have all their statistics, within bounds",
+  extraStatTags: "tagOverrides of a Telemetry object change the labels of metrics",
+  runtimeValues: "proxies have no runtime values",
+};
+
 /** Settings that are read because installations write them, and that change nothing here. */
 export function withoutEffect({ defaultConfig }: MeshConfig): readonly string[] {
   const { drainDurationMs } = defaultMeshConfig().defaultConfig;
@@ -46,5 +52,6 @@ export function withoutEffect({ defaultConfig }: MeshConfig): readonly string[] 
       : [
           "holdApplicationUntilProxyStarts has an effect in injected pods only: on one machine applications always start after their proxy",
         ]),
+    ...(defaultConfig.unused ?? []).map((field) => `${field} has no effect: ${INSTEAD[field]}`),
   ];
 }

@@ -10,6 +10,8 @@ import type { Infer, ObjectNode } from "../schema/index.ts";
 import { Check } from "../validation/check.ts";
 import { checkMeshConfig } from "./check.ts";
 import {
+  BOOTSTRAP_FIELDS,
+  type BootstrapField,
   defaultIngressSettings,
   defaultMeshConfig,
   type ExtAuthzProvider,
@@ -69,6 +71,11 @@ function problem(message: string, origin: Origin): Diagnostic {
   return { level: "error", code: codes.meshConfig, message, path: "", origin };
 }
 
+function unusedOf(proxy: NonNullable<Written["defaultConfig"]>): readonly BootstrapField[] | undefined {
+  const unused = BOOTSTRAP_FIELDS.filter((field) => Object.keys(Object(proxy[field])).length > 0);
+  return unused.length > 0 ? unused : undefined;
+}
+
 function complete(written: Written, defaults: MeshConfig): MeshConfig {
   const proxy = written.defaultConfig ?? {};
   const normalization = written.pathNormalization?.normalization ?? "DEFAULT";
@@ -97,6 +104,7 @@ function complete(written: Written, defaults: MeshConfig): MeshConfig {
         proxy.holdApplicationUntilProxyStarts ?? defaults.defaultConfig.holdApplicationUntilProxyStarts,
       proxyHeaders: mergedSettings(defaults.defaultConfig.proxyHeaders, proxy.proxyHeaders),
       gatewayTopology: mergedSettings(defaults.defaultConfig.gatewayTopology, proxy.gatewayTopology),
+      unused: unusedOf(proxy),
     },
     defaultHttpRetryPolicy: written.defaultHttpRetryPolicy
       ? retryPolicy(written.defaultHttpRetryPolicy)

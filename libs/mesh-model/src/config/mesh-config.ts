@@ -116,7 +116,13 @@ export interface ProxyDefaults {
   readonly holdApplicationUntilProxyStarts: boolean;
   readonly proxyHeaders?: ProxyHeaders | undefined;
   readonly gatewayTopology?: GatewayTopology | undefined;
+  /** Fields of Istio's bootstrap that were written and change nothing here. Default none. */
+  readonly unused?: readonly BootstrapField[] | undefined;
 }
+
+/** What only Istio's bootstrap of Envoy reads. */
+export const BOOTSTRAP_FIELDS = ["proxyStatsMatcher", "extraStatTags", "runtimeValues"] as const;
+export type BootstrapField = (typeof BOOTSTRAP_FIELDS)[number];
 
 export interface HttpRetryPolicy {
   readonly attempts: number | undefined;
