@@ -87,12 +87,14 @@ const GATEWAY_LABEL = "gateway.networking.k8s.io/gateway-name";
  */
 function boundTo({ name, namespace, labels, address }: Pod, gateway: boolean): string {
   const value = { address: { socket_address: { address } } };
+  // Pods of one workload have equal labels.
+  const proxy = { metadata: { NAME: name } };
   const patch = (match: object) => ({ applyTo: "LISTENER", match, patch: { operation: "MERGE", value } });
   const configPatches = gateway
     ? [patch({ context: "GATEWAY" })]
     : [
-        patch({ context: "SIDECAR_OUTBOUND", listener: { name: "virtualOutbound" } }),
-        patch({ context: "SIDECAR_INBOUND", listener: { name: "virtualInbound" } }),
+        patch({ context: "SIDECAR_OUTBOUND", proxy, listener: { name: "virtualOutbound" } }),
+        patch({ context: "SIDECAR_INBOUND", proxy, listener: { name: "virtualInbound" } }),
       ];
   return `---\n${JSON.stringify({
     apiVersion: "networking.istio.io/v1alpha3",

@@ -20,7 +20,8 @@ interface CompiledPolicy {
 /** What the response of an exchange is to say. */
 interface CorsState {
   readonly config: CorsConfig;
-  readonly origin: string;
+  /** Undefined: it is not allowed. */
+  readonly origin: string | undefined;
   readonly preflight: boolean;
   /** The preflight asked for access from a less private network. */
   readonly privateNetwork: boolean;
@@ -56,7 +57,9 @@ class CorsFilter implements HttpFilter {
     const preflight = isOptions(exchange) && (headerOf(exchange, REQUEST_METHOD) ?? "") !== "";
     if (!this.#policy(config).allows(origin)) {
       this.#stats.add(this.#slots.invalid, 1);
-      return preflight && !config.forwardUnmatched ? answered(exchange) : "continue";
+      if (!preflight || config.forwardUnmatched) return "continue";
+      exchange.setState(this, { config, origin: undefined, preflight, privateNetwork: false } satisfies CorsState);
+      return answered(exchange);
     }
     this.#stats.add(this.#slots.valid, 1);
     const privateNetwork = preflight && config.privateNetwork && headerOf(exchange, REQUEST_PRIVATE) === "true";
@@ -72,10 +75,11 @@ class CorsFilter implements HttpFilter {
     const set = (name: string, value: string) => {
       if (value !== "") responseEdits.set(name, value);
     };
-    responseEdits.set("access-control-allow-origin", state.origin);
+    // Without it the rest permits nothing; Envoy says the rest all the same.
+    if (state.origin !== undefined) responseEdits.set("access-control-allow-origin", state.origin);
     if (config.credentials) responseEdits.set("access-control-allow-credentials", "true");
     // Also on the answer to a preflight, where it means nothing: Envoy does so.
-    set("access-control-expose-headers", config.exposed);
+    if (state.origin !== undefined) set("access-control-expose-headers", config.exposed);
     if (!preflight) return;
     set("access-control-allow-methods", config.methods);
     set("access-control-allow-headers", config.headers);
