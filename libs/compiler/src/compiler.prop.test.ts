@@ -127,6 +127,54 @@ const VARIANTS: readonly (readonly Resource[])[] = [
     "\napiVersion: extensions.istio.io/v1alpha1\nkind: WasmPlugin\nmetadata: { name: w }\nspec: { url: 'file:///w', failStrategy: FAIL_OPEN, selector: { matchLabels: { app: b } } }\n",
   ],
   [
+    object("telemetry.istio.io/v1", "Telemetry", "t", "{ accessLogging: [{ providers: [{ name: envoy }] }] }"),
+    object(
+      "telemetry.istio.io/v1",
+      "Telemetry",
+      "t",
+      "{ selector: { matchLabels: { app: a } }, metrics: [{ providers: [{ name: prometheus }], overrides: [{ match: { metric: REQUEST_COUNT }, disabled: true }] }] }",
+    ),
+  ],
+  [
+    security(
+      "RequestAuthentication",
+      "ra",
+      "{ selector: { matchLabels: { app: a } }, jwtRules: [{ issuer: i, jwks: '{\"keys\":[]}' }] }",
+    ),
+  ],
+  [rule("ProxyConfig", "pc", "{ concurrency: 2, environmentVariables: { A: b } }").replace("/v1\n", "/v1beta1\n")],
+  [
+    rule("WorkloadEntry", "we", "{ address: 10.1.0.7, labels: { app: a, version: v1 }, ports: { h: 8080 } }"),
+    rule("WorkloadEntry", "we", "{ address: 10.1.0.8, labels: { app: a }, locality: r/z, weight: 3 }"),
+  ],
+  [api("GRPCRoute", "gr", "{ parentRefs: [{ name: edge }], rules: [{ backendRefs: [{ name: a, port: 80 }] }] }")],
+  [
+    api(
+      "TLSRoute",
+      "tr",
+      "{ parentRefs: [{ name: edge }], hostnames: [t.com], rules: [{ backendRefs: [{ name: b, port: 80 }] }] }",
+    ),
+  ],
+  [
+    api(
+      "TCPRoute",
+      "tc",
+      "{ parentRefs: [{ name: edge }], rules: [{ backendRefs: [{ name: b, port: 80 }] }] }",
+    ).replace("/v1\n", "/v1alpha2\n"),
+  ],
+  [
+    api(
+      "BackendTLSPolicy",
+      "bt",
+      "{ targetRefs: [{ group: '', kind: Service, name: a }], validation: { hostname: a.com, wellKnownCACertificates: System } }",
+    ),
+  ],
+  [
+    object("v1", "Namespace", "default", undefined, ", labels: { topology.istio.io/network: n }"),
+    object("v1", "Namespace", "default", undefined),
+  ],
+  [object("v1", "Node", "node-1", undefined, ", labels: { topology.kubernetes.io/region: r }")],
+  [
     `\napiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: { name: i }\nspec: { ingressClassName: istio, defaultBackend: { service: { name: a, port: { name: http } } } }\n`,
   ],
 ].map((texts) => texts.flatMap((text) => objectsFrom(text)));
@@ -135,11 +183,15 @@ function api(kind: string, name: string, spec: string, namespace = "default"): s
   return `\napiVersion: gateway.networking.k8s.io/v1\nkind: ${kind}\nmetadata: { name: ${name}, namespace: ${namespace} }\nspec: ${spec}\n`;
 }
 
+function object(apiVersion: string, kind: string, name: string, spec: string | undefined, more = ""): string {
+  const body = spec === undefined ? "" : `spec: ${spec}\n`;
+  return `\napiVersion: ${apiVersion}\nkind: ${kind}\nmetadata: { name: ${name}${more} }\n${body}`;
+}
 function rule(kind: string, name: string, spec: string): string {
-  return `\napiVersion: networking.istio.io/v1\nkind: ${kind}\nmetadata: { name: ${name} }\nspec: ${spec}\n`;
+  return object("networking.istio.io/v1", kind, name, spec);
 }
 function security(kind: string, name: string, spec: string): string {
-  return `\napiVersion: security.istio.io/v1\nkind: ${kind}\nmetadata: { name: ${name} }\nspec: ${spec}\n`;
+  return object("security.istio.io/v1", kind, name, spec);
 }
 
 const NODES: readonly XdsNode[] = [
