@@ -27,8 +27,33 @@ spec:
             - { name: tcp-cluster, containerPort: 6222 }
             - { name: http-monitor, containerPort: 8222 }
 `;
+/** It listens on the loopback address alone, where only a Sidecar leads. */
+const SHY = `apiVersion: apps/v1
+kind: Deployment
+metadata: { name: shy }
+spec:
+  selector: { matchLabels: { app: shy } }
+  template:
+    metadata: { labels: { app: shy } }
+    spec:
+      containers: [{ name: shy, image: "shy:1", ports: [{ containerPort: 7000 }], readinessProbe: { exec: { command: ["true"] } } }]
+---
+apiVersion: v1
+kind: Service
+metadata: { name: shy }
+spec: { selector: { app: shy }, ports: [{ name: http, port: 7000 }] }
+---
+apiVersion: networking.istio.io/v1
+kind: Sidecar
+metadata: { name: shy }
+spec:
+  workloadSelector: { labels: { app: shy } }
+  ingress: [{ port: { number: 7000, protocol: HTTP, name: http }, defaultEndpoint: "127.0.0.1:7000" }]
+`;
+const SERVER = `require("node:http").createServer((_, answer) => answer.end("shy")).listen(7000, "127.0.0.1")`;
 const RING = [
   MEMBERS_SET,
+  SHY,
   `apiVersion: v1
 kind: Service
 metadata: { name: nats }
@@ -51,6 +76,7 @@ kind: LocalRuntime
 metadata: { name: nats }
 spec:
   images:
+    - { match: "shy:*", command: ${JSON.stringify([process.execPath, "-e", SERVER])} }
     - match: "nats:*"
       command:
         ["${nats.path}", -p, "4222", -m, "8222", --cluster_name, ring, --cluster, "nats://0.0.0.0:6222", --routes, "${routes}", --server_name, "\${POD_NAME}"]
@@ -94,6 +120,10 @@ describe.skipIf(reason !== "")(
       const client =
         'require("node:net").connect(4222, "nats").once("data", (text) => { console.log(String(text).slice(0, 5)); process.exit() })';
       expect((await inMesh(process.execPath, "-e", client)).stdout.trim()).toBe("INFO");
+    });
+
+    it("an application on the loopback address is found where a Sidecar says that it is", async () => {
+      expect((await inMesh("curl", "-sS", "-m", "20", "http://shy:7000/")).stdout).toBe("shy");
     });
 
     it("nobody outside the mesh gets in", async () => {

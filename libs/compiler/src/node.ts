@@ -8,6 +8,8 @@ export interface NodeCapabilities {
   readonly http2: boolean;
   /** Extensions of Istio's own that it runs, such as `istio.stats`; sorted. */
   readonly extensions: readonly string[];
+  /** Of a proxy of this project: the application is at the pod's own and loopback addresses, not where the proxy was told. Default false. */
+  readonly redirected?: boolean;
 }
 
 /** A connected proxy as the compiler sees it. */
@@ -136,6 +138,7 @@ function capabilities(metadata: Readonly<Record<string, unknown>>): NodeCapabili
     lateen: true,
     http2: listed.includes("http2"),
     extensions: Array.isArray(extensions) ? extensions.map(String).sort() : [],
+    ...(metadata.INTERCEPTION_MODE === "REDIRECT" ? { redirected: true } : {}),
   };
 }
 

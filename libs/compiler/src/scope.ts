@@ -49,6 +49,8 @@ export interface WorkloadScope extends ProxyScope {
   readonly containerPorts: XdsNode["containerPorts"];
   /** See {@link XdsNode.bindAddress}; left out when there is none. */
   readonly bindAddress?: string;
+  /** See {@link NodeCapabilities.redirected}; left out when it is not. */
+  readonly redirected?: true;
 }
 
 /** A proxy as the queries see it: as a client of other services, and as the server of its own ports. */
@@ -195,6 +197,7 @@ export function scopeOf(read: Pick<Read, "ask">, node: XdsNode): NodeScope {
     proxy: conditionsMet(read, node),
     containerPorts: node.containerPorts,
     ...(node.bindAddress === undefined ? {} : { bindAddress: node.bindAddress }),
+    ...(node.capabilities.redirected ? { redirected: true as const } : {}),
   };
   const clientId = JSON.stringify(client);
   const workloadId = JSON.stringify(workload);

@@ -139,7 +139,6 @@ export const outboundClusters = defineQuery<ProxyScope, ReadonlyMap<string, Enco
   equal: sameMap,
 });
 
-/** Clusters of the workload's own ports, and the fixed ones. */
 /** Clusters of a proxy's own ports, and those that every proxy has. */
 export const ownClusters = defineQuery<WorkloadScope, readonly EncodedResource[]>({
   name: "ownClusters",
@@ -157,7 +156,7 @@ export const ownClusters = defineQuery<WorkloadScope, readonly EncodedResource[]
         port,
         endpoint: ingress?.endpoint ?? (toLoopback ? { kind: "loopback", port } : undefined),
         pool,
-        lateen: scope.lateen,
+        knowsApplication: scope.lateen && scope.redirected !== true,
         preserveCase,
         services: services.map((entry) => entry.service),
         connectTimeoutMs,

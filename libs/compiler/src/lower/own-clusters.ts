@@ -16,13 +16,14 @@ export function inboundServiceCluster(options: {
   /** Where the application is; undefined: where the connection was made to. */
   readonly endpoint?: InboundEndpoint | undefined;
   readonly pool?: ConnectionPool | undefined;
-  readonly lateen?: boolean;
+  /** The proxy was told where the application of each container port is. */
+  readonly knowsApplication?: boolean;
   readonly preserveCase: boolean;
 }): Cluster {
   const cluster = originalDestination(inboundCluster(options.port), options);
   return Cluster.fromPartial({
     ...cluster,
-    ...inboundEndpoint(options.endpoint, options.lateen ?? false, cluster.name),
+    ...inboundEndpoint(options.endpoint, options.knowsApplication ?? false, cluster.name),
     ...(options.pool === undefined ? {} : poolFields({ connectionPool: options.pool })),
     typedExtensionProtocolOptions: downstreamOptions(options.pool, options.preserveCase),
     metadata: {
@@ -36,13 +37,17 @@ export function inboundServiceCluster(options: {
 }
 
 /**
- * An application that a Sidecar says the place of. Our own proxies know by themselves where the application of a container port
- * is, so for them it is the port alone.
+ * An application that a Sidecar says the place of. Where nothing redirects connections our own proxies have been told where the
+ * application of a container port is, so for them it is the port alone.
  */
-function inboundEndpoint(endpoint: InboundEndpoint | undefined, lateen: boolean, name: string): ClusterFields {
+function inboundEndpoint(
+  endpoint: InboundEndpoint | undefined,
+  knowsApplication: boolean,
+  name: string,
+): ClusterFields {
   if (endpoint === undefined) return {};
   if (endpoint.kind === "unix") return staticEndpoint(name, { $case: "pipe", value: { path: endpoint.path } });
-  if (lateen || endpoint.kind === "pod") {
+  if (knowsApplication || endpoint.kind === "pod") {
     return { lbConfig: { $case: "originalDstLbConfig", value: { upstreamPortOverride: endpoint.port } } };
   }
   const value = { address: "127.0.0.1", portSpecifier: { $case: "portValue", value: endpoint.port } } as const;

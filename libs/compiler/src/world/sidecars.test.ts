@@ -103,6 +103,11 @@ describe("ingress listeners", () => {
     expect(cluster.clusterDiscoveryType).toEqual({ $case: "type", value: type });
   });
 
+  it("our own proxy finds it there, too, where the kernel redirects what comes to the pod", () => {
+    const cluster = clusterOf("127.0.0.1:8080", { ...NODE, metadata: { INTERCEPTION_MODE: "REDIRECT" } });
+    expect(cluster.clusterDiscoveryType).toEqual({ $case: "type", value: Cluster_DiscoveryType.STATIC });
+  });
+
   it.each(["127.0.0.1:8080", "0.0.0.0:8080"])("our own proxy finds it behind the container port: %s", (endpoint) => {
     expect(clusterSpec(clusterOf(endpoint, NODE), run()).spec).toMatchObject({
       discovery: "originalDst",

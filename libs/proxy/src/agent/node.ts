@@ -18,8 +18,11 @@ export function nodeCluster(facts: ProxyFacts): string {
   return `${facts.labels.app ?? facts.workloadName}.${facts.namespace}`;
 }
 
-/** The node as it opens every xDS stream. @see envoy.config.core.v3.Node */
-export function xdsNode(config: AgentConfig, extensions: readonly string[]): Node {
+/**
+ * The node as it opens every xDS stream. @see envoy.config.core.v3.Node
+ * @param redirected the kernel sends the pod's connections here: its application is where it would be without a proxy.
+ */
+export function xdsNode(config: AgentConfig, extensions: readonly string[], redirected: boolean): Node {
   const { facts } = config;
   return {
     id: nodeId(facts),
@@ -36,6 +39,7 @@ export function xdsNode(config: AgentConfig, extensions: readonly string[]): Nod
       INSTANCE_IPS: facts.instanceIp,
       POD_PORTS: JSON.stringify(facts.podPorts),
       ISTIO_VERSION,
+      INTERCEPTION_MODE: redirected ? "REDIRECT" : "NONE",
       DNS_CAPTURE: "true",
       LATEEN_VERSION: config.version,
       LATEEN_CAPABILITIES: [...CAPABILITIES],

@@ -79,7 +79,7 @@ async function assemble(config: AgentConfig, deps: AgentDependencies): Promise<A
   const stats = new StatsReader();
   const logFiles = new LogFiles(clock, logger);
   const status = new AgentStatus();
-  const node = bootstrap?.content.node ?? xdsNode(config, listedExtensions(deps));
+  const node = bootstrap?.content.node ?? xdsNode(config, listedExtensions(deps), capture.capture.mode === "kernel");
   // No request waits for this thread, however busy it is.
   const spare = deps.collectHeap === undefined ? undefined : new SpareHeap(clock, deps.collectHeap, () => 0);
   const pool = new WorkerPool({
