@@ -159,6 +159,8 @@ function clientLimits(limits: TlsSettings | undefined): { readonly tlsParams?: T
   return {
     tlsParams: TlsParameters.fromPartial({
       tlsMinimumProtocolVersion: version(minProtocolVersion),
+      // Envoy as a client goes no further than 1.2 by itself.
+      ...(minProtocolVersion === "TLSV1_3" ? { tlsMaximumProtocolVersion: TlsParameters_TlsProtocol.TLSv1_3 } : {}),
       cipherSuites: [...cipherSuites],
       ecdhCurves: [...ecdhCurves],
     }),
