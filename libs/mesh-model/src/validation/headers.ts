@@ -35,10 +35,15 @@ function checkOperations(operations: Infer<typeof headerOperations> | undefined,
   }
 }
 
-function checkValue(value: string, check: Check): void {
+/** What becomes part of a header: a location, a path, an authority (RFC 9110 §5.5). */
+export function checkHeaderText(value: string | undefined, check: Check): void {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: -- these are what a header value must not contain
-  if (/[\u0000-\u0008\u000a-\u001f\u007f]/.test(value))
+  if (value !== undefined && /[\u0000-\u0008\u000a-\u001f\u007f]/.test(value))
     check.error("a header value must not contain control characters");
+}
+
+function checkValue(value: string, check: Check): void {
+  checkHeaderText(value, check);
   for (const { text, known } of formatFindings(value)) {
     if (known === "envoy") check.warn(`only Envoy knows ${text}: Lateen's proxies leave it out`);
     else {

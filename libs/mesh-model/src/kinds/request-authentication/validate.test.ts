@@ -63,6 +63,11 @@ describe("a RequestAuthentication is refused, or warned about", () => {
       rule("outputPayloadToHeader: 'a b'"),
       'error spec.jwtRules[0].outputPayloadToHeader: "a b" is not a header name',
     ],
+    [
+      "with a prefix that no header has",
+      rule('fromHeaders: [{name: x-a, prefix: "a\\nb"}]'),
+      "error spec.jwtRules[0].fromHeaders[0].prefix: a header value must not contain control characters",
+    ],
     ["for a Service", "{targetRefs: [{kind: Service, name: a}]}", "error spec.targetRefs[0].kind: only a Gateway"],
     [
       "with a selector and a target",

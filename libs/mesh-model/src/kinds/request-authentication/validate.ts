@@ -2,7 +2,7 @@ import { codes } from "../../errors.ts";
 import type { Infer } from "../../schema/index.ts";
 import type { Check } from "../../validation/check.ts";
 import { checkDuration, checkSelector } from "../../validation/common.ts";
-import { isHeaderName } from "../../validation/headers.ts";
+import { checkHeaderText, isHeaderName } from "../../validation/headers.ts";
 import type { KindContext } from "../index.ts";
 import { checkTargets } from "../targets.ts";
 import type { requestAuthenticationBody } from "./schema.ts";
@@ -38,8 +38,10 @@ function checkRule(rule: Rule, check: Check): void {
     });
   }
   checkKeys(rule, check);
-  for (const [index, { name }] of (rule.fromHeaders ?? []).entries())
+  for (const [index, { name, prefix }] of (rule.fromHeaders ?? []).entries()) {
     checkHeader(name, check.at("fromHeaders", index, "name"));
+    checkHeaderText(prefix, check.at("fromHeaders", index, "prefix"));
+  }
   if (rule.outputPayloadToHeader !== undefined) {
     checkHeader(rule.outputPayloadToHeader, check.at("outputPayloadToHeader"));
   }

@@ -222,6 +222,11 @@ describe("a Sidecar", () => {
       'error spec.ingress[0].defaultEndpoint: "10.0.0.1:80" is not an endpoint of this pod',
     ],
     [
+      "has a socket whose path fits",
+      `{workloadSelector: {labels: {app: a}}, ingress: [{port: {number: 80, protocol: HTTP}, defaultEndpoint: 'unix:///${"x".repeat(107)}'}]}`,
+      "error spec.ingress[0].defaultEndpoint: a path of a Unix socket has at most 107 characters",
+    ],
+    [
       "is found without capture",
       "{workloadSelector: {labels: {app: a}}, ingress: [{port: {number: 80, protocol: HTTP}, captureMode: NONE}]}",
       "error spec.ingress[0].captureMode: captureMode NONE needs bind",

@@ -12,6 +12,9 @@ import type { sidecarBody } from "./schema.ts";
 type Spec = Infer<typeof sidecarBody>["spec"];
 type Port = NonNullable<Spec["ingress"]>[number]["port"];
 
+/** `sun_path` of unix(7) without its end. */
+const MAX_SOCKET_PATH = 107;
+
 /** networking.istio.io Sidecar, as Istio's admission checks it. */
 export function validateSidecar(body: Infer<typeof sidecarBody>, context: KindContext): void {
   const { spec } = body;
@@ -69,6 +72,9 @@ function checkIngress(spec: Spec, check: Check): void {
       at.at("defaultEndpoint").error(`"${endpoint}" is not an endpoint of this pod`, {
         hint: "use 127.0.0.1:port, 0.0.0.0:port or unix:///path",
       });
+    }
+    if (endpoint?.startsWith("unix://") && endpoint.length > "unix://".length + MAX_SOCKET_PATH) {
+      at.at("defaultEndpoint").error(`a path of a Unix socket has at most ${MAX_SOCKET_PATH} characters`);
     }
   }
   checkUnique(

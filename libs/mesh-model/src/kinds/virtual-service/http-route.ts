@@ -12,7 +12,7 @@ import {
   checkStringMatch,
   checkWeights,
 } from "../../validation/common.ts";
-import { checkHeaders, isHeaderName } from "../../validation/headers.ts";
+import { checkHeaders, checkHeaderText, isHeaderName } from "../../validation/headers.ts";
 import { isDnsLabel, isDnsSubdomain } from "../../validation/names.ts";
 import { checkCors } from "./cors.ts";
 import { checkFault, checkRetries } from "./resilience.ts";
@@ -120,6 +120,7 @@ function checkRedirect(route: HttpRoute, check: Check): void {
   const set = (["uri", "prefixRewrite", "authority", "scheme", "port", "derivePort"] as const).filter(
     (field) => redirect[field] !== undefined && redirect[field] !== "",
   );
+  for (const field of ["uri", "prefixRewrite", "authority"] as const) checkHeaderText(redirect[field], check.at(field));
   if (set.length === 0) check.error("a redirect needs one of uri, prefixRewrite, authority, scheme, port");
   if (redirect.uri && redirect.prefixRewrite)
     check.error("uri and prefixRewrite exclude each other", { code: codes.conflict });
@@ -157,6 +158,7 @@ function checkDirectResponse(response: HttpRoute["directResponse"], check: Check
 function checkRewrite(route: HttpRoute, check: Check): void {
   const { rewrite } = route;
   if (rewrite === undefined) return;
+  for (const field of ["uri", "authority"] as const) checkHeaderText(rewrite[field], check.at(field));
   if (!rewrite.uri && !rewrite.authority && rewrite.uriRegexRewrite === undefined) {
     check.error("a rewrite needs uri, uriRegexRewrite or authority");
   }
@@ -168,6 +170,7 @@ function checkRewrite(route: HttpRoute, check: Check): void {
   }
   const regex = rewrite.uriRegexRewrite;
   if (regex === undefined) return;
+  checkHeaderText(regex.rewrite, check.at("uriRegexRewrite", "rewrite"));
   if (!regex.match || regex.rewrite === undefined || regex.rewrite === "") {
     check.at("uriRegexRewrite").error("match and rewrite are both required", { code: codes.missingField });
     return;

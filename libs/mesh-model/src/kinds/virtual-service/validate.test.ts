@@ -229,6 +229,36 @@ describe("a VirtualService is refused, or warned about", () => {
       "error spec.http[0].mirrors: mirror and mirrors exclude each other",
     ],
     [
+      "with control characters in redirect.uri",
+      http(`{redirect: {uri: "a\\nb"}}`),
+      "error spec.http[0].redirect.uri: a header value must not contain control characters",
+    ],
+    [
+      "with control characters in redirect.authority",
+      http(`{redirect: {authority: "a\\0b"}}`),
+      "error spec.http[0].redirect.authority: a header value must not contain control characters",
+    ],
+    [
+      "with control characters in redirect.prefixRewrite",
+      http(`{match: [{uri: {prefix: /a}}], redirect: {prefixRewrite: "a\\nb"}}`),
+      "error spec.http[0].redirect.prefixRewrite: a header value must not contain control characters",
+    ],
+    [
+      "with control characters in rewrite.uri",
+      http(`{${ROUTE}, rewrite: {uri: "a\\nb"}}`),
+      "error spec.http[0].rewrite.uri: a header value must not contain control characters",
+    ],
+    [
+      "with control characters in rewrite.authority",
+      http(`{${ROUTE}, rewrite: {authority: "a\\rb"}}`),
+      "error spec.http[0].rewrite.authority: a header value must not contain control characters",
+    ],
+    [
+      "with control characters in rewrite.uriRegexRewrite.rewrite",
+      http(`{${ROUTE}, rewrite: {uriRegexRewrite: {match: a, rewrite: "a\\nb"}}}`),
+      "error spec.http[0].rewrite.uriRegexRewrite.rewrite: a header value must not contain control characters",
+    ],
+    [
       "with a redirect to nowhere",
       http("{redirect: {}}"),
       "error spec.http[0].redirect: a redirect needs one of uri, prefixRewrite, authority, scheme, port",
