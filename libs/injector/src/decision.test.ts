@@ -1,6 +1,7 @@
+import { labelSelectorMatches } from "@lateen/mesh-model";
 import { describe, expect, it } from "vitest";
 import { type DecisionInput, type DecisionPolicy, decideInjection, namespaceSelected } from "./decision.ts";
-import { IGNORED_NAMESPACES, selects, webhookSelections } from "./selectors.ts";
+import { IGNORED_NAMESPACES, webhookSelections } from "./selectors.ts";
 
 const input: DecisionInput = { namespace: "shop", labels: {}, annotations: {}, hostNetwork: false };
 const policy: DecisionPolicy = {
@@ -112,6 +113,6 @@ describe("webhookSelections", () => {
     [{ key: "a", operator: "Exists" as const }, { a: "" }, true],
     [{ key: "constructor", operator: "DoesNotExist" as const }, {}, true],
   ])("%j on %j: %s", (expression, labels, expected) => {
-    expect(selects({ matchExpressions: [expression] }, labels as Record<string, string>)).toBe(expected);
+    expect(labelSelectorMatches({ matchExpressions: [expression] }, labels as Record<string, string>)).toBe(expected);
   });
 });

@@ -1,11 +1,5 @@
-import {
-  IGNORED_NAMESPACES,
-  isEmptySelector,
-  type LabelSelector,
-  type SelectionOptions,
-  selects,
-  webhookSelections,
-} from "./selectors.ts";
+import { type LabelSelector, labelSelectorMatches } from "@lateen/mesh-model";
+import { IGNORED_NAMESPACES, isEmptySelector, type SelectionOptions, webhookSelections } from "./selectors.ts";
 
 type Texts = Readonly<Record<string, string>>;
 
@@ -70,7 +64,7 @@ export function decideInjection(input: DecisionInput, config: DecisionPolicy): D
     return { inject: written === "true", reason: labels[INJECT] === undefined ? "annotation" : "label" };
   }
   const fits = (selectors: readonly LabelSelector[]): boolean =>
-    selectors.some((selector) => !isEmptySelector(selector) && selects(selector, labels));
+    selectors.some((selector) => !isEmptySelector(selector) && labelSelectorMatches(selector, labels));
   if (fits(config.neverInjectSelector)) return no("never-inject-selector");
   if (fits(config.alwaysInjectSelector)) return { inject: true, reason: "always-inject-selector" };
   return { inject: config.policy === "enabled", reason: "policy" };
@@ -86,7 +80,8 @@ export function namespaceSelected(
   // API servers put the name among a namespace's labels.
   const named = { "kubernetes.io/metadata.name": namespace, ...namespaceLabels };
   return webhookSelections(options).some(
-    ({ namespaceSelector, objectSelector }) => selects(namespaceSelector, named) && selects(objectSelector, labels),
+    ({ namespaceSelector, objectSelector }) =>
+      labelSelectorMatches(namespaceSelector, named) && labelSelectorMatches(objectSelector, labels),
   );
 }
 

@@ -21,7 +21,6 @@ export { jsonPatch, type PatchOperation } from "./patch.ts";
 export { injectorRoutes } from "./routes.ts";
 export {
   IGNORED_NAMESPACES,
-  type LabelSelector,
   type SelectionOptions,
   type WebhookSelection,
   webhookSelections,

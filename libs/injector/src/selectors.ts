@@ -1,37 +1,5 @@
+import type { LabelSelector } from "@lateen/mesh-model";
 import { isObject, type JsonObject } from "./json.ts";
-
-/** meta.v1.LabelSelector. */
-export interface LabelSelector {
-  readonly matchLabels?: Readonly<Record<string, string>>;
-  readonly matchExpressions?: readonly {
-    readonly key: string;
-    readonly operator: "In" | "NotIn" | "Exists" | "DoesNotExist";
-    readonly values?: readonly string[];
-  }[];
-}
-
-/** Whether labels fit a selector; an empty one fits all, as Kubernetes has it. */
-export function selects(selector: LabelSelector, labels: Readonly<Record<string, string>>): boolean {
-  const own = (key: string): string | undefined => (Object.hasOwn(labels, key) ? labels[key] : undefined);
-  const equal = Object.entries(selector.matchLabels ?? {}).every(([key, value]) => own(key) === value);
-  return equal && (selector.matchExpressions ?? []).every((expression) => fits(expression, own(expression.key)));
-}
-
-function fits(
-  { operator, values = [] }: NonNullable<LabelSelector["matchExpressions"]>[number],
-  value: string | undefined,
-): boolean {
-  switch (operator) {
-    case "In":
-      return value !== undefined && values.includes(value);
-    case "NotIn":
-      return value === undefined || !values.includes(value);
-    case "Exists":
-      return value !== undefined;
-    case "DoesNotExist":
-      return value === undefined;
-  }
-}
 
 /** Whether a selector says anything. */
 export function isEmptySelector({ matchLabels = {}, matchExpressions = [] }: LabelSelector): boolean {

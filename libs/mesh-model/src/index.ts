@@ -73,6 +73,7 @@ export { assignClusterIp, SERVICE_CIDR } from "./services/cluster-ip.ts";
 export { type EndpointWorld, endpointsOf, labelsMatch, localityOf } from "./services/endpoints.ts";
 export { DEFAULT_DOMAIN, hostMatches, hostsIntersect, kubernetesHost, shortHostToFqdn } from "./services/hosts.ts";
 export { createdAt, isMachineBound, serviceFromKubernetes } from "./services/kubernetes.ts";
+export { type LabelSelector, labelSelectorMatches } from "./services/label-selector.ts";
 export { mergeServices } from "./services/merge.ts";
 export { isHttpProtocol, isTlsProtocol, parseProtocol, protocolOf } from "./services/protocol.ts";
 export { servicesFromServiceEntry } from "./services/service-entry.ts";

@@ -5,12 +5,12 @@ import {
   hostsIntersect,
   type KubernetesGateway,
   kubernetesHost,
+  labelSelectorMatches,
   type MeshService,
   type TCPRoute,
   type TLSRoute,
 } from "@lateen/mesh-model";
 import { isOurs } from "./gateways.ts";
-import { labelSelectorMatches } from "./label-selector.ts";
 import { allowedKinds, type Listener } from "./listeners.ts";
 import { GATEWAY_GROUP } from "./names.ts";
 import type { ConvertWorld } from "./world.ts";

@@ -1,5 +1,11 @@
-import { keyOf, type MeshConfig, parseResourceKey, type Resource, type ResourceKey } from "@lateen/mesh-model";
-import { labelSelectorMatches } from "../convert/label-selector.ts";
+import {
+  keyOf,
+  labelSelectorMatches,
+  type MeshConfig,
+  parseResourceKey,
+  type Resource,
+  type ResourceKey,
+} from "@lateen/mesh-model";
 import type { Labels } from "../lower/proto.ts";
 import type { MeshSnapshot } from "./mesh-snapshot.ts";
 

@@ -1,4 +1,5 @@
 import { err, messageOf, ok, type Result } from "@lateen/kernel";
+import type { LabelSelector } from "@lateen/mesh-model";
 import {
   diagnosticText,
   type Infer,
@@ -10,7 +11,7 @@ import {
 } from "@lateen/mesh-model";
 import type { DecisionPolicy } from "../decision.ts";
 import { isObject, type JsonObject, objectOf } from "../json.ts";
-import { type LabelSelector, selectorOf } from "../selectors.ts";
+import { selectorOf } from "../selectors.ts";
 import { builtInTemplates } from "../template/names.ts";
 import { parseTextTemplate, type TextTemplate } from "../template/text.ts";
 import { type MeshSettings, meshSettings } from "./mesh-settings.ts";
