@@ -37,6 +37,7 @@ export {
 } from "./config/decode/index.ts";
 export { metricsSpec } from "./config/decode/metrics.ts";
 export type * from "./config/plan.ts";
+export type { BrokenKind, ConnectionRecord, UpstreamRecord, WantedConnection } from "./explain/connection-record.ts";
 export type { AttemptFailure, ForwardRecord, RequestRecord } from "./explain/request-record.ts";
 export type { ConnectionInfo } from "./listener/connection-info.ts";
 export { type Normalised, normalisePath, type PathRules } from "./router/normalise-path.ts";

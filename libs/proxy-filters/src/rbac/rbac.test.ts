@@ -215,6 +215,7 @@ describe("network rbac", () => {
     expect(create(port).onConnection(peer)).toEqual({
       allowed: false,
       details: "rbac_access_denied_matched_policy[p]",
+      because: "p",
     });
     expect(create(port).onConnection({ ...peer, destinationPort: 1 }).allowed).toBe(true);
     expect(create(undefined).onConnection(peer).allowed).toBe(true);
@@ -225,6 +226,6 @@ describe("network rbac", () => {
       action: RBAC_Action.ALLOW,
       policies: { p: { permissions: [path("/")], principals: [anyone] } },
     };
-    expect(create(rules).onConnection(peer).allowed).toBe(false);
+    expect(create(rules).onConnection(peer)).toMatchObject({ allowed: false, candidates: ["p"] });
   });
 });

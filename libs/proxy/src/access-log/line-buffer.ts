@@ -1,4 +1,6 @@
 const SHORT_TEXT = 64;
+/** As much is copied byte by byte. */
+const SHORT_COPY = 40;
 const ZERO = 48;
 
 /** Memory that lines are written into one after another, a byte for each character. What does not fit is left out and noted. */
@@ -35,6 +37,10 @@ export class LineBuffer {
       return;
     }
     const { bytes } = this;
+    if (end - start > SHORT_COPY && from instanceof Buffer) {
+      this.length = at + from.copy(bytes, at, start, end);
+      return;
+    }
     for (let i = start; i < end; i++) bytes[at++] = from[i] as number;
     this.length = at;
   }

@@ -1,5 +1,5 @@
 /** Bytes of one chunk; no line is longer. */
-export const CHUNK_BYTES = 64 * 1024;
+export const CHUNK_BYTES = 256 * 1024;
 const CHUNKS = 64;
 const FLAG_BYTES = CHUNKS * 4;
 /** Bytes of the memory that a worker and the agent thread share. Only what was ever written to is really there. */

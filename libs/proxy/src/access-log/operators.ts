@@ -138,6 +138,7 @@ const PLAIN: Readonly<Record<string, OperatorValue>> = {
   RESPONSE_FLAGS: (facts) => orUnset(facts.flags),
   RESPONSE_FLAGS_LONG: (facts) => orUnset(longFlags(facts.flags)),
   RESPONSE_CODE_DETAILS: ({ request }) => orUnset(request?.details),
+  CONNECTION_ID: ({ info }) => info.connectionId,
   CONNECTION_TERMINATION_DETAILS: (facts) => orUnset(facts.terminationDetails),
   BYTES_RECEIVED: (facts) => facts.bytesReceived,
   BYTES_SENT: (facts) => facts.bytesSent,

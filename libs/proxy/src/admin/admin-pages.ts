@@ -1,6 +1,7 @@
 import { Node } from "@lateen/proto/envoy/config/core/v3/base";
 import type { LogLevel } from "../agent/options.ts";
 import type { AgentParts } from "../agent/parts.ts";
+import type { ConnectionRecord } from "../explain/connection-record.ts";
 import { LONGEST_KEEP_MS, RECENT_REQUESTS } from "../explain/recent-requests.ts";
 import type { RequestRecord } from "../explain/request-record.ts";
 import { threadMemory } from "../worker/thread-memory.ts";
@@ -32,7 +33,9 @@ export function adminPages(parts: AgentParts, drain: () => Promise<void>): Pages
     statsPage(parts, request),
   );
   get("/stats/prometheus", "counters in Prometheus text", () => metrics(prometheusText(parts)));
-  get("/requests", "what decided about recent requests; ?id=PREFIX, ?limit=N", (request) => requests(parts, request));
+  get("/requests", "what decided about recent requests and connections; ?id=PREFIX, ?limit=N", (request) =>
+    requests(parts, request),
+  );
   post("/requests/keep", "?seconds=N: remember requests that go well, too; 0 ends it", (request) =>
     keep(parts, request),
   );
@@ -82,7 +85,12 @@ async function requests({ pool, config }: AgentParts, { query }: PageRequest) {
     .flat()
     .filter(({ requestId }) => requestId.startsWith(id))
     .sort((a, b) => b.startTimeMs - a.startTimeMs);
-  return json({ kept: config.recentRequests ?? RECENT_REQUESTS, requests: found.slice(0, limit) });
+  const broken = ((await pool.inspect("connections")) as readonly (readonly ConnectionRecord[])[])
+    .flat()
+    .filter(({ connectionId, earlierIds }) => [connectionId, ...earlierIds].some((one) => String(one).startsWith(id)))
+    .sort((a, b) => b.startTimeMs - a.startTimeMs);
+  const kept = config.recentRequests ?? RECENT_REQUESTS;
+  return json({ kept, requests: found.slice(0, limit), connections: broken.slice(0, limit) });
 }
 
 function keep({ pool, config }: AgentParts, { query }: PageRequest) {

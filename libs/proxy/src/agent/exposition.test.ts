@@ -36,6 +36,19 @@ describe("statistics of several workers", () => {
     expect(text).toBe("# TYPE active gauge\nactive 2\n# TYPE requests_total counter\nrequests_total 5\n");
   });
 
+  it("are not summed where all tell of one common state", () => {
+    const [one, two] = [1, 0].map((value, i) =>
+      worker(i, [value], [series(0, { name: "open", kind: "gauge", common: true })]),
+    ) as [ReturnType<typeof worker>, ReturnType<typeof worker>];
+    for (const [workers, value] of [
+      [[one, one], 1],
+      [[one, two], 1],
+      [[two, two], 0],
+    ] as const) {
+      expect(expositionText(new StatsReader().read(workers), [])).toBe(`# TYPE open gauge\nopen ${value}\n`);
+    }
+  });
+
   it("write histograms with cumulative buckets, sum and count", () => {
     const histogram = series(0, { name: "ms", kind: "histogram", length: 4, bounds: [1, 5] });
     const text = expositionText(new StatsReader().read([worker(0, [2, 3, 1, 40], [histogram])]), []);

@@ -50,6 +50,7 @@ describe("proxy options", () => {
         certTtlMs: 86_400_000,
         heapReport: false,
         drainTimeMs: 5000,
+        drainDurationMs: 45_000,
       },
     });
   });

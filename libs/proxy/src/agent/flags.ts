@@ -1,10 +1,11 @@
 import { parseServer } from "@lateen/dns";
 import { err, ok, type Result } from "@lateen/kernel";
-import { defineFlags, type Flags, type FlagValues } from "@lateen/runtime";
+import { defineFlags, environmentMetadata, type Flags, type FlagValues, jsonOf } from "@lateen/runtime";
 import { parseAppProbes } from "../admin/app-health.ts";
 import { parseAppMetrics } from "../admin/app-metrics.ts";
 import { RECENT_REQUESTS } from "../explain/recent-requests.ts";
 import { IO_CHOICES, type IoChoice } from "../io/backend.ts";
+import { DRAIN_MS } from "../worker/protocol.ts";
 import type { AgentConfig, LogLevel, ProxyFacts } from "./options.ts";
 import type { PodInfo } from "./pod/pod-info.ts";
 import { probeOf } from "./probe-spec.ts";
@@ -107,6 +108,11 @@ export function proxyFlags({ program, role, drainTime }: ProxyFlavour) {
       default: false,
       describe: "serve /memory/threads on the admin interface: collects garbage, for tests of leaks",
     },
+    drainDuration: {
+      kind: "duration",
+      default: "45s",
+      describe: "how long connections of a replaced listener may go on; Envoy's --drain-time-s",
+    },
     drainTime: { kind: "duration", default: drainTime, describe: "how long a drain waits for requests in flight" },
     logLevel: {
       kind: "choice",
@@ -184,7 +190,7 @@ export function proxyAgentConfig(
     }
   }
   const facts = proxyFacts(values, env, podInfo, problems);
-  const probe = probeOf(parseJson("PROXY_CONFIG", values.proxyConfig, problems));
+  const probe = probeOf(jsonOf("PROXY_CONFIG", values.proxyConfig, problems));
   if (!probe.ok) problems.push(`PROXY_CONFIG: ${probe.error}`);
   const withDefault = discoveryAddress !== undefined;
   const portOf = (key: "adminPort" | "statusPort" | "healthPort" | "statsPort") =>
@@ -227,6 +233,7 @@ export function proxyAgentConfig(
     certTtlMs: values.certTtl ?? 86_400_000,
     heapReport: values.heapReport,
     drainTimeMs: values.drainTime ?? 5000,
+    drainDurationMs: values.drainDuration ?? DRAIN_MS,
     version: VERSION,
     logLevel: values.logLevel as LogLevel,
   });
@@ -239,8 +246,8 @@ function proxyFacts(
   problems: string[],
 ): ProxyFacts {
   const podName = values.podName ?? "proxy";
-  const labels = parseJson("ISTIO_METAJSON_LABELS", values.labels, problems);
-  const podPorts = parseJson("ISTIO_META_POD_PORTS", values.podPorts, problems);
+  const labels = jsonOf("ISTIO_METAJSON_LABELS", values.labels, problems);
+  const podPorts = jsonOf("ISTIO_META_POD_PORTS", values.podPorts, problems);
   if (typeof labels !== "object" || labels === null || Array.isArray(labels)) {
     problems.push("ISTIO_METAJSON_LABELS: must be a JSON object");
   }
@@ -263,28 +270,7 @@ function proxyFacts(
     podPorts: Array.isArray(podPorts) ? podPorts : [],
     metadata: {
       ...(Object.keys(podInfo.annotations).length === 0 ? {} : { ANNOTATIONS: podInfo.annotations }),
-      ...metadataOf(env, problems),
+      ...environmentMetadata(env, problems),
     },
   };
-}
-
-/** `ISTIO_META_X=v` is metadata X, `ISTIO_METAJSON_X` the same from JSON. */
-function metadataOf(env: Readonly<Record<string, string | undefined>>, problems: string[]): Record<string, unknown> {
-  const metadata: Record<string, unknown> = {};
-  for (const [name, value] of Object.entries(env)) {
-    if (value === undefined) continue;
-    if (name.startsWith("ISTIO_METAJSON_")) {
-      metadata[name.slice("ISTIO_METAJSON_".length)] = parseJson(name, value, problems);
-    } else if (name.startsWith("ISTIO_META_")) metadata[name.slice("ISTIO_META_".length)] = value;
-  }
-  return metadata;
-}
-
-function parseJson(name: string, value: string, problems: string[]): unknown {
-  try {
-    return JSON.parse(value);
-  } catch {
-    problems.push(`${name}: not JSON`);
-    return undefined;
-  }
 }

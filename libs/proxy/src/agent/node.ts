@@ -1,4 +1,5 @@
 import type { Node } from "@lateen/proto/envoy/config/core/v3/base";
+import { labelledLocality } from "@lateen/runtime";
 import type { WorkloadFacts } from "../config/plan.ts";
 import type { AgentConfig, AgentDependencies, ProxyFacts } from "./options.ts";
 
@@ -46,27 +47,13 @@ export function xdsNode(config: AgentConfig, extensions: readonly string[], redi
       LATEEN_EXTENSIONS: [...extensions],
     },
     dynamicParameters: {},
-    locality: localityOf(facts.labels),
+    locality: labelledLocality(facts.labels),
     userAgentName: "lateen",
     userAgentVersionType: { $case: "userAgentVersion", value: config.version },
     extensions: [],
     clientFeatures: [],
     listeningAddresses: [],
   };
-}
-
-/** Where the workload is, by the labels that Istio and Kubernetes use; `istio-locality` writes `.` for `/`. */
-function localityOf(labels: ProxyFacts["labels"]): Node["locality"] {
-  const written = labels["istio-locality"];
-  const parts = written
-    ? (written.includes("/") ? written : written.replaceAll(".", "/")).split("/")
-    : [
-        labels["topology.kubernetes.io/region"],
-        labels["topology.kubernetes.io/zone"],
-        labels["topology.istio.io/subzone"],
-      ];
-  const [region = "", zone = "", subZone = ""] = parts;
-  return region === "" ? undefined : { region, zone, subZone };
 }
 
 /**

@@ -98,6 +98,8 @@ export interface AgentConfig {
   readonly heapReport?: boolean;
   /** How long a drain waits for requests in flight. Default of Istio's terminationDrainDuration: 5 s. */
   readonly drainTimeMs: number;
+  /** How long connections of a listener that is no longer in force may go on. Default of Istio's drainDuration: 45 s. */
+  readonly drainDurationMs?: number;
   /** Version told to the control plane and by /server_info. */
   readonly version: string;
   readonly logLevel: LogLevel;

@@ -89,6 +89,7 @@ async function assemble(config: AgentConfig, deps: AgentDependencies): Promise<A
       self: { ...selfFacts(config.facts), ...(node.cluster === "" ? {} : { nodeCluster: node.cluster }) },
       role: role === "router" ? "gateway" : "sidecar",
       limits: { maxConnections: config.maxConnections },
+      ...(config.drainDurationMs === undefined ? {} : { drainMs: config.drainDurationMs }),
       ...(config.io === undefined ? {} : { io: config.io }),
       ...(config.recentRequests === undefined ? {} : { recentRequests: config.recentRequests }),
       ...capture,

@@ -33,7 +33,8 @@ function add(sums: Map<string, SummedSeries>, { values, series }: WorkerStats): 
     const key = keyOf(definition);
     const sum = sums.get(key) ?? { definition, values: new Float64Array(definition.length) };
     for (let i = 0; i < definition.length; i++) {
-      sum.values[i] = (sum.values[i] ?? 0) + (values[definition.slot + i] ?? 0);
+      const [before, own] = [sum.values[i] ?? 0, values[definition.slot + i] ?? 0];
+      sum.values[i] = definition.common === true ? Math.max(before, own) : before + own;
     }
     sums.set(key, sum);
   }

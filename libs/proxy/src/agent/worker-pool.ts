@@ -12,6 +12,7 @@ import type {
   ToWorker,
   WorkerBootstrap,
 } from "../worker/protocol.ts";
+import { ClusterPlaces } from "./cluster-places.ts";
 
 /** One worker's counters as they are read: shared memory and the names of its slots. */
 export interface WorkerStats {
@@ -24,7 +25,7 @@ export interface WorkerPoolOptions {
   /** Module that runs the data path; see `runWorker`. */
   readonly entry: URL;
   readonly count: number;
-  readonly bootstrap: Omit<WorkerBootstrap, "index" | "workers" | "stats" | "logs" | "cells">;
+  readonly bootstrap: Omit<WorkerBootstrap, "index" | "workers" | "stats" | "logs" | "cells" | "loads">;
   /** Bytes of shared memory for one worker's counters. Default 2 MiB. */
   readonly statsBytes?: number;
   readonly clock: Clock;
@@ -76,11 +77,16 @@ export class WorkerPool {
   #onDrained: (() => void) | undefined;
   #reportId = 0;
   readonly #cells = new SharedArrayBuffer(SHARED_CELL_BYTES);
+  /** Undefined: one worker alone. */
+  readonly #places: ClusterPlaces | undefined;
+  /** Who asks endpoints whether they are well, for all. */
+  #prober: Member | undefined;
   #stopping = false;
   #restarts = 0;
 
   constructor(options: WorkerPoolOptions) {
     this.#options = options;
+    this.#places = options.count > 1 ? new ClusterPlaces(options.count) : undefined;
   }
 
   get restarts(): number {
@@ -101,10 +107,11 @@ export class WorkerPool {
       const cancel = this.#options.clock.after(APPLY_TIMEOUT_MS, () => this.#hung(waiting));
       const done = (failures: readonly ApplyFailure[]): void => {
         cancel();
+        this.#places?.release(delta.removedClusters);
         resolve(failures);
       };
       this.#pending.set(delta.generation, { waiting, failures: [], done });
-      this.#broadcast({ type: "plan", delta });
+      this.#broadcast(this.#planMessage(delta));
     });
   }
 
@@ -186,6 +193,7 @@ export class WorkerPool {
       stats: { values: stats },
       logs,
       cells: this.#cells,
+      ...(this.#places === undefined ? {} : { loads: this.#places.memory }),
     };
     const thread = new Worker(entry, {
       workerData,
@@ -201,13 +209,15 @@ export class WorkerPool {
           const { io, reason } = message;
           logger.info({ event: "worker.ready", worker: index, io, ...(reason === undefined ? {} : { reason }) });
           const plan = this.#options.fullPlan();
-          if (plan.generation > 0) thread.postMessage({ type: "plan", delta: plan } satisfies ToWorker);
+          if (plan.generation > 0) thread.postMessage(this.#planMessage(plan));
+          this.#chooseProber();
           resolve();
         }
         this.#received(member, message);
       });
       thread.on("error", (error) => logger.error({ event: "worker.failed", worker: index, error }));
       thread.on("exit", (code) => {
+        this.#places?.lost(index);
         this.#lost(member);
         if (this.#stopping) return resolve();
         this.#restarts++;
@@ -222,6 +232,19 @@ export class WorkerPool {
     });
   }
 
+  #planMessage(delta: PlanDelta): ToWorker {
+    return { type: "plan", delta, ...(this.#places === undefined ? {} : { loads: this.#places.of(delta) }) };
+  }
+
+  /** One living worker probes. It is told again for a new member's sake, which learns what is known already. */
+  #chooseProber(): void {
+    if (this.#places === undefined) return;
+    if (this.#prober === undefined || this.#members.get(this.#prober.index) !== this.#prober) {
+      [this.#prober] = this.#members.values();
+    }
+    this.#prober?.thread.postMessage({ type: "probe" } satisfies ToWorker);
+  }
+
   #lost(member: Member): void {
     if (this.#members.get(member.index) !== member) return;
     this.#members.delete(member.index);
@@ -230,6 +253,7 @@ export class WorkerPool {
     for (const generation of [...this.#pending.keys()]) this.#applied(generation, member.index, []);
     for (const report of [...this.#reports.values()]) if (--report.left <= 0) report.done([]);
     this.#drainedOne(member.index);
+    if (!this.#stopping) this.#chooseProber();
   }
 
   #received(member: Member, message: FromWorker): void {
@@ -264,6 +288,11 @@ export class WorkerPool {
         this.#options.onLines(path, member.logs.bytes(chunk, length), () => member.logs.giveBack(chunk));
         break;
       }
+      case "notes":
+        for (const { index, thread } of this.#members.values()) {
+          if (index !== member.index) thread.postMessage(message satisfies ToWorker);
+        }
+        break;
       case "ready":
       case "records":
         break;

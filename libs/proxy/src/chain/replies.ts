@@ -16,6 +16,9 @@ export const replies = {
   requestTimeout: reply(408, "request timeout", "", "request_overall_timeout"),
   /** A defect of ours while the request was judged. */
   internalError: reply(500, "", "", "internal_error"),
+  unknownMethod: reply(400, "Bad Request", "DPE", "http1.codec_error"),
+  /** A query says in its body what is asked for. */
+  queryWithoutType: reply(400, "", "", "query_missing_content_type"),
   missingHost: reply(400, "", "", "missing_host_header"),
   upgradeFailed: reply(403, "", "", "upgrade_failed"),
   pathNormalisationFailed: reply(400, "", "", "path_normalization_failed"),

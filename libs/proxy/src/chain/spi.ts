@@ -282,7 +282,17 @@ export interface FilterStats {
 
 /** Network (L4) filters judge a connection once, when it is accepted and after TLS. */
 export interface NetworkFilter {
-  onConnection(peer: PeerFacts): { readonly allowed: boolean; readonly details: string };
+  onConnection(peer: PeerFacts): NetworkVerdict;
+}
+/** What a network filter says of a connection. */
+export interface NetworkVerdict {
+  readonly allowed: boolean;
+  /** CONNECTION_TERMINATION_DETAILS of a refusal. */
+  readonly details: string;
+  /** The policy that refused. */
+  readonly because?: string;
+  /** Rules of which one had to apply, and none did. */
+  readonly candidates?: readonly string[];
 }
 /** The part that workers run. */
 export interface NetworkFilterRuntime<Config = unknown> {

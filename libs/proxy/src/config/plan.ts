@@ -272,6 +272,11 @@ export interface ListenerSpec {
   readonly chains: readonly FilterChainSpec[];
   readonly defaultChain: FilterChainSpec | undefined;
   readonly origin: string | undefined;
+  /** Objects that demand mutual TLS, by destination port and for all others; for explain. */
+  readonly peerAuthentication?: {
+    readonly ports: Readonly<Record<string, string>>;
+    readonly others: string | undefined;
+  };
 }
 
 export interface FilterChainSpec {
@@ -355,6 +360,8 @@ export interface HttpConnectionManagerSpec {
   readonly serverHeader: "overwrite" | "appendIfAbsent" | "passThrough";
   readonly useRemoteAddress: boolean;
   readonly xffTrustedHops: number;
+  /** Upstreams are told the port that clients connect to, unless a proxy before this one said it. Default: they are not. */
+  readonly forwardedPort?: true;
   readonly forwardClientCert: "sanitize" | "forwardOnly" | "appendForward" | "sanitizeSet" | "alwaysForwardOnly";
   readonly setClientCertDetails: {
     readonly subject: boolean;
@@ -371,6 +378,10 @@ export interface HttpConnectionManagerSpec {
   readonly mergeSlashes: boolean;
   readonly escapedSlashes: "keep" | "reject" | "unescapeRedirect" | "unescapeForward";
   readonly acceptHttp10: boolean;
+  /** HTTP/1 requests may have methods that nobody knows; others get 400. Default false. */
+  readonly customMethods?: boolean;
+  /** What becomes of headers with `_` in their names. Default: they are like others. @see envoy HeadersWithUnderscoresAction */
+  readonly underscores?: "reject" | "drop";
   /** What is spoken to clients; `auto` tells by their first bytes. Default `auto`. */
   readonly codec?: "auto" | "http1" | "http2";
   /** Streams that one HTTP/2 connection may have open at a time. */

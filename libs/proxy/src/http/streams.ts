@@ -11,6 +11,8 @@ export type BodyLength = number | "unknown" | "none";
 export interface ServerStream {
   onRequestBody(bytes: Buffer, start: number, end: number): void;
   onRequestEnd(trailers: string): void;
+  /** What was written waits for a slow client, who took all until now. */
+  onDownstreamCongested?(): void;
   onDownstreamDrain(): void;
   /** The client is gone, or broke its framing (`protocol`) or was too slow (`timeout`). Final. */
   onDownstreamReset(reason: "disconnect" | "protocol" | "timeout"): void;
@@ -114,8 +116,8 @@ export interface Upstream {
   /** The upstream agreed to an upgrade: from now on the body is a byte stream without framing. */
   becomeTunnel(): void;
   finishTunnel(): void;
-  /** Stops or resumes taking the response because the client is slow. */
-  throttle(on: boolean): void;
+  /** Stops or resumes taking the response because the client of `stream` is slow. Nothing when it carries another one by now. */
+  throttle(on: boolean, stream: ClientStream): void;
   /** The stream gives the request up; it hears no more. */
   cancel(): void;
 }

@@ -91,7 +91,8 @@ export class ClientConnection implements Upstream, ConnectionHandler, BodySink {
     this.connection.finish();
   }
 
-  throttle(on: boolean): void {
+  throttle(on: boolean, stream: ClientStream): void {
+    if (this.stream !== stream) return;
     if (on) this.connection.pause();
     else this.connection.resume();
   }

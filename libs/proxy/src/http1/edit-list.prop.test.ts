@@ -28,6 +28,8 @@ function written(write: (connection: Connection) => void): string {
     write: (bytes: Uint8Array, start: number, end: number) =>
       io.out.append(connection as unknown as Connection, bytes, start, end),
     writeText: (text: string) => io.out.appendAscii(connection as unknown as Connection, text),
+    gathered: () => undefined,
+    written() {},
     sendGathered: (bytes: Buffer) => {
       parts.push(bytes.toString("latin1"));
       return false;

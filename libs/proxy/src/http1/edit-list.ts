@@ -8,17 +8,16 @@ import { KNOWN_NAMES } from "./known-headers.ts";
 
 /** Stands for an empty list until the first addition. Never written to. */
 const NONE: string[] = [];
-/** Room for the usual additions: a list that grows by itself takes far more. */
-const someRoom = (): string[] => ["", "", "", "", "", ""];
+/** Room for the usual additions, a name and a value each: a list that grows by itself takes far more. */
+const someRoom = (): string[] => ["", "", "", "", "", "", "", ""];
 
 /**
  * Edits of one head, recorded by filters and routes and applied when the head is written: existing headers are marked dropped at
  * once, new lines are kept as text. Values that would break a header line are refused silently, names that are not tokens too.
  */
 export class EditList implements HeadEdits {
-  /** New header lines with their CRLFs, latin1. */
-  #names: string[] = NONE;
-  #values: string[] = NONE;
+  /** Names of new headers, each with its value behind it, latin1. */
+  #lines: string[] = NONE;
   #count = 0;
   #head: Http1Head | undefined;
 
@@ -29,7 +28,7 @@ export class EditList implements HeadEdits {
   /** Points the list at another head; earlier additions stay. */
   attach(head: Http1Head): void {
     this.#head = head;
-    for (let i = 0; i < this.#count; i++) head.dropText(this.#names[i] as string);
+    for (let i = 0; i < this.#count; i++) head.dropText(this.nameAt(i));
   }
 
   get isEmpty(): boolean {
@@ -63,12 +62,10 @@ export class EditList implements HeadEdits {
 
   /** Adds a line whose name and value are known to be sound and whose name is not in the head. */
   add(name: string, value: string): void {
-    if (this.#names === NONE) {
-      this.#names = someRoom();
-      this.#values = someRoom();
-    }
-    this.#names[this.#count] = name;
-    this.#values[this.#count++] = value;
+    if (this.#lines === NONE) this.#lines = someRoom();
+    const at = 2 * this.#count++;
+    this.#lines[at] = name;
+    this.#lines[at + 1] = value;
   }
 
   remove(name: string): void {
@@ -79,9 +76,8 @@ export class EditList implements HeadEdits {
 
   #forget(name: string): void {
     for (let i = this.#count - 1; i >= 0; i--) {
-      if (this.#names[i] !== name) continue;
-      this.#names.splice(i, 1);
-      this.#values.splice(i, 1);
+      if (this.nameAt(i) !== name) continue;
+      this.#lines.splice(2 * i, 2);
       this.#count--;
     }
   }
@@ -96,15 +92,15 @@ export class EditList implements HeadEdits {
 
   /** Value of a header as it will be sent: an edit wins over what arrived. */
   textOf(name: string): string | undefined {
-    for (let i = this.#count - 1; i >= 0; i--) if (this.#names[i] === name) return this.#values[i];
+    for (let i = this.#count - 1; i >= 0; i--) if (this.nameAt(i) === name) return this.valueAt(i);
     return this.#head?.textOf(name);
   }
 
   /** Writes the value that {@link textOf} would answer; false: there is none. */
   putValue(name: HeaderName, out: LineBuffer): boolean {
     for (let i = this.#count - 1; i >= 0; i--) {
-      if (this.#names[i] !== name.name) continue;
-      out.text(this.#values[i] as string);
+      if (this.nameAt(i) !== name.name) continue;
+      out.text(this.valueAt(i));
       return true;
     }
     const head = this.#head;
@@ -120,8 +116,8 @@ export class EditList implements HeadEdits {
     if (this.isEmpty || connection.closed || connection.finished) return;
     const { out } = connection.io;
     for (let i = 0; i < this.#count; i++) {
-      const name = this.#names[i] as string;
-      const value = this.#values[i] as string;
+      const name = this.nameAt(i);
+      const value = this.valueAt(i);
       out.reserve(connection, name.length + value.length + 4);
       out.put(name);
       out.put(": ");
@@ -136,17 +132,17 @@ export class EditList implements HeadEdits {
 
   /** Name and value of the addition number `index`. */
   nameAt(index: number): string {
-    return this.#names[index] as string;
+    return this.#lines[2 * index] as string;
   }
 
   valueAt(index: number): string {
-    return this.#values[index] as string;
+    return this.#lines[2 * index + 1] as string;
   }
 
   /** The additions as header lines. */
   lines(): string {
     let text = "";
-    for (let i = 0; i < this.#count; i++) text += `${this.#names[i]}: ${this.#values[i]}\r\n`;
+    for (let i = 0; i < this.#count; i++) text += `${this.nameAt(i)}: ${this.valueAt(i)}\r\n`;
     return text;
   }
 

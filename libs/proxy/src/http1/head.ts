@@ -5,6 +5,7 @@ import { K, KNOWN_NAMES, knownByHash } from "./known-headers.ts";
 /** Largest head, request or response; one byte more is 431 (Envoy's 60 KiB). */
 export const MAX_HEAD_BYTES = 60 * 1024;
 const EXTRA_BYTES = 1024;
+const UNDERSCORE = 95;
 /** Largest head memory that is reused freely. */
 const KEPT_BYTES = 16 * 1024;
 /** Heads with more that are kept nevertheless: who sends large heads only to have them refused must not make garbage of each. */
@@ -226,6 +227,26 @@ export class Http1Head extends HeadView {
     const known = knownByHash(hash);
     if (known >= 0 && KNOWN_NAMES[known] === name && !this.has(known)) this.known[known] = index;
     return true;
+  }
+
+  /** Takes every header with `_` in its name out of the message; answers how many. */
+  dropUnderscored(): number {
+    let dropped = 0;
+    for (let i = this.#nextUnderscored(0); i >= 0; i = this.#nextUnderscored(i + 1), dropped++) this.#dropAt(i);
+    return dropped;
+  }
+
+  get hasUnderscores(): boolean {
+    return this.#nextUnderscored(0) >= 0;
+  }
+
+  #nextUnderscored(from: number): number {
+    const { bytes, offsets } = this;
+    for (let i = from; i < this.count; i++) {
+      const end = offsets[i * 4 + 1] as number;
+      for (let at = offsets[i * 4] as number; at < end; at++) if (bytes[at] === UNDERSCORE) return i;
+    }
+    return -1;
   }
 
   #dropAt(index: number): void {

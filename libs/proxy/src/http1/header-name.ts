@@ -25,5 +25,8 @@ export function headerName(name: string): HeaderName {
   const lower = name.toLowerCase();
   const hash = hashName(lower);
   const known = knownByHash(hash);
-  return { name: lower, hash, known: KNOWN_NAMES[known] === lower ? known : -1, pseudo: PSEUDO[lower] };
+  // The constant's own text: what is compared with it then is the same object, as a rule.
+  const own = KNOWN_NAMES[known];
+  const isKnown = own === lower;
+  return { name: isKnown ? own : lower, hash, known: isKnown ? known : -1, pseudo: PSEUDO[lower] };
 }

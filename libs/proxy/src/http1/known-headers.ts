@@ -1,4 +1,5 @@
 import { hashName } from "@lateen/traffic";
+import { TOKEN } from "./chars.ts";
 
 /** Headers the proxy itself reads or removes; the parser notes where they are, so that nobody searches. */
 export const KNOWN_NAMES = [
@@ -74,4 +75,18 @@ function buildTable(): Uint8Array {
 export function knownByHash(hash: number): number {
   const index = (TABLE[hash & TABLE_MASK] as number) - 1;
   return index >= 0 && HASHES[index] === hash ? index : -1;
+}
+
+/** All names one after another, and where each begins; the last place is the end. */
+const NAME_BYTES = Uint8Array.from(KNOWN_NAMES.join(""), (character) => character.charCodeAt(0));
+const NAME_STARTS = Int32Array.from({ length: KNOWN_NAMES.length + 1 }, (_, index) =>
+  KNOWN_NAMES.slice(0, index).reduce((sum, name) => sum + name.length, 0),
+);
+
+/** Whether `bytes[start..end)`, which are token characters, are the known header's name in any case. */
+export function isKnownName(bytes: Uint8Array, start: number, end: number, known: number): boolean {
+  let at = NAME_STARTS[known] as number;
+  if (end - start !== (NAME_STARTS[known + 1] as number) - at) return false;
+  for (let i = start; i < end; i++) if (TOKEN[bytes[i] as number] !== NAME_BYTES[at++]) return false;
+  return true;
 }

@@ -1,7 +1,7 @@
 import { MAX_HEADERS } from "@lateen/traffic";
 import { COLON, CR, equalsIgnoreCase, HTAB, LF, SP, TOKEN, VALUE } from "./chars.ts";
 import { type Http1Head, MAX_HEAD_BYTES } from "./head.ts";
-import { K, KNOWN_NAMES, knownByHash } from "./known-headers.ts";
+import { isKnownName, K, knownByHash } from "./known-headers.ts";
 import { parseTarget, validAuthority } from "./request-target.ts";
 
 /** Outcomes of the parsers that are not an offset. */
@@ -166,7 +166,7 @@ function parseFields(b: Uint8Array, start: number, from: number, end: number, he
     head.nameHashes[count] = hash;
     head.drop[count] = 0;
     const known = knownByHash(hash);
-    if (known >= 0 && equalsIgnoreCase(b, nameStart, nameEnd, KNOWN_NAMES[known] as string)) {
+    if (known >= 0 && isKnownName(b, nameStart, nameEnd, known)) {
       if (!noteKnown(b, known, count, valueStart, valueEnd, head)) return MALFORMED;
     }
     count++;

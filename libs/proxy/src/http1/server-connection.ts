@@ -181,7 +181,8 @@ export class ServerConnection implements Downstream, ConnectionHandler, BodySink
       this.refuse(426, "low_version");
       return;
     }
-    this.#timer.cancel();
+    // Else the timer stays: what it finds when it is due is a request under way, or it was put off.
+    if (this.#headBegun) this.#timer.cancel();
     this.#headBegun = false;
     this.requests++;
     this.#minor = head.minor;
@@ -406,6 +407,10 @@ export class ServerConnection implements Downstream, ConnectionHandler, BodySink
     }
   }
 
+  onCongested(): void {
+    this.stream?.onDownstreamCongested?.();
+  }
+
   onDrain(): void {
     this.stream?.onDownstreamDrain();
   }
@@ -424,7 +429,9 @@ export class ServerConnection implements Downstream, ConnectionHandler, BodySink
   }
 
   #armIdle(): void {
-    if (this.owner.idleTimeoutMs > 0) this.#timer.arm(this.owner.idleTimeoutMs);
+    const { idleTimeoutMs } = this.owner;
+    if (idleTimeoutMs > 0) this.#timer.arm(idleTimeoutMs);
+    else this.#timer.cancel();
   }
 
   #onTimeout(): void {

@@ -65,6 +65,33 @@ describe("floods end with GOAWAY ENHANCE_YOUR_CALM", () => {
   });
 });
 
+describe("streams that are reset", () => {
+  const CANCEL = Buffer.from([0, 0, 0, 8]);
+  const opening = (i: number) => frame(1, 5, i * 2 + 1, request());
+  const reset = (i: number) => frame(3, 0, i * 2 + 1, CANCEL);
+
+  it("in the very read that opened them are not taken for requests for long", async () => {
+    const proxy = await victim();
+    const client = attacker(proxy.port);
+    client.raw(repeat(300, (i) => Buffer.concat([opening(i), reset(i)])));
+    expect(await client.goaway()).toBe(CALM);
+    expect(await served(proxy.port)).toBe(true);
+  });
+
+  it("while they wait for their answers are what callers do who lose patience", async () => {
+    const silent = await scene.origin(() => {});
+    const proxy = await scene.forwarding(silent, {});
+    const client = attacker(proxy.port);
+    for (let round = 0; round < 4; round++) {
+      client.raw(Buffer.concat([repeat(60, (i) => opening(60 * round + i)), frame(6, 0, 0, Buffer.alloc(8, round))]));
+      await client.until(({ type, payload }) => type === 6 && payload[0] === round);
+      client.raw(repeat(60, (i) => reset(60 * round + i)));
+    }
+    client.raw(frame(6, 0, 0, Buffer.alloc(8, 9)));
+    expect(await client.until(({ type, payload }) => type === 6 && payload[0] === 9)).toBeDefined();
+  });
+});
+
 describe("heads", () => {
   it("that unfold beyond the limit are answered with 431, and the connection goes on", async () => {
     const proxy = await victim();

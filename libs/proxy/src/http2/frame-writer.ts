@@ -197,7 +197,7 @@ export class FrameWriter implements Flushable {
     this.#buffer = undefined;
     this.#length = 0;
     this.#lastFlags = -1;
-    if (length > 0) this.#connection.sendGathered(slab.bytes.subarray(0, length), slab);
+    if (length > 0) this.#connection.send(slab.bytes.subarray(0, length), slab);
     slab.release();
     if (!this.#connection.congested) this.backlogFrames = 0;
   }

@@ -13,7 +13,7 @@ import {
   type sendUnaryData,
   status,
 } from "@grpc/grpc-js";
-import { afterEach, describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import {
   clusterSpec,
   forwardTo,
@@ -173,12 +173,13 @@ describe("gRPC through the proxy", () => {
   });
 
   it("passes a cancellation on", async () => {
-    const { port, cancelled } = await backend();
+    const { port, seen, cancelled } = await backend();
     const client = clientOf((await proxyTo(port)).port);
-    const failure = new Promise<ServiceError | null>((resolve) => {
-      const call = client.makeUnaryRequest("/test.Echo/Never", same, same, Buffer.alloc(0), (error) => resolve(error));
-      setTimeout(() => call.cancel(), 50);
-    });
+    const { promise: failure, resolve } = Promise.withResolvers<ServiceError | null>();
+    const call = client.makeUnaryRequest("/test.Echo/Never", same, same, Buffer.alloc(0), resolve);
+    // What the server has not heard of it cannot see cancelled.
+    await vi.waitUntil(() => seen.length === 1, { timeout: 4_000, interval: 10 });
+    call.cancel();
     expect((await failure)?.code).toBe(status.CANCELLED);
     await cancelled;
   });

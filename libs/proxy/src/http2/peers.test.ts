@@ -139,6 +139,14 @@ describe.each(["http1", "http2"] as const)("node's HTTP/2 client to an %s server
     expect(protocol === "http1" ? seen.headers.host : seen.headers[":authority"]).toBe(`127.0.0.1:${proxy.port}`);
   });
 
+  it("takes methods that HTTP/1 clients may not have, and no query without a type", async () => {
+    const session = client((await proxyTo(await echo(), { protocol })).port);
+    const answer = await ask(session, { ":method": "M-SEARCH" });
+    expect(JSON.parse(answer.body.toString())).toMatchObject({ method: "M-SEARCH" });
+    const refused = await ask(session, { ":method": "QUERY" }, Buffer.from("select"));
+    expect(refused.headers[":status"]).toBe(400);
+  });
+
   it("carries many requests at a time over one connection", async () => {
     const proxy = await proxyTo(await echo(), { protocol });
     const session = client(proxy.port);

@@ -58,6 +58,8 @@ export abstract class Http2Session implements ConnectionHandler, FrameSink {
   protected readonly recent = new RecentStreams();
   /** The session is failed or closed: nothing more is read or written. */
   over = false;
+  /** Reads so far. */
+  reads = 0;
   /** Highest stream the peer has opened (server) or we have (client). */
   protected lastStream = 0;
   /** What streams may send, and what of them waits. */
@@ -108,6 +110,7 @@ export abstract class Http2Session implements ConnectionHandler, FrameSink {
 
   onBytes(bytes: Buffer, start: number, end: number): void {
     if (this.over) return;
+    this.reads++;
     try {
       this.#reader.read(bytes, start, end);
       if (this.writer.backlogFrames > MAX_BACKLOG_FRAMES) this.overwhelmed();
@@ -185,10 +188,15 @@ export abstract class Http2Session implements ConnectionHandler, FrameSink {
     if (stream.localDone) this.closeStream(stream);
   }
 
-  /** DATA, RST_STREAM or WINDOW_UPDATE for a stream that is not open. */
+  /** DATA for a stream that is not open. */
   #onLateFrame(id: number): void {
-    if (this.isIdle(id)) throw new ConnectionFault(PROTOCOL_ERROR, "frame on an idle stream");
     if (this.recent.endedByPeer(id)) throw new ConnectionFault(STREAM_CLOSED, "frame on a closed stream");
+    this.#onAbsent(id);
+  }
+
+  /** A frame for a stream that is not open: it was, or the peer must not send it. */
+  #onAbsent(id: number): void {
+    if (this.isIdle(id)) throw new ConnectionFault(PROTOCOL_ERROR, "frame on an idle stream");
     this.#budget.idleFrame();
   }
 
@@ -286,8 +294,7 @@ export abstract class Http2Session implements ConnectionHandler, FrameSink {
     if (end - start !== 4) throw new ConnectionFault(FRAME_SIZE_ERROR, "RST_STREAM has four bytes");
     const stream = this.streams.get(id);
     if (stream === undefined) {
-      if (this.isIdle(id)) throw new ConnectionFault(PROTOCOL_ERROR, "RST_STREAM on an idle stream");
-      this.#budget.idleFrame();
+      this.#onAbsent(id);
       return;
     }
     const code = readUint32(bytes, start);
@@ -295,13 +302,14 @@ export abstract class Http2Session implements ConnectionHandler, FrameSink {
     stream.onReset(code, "peer");
     this.onStreamClosed(stream);
     this.spendReset();
+    if (stream.openedIn === this.reads) this.#budget.unmeant();
   }
 
   #onSettings(flags: number, id: number, { bytes, start, end }: Payload): void {
     if (id !== 0) throw new ConnectionFault(PROTOCOL_ERROR, "SETTINGS on a stream");
     if ((flags & ACK) !== 0) {
-      if (end !== start) throw new ConnectionFault(FRAME_SIZE_ERROR, "SETTINGS ACK with payload");
-      return;
+      if (end === start) return;
+      throw new ConnectionFault(FRAME_SIZE_ERROR, "SETTINGS ACK with payload");
     }
     if (this.#settingsSeen) this.#budget.idleFrame();
     this.#settingsSeen = true;
@@ -332,25 +340,23 @@ export abstract class Http2Session implements ConnectionHandler, FrameSink {
     if (end - start !== 4) throw new ConnectionFault(FRAME_SIZE_ERROR, "WINDOW_UPDATE has four bytes");
     const increment = readUint32(bytes, start) & MAX_WINDOW_BYTES;
     if (id === 0) {
+      this.#budget.idleFrame();
       if (increment === 0) throw new ConnectionFault(PROTOCOL_ERROR, "increment of 0");
       this.#sender.window += increment;
       if (this.#sender.window > MAX_WINDOW_BYTES) throw new ConnectionFault(FLOW_CONTROL_ERROR, "window too large");
-      this.#budget.idleFrame();
       this.#sender.pump();
       return;
     }
     const stream = this.streams.get(id);
     if (stream === undefined) {
-      if (this.isIdle(id)) throw new ConnectionFault(PROTOCOL_ERROR, "WINDOW_UPDATE on an idle stream");
-      this.#budget.idleFrame();
+      this.#onAbsent(id);
       return;
     }
     this.#budget.idleFrame();
     stream.sendWindow += increment;
-    if (increment === 0) this.resetStream(stream, PROTOCOL_ERROR, "violation");
-    else if (stream.sendWindow > MAX_WINDOW_BYTES) {
-      this.resetStream(stream, FLOW_CONTROL_ERROR, "violation");
-    } else if (stream.queue !== undefined) this.#sender.pump();
+    const excess = stream.sendWindow > MAX_WINDOW_BYTES;
+    if (increment === 0 || excess) this.resetStream(stream, excess ? FLOW_CONTROL_ERROR : PROTOCOL_ERROR, "violation");
+    else if (stream.queue !== undefined) this.#sender.pump();
   }
 
   /** Bytes of a stream were passed on: the peer may send as many more. */

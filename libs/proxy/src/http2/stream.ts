@@ -4,6 +4,8 @@ import type { Http2Session } from "./session.ts";
 export abstract class Http2Stream {
   readonly id: number;
   readonly session: Http2Session;
+  /** Which of the session's reads it was opened in. */
+  readonly openedIn: number;
   /** Bytes the peer still takes on this stream. */
   sendWindow: number;
   /** Bytes the peer may still send on this stream. */
@@ -29,6 +31,7 @@ export abstract class Http2Stream {
   constructor(session: Http2Session, id: number, windows: { readonly send: number; readonly receive: number }) {
     this.session = session;
     this.id = id;
+    this.openedIn = session.reads;
     this.sendWindow = windows.send;
     this.receiveLeft = windows.receive;
   }

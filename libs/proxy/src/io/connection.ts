@@ -1,4 +1,5 @@
 import type { Socket } from "node:net";
+import type { StreamHandle, WriteRequest } from "./handles.ts";
 import type { IoLoop } from "./io-loop.ts";
 import type { Slab } from "./slab.ts";
 import type { WheelTimer } from "./timer-wheel.ts";
@@ -10,6 +11,8 @@ export interface ConnectionHandler {
   onBytes(bytes: Buffer, start: number, end: number): void;
   /** The peer sent FIN. */
   onEnd(): void;
+  /** `congested` became true when bytes that were gathered before were sent; whoever feeds this connection need not go on until then. */
+  onCongested?(): void;
   /** `congested` became false. */
   onDrain(): void;
   /** The connection is gone; exactly once. `error` is a system error code, or undefined for an orderly end. */
@@ -119,7 +122,13 @@ export class Connection {
     }
     const from = this.#putInFront(lent, start);
     if (from < 0) out.append(this, bytes, start, end);
-    else this.sendGathered(lent.bytes.subarray(from, end), lent);
+    else this.send(lent.view(from, end), lent);
+  }
+
+  /** As {@link write}, for bytes that lie in `slab` and need not be gathered. What was gathered before has to be sent by then. */
+  send(bytes: Buffer, slab: Slab): void {
+    this.bytesWritten += bytes.length;
+    this.sendGathered(bytes, slab);
   }
 
   /**
@@ -129,9 +138,12 @@ export class Connection {
    */
   #putInFront(lent: Slab, start: number): number {
     const { out } = this.io;
-    if (!out.holds(this)) return start;
-    if (out.length > start || lent.pinned) return -1;
-    return start - out.takeInto(lent.bytes, start);
+    out.flushBefore(this);
+    const held = out.heldFor(this);
+    if (held === 0) return start;
+    if (held > start || lent.pinned) return -1;
+    out.takeInto(lent.bytes, start);
+    return start - held;
   }
 
   writeText(text: string): void {
@@ -140,10 +152,24 @@ export class Connection {
   }
 
   /** @see OutSink */
+  gathered(bytes: number): StreamHandle | undefined {
+    this.bytesWritten += bytes;
+    return this.closed ? undefined : this.transport.idleHandle;
+  }
+
+  /** @see OutSink */
+  written(failed: number, request: WriteRequest, bytes: Buffer, slab: Slab): void {
+    const before = this.congested;
+    this.transport.written(failed, request, bytes, slab);
+    if (this.congested && !before) this.handler.onCongested?.();
+  }
+
+  /** @see OutSink */
   sendGathered(bytes: Buffer, slab: Slab): void {
-    if (this.closed || this.socket.destroyed) return;
-    this.bytesWritten += bytes.length;
+    if (this.closed || this.transport.broken) return;
+    const before = this.congested;
     this.transport.send(bytes, slab);
+    if (this.congested && !before) this.handler.onCongested?.();
   }
 
   pause(): void {
@@ -181,7 +207,6 @@ export class Connection {
 
   destroy(): void {
     if (this.closed) return;
-    this.io.out.discard(this);
     this.socket.destroy();
     this.#onClose();
   }
@@ -189,7 +214,6 @@ export class Connection {
   /** Ends it with RST, as a proxy does when it refuses a connection without a word. */
   reset(): void {
     if (this.closed) return;
-    this.io.out.discard(this);
     if (!this.secure && !this.socket.connecting) this.socket.resetAndDestroy();
     else this.socket.destroy();
     this.#onClose();
@@ -243,6 +267,7 @@ export class Connection {
   #onClose(): void {
     if (this.closed) return;
     this.closed = true;
+    this.io.out.discard(this);
     this.transport.closed();
     this.#linger?.cancel();
     this.io.enter();

@@ -10,9 +10,10 @@ import { IoLoop } from "./io-loop.ts";
 import { dial, listen } from "./sockets.ts";
 
 const handles = await chooseBackend("handles");
-const backends: readonly (readonly [string, IoBackend])[] = [
-  ["portable", PORTABLE],
-  ["handles", handles],
+const backends: readonly (readonly [string, IoBackend, "measured" | "always"])[] = [
+  ["portable", PORTABLE, "measured"],
+  ["handles", handles, "measured"],
+  ["handles, writing after many events", handles, "always"],
 ];
 
 const open: { close(): void }[] = [];
@@ -30,6 +31,7 @@ class Recorder implements ConnectionHandler {
   closed = false;
   error: string | undefined;
   drains = 0;
+  stalls = 0;
   #waiting: (() => void)[] = [];
 
   onBytes(bytes: Buffer, start: number, end: number): void {
@@ -40,6 +42,9 @@ class Recorder implements ConnectionHandler {
   onEnd(): void {
     this.ended = true;
     this.#changed();
+  }
+  onCongested(): void {
+    this.stalls++;
   }
   onDrain(): void {
     this.drains++;
@@ -109,8 +114,8 @@ function read(socket: Socket): { readonly bytes: () => Buffer; readonly end: Pro
   return { bytes: () => Buffer.concat(parts), end };
 }
 
-describe.each(backends)("io on %s", { timeout: 60_000 }, (_, backend) => {
-  const loop = (): IoLoop => new IoLoop(systemClock(), backend);
+describe.each(backends)("io on %s", { timeout: 60_000 }, (_, backend, batches) => {
+  const loop = (): IoLoop => new IoLoop(systemClock(), backend, batches);
 
   it("carries bytes both ways, whole and in order", async () => {
     const { ours, theirs, told } = await pair(loop());
@@ -234,6 +239,8 @@ describe.each(backends)("io on %s", { timeout: 60_000 }, (_, backend) => {
     fill();
     expect(at).toBeLessThan(sent.length);
     expect(ours.queued).toBeGreaterThan(0);
+    // Whoever feeds it need not ask.
+    expect(told.stalls).toBe(1);
     const back = read(theirs);
     theirs.resume();
     while (at < sent.length) {

@@ -1,25 +1,29 @@
 import { getSystemErrorName } from "node:util";
+import type { BulkReader } from "./bulk-reads.ts";
 import type { Connection } from "./connection.ts";
-import type { StreamHandle, WriteRequest, WriteRequestClass } from "./handles.ts";
-import { ROOM_BYTES } from "./io-loop.ts";
+import { isOver, requestOf, type StreamHandle, type WriteParts, type WriteRequest } from "./handles.ts";
+import type { InboxOwner } from "./inbox.ts";
+import { type IoLoop, ROOM_BYTES } from "./io-loop.ts";
 import type { Slab } from "./slab.ts";
-import type { StreamState } from "./stream-state.ts";
 import { HIGH_WATER_BYTES, type Transport } from "./transport.ts";
 
-/** A read of this size makes a connection one that moves bodies: its next reads land in a slab of its own. */
+/** A read of this size makes a connection one that moves bodies: its next reads land in memory that may be written from. */
 const BULK_BYTES = 16 * 1024;
+
+/** Reads into slabs of its own after the first one that others had to make room for; twice as many after every further one. */
+const APART_READS = 8;
+const MOST_DOUBLINGS = 16;
 
 interface OwnedHandle extends StreamHandle {
   transport?: HandleTransport;
 }
 
+type ReadCallback = StreamHandle["onread"];
+
 /** What the transports of one worker share. */
-export interface HandleParts {
-  readonly WriteRequest: WriteRequestClass;
-  /** Undefined: node does not give it out, or it did not tell the truth. */
-  readonly state: StreamState | undefined;
-  /** A request that node has let go of. */
-  spare: WriteRequest | undefined;
+export interface HandleParts extends WriteParts {
+  /** What handles of a loop call that read into its shared buffer. */
+  quickRead?: { readonly io: IoLoop; readonly callback: ReadCallback } | undefined;
 }
 
 /**
@@ -30,13 +34,25 @@ export interface HandleParts {
  * slab); a TLS handle takes one write at a time, aborting the process at a second one, but has encrypted or copied the bytes when
  * the call returns.
  */
-export class HandleTransport implements Transport {
+export class HandleTransport implements Transport, BulkReader, InboxOwner {
   readonly #connection: Connection;
   readonly #handle: OwnedHandle;
   readonly #parts: HandleParts;
   /** What node wants to be told: the end of the stream and errors. */
   readonly #node: StreamHandle["onread"];
   #seen: number;
+  /** Called for reads that land in the shared buffer. */
+  readonly #quickRead: ReadCallback;
+  /** They land in other memory. */
+  #elsewhere = false;
+  /** Reads land in the memory of all that move bodies. */
+  #bulk = false;
+  /** @see BulkReader */
+  turns = 0;
+  /** How many reads more it takes slabs of its own for, since what it read before was not taken at once. */
+  #apart = 0;
+  /** How often that happened. */
+  #stalls = 0;
   #slab: Slab | undefined = undefined;
   /** Writes under way. */
   #pending = 0;
@@ -44,6 +60,7 @@ export class HandleTransport implements Transport {
   #waiting: Buffer[] | undefined = undefined;
   #waitingBytes = 0;
   #ending = false;
+  #broken = false;
 
   /** Takes the reads of the connection's handle over, from the next one on. */
   constructor(connection: Connection, handle: StreamHandle, parts: HandleParts) {
@@ -53,12 +70,18 @@ export class HandleTransport implements Transport {
     this.#node = handle.onread;
     this.#seen = handle.bytesRead;
     this.#handle.transport = this;
-    handle.onread = onRead;
+    this.#quickRead = quickRead(parts, connection.io);
+    handle.onread = this.#quickRead;
     handle.useUserBuffer(connection.io.readBuffer);
   }
 
   get queued(): number {
     return this.#connection.secure ? this.#waitingBytes + this.#pending : this.#handle.writeQueueSize;
+  }
+
+  /** Of a plain socket node hears of an end from us alone, and asking it costs. */
+  get broken(): boolean {
+    return this.#broken || (this.#connection.secure && this.#connection.socket.destroyed);
   }
 
   pause(): void {
@@ -81,25 +104,58 @@ export class HandleTransport implements Transport {
   /** @internal */
   onRead(handle: StreamHandle): Uint8Array | undefined {
     const count = this.#readCount(handle);
-    if (count <= 0) return this.#node.call(handle);
     const { io } = this.#connection;
-    const slab = this.#slab;
+    if (count <= 0) {
+      io.catchUp();
+      const memory = this.#node.call(handle);
+      this.#broken = this.#connection.socket.destroyed;
+      return memory;
+    }
+    const slab = this.#slab ?? (this.#bulk ? io.bulk.slab : undefined);
     if (slab === undefined) {
+      if (this.#parts.state === undefined && io.later(handle as OwnedHandle, count)) return undefined;
       this.#connection.received(io.readBuffer, count);
-      return count >= BULK_BYTES ? this.#ownSlab() : undefined;
+      if (count < BULK_BYTES) return undefined;
+      // Sent before the next read of the same event: only then is it known whether whoever gets these bytes keeps up.
+      io.out.flush();
+      return this.#nextMemory();
     }
     const outer = io.lent;
     io.lent = slab;
     this.#connection.received(slab.bytes, ROOM_BYTES + count, ROOM_BYTES);
     io.lent = outer;
-    if (this.#slab === undefined) return undefined;
-    if (count < BULK_BYTES) {
-      this.#dropSlab();
-      return io.readBuffer;
-    }
-    if (!slab.pinned) return undefined;
-    slab.release();
-    return this.#ownSlab() ?? io.readBuffer;
+    return this.#afterBulkRead(slab, count);
+  }
+
+  /** @see InboxOwner */
+  received(bytes: Buffer, end: number, start: number): void {
+    this.#connection.received(bytes, end, start);
+  }
+
+  /** Where reads land decides who is called for them. */
+  #landsElsewhere(elsewhere: boolean): void {
+    if (elsewhere === this.#elsewhere) return;
+    this.#elsewhere = elsewhere;
+    this.#handle.onread = elsewhere ? onRead : this.#quickRead;
+  }
+
+  /** Where the read after one into a slab lands. */
+  #afterBulkRead(slab: Slab, count: number): Uint8Array | undefined {
+    const { io } = this.#connection;
+    const { pinned } = slab;
+    if (pinned && this.#bulk) {
+      this.#apart = APART_READS << Math.min(this.#stalls++, MOST_DOUBLINGS);
+      this.#leaveBulk();
+    } else if (this.#slab !== undefined) this.#apart--;
+    // Others that read into it must not, whatever became of this one.
+    if (pinned) io.bulk.renew();
+    if (this.#connection.closed) return undefined;
+    const more = count >= BULK_BYTES;
+    if (more && !pinned && (this.#bulk || this.#apart > 0)) return undefined;
+    this.closed();
+    const memory = more ? this.#nextMemory() : undefined;
+    if (memory === undefined) this.#landsElsewhere(false);
+    return memory ?? io.readBuffer;
   }
 
   #readCount(handle: StreamHandle): number {
@@ -112,13 +168,40 @@ export class HandleTransport implements Transport {
   }
 
   /** Where the next read lands, while bodies flow; undefined leaves it where it was. */
-  #ownSlab(): Uint8Array | undefined {
-    this.#slab = this.#connection.closed ? undefined : this.#connection.io.readSlabs.take();
-    return this.#slab?.area;
+  #nextMemory(): Uint8Array | undefined {
+    const { io, closed } = this.#connection;
+    if (closed) return undefined;
+    const memory = this.#apart > 0 ? undefined : io.bulk.join(this);
+    this.#bulk = memory !== undefined;
+    if (memory === undefined) {
+      this.#apart = Math.max(this.#apart, APART_READS);
+      this.#slab = io.readSlabs.take();
+    }
+    const next = memory ?? this.#slab?.area;
+    if (next !== undefined) this.#landsElsewhere(true);
+    return next;
+  }
+
+  /** @see BulkReader */
+  readInto(memory: Uint8Array): void {
+    this.#handle.useUserBuffer(memory);
+  }
+
+  /** @see BulkReader */
+  dropped(): void {
+    this.#bulk = false;
+    this.#landsElsewhere(false);
   }
 
   closed(): void {
+    this.#leaveBulk();
     this.#dropSlab();
+  }
+
+  #leaveBulk(): void {
+    if (!this.#bulk) return;
+    this.#bulk = false;
+    this.#connection.io.bulk.leave(this);
   }
 
   #dropSlab(): void {
@@ -134,29 +217,33 @@ export class HandleTransport implements Transport {
     else this.#sendSecure(bytes);
   }
 
+  get idleHandle(): StreamHandle | undefined {
+    return this.#pending > 0 || this.#connection.secure ? undefined : this.#handle;
+  }
+
   #sendPlain(bytes: Buffer, slab: Slab): void {
     // Behind an unfinished write the bytes would wait where they are: a copy of its own frees the slab.
     const own = this.#pending > 0;
     const parts = this.#parts;
-    const { state } = parts;
-    // One from before only if node says that it kept nothing: an empty queue does not tell, and using one twice ends the process.
-    const request = parts.spare ?? new parts.WriteRequest();
-    parts.spare = undefined;
+    const request = requestOf(parts);
     const data = own ? Buffer.from(bytes) : bytes;
     const failed = this.#handle.writeBuffer(request, data);
+    if (failed === 0 && isOver(parts)) parts.spare = request;
+    else this.written(failed, request, data, own ? undefined : slab);
+  }
+
+  /** @param slab what `data` lies in; undefined: it is a copy of its own. */
+  written(failed: number, request: WriteRequest, data: Buffer, slab: Slab | undefined): void {
     if (failed !== 0) {
       this.#fail(failed);
       return;
     }
-    if (state !== undefined && state.values[state.writeWasAsync] === 0) {
-      parts.spare = request;
-      return;
-    }
     const queued = this.#handle.writeQueueSize;
     if (queued === 0) return;
-    if (!own) slab.pin();
-    this.#start(request, data, own ? undefined : slab);
-    if (queued >= HIGH_WATER_BYTES) this.#connection.congested = true;
+    slab?.pin();
+    this.#start(request, data, slab);
+    // The kernel holds as much as it may for this peer, and the write keeps all of its slab: nothing is gained by a second one behind it.
+    this.#connection.congested = true;
   }
 
   #sendSecure(bytes: Buffer): void {
@@ -207,10 +294,24 @@ export class HandleTransport implements Transport {
 
   #fail(status: number): void {
     const code = getSystemErrorName(status);
+    this.#broken = true;
     this.#connection.socket.destroy(Object.assign(new Error(`write ${code}`), { code }));
   }
 }
 
 function onRead(this: StreamHandle): Uint8Array | undefined {
   return (this as OwnedHandle).transport?.onRead(this);
+}
+
+/** Reads into the shared buffer. What waits for its batch costs no look at anything but the read itself. */
+function quickRead(parts: HandleParts, io: IoLoop): ReadCallback {
+  const { state } = parts;
+  if (state === undefined) return onRead;
+  if (parts.quickRead?.io === io) return parts.quickRead.callback;
+  const callback: ReadCallback = function (this: OwnedHandle) {
+    const count = state.values[state.readBytes] as number;
+    return count > 0 && io.later(this, count) ? undefined : this.transport?.onRead(this);
+  };
+  parts.quickRead = { io, callback };
+  return callback;
 }

@@ -1,4 +1,5 @@
 import type { Socket } from "node:net";
+import type { StreamState } from "./stream-state.ts";
 
 /** Request object of one write on a handle. */
 export interface WriteRequest {
@@ -44,4 +45,25 @@ export function handleOf(socket: Socket): StreamHandle | undefined {
     typeof handle.useUserBuffer === "function" &&
     typeof handle.writeBuffer === "function";
   return able ? (handle as StreamHandle) : undefined;
+}
+
+/** What it takes to write to handles. */
+export interface WriteParts {
+  readonly WriteRequest: WriteRequestClass;
+  /** Undefined: node does not give it out, or it did not tell the truth. */
+  readonly state: StreamState | undefined;
+  /** A request that node has let go of. */
+  spare: WriteRequest | undefined;
+}
+
+/** A request to write with: one from before only if node says that it kept nothing of it, for using one twice ends the process. */
+export function requestOf(parts: WriteParts): WriteRequest {
+  const request = parts.spare ?? new parts.WriteRequest();
+  parts.spare = undefined;
+  return request;
+}
+
+/** Node says that the write it was asked for last is over. An empty queue does not tell. */
+export function isOver({ state }: WriteParts): boolean {
+  return state !== undefined && state.values[state.writeWasAsync] === 0;
 }

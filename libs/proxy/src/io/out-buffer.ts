@@ -1,3 +1,4 @@
+import { isOver, requestOf, type StreamHandle, type WriteParts, type WriteRequest } from "./handles.ts";
 import { Slab, SlabPool } from "./slab.ts";
 
 /**
@@ -6,41 +7,69 @@ import { Slab, SlabPool } from "./slab.ts";
  */
 const CAPACITY = 96 * 1024;
 const SHORT_TEXT = 64;
-/** Views of the buffer that are kept. */
-const VIEWS = 64;
+/** Where a segment may begin: places repeat, so that views of them do. */
+const PLACE_BYTES = 2048;
+/** Views of the buffer that are kept for every place. */
+const VIEWS = 8;
+/** Segments that may wait. */
+const MOST_SEGMENTS = 40;
 /** Gather buffers that are kept for the next slow reader. */
 const KEPT = 4;
 
 /** The part of a connection the gather buffer needs. */
 export interface OutSink {
+  /** So many bytes are complete and will be sent soon. Answers what they may be written to directly, while all about it is at hand. */
+  gathered(bytes: number): StreamHandle | undefined;
+  /** What became of a direct write; not called for those that were over at once. */
+  written(failed: number, request: WriteRequest, bytes: Buffer, slab: Slab): void;
   /** Hands `bytes` to the transport. Afterwards they are free, unless `slab`, which they lie in, is pinned. */
   sendGathered(bytes: Buffer, slab: Slab): void;
 }
 
 /**
  * Gathers everything that goes to one connection within one event, so that head, body and pipelined responses leave in one
- * write. Holds bytes of one sink at a time; appending for another flushes first. The memory is reused at once, unless the write did not
- * finish: then another slab takes its place until it has.
+ * write. What is gathered for several connections waits side by side, each in a segment of its own, until somebody says
+ * {@link flush} or there is no room. The memory is reused at once, unless a write did not finish: then another slab takes its place
+ * until it has.
  */
 export class OutBuffer {
   onFirstByteOutsideCallback: () => void = () => {};
-  /** The bytes gathered so far are `buffer[0..length)`. Serializers write into it directly after {@link reserve}. */
+  /** Serializers write into it directly at {@link length} after {@link reserve}. */
   buffer: Buffer;
+  /** Where the next byte goes. */
   length = 0;
   readonly #pool = new SlabPool(CAPACITY, Number.POSITIVE_INFINITY, KEPT);
   #slab: Slab;
-  readonly #views = new Array<Buffer | undefined>(VIEWS).fill(undefined);
+  readonly #views = new Array<Buffer | undefined>((CAPACITY / PLACE_BYTES) * VIEWS).fill(undefined);
+  /** Who the open segment is for, and where it begins. */
   #sink: OutSink | undefined = undefined;
+  #start = 0;
+  /** Segments that are complete; `#sent` of them are on their way already. */
+  #segments = 0;
+  #sent = 0;
+  readonly #sinks = new Array<OutSink | undefined>(MOST_SEGMENTS).fill(undefined);
+  readonly #handles = new Array<StreamHandle | undefined>(MOST_SEGMENTS).fill(undefined);
+  readonly #starts = new Int32Array(MOST_SEGMENTS);
+  readonly #ends = new Int32Array(MOST_SEGMENTS);
 
-  constructor() {
+  readonly #parts: WriteParts | undefined;
+
+  /** @param parts what handles are written to with; undefined: there are none. */
+  constructor(parts?: WriteParts) {
+    this.#parts = parts;
     this.#slab = this.#fresh();
     this.buffer = this.#slab.bytes;
+  }
+
+  /** Nothing waits. */
+  get empty(): boolean {
+    return this.#segments === 0 && this.length === this.#start;
   }
 
   /** Makes room for `bytes` more of this sink; afterwards the caller may write at `length` and advance it. */
   reserve(sink: OutSink, bytes: number): void {
     if (this.#sink !== sink) {
-      if (this.length > 0) this.flush();
+      this.#close();
       this.#sink = sink;
       this.onFirstByteOutsideCallback();
     }
@@ -80,22 +109,61 @@ export class OutBuffer {
     } else this.length = at + this.buffer.write(text, at, "latin1");
   }
 
-  flush(): void {
+  /** Ends the open segment; the next one begins at a place of its own. */
+  #close(): void {
     const sink = this.#sink;
     this.#sink = undefined;
-    if (sink === undefined || this.length === 0) return;
-    const bytes = this.#view(this.length);
+    if (sink === undefined || this.length === this.#start) return;
+    const at = this.#segments++;
+    this.#sinks[at] = sink;
+    this.#handles[at] = sink.gathered(this.length - this.#start);
+    this.#starts[at] = this.#start;
+    this.#ends[at] = this.length;
+    const next = Math.ceil(this.length / PLACE_BYTES) * PLACE_BYTES;
+    this.#start = next;
+    this.length = next;
+    if (this.#segments === MOST_SEGMENTS || next >= this.buffer.length) this.#sendAll();
+  }
+
+  /** Sends everything that waits, in the order in which it was written. */
+  flush(): void {
+    this.#close();
+    if (this.#segments > 0) this.#sendAll();
+  }
+
+  #sendAll(): void {
+    const parts = this.#parts;
+    while (this.#sent < this.#segments) {
+      const at = this.#sent++;
+      const sink = this.#sinks[at];
+      const handle = this.#handles[at];
+      this.#sinks[at] = undefined;
+      this.#handles[at] = undefined;
+      if (sink === undefined) continue;
+      const view = this.#view(this.#starts[at] as number, this.#ends[at] as number);
+      // After a write that did not finish, another one for the same connection has to know of it.
+      if (parts === undefined || handle === undefined || this.#slab.pinned) sink.sendGathered(view, this.#slab);
+      else {
+        const request = requestOf(parts);
+        const failed = handle.writeBuffer(request, view);
+        // The connection is not looked at: nothing of it is in the caches any more.
+        if (failed === 0 && isOver(parts)) parts.spare = request;
+        else sink.written(failed, request, view, this.#slab);
+      }
+    }
+    this.#segments = 0;
+    this.#sent = 0;
+    this.#start = 0;
     this.length = 0;
-    sink.sendGathered(bytes, this.#slab);
     if (this.#slab.pinned || this.buffer.length > CAPACITY) this.#use(this.#fresh());
   }
 
-  /** The first `length` bytes. Lengths come again and again: a view that was made before is taken. */
-  #view(length: number): Buffer {
-    const at = length % VIEWS;
+  /** A part of the buffer. Places and lengths come again and again: a view that was made before is taken. */
+  #view(start: number, end: number): Buffer {
+    const at = (start / PLACE_BYTES) * VIEWS + ((end - start) % VIEWS);
     let view = this.#views[at];
-    if (view === undefined || view.length !== length) {
-      view = this.buffer.subarray(0, length);
+    if (view === undefined || view.length !== end - start) {
+      view = this.buffer.subarray(start, end);
       this.#views[at] = view;
     }
     return view;
@@ -112,29 +180,38 @@ export class OutBuffer {
     this.#views.fill(undefined);
   }
 
-  /** Whether bytes for this sink wait here. */
-  holds(sink: OutSink): boolean {
-    return this.#sink === sink && this.length > 0;
+  /** Bytes for this sink that wait in the open segment. */
+  heldFor(sink: OutSink): number {
+    return this.#sink === sink ? this.length - this.#start : 0;
   }
 
-  /** Moves what was gathered to where it ends before `end` of `target`. Answers how many bytes it is. */
-  takeInto(target: Buffer, end: number): number {
-    const { length } = this;
-    this.buffer.copy(target, end - length, 0, length);
-    this.length = 0;
+  /** Moves the open segment to where it ends before `end` of `target`. */
+  takeInto(target: Buffer, end: number): void {
+    this.buffer.copy(target, end - (this.length - this.#start), this.#start, this.length);
+    this.length = this.#start;
     this.#sink = undefined;
-    return length;
   }
 
   /** Forgets what was gathered for a connection that is being destroyed. */
   discard(sink: OutSink): void {
+    for (let i = this.#sent; i < this.#segments; i++) if (this.#sinks[i] === sink) this.#sinks[i] = undefined;
     if (this.#sink !== sink) return;
-    this.length = 0;
+    this.length = this.#start;
     this.#sink = undefined;
   }
 
-  /** Sends now what was gathered for this sink. */
+  /** Sends now what was gathered for this sink, if there is anything. */
   flushFor(sink: OutSink): void {
-    if (this.#sink === sink) this.flush();
+    if (this.#sink === sink || this.#waits(sink)) this.flush();
+  }
+
+  /** Sends what stands before the open segment, so that what is written past this buffer stays in order. */
+  flushBefore(sink: OutSink): void {
+    if (this.#waits(sink)) this.flush();
+  }
+
+  #waits(sink: OutSink): boolean {
+    for (let i = this.#sent; i < this.#segments; i++) if (this.#sinks[i] === sink) return true;
+    return false;
   }
 }

@@ -1,3 +1,6 @@
+/** Views that a slab keeps. */
+const VIEWS = 8;
+
 /** Memory that reads land in or writes are gathered in. It returns to its pool when its owner and the kernel are done with it. */
 export class Slab {
   readonly bytes: Buffer;
@@ -6,6 +9,7 @@ export class Slab {
   readonly #pool: SlabPool | undefined;
   #pins = 0;
   #owned = true;
+  readonly #views = new Array<Buffer | undefined>(VIEWS).fill(undefined);
 
   /**
    * @param pool where it returns to; without one it is used once.
@@ -15,6 +19,17 @@ export class Slab {
     this.#pool = pool;
     this.bytes = Buffer.allocUnsafeSlow(room + size);
     this.area = room === 0 ? this.bytes : this.bytes.subarray(room);
+  }
+
+  /** A part of it. Answers of one kind have the same length again and again: a view that was made before is taken. */
+  view(start: number, end: number): Buffer {
+    const at = (start + end) % VIEWS;
+    const known = this.#views[at];
+    if (known !== undefined && known.length === end - start && known.byteOffset - this.bytes.byteOffset === start)
+      return known;
+    const view = this.bytes.subarray(start, end);
+    this.#views[at] = view;
+    return view;
   }
 
   /** A write still points into it: its owner must take another one before it puts new bytes in. */

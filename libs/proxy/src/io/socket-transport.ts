@@ -18,6 +18,16 @@ export class SocketTransport implements Transport {
     return this.#socket.writableLength;
   }
 
+  get idleHandle(): undefined {
+    return undefined;
+  }
+
+  written(): void {}
+
+  get broken(): boolean {
+    return this.#socket.destroyed;
+  }
+
   send(bytes: Buffer, slab: Slab): void {
     const { secure } = this.#connection;
     const socket = this.#socket;

@@ -57,6 +57,26 @@ describe("TimerWheel", () => {
     expect(fired).toBe(0);
   });
 
+  it("fires once at a deadline that was put off again and again, and at one that was moved nearer", () => {
+    const { clock, wheel } = rig();
+    const fired: number[] = [];
+    const timer = wheel.timer(() => fired.push(clock.monotonic()));
+    for (let i = 0; i < 5; i++) {
+      timer.arm(1000);
+      clock.advance(700);
+    }
+    expect(fired).toEqual([]);
+    clock.advance(320);
+    expect(fired).toHaveLength(1);
+    timer.arm(60_000);
+    timer.arm(100);
+    clock.advance(120);
+    expect(fired).toHaveLength(2);
+    clock.advance(120_000);
+    expect(fired).toHaveLength(2);
+    expect(clock.pending).toBe(0);
+  });
+
   it("runs the others when a callback fails", () => {
     const { clock, wheel, defects } = rig();
     let fired = 0;
@@ -77,5 +97,53 @@ describe("TimerWheel", () => {
     wheel.timer(() => {}).arm(10);
     clock.advance(50);
     expect(clock.pending).toBe(0);
+  });
+});
+
+describe("a lent timer", () => {
+  const user = () => {
+    const it = { fired: 0, onTimer: () => void it.fired++ };
+    return it;
+  };
+
+  it("fires for its user, and not once it is given back", () => {
+    const { clock, wheel } = rig();
+    const [one, other] = [user(), user()];
+    const timer = wheel.lend(one, 100);
+    wheel.lend(other, 100).giveBack(other);
+    clock.advance(120);
+    expect([one.fired, other.fired]).toEqual([1, 0]);
+    timer.arm(50);
+    clock.advance(70);
+    expect(one.fired).toBe(2);
+    timer.giveBack(one);
+    clock.advance(1000);
+    expect([one.fired, other.fired, clock.pending]).toEqual([2, 0, 0]);
+  });
+
+  it("fires for the next user at the next user's time", () => {
+    const { clock, wheel } = rig();
+    const [one, other] = [user(), user()];
+    const timer = wheel.lend(one, 1000);
+    timer.giveBack(one);
+    clock.advance(400);
+    expect(wheel.lend(other, 1000)).toBe(timer);
+    clock.advance(990);
+    expect([one.fired, other.fired]).toEqual([0, 0]);
+    clock.advance(30);
+    expect([one.fired, other.fired]).toEqual([0, 1]);
+  });
+
+  it("stays with its user when one who had it before gives it back again", () => {
+    const { clock, wheel } = rig();
+    const [one, other, third] = [user(), user(), user()];
+    const timer = wheel.lend(one, 100);
+    timer.giveBack(one);
+    timer.giveBack(one);
+    expect(wheel.lend(other, 100)).toBe(timer);
+    timer.giveBack(one);
+    expect(wheel.lend(third, 100)).not.toBe(timer);
+    clock.advance(120);
+    expect([one.fired, other.fired, third.fired]).toEqual([0, 1, 1]);
   });
 });

@@ -2,6 +2,10 @@ import type { CancelTimer, Clock } from "@lateen/kernel";
 
 const TICK_MS = 8;
 const SLOTS = 1024;
+/** Lengths of timers that are told apart, by powers of two. */
+const LENGTHS = 32;
+/** Timers that are kept for the next user, of each length. */
+const MOST_SPARE = 1024;
 
 /**
  * One coarse timer wheel per worker: arming and cancelling are a few assignments and allocate nothing, so that requests may carry
@@ -16,6 +20,7 @@ export class TimerWheel {
   #armed = 0;
   #wakeTick = Number.POSITIVE_INFINITY;
   #cancelWake: CancelTimer | undefined;
+  readonly #spare = Array.from({ length: LENGTHS + 1 }, (): LentTimer[] => []);
   #held = false;
   /** What the clocks said since {@link hold}; NaN: not asked yet. */
   #heldNow = Number.NaN;
@@ -35,6 +40,19 @@ export class TimerWheel {
   /** A timer that may be armed and cancelled any number of times. */
   timer(callback: () => void): WheelTimer {
     return new WheelTimer(this, callback);
+  }
+
+  /**
+   * A timer for one deadline that hardly ever comes, armed: what nearly every request has several of. It was somebody else's before and
+   * stands in the wheel already, so that neither arming it nor giving it back touches the wheel.
+   */
+  lend(user: TimerUser, ms: number): LentTimer {
+    // Those of alike lengths share: one that was armed for longer would have to be moved.
+    const spare = this.#spare[LENGTHS - Math.clz32(ms)] as LentTimer[];
+    const timer = spare.pop() ?? new LentTimer(this, spare);
+    timer.user = user;
+    timer.arm(ms);
+    return timer;
   }
 
   /** Time stands still until {@link letGo}: one event asks for it many times, and every question costs. */
@@ -69,9 +87,13 @@ export class TimerWheel {
     this.#armed = 0;
   }
 
+  /** @internal The first tick that is not before the end of `ms`. */
+  tickAfter(ms: number): number {
+    return Math.floor((this.now() + Math.max(0, ms)) / TICK_MS) + 1;
+  }
+
   /** @internal */
-  insert(timer: WheelTimer, ms: number): void {
-    const due = Math.floor((this.now() + Math.max(0, ms)) / TICK_MS) + 1;
+  insert(timer: WheelTimer, due: number): void {
     timer.due = due;
     const slot = due % SLOTS;
     timer.slot = slot;
@@ -120,11 +142,15 @@ export class TimerWheel {
         continue;
       }
       this.remove(timer);
-      try {
-        timer.callback();
-      } catch (error) {
-        this.#onDefect(error);
-      }
+      const { deadline } = timer;
+      if (deadline <= now) {
+        timer.deadline = NEVER;
+        try {
+          timer.callback();
+        } catch (error) {
+          this.#onDefect(error);
+        }
+      } else if (deadline !== NEVER) this.insert(timer, deadline);
       // The callback may have changed the list in any way: start over. What it armed is due later, so this ends.
       timer = this.#slots[slot];
     }
@@ -143,11 +169,16 @@ function rethrow(error: unknown): never {
   throw error;
 }
 
+/** Tick of what is not armed. */
+const NEVER = Number.POSITIVE_INFINITY;
+
 /** See {@link TimerWheel.timer}. */
 export class WheelTimer {
   readonly callback: () => void;
   readonly #wheel: TimerWheel;
-  /** @internal */ due = 0;
+  /** @internal Tick at which the wheel comes by; before the deadline if that was put off. */
+  due = 0;
+  /** @internal */ deadline = NEVER;
   /** @internal */ slot = -1;
   /** @internal */ next: WheelTimer | undefined = undefined;
   /** @internal */ previous: WheelTimer | undefined = undefined;
@@ -158,16 +189,49 @@ export class WheelTimer {
   }
 
   get armed(): boolean {
-    return this.slot >= 0;
+    return this.deadline !== NEVER;
   }
 
   /** Fires once after `ms`; arming again moves the deadline. */
   arm(ms: number): void {
-    if (this.slot >= 0) this.#wheel.remove(this);
-    this.#wheel.insert(this, ms);
+    const deadline = this.#wheel.tickAfter(ms);
+    this.deadline = deadline;
+    if (this.slot >= 0) {
+      // A deadline that is put off is looked at again when the wheel comes by.
+      if (this.due <= deadline) return;
+      this.#wheel.remove(this);
+    }
+    this.#wheel.insert(this, deadline);
   }
 
   cancel(): void {
+    this.deadline = NEVER;
     if (this.slot >= 0) this.#wheel.remove(this);
+  }
+}
+
+/** Whoever a lent timer calls. */
+export interface TimerUser {
+  onTimer(): void;
+}
+
+/** See {@link TimerWheel.lend}. */
+export class LentTimer extends WheelTimer {
+  /** @internal */ user: TimerUser | undefined = undefined;
+  readonly #spare: LentTimer[];
+
+  /** @internal @param spare where it goes when it is given back. */
+  constructor(wheel: TimerWheel, spare: LentTimer[]) {
+    super(wheel, () => this.user?.onTimer());
+    this.#spare = spare;
+  }
+
+  /** Does not fire any more; `user` must not use it again. Nothing when it is somebody else's by now. */
+  giveBack(user: TimerUser): void {
+    if (this.user !== user) return;
+    this.user = undefined;
+    this.deadline = NEVER;
+    if (this.#spare.length < MOST_SPARE) this.#spare.push(this);
+    else this.cancel();
   }
 }

@@ -1,3 +1,4 @@
+import type { StreamHandle, WriteRequest } from "./handles.ts";
 import type { Slab } from "./slab.ts";
 
 /** Most bytes that may wait in user space for a slow reader before the source is paused. */
@@ -7,6 +8,12 @@ export const HIGH_WATER_BYTES = 64 * 1024;
 export interface Transport {
   /** Bytes that wait in user space for the peer. */
   readonly queued: number;
+  /** It ended by itself, which the connection hears of in a moment. */
+  readonly broken: boolean;
+  /** What bytes may be written to past this transport, which then is told by {@link written}; undefined: they have to be sent by it. */
+  readonly idleHandle: StreamHandle | undefined;
+  /** What became of a write to {@link idleHandle}; not called for those that were over at once. */
+  written(failed: number, request: WriteRequest, bytes: Buffer, slab: Slab): void;
   /** Sends `bytes`. They are free again when it returns, unless `slab`, which they lie in, is pinned. */
   send(bytes: Buffer, slab: Slab): void;
   pause(): void;

@@ -1,13 +1,14 @@
 import { isDeepStrictEqual } from "node:util";
-import type { NetworkFilter } from "../chain/spi.ts";
+import type { NetworkFilter, NetworkVerdict } from "../chain/spi.ts";
 import type { FilterChainSpec, HttpConnectionManagerSpec, TcpProxySpec } from "../config/plan.ts";
+import { noteBroken } from "../explain/make-connection-record.ts";
 import type { Connection } from "../io/connection.ts";
 import type { ChainFacts, HttpTerminal, Terminal, WorkerContext } from "../worker/state.ts";
 import type { ConnectionInfo } from "./connection-info.ts";
 
 /** A terminal for byte streams, which can also say that a network filter refused. */
 export interface TcpTerminal extends Terminal {
-  refuse(connection: Connection, info: ConnectionInfo, details: string): void;
+  refuse(connection: Connection, info: ConnectionInfo, verdict: NetworkVerdict): void;
 }
 
 /** How terminals are made; given by the worker, so that listeners know no protocol. */
@@ -23,6 +24,7 @@ export class Chain {
   readonly terminal:
     | { readonly kind: "http"; readonly server: HttpTerminal }
     | { readonly kind: "tcp"; readonly server: TcpTerminal };
+  readonly #context: WorkerContext;
   readonly #filters: readonly NetworkFilter[];
   /** The HTTP face the explicit proxy gives a chain of bytes; made when first asked for. */
   #httpFace: HttpTerminal | undefined = undefined;
@@ -31,6 +33,7 @@ export class Chain {
   constructor(spec: FilterChainSpec, facts: ChainFacts, context: WorkerContext, terminals: Terminals) {
     this.spec = spec;
     this.facts = facts;
+    this.#context = context;
     this.#filters = spec.networkFilters.map(({ name, config }) => {
       const runtime = context.networkFilters.get(name);
       if (runtime === undefined) throw new Error(`network filter ${name} is not part of this proxy`);
@@ -48,7 +51,7 @@ export class Chain {
   }
 
   /** Why a network filter does not want the connection; undefined: none minds. */
-  judge(info: ConnectionInfo): string | undefined {
+  judge(info: ConnectionInfo): NetworkVerdict | undefined {
     if (this.#filters.length === 0) return undefined;
     const peer = {
       principal: info.peer?.principal,
@@ -60,7 +63,7 @@ export class Chain {
     };
     for (const filter of this.#filters) {
       const verdict = filter.onConnection(peer);
-      if (!verdict.allowed) return verdict.details;
+      if (!verdict.allowed) return verdict;
     }
     return undefined;
   }
@@ -70,7 +73,15 @@ export class Chain {
     const refusal = this.judge(info);
     if (refusal === undefined) this.terminal.server.serve(connection, info);
     else if (this.terminal.kind === "tcp") this.terminal.server.refuse(connection, info, refusal);
-    else connection.reset();
+    else this.#break(connection, info, refusal);
+  }
+
+  /** There is no request yet that could be logged. */
+  #break(connection: Connection, info: ConnectionInfo, { details, because, candidates }: NetworkVerdict): void {
+    const { broken, clock } = this.#context;
+    connection.reset();
+    const reason = { kind: "policy", flags: "", details, because, candidates, startTimeMs: clock.now() } as const;
+    noteBroken(broken, { ...reason, info, place: this.facts }, () => ({}));
   }
 
   /** HTTP for single requests: the manager itself, or for a chain of bytes what `make` builds to the same clusters. */
@@ -106,9 +117,10 @@ export class Chain {
     return this.terminal.server.active + (this.#httpFace?.active ?? 0);
   }
 
-  drain(): void {
-    this.terminal.server.drain();
-    this.#httpFace?.drain();
+  /** Its connections end: at once where nothing is under way, or spread over `overMs`. */
+  drain(overMs = 0): void {
+    this.terminal.server.drain(overMs);
+    this.#httpFace?.drain(overMs);
   }
 
   destroy(): void {

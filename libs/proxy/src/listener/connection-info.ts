@@ -2,6 +2,8 @@ import type { ConnectionFacts } from "@lateen/traffic";
 
 /** What is known about a downstream connection once it is accepted and, with TLS, its handshake is done. */
 export interface ConnectionInfo {
+  /** CONNECTION_ID; absent: nobody asks for it by this. */
+  readonly connectionId?: number;
   readonly sourceAddress: string;
   readonly sourcePort: number;
   /** The address the client wanted: original destination, else where it arrived. */

@@ -47,7 +47,8 @@ export class ExplicitProxy implements ServerOwner {
   readonly acceptHttp10 = true;
   readonly idleTimeoutMs = IDLE_TIMEOUT_MS;
   readonly #options: ExplicitProxyOptions;
-  readonly #servers = new Set<ServerConnection>();
+  /** Connections of clients, with their ids. */
+  readonly #servers = new Map<ServerConnection, number>();
   readonly #decisions = new Map<string, Decision>();
   #decidedAt = 0;
 
@@ -61,12 +62,12 @@ export class ExplicitProxy implements ServerOwner {
   }
 
   serve(connection: Connection): void {
-    this.#servers.add(new ServerConnection(connection, this));
+    this.#servers.set(new ServerConnection(connection, this), this.#options.context.nextConnectionId());
   }
 
   /** Connections between requests close; others end with their response. */
   drain(): void {
-    for (const server of [...this.#servers]) server.closeIfIdle();
+    for (const server of [...this.#servers.keys()]) server.closeIfIdle();
   }
 
   begin(server: ServerConnection, head: Http1Head): void {
@@ -224,7 +225,9 @@ export class ExplicitProxy implements ServerOwner {
 
   #info(server: ServerConnection, { address, port }: Destination): ConnectionInfo {
     const { remoteAddress, remotePort } = server.connection.socket;
+    const connectionId = this.#servers.get(server);
     return {
+      ...(connectionId === undefined ? {} : { connectionId }),
       sourceAddress: unmapped(remoteAddress ?? ""),
       sourcePort: remotePort ?? 0,
       destinationAddress: address,

@@ -26,6 +26,7 @@ export function httpOverTcp(spec: TcpProxySpec, filters: readonly string[]): Htt
     mergeSlashes: false,
     escapedSlashes: "keep",
     acceptHttp10: true,
+    customMethods: true,
     generateRequestId: false,
     preserveExternalRequestId: true,
     alwaysSetRequestIdInResponse: false,

@@ -1,50 +1,16 @@
+import { KNOWN_METHODS } from "../http1/methods.ts";
+
 /** What the first bytes of plaintext look like. */
 export type HttpSniff = "http/1.0" | "http/1.1" | "h2c" | "incomplete" | "not-http";
 
 /** Longest request line that is waited for. */
 const MAX_REQUEST_LINE = 8 * 1024;
 const PREFACE = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-/** Methods with a known meaning; anything else is more likely a binary protocol that starts with letters. */
-const METHODS = [
-  "GET",
-  "HEAD",
-  "POST",
-  "PUT",
-  "DELETE",
-  "CONNECT",
-  "OPTIONS",
-  "TRACE",
-  "PATCH",
-  "PROPFIND",
-  "PROPPATCH",
-  "MKCOL",
-  "COPY",
-  "MOVE",
-  "LOCK",
-  "UNLOCK",
-  "REPORT",
-  "SEARCH",
-  "PURGE",
-  "MKACTIVITY",
-  "CHECKOUT",
-  "MERGE",
-  "M-SEARCH",
-  "NOTIFY",
-  "SUBSCRIBE",
-  "UNSUBSCRIBE",
-  "LINK",
-  "UNLINK",
-  "SOURCE",
-  "BIND",
-  "REBIND",
-  "UNBIND",
-  "ACL",
-  "MKCALENDAR",
-] as const;
-const LONGEST_METHOD = Math.max(...METHODS.map((method) => method.length));
+const LONGEST_METHOD = Math.max(...KNOWN_METHODS.map((method) => method.length));
 
 /**
- * Tells HTTP from anything else by the request line, as Envoy's http inspector does. Says `not-http` as early as it is certain.
+ * Tells HTTP from anything else by the request line, as Envoy's http inspector does: another method is more likely a binary protocol
+ * that starts with letters. Says `not-http` as early as it is certain.
  */
 export function sniffHttp(bytes: Uint8Array): HttpSniff {
   const preface = matchText(bytes, PREFACE);
@@ -52,10 +18,12 @@ export function sniffHttp(bytes: Uint8Array): HttpSniff {
   if (preface === "prefix") return "incomplete";
   const space = indexOf(bytes, 32, LONGEST_METHOD + 1);
   if (space < 0) {
-    const possible = METHODS.some((method) => bytes.length <= method.length && matchText(bytes, method) !== "no");
+    const possible = KNOWN_METHODS.some((method) => bytes.length <= method.length && matchText(bytes, method) !== "no");
     return possible ? "incomplete" : "not-http";
   }
-  const method = METHODS.find((candidate) => candidate.length === space && matchText(bytes, candidate) === "whole");
+  const method = KNOWN_METHODS.find(
+    (candidate) => candidate.length === space && matchText(bytes, candidate) === "whole",
+  );
   if (method === undefined) return "not-http";
   const lineEnd = indexOf(bytes, 10, MAX_REQUEST_LINE);
   if (lineEnd < 0)

@@ -1,10 +1,13 @@
 import { type ChainMatcher, type ConnectionFacts, compileChainMatcher } from "@lateen/traffic";
 import type { AccessLog } from "../access-log/sinks.ts";
 import type { FilterChainSpec, ListenerSpec } from "../config/plan.ts";
+import type { BrokenKind } from "../explain/connection-record.ts";
+import { noteBroken, wantedBy } from "../explain/make-connection-record.ts";
 import type { Connection } from "../io/connection.ts";
 import { acceptTls } from "../tls/accept.ts";
 import { checkTls, type TlsContexts } from "../tls/contexts.ts";
 import type { PeerCertificate } from "../tls/peer-certificate.ts";
+import { DRAIN_MS } from "../worker/protocol.ts";
 import type { WorkerContext } from "../worker/state.ts";
 import { Chain, type Terminals } from "./chain.ts";
 import type { ConnectionInfo } from "./connection-info.ts";
@@ -32,12 +35,16 @@ export interface Route4 {
 /** How long the ClientHello of a chain without inspection is waited for. */
 const HELLO_TIMEOUT_MS = 15_000;
 
-/** How long connections of a chain that is no longer in force may go on; Istio's `--drainDuration`. */
-const DRAIN_MS = 45_000;
-const NO_CHAIN: { readonly flags: string; readonly details: string } = {
-  flags: "NR",
-  details: "filter_chain_not_found",
-};
+/** Why no chain got to see a connection. */
+interface Refusal {
+  readonly kind: BrokenKind;
+  readonly flags: string;
+  readonly details: string;
+  /** Name of the chain that it was for. */
+  readonly chain: string;
+}
+
+const NO_CHAIN: Refusal = { kind: "noChain", flags: "NR", details: "filter_chain_not_found", chain: "" };
 
 /** A listener in force: inspection, choice of the filter chain, TLS, hand-over to the chain. */
 export class Listener {
@@ -121,11 +128,7 @@ export class Listener {
     const chain = this.chainFor({ ...route, ...inspection });
     if (chain === undefined) {
       this.#counters.noMatch();
-      this.#refuse(
-        connection,
-        { ...route, serverName: inspection.serverName, secure: false, peer: undefined },
-        NO_CHAIN,
-      );
+      this.#refuse(connection, { ...this.#infoOf(route, inspection, undefined), secure: false }, NO_CHAIN);
       return;
     }
     if (chain.spec.transport.kind === "raw") {
@@ -134,6 +137,7 @@ export class Listener {
         connection,
         {
           ...route,
+          connectionId: this.#services.context.nextConnectionId(),
           serverName: inspection.serverName,
           secure: false,
           peer: undefined,
@@ -158,7 +162,7 @@ export class Listener {
     const tls = transport.kind === "tls" ? this.#services.tls.server(transport) : undefined;
     if (tls === undefined || !tls.ok || hello.transportProtocol !== "tls") {
       const why = tls !== undefined && !tls.ok ? tls.error : "the client does not speak TLS";
-      this.#tlsFailed(raw, route, hello, why);
+      this.#tlsFailed(raw, this.#infoOf(route, hello, undefined), why, chain.spec.name);
       return;
     }
     // Clients must not be talked into a protocol that the chain cannot serve.
@@ -174,28 +178,35 @@ export class Listener {
           chain,
           connection,
           {
-            ...infoOf(route, hello, peer),
+            ...this.#infoOf(route, hello, peer),
             localUris: tls.value.localUris,
           },
           undefined,
         );
       },
-      failed: (why) => this.#tlsFailed(raw, route, hello, why),
+      failed: (why) => this.#tlsFailed(raw, this.#infoOf(route, hello, undefined), why, chain.spec.name),
     });
   }
 
-  #tlsFailed(raw: Connection, route: Route4, hello: Inspection, why: string): void {
+  #tlsFailed(raw: Connection, info: ConnectionInfo, why: string, chain: string): void {
     this.#counters.tlsFailed();
     const details = `tls_error{${why.trim().replaceAll(/\s+/g, "_")}}`;
-    this.#refuse(raw, infoOf(route, hello, undefined), { flags: "", details });
+    this.#refuse(raw, info, { kind: "handshake", flags: "", details, chain });
   }
 
-  /** Ends a connection that no chain got to see; only the log knows of it. */
-  #refuse(connection: Connection, info: ConnectionInfo, reason: typeof NO_CHAIN): void {
+  #infoOf(route: Route4, hello: Inspection, peer: PeerCertificate | undefined): ConnectionInfo {
+    const connectionId = this.#services.context.nextConnectionId();
+    const { serverName } = hello;
+    return { ...route, connectionId, serverName, secure: true, peer, matched: factsOf(route, hello) };
+  }
+
+  /** Ends a connection that no chain got to see. */
+  #refuse(connection: Connection, info: ConnectionInfo, reason: Refusal): void {
     const { context } = this.#services;
     const { self } = context.bootstrap;
     const inbound = this.spec.direction === "inbound";
     connection.reset();
+    this.#note(info, reason);
     this.#log ??= context.logs.tcp((this.chains[0] ?? this.#default)?.spec.terminal.accessLogs ?? []);
     if (this.#log.empty) return;
     this.#log.write({
@@ -218,6 +229,18 @@ export class Listener {
     });
   }
 
+  #note(info: ConnectionInfo, { kind, flags, details, chain }: Refusal): void {
+    const { broken, clock } = this.#services.context;
+    const { spec } = this;
+    const { name: listener, direction, peerAuthentication: rules } = spec;
+    const because = rules?.ports[info.destinationPort] ?? rules?.others ?? spec.origin;
+    noteBroken(
+      broken,
+      { kind, flags, details, because, info, place: { listener, chain, direction }, startTimeMs: clock.now() },
+      () => (kind === "noChain" ? { wanted: wantedBy(spec, info.destinationPort) } : {}),
+    );
+  }
+
   #serve(chain: Chain, connection: Connection, info: ConnectionInfo, inspection: Inspection | undefined): void {
     chain.serve(connection, info);
     if (inspection?.bytes !== undefined || connection.ended) connection.replay(inspection?.bytes);
@@ -230,15 +253,18 @@ export class Listener {
   retire(next: Listener | undefined): void {
     const kept = new Set(next === undefined ? [] : next.#allChains());
     const leaving = this.#allChains().filter((chain) => !kept.has(chain));
+    const { bootstrap, io } = this.#services.context;
+    const drainMs = bootstrap.drainMs ?? DRAIN_MS;
     for (const chain of leaving) {
       if (next !== undefined && this.#samePlace(next)) chain.handOver((info) => next.#successor(chain, info));
-      chain.drain();
+      // Who cannot go on in what replaced it is not let in there either: nothing is won by waiting, and policy may lie in between.
+      chain.drain(next === undefined ? drainMs : 0);
     }
     if (leaving.every((chain) => chain.active === 0)) return;
-    const deadline = this.#services.context.io.wheel.timer(() => {
+    const deadline = io.wheel.timer(() => {
       for (const chain of leaving) chain.destroy();
     });
-    deadline.arm(DRAIN_MS);
+    deadline.arm(drainMs);
   }
 
   #samePlace({ spec }: Listener): boolean {
@@ -256,10 +282,6 @@ export class Listener {
   drain(): void {
     for (const chain of this.#allChains()) chain.drain();
   }
-}
-
-function infoOf(route: Route4, hello: Inspection, peer: PeerCertificate | undefined): ConnectionInfo {
-  return { ...route, serverName: hello.serverName, secure: true, peer, matched: factsOf(route, hello) };
 }
 
 function factsOf(route: Route4, { serverName, transportProtocol, applicationProtocols }: Inspection): ConnectionFacts {

@@ -134,7 +134,7 @@ export class Attempt implements ClientStream, PoolUser {
 
   /** Stops or resumes reading the response because the client is slow. */
   throttle(on: boolean): void {
-    if (!this.#over) this.client?.throttle(on);
+    if (!this.#over) this.client?.throttle(on, this);
   }
 
   /** Gives up without telling the owner. The connection is lost unless it was not there yet. */

@@ -17,6 +17,7 @@ import type { ExchangeHost } from "./exchange-host.ts";
 import { RefusedLog } from "./exchange-log.ts";
 import type { ExchangeState } from "./exchange-state.ts";
 import { FilterSet } from "./filter-set.ts";
+import { GradualDrain } from "./gradual-drain.ts";
 import type { HeadRules } from "./request-head.ts";
 import { uuidSource } from "./uuid.ts";
 
@@ -87,7 +88,7 @@ export class HttpConnectionManager implements HttpTerminal, ExchangeHost {
   }
 
   get draining(): boolean {
-    return this.#draining || this.context.draining;
+    return this.#draining || this.context.draining || (this.#leaving?.ends() ?? false);
   }
 
   serve(connection: Connection, info: ConnectionInfo): void {
@@ -117,6 +118,12 @@ export class HttpConnectionManager implements HttpTerminal, ExchangeHost {
   }
 
   begin(server: Downstream, head: Http1Head, info: ConnectionInfo): void {
+    const { underscores } = this.spec;
+    if (underscores === "drop") head.dropUnderscored();
+    else if (underscores === "reject" && head.hasUnderscores) {
+      this.#refuseUnderscores(server, head, info);
+      return;
+    }
     this.#exchanges++;
     this.#counters.request();
     const exchange = new HttpExchange(this, server, head, info);
@@ -124,12 +131,39 @@ export class HttpConnectionManager implements HttpTerminal, ExchangeHost {
     exchange.begin();
   }
 
-  drain(): void {
+  /** As if the codec had not understood it: nothing of the request is judged or passed on. */
+  #refuseUnderscores(server: Downstream, head: Http1Head, info: ConnectionInfo): void {
+    const http1 = server instanceof ServerConnection;
+    this.context.heads.give(head);
+    if (http1) {
+      server.refuse(400, "http1.unexpected_underscore");
+      return;
+    }
+    this.refused(info, { status: 400, details: "http2.unexpected_underscore", protocol: "HTTP/2" });
+    server.abort();
+  }
+
+  drain(overMs = 0): void {
+    this.#leaving?.stop();
+    this.#leaving = undefined;
+    if (overMs > 0) {
+      const { io, random } = this.context;
+      this.#leaving = new GradualDrain(io.wheel, random, overMs, (share) => this.#closeIdle(share));
+      return;
+    }
     this.#draining = true;
-    for (const server of [...this.#connections.keys()]) server.closeIfIdle();
+    this.#closeIdle(1);
+  }
+  #leaving: GradualDrain | undefined = undefined;
+
+  /** @param share of the connections that are asked to end, 0–1. */
+  #closeIdle(share: number): void {
+    const { random } = this.context;
+    for (const server of [...this.#connections.keys()]) if (share >= 1 || random() < share) server.closeIfIdle();
   }
 
   destroy(): void {
+    this.#leaving?.stop();
     for (const server of [...this.#connections.keys()]) server.connection.destroy();
   }
 

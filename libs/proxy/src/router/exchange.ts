@@ -1,4 +1,4 @@
-import { type ForwardSpec, redirectLocation } from "@lateen/traffic";
+import type { ForwardSpec } from "@lateen/traffic";
 import { replies } from "../chain/replies.ts";
 import type {
   BodyTransform,
@@ -11,15 +11,15 @@ import type {
 import type { BodyLength, Downstream, ServerStream } from "../http/streams.ts";
 import type { Http1Head } from "../http1/head.ts";
 import { K } from "../http1/known-headers.ts";
-import type { WheelTimer } from "../io/timer-wheel.ts";
+import type { LentTimer, TimerUser, WheelTimer } from "../io/timer-wheel.ts";
 import type { ConnectionInfo } from "../listener/connection-info.ts";
 import type { OpenSpan } from "../tracing/tracer.ts";
 import type { ExchangeHost } from "./exchange-host.ts";
 import { ExchangeState } from "./exchange-state.ts";
 import { Forward, type ForwardOwner } from "./forward.ts";
 import { HeldBody } from "./held-body.ts";
-import { applyPathRules, type PreparedRequest, prepareRequest } from "./request-head.ts";
-import { localResponse, upstreamLines } from "./response-lines.ts";
+import { applyPathRules, headRefusal, type PreparedRequest, prepareRequest } from "./request-head.ts";
+import { localResponse, ownAnswer, upstreamLines } from "./response-lines.ts";
 import { steer, streamLimitMs, tellTimeouts } from "./steering.ts";
 import { upgradeOf } from "./upgrade.ts";
 import { editedHead, hashOf, picker, rewriteRequest, startMirrors } from "./upstream-request.ts";
@@ -29,13 +29,16 @@ import { editedHead, hashOf, picker, rewriteRequest, startMirrors } from "./upst
  * ## rules → filters (may wait) → route → forward | local reply → response (→ tunnel) → done
  * Objects are made per request and never reused, so that a late callback can do no harm; only heads return to their pool.
  */
-export class HttpExchange extends ExchangeState implements Exchange, ServerStream, ForwardOwner, PreparedRequest {
+export class HttpExchange
+  extends ExchangeState
+  implements Exchange, ServerStream, ForwardOwner, PreparedRequest, TimerUser
+{
   #upgrade: string | undefined = undefined;
   /** Of a hash policy that had to make its cookie. */
   #setCookie: string | undefined = undefined;
   #filterIndex = 0;
   #waiting = false;
-  #idleTimer: WheelTimer | undefined = undefined;
+  #idleTimer: LentTimer | undefined = undefined;
   #idleMs = 0;
   #activeMs = 0;
   #requestTimer: WheelTimer | undefined = undefined;
@@ -83,7 +86,8 @@ export class HttpExchange extends ExchangeState implements Exchange, ServerStrea
     const { head, host } = this;
     const path = applyPathRules(head, host.spec, this.info.destinationPort);
     prepareRequest(this, host.rules);
-    if (head.authorityStart === head.authorityEnd) return replies.missingHost;
+    const refusal = headRefusal(head, host.spec);
+    if (refusal !== undefined) return refusal;
     if (path === "reject") return replies.pathNormalisationFailed;
     if (path !== "ok") return replies.escapedSlashRedirect(path.redirect);
     this.#match(head);
@@ -118,8 +122,7 @@ export class HttpExchange extends ExchangeState implements Exchange, ServerStrea
     this.#idleMs = routeIdle ?? spec.streamIdleTimeoutMs;
     if (this.#idleMs > 0) {
       this.#activeMs = this.startedMs;
-      this.#idleTimer = context.io.wheel.timer(() => this.#onIdle());
-      this.#idleTimer.arm(this.#idleMs);
+      this.#idleTimer = context.io.wheel.lend(this, this.#idleMs);
     }
     if (spec.requestTimeoutMs > 0 && !this.server.requestDone) {
       this.#requestTimer = this.ownTimer(() => this.localReply(replies.requestTimeout));
@@ -127,7 +130,8 @@ export class HttpExchange extends ExchangeState implements Exchange, ServerStrea
     }
   }
 
-  #onIdle(): void {
+  /** The idle timer. */
+  onTimer(): void {
     const left = this.#idleMs - (this.host.context.io.wheel.now() - this.#activeMs);
     if (left > 0) this.#idleTimer?.arm(left);
     else this.localReply(replies.streamIdle(this.#requestDone));
@@ -225,27 +229,13 @@ export class HttpExchange extends ExchangeState implements Exchange, ServerStrea
   // ------------------------------------------------------------------ the route's action
 
   #act(): void {
-    const { match, responseEdits } = this;
-    const action = match?.route.action;
-    if (match === undefined || action === undefined) {
-      this.localReply(replies.routeNotFound);
+    const action = this.match?.route.action;
+    if (action?.kind === "forward") {
+      this.#forward(action);
       return;
     }
-    switch (action.kind) {
-      case "forward":
-        this.#forward(action);
-        return;
-      case "redirect": {
-        const redirect = redirectLocation(match.route, this.head, this.info.secure ? "https" : "http");
-        if (redirect === undefined) return;
-        match.route.responseEdits.apply(responseEdits, this.resolve);
-        this.localReply(replies.redirect(redirect.status, redirect.location));
-        return;
-      }
-      case "direct":
-        match.route.responseEdits.apply(responseEdits, this.resolve);
-        this.localReply(replies.direct(action.status, action.body));
-    }
+    const answer = ownAnswer(this);
+    if (answer !== undefined) this.localReply(answer);
   }
 
   #forward(action: ForwardSpec): void {
@@ -256,8 +246,8 @@ export class HttpExchange extends ExchangeState implements Exchange, ServerStrea
     }
     const forwarding = steer(head, action);
     tellTimeouts(head, requestEdits, action, forwarding);
-    const asked = head.authorityText;
-    rewriteRequest(this, weighted);
+    const asked = target.spec.discovery === "dynamicForward" ? head.authorityText : "";
+    rewriteRequest(this, weighted, action);
     const made = hashOf(this);
     this.#setCookie = made?.setCookie;
     const forward = new Forward(this, {
@@ -320,6 +310,10 @@ export class HttpExchange extends ExchangeState implements Exchange, ServerStrea
 
   onTunnelEnd(): void {
     this.forward?.finishTunnel();
+  }
+
+  onDownstreamCongested(): void {
+    this.forward?.throttle(true);
   }
 
   onDownstreamDrain(): void {
@@ -450,7 +444,7 @@ export class HttpExchange extends ExchangeState implements Exchange, ServerStrea
     const { status, body } = localResponse(this, reply);
     this.responseCode = status;
     if (host.spec.alwaysSetRequestIdInResponse) responseEdits.set("x-request-id", this.requestId);
-    const bodiless = status === 204 || status === 304;
+    const bodiless = status === 204 || status === 304 || (body.length === 0 && this.head.isHead);
     this.responseLength = bodiless ? "none" : body.length;
     const lines = host.dateLine() + host.serverLine;
     if (body.length > 0 && responseEdits.textOf("content-type") === undefined) {
@@ -479,7 +473,8 @@ export class HttpExchange extends ExchangeState implements Exchange, ServerStrea
   #finish(): void {
     if (this.#done) return;
     this.#done = true;
-    this.#idleTimer?.cancel();
+    this.#idleTimer?.giveBack(this);
+    this.#idleTimer = undefined;
     this.cancelTimers();
     this.durationMs = this.elapsed();
     const { host } = this;

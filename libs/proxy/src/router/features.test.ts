@@ -178,12 +178,18 @@ describe("mirrors", () => {
       ],
       clusters: [clusterSpec("backend", [backend.port]), clusterSpec("shadow", [shadow.port])],
     });
-    const answer = await exchange(proxy.port, "POST /p HTTP/1.1\r\nHost: shop:80\r\nContent-Length: 3\r\n\r\nabc");
+    const answer = await exchange(
+      proxy.port,
+      "POST /p HTTP/1.1\r\nHost: shop:80\r\nX-Forwarded-For: 10.9.9.9\r\nContent-Length: 3\r\n\r\nabc",
+    );
     expect(answer).toMatch(/^HTTP\/1\.1 200 /);
     expect(answer).toContain("Host: shop:80\r\n");
     const copy = await (await shadow.connection(0)).message();
     expect(copy).toContain("POST /p HTTP/1.1\r\nhost: shop-shadow:80\r\n");
     expect(copy).toMatch(/\r\n\r\nabc$/);
+    // It says that it comes from the proxy, and after whom.
+    expect(copy).toContain("\r\nx-envoy-internal: true\r\nx-forwarded-for: 10.9.9.9,127.0.0.1\r\n");
+    expect(copy.match(/x-forwarded-for/gi)).toHaveLength(1);
     (await shadow.connection(0)).close();
     expect(await exchange(proxy.port, "GET / HTTP/1.1\r\nHost: shop\r\n\r\n")).toMatch(/^HTTP\/1\.1 200 /);
   });
@@ -279,6 +285,38 @@ describe("upgrades", () => {
 });
 
 describe("addresses and identities", () => {
+  it.each([
+    ["an edge, whatever the client says of it", { useRemoteAddress: true }, "X-Forwarded-Port: 7\r\n", undefined],
+    ["an edge behind a trusted proxy", { useRemoteAddress: true, xffTrustedHops: 1 }, "X-Forwarded-Port: 7\r\n", "7"],
+    ["others, where nobody did", {}, "", undefined],
+    ["others, unless somebody did", {}, "X-Forwarded-Port: 7\r\n", "7"],
+  ] as const)("the port is told by %s", async (_title, spec, line, expected) => {
+    const backend = await origin(echo);
+    const proxy = await forwarding(backend, { role: "gateway", spec: { ...spec, forwardedPort: true } });
+    const answer = await exchange(proxy.port, `GET / HTTP/1.1\r\nHost: shop\r\n${line}\r\n`);
+    expect(answer.match(/x-forwarded-port: \d+/gi)?.map((found) => found.toLowerCase())).toEqual([
+      `x-forwarded-port: ${expected ?? proxy.port}`,
+    ]);
+  });
+
+  it.each([
+    ["", "shop:80"],
+    ["X-Forwarded-Host: a\r\n", "a,shop:80"],
+    ["X-Forwarded-Host: a, shop:80\r\n", "a, shop:80"],
+  ])("the host that was asked for is told where it is replaced (%j)", async (line, expected) => {
+    const backend = await origin(echo);
+    const rewrite = { host: "other", prefix: undefined, regex: undefined };
+    const proxy = await rig({
+      hosts: [hostSpec(["*"], [routeSpec("/", forwardTo("backend", { rewrite, forwardedHost: true }))])],
+      clusters: [clusterSpec("backend", [backend.port])],
+    });
+    const answer = await exchange(proxy.port, `GET / HTTP/1.1\r\nHost: shop:80\r\n${line}\r\n`);
+    expect(answer).toMatch(/\r\nhost: other\r\n/i);
+    expect(answer.match(/x-forwarded-host: [^\r]*/gi)?.map((found) => found.toLowerCase())).toEqual([
+      `x-forwarded-host: ${expected}`,
+    ]);
+  });
+
   it("an edge trusts no client's word about itself", async () => {
     const backend = await origin(echo);
     const proxy = await forwarding(backend, { role: "gateway", spec: { useRemoteAddress: true } });

@@ -6,7 +6,7 @@ import type { BodyLength, ResetReason, Upstream } from "../http/streams.ts";
 import type { EditList } from "../http1/edit-list.ts";
 import type { Http1Head } from "../http1/head.ts";
 import { K } from "../http1/known-headers.ts";
-import type { WheelTimer } from "../io/timer-wheel.ts";
+import type { LentTimer, TimerUser, WheelTimer } from "../io/timer-wheel.ts";
 import type { ConnectionInfo } from "../listener/connection-info.ts";
 import type { Cluster } from "../upstream/cluster.ts";
 import type { Endpoint } from "../upstream/endpoint.ts";
@@ -63,7 +63,7 @@ const MOST_FAILURES = 16;
  * The upstream side of one exchange: attempts with their retries and timeouts, and the request body, which is held back until an
  * attempt takes it and kept for the next one while it is small.
  */
-export class Forward implements AttemptOwner {
+export class Forward implements AttemptOwner, TimerUser {
   readonly #owner: ForwardOwner;
   readonly #options: ForwardOptions;
   readonly #random: () => number;
@@ -87,7 +87,7 @@ export class Forward implements AttemptOwner {
   #tried: Endpoint[] | undefined = undefined;
   #retrying = false;
   #reconnected = false;
-  #routeTimer: WheelTimer | undefined = undefined;
+  #routeTimer: LentTimer | undefined = undefined;
   #backoffTimer: WheelTimer | undefined = undefined;
 
   constructor(owner: ForwardOwner, options: ForwardOptions) {
@@ -134,8 +134,7 @@ export class Forward implements AttemptOwner {
     if (this.#streaming) this.writeBodyEnd(trailers);
     const { timeoutMs } = this.#options.forwarding;
     if (timeoutMs > 0) {
-      this.#routeTimer = this.#options.cluster.context.io.wheel.timer(() => this.#onRouteTimeout());
-      this.#routeTimer.arm(timeoutMs);
+      this.#routeTimer = this.#options.cluster.context.io.wheel.lend(this, timeoutMs);
     }
   }
 
@@ -156,7 +155,12 @@ export class Forward implements AttemptOwner {
   becomeTunnel(): void {
     this.client?.becomeTunnel();
     // A tunnel lives as long as something moves in it: only idle timeouts count.
-    this.#routeTimer?.cancel();
+    this.#endRouteTimer();
+  }
+
+  #endRouteTimer(): void {
+    this.#routeTimer?.giveBack(this);
+    this.#routeTimer = undefined;
   }
 
   /** FIN of the client of a tunnel. */
@@ -300,7 +304,7 @@ export class Forward implements AttemptOwner {
     }
     if (!(this.#body?.replayable ?? true)) return false;
     const breaker = cluster.breakerOf(this.#options.high);
-    if (breaker.retries >= breaker.retryLimit) {
+    if (breaker.retriesFull) {
       cluster.counters.retryOverflow();
       this.#owner.addFlag("UO");
       if (this.endpoint !== undefined) this.#note(this.endpoint, "overflow", `max_retries ${breaker.retryLimit}`);
@@ -332,7 +336,8 @@ export class Forward implements AttemptOwner {
     this.#options.cluster.breakerOf(this.#options.high).addRetries(-1);
   }
 
-  #onRouteTimeout(): void {
+  /** The route's time is over. */
+  onTimer(): void {
     if (this.#over) return;
     const { cluster } = this.#options;
     cluster.counters.timeout();
@@ -362,7 +367,7 @@ export class Forward implements AttemptOwner {
     this.#over = true;
     this.#streaming = false;
     this.#endRetry();
-    this.#routeTimer?.cancel();
+    this.#endRouteTimer();
     this.#backoffTimer?.cancel();
     this.#body?.stopKeeping();
     for (const mirror of this.mirrors) mirror.sourceGone(this.#requestComplete);

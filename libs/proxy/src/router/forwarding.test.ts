@@ -83,6 +83,56 @@ describe("forwarding", () => {
     expect(/^content-length: 0$/m.test(received.replaceAll("\r", ""))).toBe(said);
   });
 
+  it.each([
+    ["PO", false, 400],
+    ["get", false, 400],
+    ["M-SEARCH", false, 400],
+    ["MSEARCH", false, 200],
+    ["UNSUBSCRIBE", false, 200],
+    ["PO", true, 200],
+    ["get", true, 200],
+  ])("takes only methods that it knows, or all that could be one: %s, %s", async (method, customMethods, status) => {
+    const backend = await origin(echoLine);
+    const text = "%RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS%\n";
+    const accessLogs = [{ kind: "file", path: "p", format: { kind: "text", text } }] as const;
+    const proxy = await forwarding(backend, { spec: { customMethods, accessLogs } });
+    const answer = await exchange(proxy.port, `${method} /a HTTP/1.1\r\nHost: shop\r\nContent-Length: 0\r\n\r\n`);
+    expect(answer).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `));
+    if (status === 200) expect(answer).toContain(`${method} /a HTTP/1.1`);
+    else {
+      expect(answer).toMatch(/\r\ncontent-type: text\/plain\r\n.*connection: close\r\n\r\nBad Request$/s);
+      expect(proxy.logText()).toBe("400 DPE http1.codec_error\n");
+    }
+  });
+
+  it.each([
+    ["GET", "/empty", "0"],
+    ["HEAD", "/empty", undefined],
+    ["HEAD", "/text", "4"],
+  ])("says how long an answer of its own is, where that tells something: %s %s", async (method, path, length) => {
+    const direct = (body: string) => ({ kind: "direct", status: 404, body }) as const;
+    const routes = [routeSpec("/empty", direct("")), routeSpec("/text", direct("text"))];
+    const proxy = await rig({ hosts: [hostSpec(["shop"], routes)], clusters: [] });
+    const peer = await client(proxy.port);
+    peer.send(`${method} ${path} HTTP/1.1\r\nHost: shop\r\nConnection: close\r\n\r\n`);
+    const answer = await peer.untilEnd();
+    expect(answer).toMatch(/^HTTP\/1\.1 404 .*\r\n\r\n$/s);
+    expect(/content-length: (\d+)\r\n/.exec(answer)?.[1]).toBe(length);
+  });
+
+  it.each([
+    ["application/sql", 200],
+    ["", 400],
+  ])("takes a query that says what it is: %j", async (type, status) => {
+    const backend = await origin(echoLine);
+    const proxy = await forwarding(backend);
+    const answer = await exchange(
+      proxy.port,
+      `QUERY / HTTP/1.1\r\nHost: shop\r\nContent-Type: ${type}\r\nContent-Length: 0\r\n\r\n`,
+    );
+    expect(answer).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `));
+  });
+
   it("tells the upstream's answer as it is, with date and server of ours where it has none", async () => {
     const backend = await origin((peer) =>
       peer.send("HTTP/1.1 418 Teapot\r\nServer: kettle\r\nX: y\r\ncontent-length: 0\r\n\r\n"),

@@ -166,7 +166,7 @@ describe("what is odd but sound", () => {
     ["an empty value", get("Host: a", "X:")],
     ["bytes above ASCII in a value", get("Host: a", "X: \xe4\xf6")],
     ["an empty line before the request", `\r\n${get("Host: a")}`],
-    ["any token as method", "PROPFIND_2 / HTTP/1.1\r\nHost: a\r\n\r\n"],
+    ["a method of WebDAV", "PROPFIND / HTTP/1.1\r\nHost: a\r\n\r\n"],
     ["an IPv6 host with a port", get("Host: [::1]:8080")],
     ["a host in capitals", get("Host: SHOP.Example:80")],
     ["chunked in capitals", post("TRANSFER-ENCODING: Chunked", "1\r\na\r\n0\r\n\r\n")],
@@ -249,5 +249,57 @@ describe("slow clients", () => {
       if (peer.ended) break;
     }
     expect(await peer.untilEnd()).toMatch(/^HTTP\/1\.1 408 /);
+  });
+});
+
+describe("headers with an underscore in their names", () => {
+  const accessLogs = [{ kind: "grpc", logName: "test", cluster: "als" }] as const;
+  /** An application that keeps what it was asked. */
+  const recorder = async () => {
+    const messages: string[] = [];
+    const backend = await origin((peer, message) => {
+      messages.push(message);
+      ok(peer);
+    });
+    return { backend, messages };
+  };
+  const request = "GET / HTTP/1.1\r\nHost: a\r\nX_User: eve\r\nX-User: bob\r\nX-Other: a_b\r\n\r\n";
+
+  it("are like others where nothing is said", async () => {
+    const { backend, messages } = await recorder();
+    const proxy = await forwarding(backend);
+    expect(await exchange(proxy.port, request)).toContain("200 OK");
+    expect(messages[0]).toContain("X_User: eve");
+  });
+
+  it("are taken out, and only they", async () => {
+    const { backend, messages } = await recorder();
+    const proxy = await forwarding(backend, { spec: { underscores: "drop" } });
+    expect(await exchange(proxy.port, request)).toContain("200 OK");
+    const [message = ""] = messages;
+    expect(message).not.toContain("X_User");
+    expect(message).toMatch(/X-User: bob\r\n[\s\S]*X-Other: a_b\r\n/i);
+  });
+
+  it("have the request refused and the connection closed", async () => {
+    const { backend, messages } = await recorder();
+    const proxy = await forwarding(backend, { spec: { underscores: "reject", accessLogs } });
+    const peer = await client(proxy.port);
+    peer.send("GET / HTTP/1.1\r\nHost: a\r\nX-Other: a_b\r\n\r\n");
+    expect(await peer.message()).toContain("200 OK");
+    peer.send(
+      `POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nX_User: eve\r\n\r\nabcGET / HTTP/1.1\r\nHost: a\r\n\r\n`,
+    );
+    const answer = await peer.untilEnd();
+    expect(answer).toMatch(/^HTTP\/1.1 400 Bad Request\r\n[\s\S]*connection: close[\s\S]*Bad Request$/);
+    expect(answer.match(/HTTP\/1.1/g)).toHaveLength(1);
+    expect(messages).toHaveLength(1);
+    proxy.context.logs.flush();
+    const records = proxy.posted.flatMap((message) => (message.type === "records" ? message.records : []));
+    expect(records.at(-1)).toMatchObject({
+      responseCode: 400,
+      responseFlags: "DPE",
+      responseDetails: "http1.unexpected_underscore",
+    });
   });
 });

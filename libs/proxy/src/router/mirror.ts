@@ -1,8 +1,9 @@
 import type { Upstream } from "../http/streams.ts";
 import { EditList } from "../http1/edit-list.ts";
 import type { Http1Head } from "../http1/head.ts";
+import { K } from "../http1/known-headers.ts";
 import type { WheelTimer } from "../io/timer-wheel.ts";
-import type { ConnectionInfo } from "../listener/connection-info.ts";
+import { type ConnectionInfo, unmapped } from "../listener/connection-info.ts";
 import type { Cluster } from "../upstream/cluster.ts";
 import type { Endpoint } from "../upstream/endpoint.ts";
 import { Attempt, type AttemptOwner } from "./attempt.ts";
@@ -19,6 +20,8 @@ export interface MirrorOptions {
   readonly info: ConnectionInfo;
   /** Header lines added to the original. */
   readonly lines: string;
+  /** Upstreams are told which attempt it is: of a copy there is one. */
+  readonly attemptCount: boolean;
   /** The client asked for `https`. */
   readonly secure: boolean;
   /** 0 = the default. */
@@ -27,7 +30,8 @@ export interface MirrorOptions {
 
 /**
  * A copy of a request sent to another cluster, its response thrown away. It has one attempt and a deadline, and nothing that
- * happens to it is seen by the client. The authority gets `-shadow`, as with Envoy.
+ * happens to it is seen by the client. As with Envoy the authority gets `-shadow`, and the copy says that it comes from this proxy:
+ * `x-envoy-internal`, and its address at the end of `x-forwarded-for`.
  * @see envoy.config.route.v3.RouteAction.RequestMirrorPolicy
  */
 export class Mirror implements AttemptOwner {
@@ -65,6 +69,20 @@ export class Mirror implements AttemptOwner {
     this.#attempt.start();
   }
 
+  #lines(ownAddress: string): string {
+    const { lines, attemptCount } = this.#options;
+    const head = this.#head;
+    const edited = /^x-forwarded-for: ([^\r]*)\r\n/im.exec(lines);
+    const forwarded = edited?.[1] ?? head.knownJoined(K["x-forwarded-for"]);
+    head.dropKnown(K["x-forwarded-for"]);
+    head.dropKnown(K["x-envoy-internal"]);
+    if (attemptCount) head.dropKnown(K["x-envoy-attempt-count"]);
+    const others = edited === null ? lines : lines.replace(edited[0], () => "");
+    const count = attemptCount ? "x-envoy-attempt-count: 1\r\n" : "";
+    const hops = forwarded === undefined ? ownAddress : `${forwarded},${ownAddress}`;
+    return `${others}${count}x-envoy-internal: true\r\nx-forwarded-for: ${hops}\r\n`;
+  }
+
   writeBody(bytes: Buffer, start: number, end: number): void {
     if (this.#over) return;
     const client = this.#client;
@@ -90,8 +108,8 @@ export class Mirror implements AttemptOwner {
 
   attemptReady(_: Attempt, client: Upstream): void {
     this.#client = client;
-    const { lines } = this.#options;
     const { secure } = this.#options;
+    const lines = this.#lines(unmapped(client.connection.socket.localAddress ?? ""));
     client.sendHead({ head: this.#head, requestEdits: new EditList(), lines, upgrade: undefined, secure });
     for (const chunk of this.#held) this.writeBody(chunk, 0, chunk.length);
     this.#held = [];

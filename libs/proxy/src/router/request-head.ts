@@ -1,7 +1,10 @@
+import { replies } from "../chain/replies.ts";
+import type { LocalReply } from "../chain/spi.ts";
 import type { HttpConnectionManagerSpec } from "../config/plan.ts";
 import type { EditList } from "../http1/edit-list.ts";
 import type { Http1Head } from "../http1/head.ts";
 import { K } from "../http1/known-headers.ts";
+import { isKnownMethod } from "../http1/methods.ts";
 import type { ConnectionInfo } from "../listener/connection-info.ts";
 import { mayNeedNormalising, normalisePath } from "./normalise-path.ts";
 
@@ -53,6 +56,14 @@ const MESH_ONLY = [
 /** What path rules decided: go on, refuse, or send the client to the path it should have asked for. */
 export type PathVerdict = "ok" | "reject" | { readonly redirect: string };
 
+/** What a head is refused with before anybody looks at routes. HTTP/2 takes every method. */
+export function headRefusal(head: Http1Head, spec: HttpConnectionManagerSpec): LocalReply | undefined {
+  if (!isKnownMethod(head)) {
+    if (head.major === 1 && !spec.customMethods) return replies.unknownMethod;
+  } else if (head.methodIs("QUERY") && !head.knownText(K["content-type"])) return replies.queryWithoutType;
+  return head.authorityStart === head.authorityEnd ? replies.missingHost : undefined;
+}
+
 /**
  * Makes the path what will be judged and forwarded: never empty, normalised by the manager's rules. Also takes the port off the
  * authority when asked to.
@@ -91,12 +102,16 @@ export function prepareRequest(request: PreparedRequest, rules: HeadRules): void
   const { head, info, requestEdits: edits } = request;
   const { spec } = rules;
   if (!rules.trustsClient) for (const known of STEERING) head.dropKnown(known);
-  const forwarded = head.knownJoined(K["x-forwarded-for"]);
-  request.remoteAddress = forwarded === undefined ? info.sourceAddress : trustedAddress(forwarded, spec, info);
+  const forwardedFor = head.has(K["x-forwarded-for"]);
+  if (!forwardedFor) request.remoteAddress = info.sourceAddress;
+  else if (!spec.useRemoteAddress && spec.xffTrustedHops === 0)
+    request.remoteAddress = lastHop(head) ?? info.sourceAddress;
+  else request.remoteAddress = trustedAddress(head.knownJoined(K["x-forwarded-for"]) ?? "", spec, info);
   let replaceScheme = !head.has(K["x-forwarded-proto"]);
   if (spec.useRemoteAddress) {
     for (const known of MESH_ONLY) head.dropKnown(known);
     edits.set("x-envoy-external-address", request.remoteAddress);
+    const forwarded = head.knownJoined(K["x-forwarded-for"]);
     edits.set("x-forwarded-for", forwarded === undefined ? info.sourceAddress : `${forwarded},${info.sourceAddress}`);
     replaceScheme ||= spec.xffTrustedHops === 0;
   }
@@ -104,8 +119,17 @@ export function prepareRequest(request: PreparedRequest, rules: HeadRules): void
     head.dropKnown(K["x-forwarded-proto"]);
     edits.add("x-forwarded-proto", info.secure ? "https" : "http");
   }
+  if (spec.forwardedPort) tellPort(request, spec);
   forwardClientCertificate(request, rules);
   setRequestId(request, rules);
+}
+
+/** What an untrusted client says of the port does not count. */
+function tellPort({ head, requestEdits, info }: PreparedRequest, spec: HttpConnectionManagerSpec): void {
+  const edge = spec.useRemoteAddress && spec.xffTrustedHops === 0;
+  if (edge || head.textOf("x-forwarded-port") === undefined) {
+    requestEdits.set("x-forwarded-port", String(info.destinationPort));
+  }
 }
 
 function setRequestId(request: PreparedRequest, { spec, uuid }: HeadRules): void {
@@ -130,6 +154,33 @@ function trustedAddress(forwarded: string, spec: HttpConnectionManagerSpec, info
   if (trusted < 0) return info.sourceAddress;
   const address = hopFromEnd(forwarded, trusted);
   return /^[0-9a-fA-F:.]{2,45}$/.test(address) ? address : info.sourceAddress;
+}
+
+/** Bytes of an address. */
+const ADDRESS = new Uint8Array(256);
+for (const character of "0123456789abcdefABCDEF:.") ADDRESS[character.charCodeAt(0)] = 1;
+
+/** The last address of the last `x-forwarded-for`; undefined where something else stands there. */
+function lastHop(head: Http1Head): string | undefined {
+  const { bytes, offsets, nameHashes } = head;
+  let index = head.known[K["x-forwarded-for"]] as number;
+  const hash = nameHashes[index] as number;
+  for (let i = index; i >= 0; i = head.nextText("x-forwarded-for", hash, i + 1)) index = i;
+  const first = offsets[index * 4 + 2] as number;
+  let end = offsets[index * 4 + 3] as number;
+  while (end > first && isBlank(bytes[end - 1] as number)) end--;
+  let start = end;
+  while (start > first && ADDRESS[bytes[start - 1] as number] !== 0) start--;
+  const length = end - start;
+  if (length < 2 || length > 45) return undefined;
+  let before = start;
+  while (before > first && isBlank(bytes[before - 1] as number)) before--;
+  if (before > first && bytes[before - 1] !== 44) return undefined;
+  return head.text(start, end);
+}
+
+function isBlank(byte: number): boolean {
+  return byte === 32 || byte === 9;
 }
 
 /** Counted from the last one, which is 0; empty when there are not so many. */

@@ -1,4 +1,5 @@
-import { grpcStatusOf } from "../chain/replies.ts";
+import { redirectLocation } from "@lateen/traffic";
+import { grpcStatusOf, replies } from "../chain/replies.ts";
 import type { LocalReply } from "../chain/spi.ts";
 import type { Http1Head } from "../http1/head.ts";
 import { K } from "../http1/known-headers.ts";
@@ -24,6 +25,26 @@ export function upstreamLines(head: Http1Head, host: ExchangeHost, serviceMs: nu
   if (!host.spec.suppressEnvoyHeaders) head.dropKnown(K["x-envoy-upstream-service-time"]);
   const lines = host.serviceLines(withServer, Math.floor(serviceMs));
   return head.has(K.date) ? lines : host.dateLine() + lines;
+}
+
+/** What the proxy says itself where the route does not forward; undefined: its action is to forward, or has nothing to say. */
+export function ownAnswer(exchange: ExchangeState): LocalReply | undefined {
+  const { match, head, info } = exchange;
+  if (match === undefined) return replies.routeNotFound;
+  const { action } = match.route;
+  switch (action.kind) {
+    case "forward":
+      return undefined;
+    case "redirect": {
+      const redirect = redirectLocation(match.route, head, info.secure ? "https" : "http");
+      if (redirect === undefined) return undefined;
+      match.route.responseEdits.apply(exchange.responseEdits, exchange.resolve);
+      return replies.redirect(redirect.status, redirect.location);
+    }
+    case "direct":
+      match.route.responseEdits.apply(exchange.responseEdits, exchange.resolve);
+      return replies.direct(action.status, action.body);
+  }
 }
 
 /** A response of the proxy's own: its headers go into the exchange's edits, body and status are answered. */

@@ -10,7 +10,11 @@ import { Mirror } from "./mirror.ts";
 import type { Forwarding } from "./steering.ts";
 
 /** Applies the route's header edits, then its authority and path; what was asked for is told upstream, as Envoy does. */
-export function rewriteRequest(exchange: ExchangeState, weighted: CompiledWeightedCluster): void {
+export function rewriteRequest(
+  exchange: ExchangeState,
+  weighted: CompiledWeightedCluster,
+  { forwardedHost }: Pick<ForwardSpec, "forwardedHost">,
+): void {
   const { head, requestEdits, match } = exchange;
   if (!weighted.requestEdits.empty) weighted.requestEdits.apply(requestEdits, exchange.resolve);
   const tells = !exchange.host.spec.suppressEnvoyHeaders;
@@ -23,9 +27,16 @@ export function rewriteRequest(exchange: ExchangeState, weighted: CompiledWeight
   }
   if (weighted.hostRewrite !== undefined) {
     const original = head.authorityText;
+    if (forwardedHost) requestEdits.set("x-forwarded-host", hostsAsked(head.textOf("x-forwarded-host"), original));
     requestEdits.authority(weighted.hostRewrite);
     if (tells && original !== weighted.hostRewrite) requestEdits.set("x-envoy-original-host", original);
   }
+}
+
+/** As Envoy does, not twice in a row. */
+function hostsAsked(known: string | undefined, asked: string): string {
+  if (!known) return asked;
+  return known.split(",").at(-1)?.trim() === asked ? known : `${known},${asked}`;
 }
 
 /** Starts the mirrors of a forward whose request is ready to be written. A mirror without an endpoint is left out. */
@@ -38,7 +49,9 @@ export function startMirrors(exchange: ExchangeState, action: ForwardSpec): read
     if (cluster === undefined || endpoint === undefined) return [];
     const lines = exchange.requestEdits.lines();
     const { secure, info } = exchange;
-    const mirror = new Mirror(exchange.head, { cluster, endpoint, info, lines, secure, timeoutMs: action.timeoutMs });
+    const attemptCount = exchange.match?.virtualHost.spec.includeAttemptCount ?? false;
+    const { timeoutMs } = action;
+    const mirror = new Mirror(exchange.head, { cluster, endpoint, info, lines, attemptCount, secure, timeoutMs });
     mirror.start();
     return [mirror];
   });
@@ -46,13 +59,15 @@ export function startMirrors(exchange: ExchangeState, action: ForwardSpec): read
 
 /** What stands for the client on a hash ring; a cookie that had to be made goes out with the response. */
 export function hashOf(exchange: ExchangeState): RequestHash | undefined {
+  const { match } = exchange;
+  if (match?.route.hash === undefined) return undefined;
   const { random } = exchange.host.context;
   const word = () =>
     Math.floor(random() * 0x1_0000_0000)
       .toString(16)
       .padStart(8, "0");
   const client = { address: exchange.remoteAddress, cookieValue: () => word() + word() };
-  return exchange.match?.route.hash?.(exchange.head, client);
+  return match.route.hash(exchange.head, client);
 }
 
 /**

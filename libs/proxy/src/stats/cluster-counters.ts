@@ -89,7 +89,7 @@ export class ClusterCounters {
   /** A limit was reached, or is not any more. */
   breaker(priority: "default" | "high", part: BreakerPart, open: boolean): void {
     const labels = { cluster_name: this.#cluster };
-    const slot = this.#slots.gauge(`envoy_cluster_circuit_breakers_${priority}_${part}_open`, labels);
+    const slot = this.#slots.gauge(`envoy_cluster_circuit_breakers_${priority}_${part}_open`, labels, { common: true });
     this.#slots.set(slot, open ? 1 : 0);
   }
   #update(what: "attempt" | "success" | "empty" | "failure"): void {

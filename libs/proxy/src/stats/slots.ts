@@ -27,8 +27,15 @@ export class Slots {
     return this.#define(name, "counter", labels, 1);
   }
 
-  gauge(name: string, labels: Readonly<Record<string, string>>): number {
-    return this.#define(name, "gauge", labels, 1);
+  /** @param options `common`: every worker says the same of a state that they share. */
+  gauge(name: string, labels: Readonly<Record<string, string>>, options: { readonly common?: boolean } = {}): number {
+    const before = this.#used;
+    const slot = this.#define(name, "gauge", labels, 1);
+    const made = this.#fresh.at(-1);
+    if (options.common === true && this.#used > before && made?.slot === slot) {
+      this.#fresh[this.#fresh.length - 1] = { ...made, common: true };
+    }
+    return slot;
   }
 
   /** First slot of a histogram: one per bound, one for +Inf, one for the sum. */

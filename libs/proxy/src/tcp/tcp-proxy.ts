@@ -1,5 +1,6 @@
 import { splitWeights } from "@lateen/traffic";
 import type { AccessLog } from "../access-log/sinks.ts";
+import type { NetworkVerdict } from "../chain/spi.ts";
 import type { TcpProxySpec } from "../config/plan.ts";
 import type { Connection } from "../io/connection.ts";
 import type { ConnectionInfo } from "../listener/connection-info.ts";
@@ -47,10 +48,10 @@ export class TcpProxy implements Terminal, TcpChain {
   }
 
   /** Ends a connection that a network filter refused, and says so in the access log. */
-  refuse(connection: Connection, info: ConnectionInfo, details: string): void {
+  refuse(connection: Connection, info: ConnectionInfo, verdict: NetworkVerdict): void {
     const session = new TcpSession(this, connection, info);
     this.#sessions.add(session);
-    session.refuse(details);
+    session.refuse(verdict);
   }
 
   /** Byte streams have no point at which they could be asked to go: they stay until they end or are broken. */

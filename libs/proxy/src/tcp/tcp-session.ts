@@ -1,6 +1,9 @@
 import type { TLSSocket } from "node:tls";
 import { xxHash64 } from "@lateen/traffic";
 import type { ConnectionLogFacts } from "../access-log/facts.ts";
+import type { NetworkVerdict } from "../chain/spi.ts";
+import type { BrokenKind } from "../explain/connection-record.ts";
+import { noteBroken, upstreamRecord } from "../explain/make-connection-record.ts";
 import type { ResetReason } from "../http/streams.ts";
 import type { Connection, ConnectionHandler } from "../io/connection.ts";
 import type { WheelTimer } from "../io/timer-wheel.ts";
@@ -43,6 +46,11 @@ export class TcpSession implements ConnectionHandler {
   #flags = "";
   #failure = "";
   #details = "";
+  /** How its latest attempt failed. */
+  #outcome = "";
+  /** Why the proxy ended it; undefined: it did not. */
+  #broken: BrokenKind | undefined = undefined;
+  #verdict: NetworkVerdict | undefined = undefined;
   #done = false;
 
   constructor(chain: TcpChain, client: Connection, info: ConnectionInfo) {
@@ -69,15 +77,18 @@ export class TcpSession implements ConnectionHandler {
     this.#ageTimer = this.#client.io.wheel.timer(() => {
       this.#flags = "DT";
       this.#details = "max_duration_timeout";
+      this.#broken = "timeout";
       this.destroy();
     });
     this.#ageTimer.arm(maxDurationMs);
   }
   #ageTimer: WheelTimer | undefined = undefined;
 
-  refuse(details: string): void {
+  refuse(verdict: NetworkVerdict): void {
     this.#clusterName = this.#chain.spec.clusters[0]?.cluster ?? "";
-    this.#details = details;
+    this.#details = verdict.details;
+    this.#verdict = verdict;
+    this.#broken = "policy";
     this.#client.closeGracefully();
     this.#finish();
   }
@@ -95,7 +106,7 @@ export class TcpSession implements ConnectionHandler {
       this.#fail("UH");
       return;
     }
-    if (cluster.breaker.connections >= cluster.breaker.limits.maxConnections) {
+    if (cluster.breaker.connectionsFull) {
       cluster.counters.connectionOverflow();
       this.#fail("UO");
       return;
@@ -154,6 +165,7 @@ export class TcpSession implements ConnectionHandler {
     cluster.record(endpoint, 0);
     this.#upstream = undefined;
     this.#failure = detail;
+    this.#outcome = reason;
     if (this.#attempts < Math.max(1, this.#chain.spec.maxConnectAttempts)) this.#connect(cluster);
     else this.#fail(reason === "overflow" ? "UO" : this.#attempts > 1 ? "UF,URX" : "UF");
   }
@@ -168,6 +180,7 @@ export class TcpSession implements ConnectionHandler {
     endpoint.active++;
     this.#upstream = upstream;
     this.#failure = "";
+    this.#outcome = "";
     const { localAddress, localPort } = upstream.socket;
     if (localAddress !== undefined) this.#upstreamLocalAddress = addressText(localAddress, localPort ?? 0);
     if (upstream.secure) this.#upstreamPrincipal = principalOf(upstream);
@@ -225,16 +238,22 @@ export class TcpSession implements ConnectionHandler {
 
   #fail(flags: string): void {
     this.#flags = flags;
+    this.#broken = "upstream";
     this.#finish();
     this.#client.reset();
   }
 
   #ended(end: TunnelEnd): void {
     if (this.#flags === "DT") this.#details = "max_duration_timeout";
-    else if (end === "idle") this.#details = "idle_timeout";
+    else if (end === "idle") this.#brokenBy("timeout", "idle_timeout");
     else if (end === "clientReset") this.#details = "downstream connection was reset";
-    else if (end === "upstreamReset") this.#details = "upstream connection was reset";
+    else if (end === "upstreamReset") this.#brokenBy("upstream", "upstream connection was reset");
     this.#finish();
+  }
+
+  #brokenBy(kind: BrokenKind, details: string): void {
+    this.#broken = kind;
+    this.#details = details;
   }
 
   #finish(): void {
@@ -247,6 +266,29 @@ export class TcpSession implements ConnectionHandler {
     this.#chain.ended(this);
     this.#count();
     if (!this.#chain.log.empty) this.#chain.log.write(this.#facts());
+    if (this.#broken !== undefined) this.#note(this.#broken);
+  }
+
+  #note(kind: BrokenKind): void {
+    const { context, facts, spec } = this.#chain;
+    const broken = {
+      ...{ kind, info: this.#info, place: facts, startTimeMs: this.#startTimeMs },
+      ...{ flags: this.#flags, details: this.#details },
+      durationMs: this.#client.io.wheel.now() - this.#startedAt,
+      because: this.#verdict?.because,
+      candidates: this.#verdict?.candidates,
+      ...{ bytesReceived: this.#received, bytesSent: this.#sent, cluster: this.#clusterName },
+    };
+    noteBroken(context.broken, broken, () =>
+      kind === "policy"
+        ? {}
+        : {
+            upstream: upstreamRecord({
+              ...{ name: this.#clusterName, cluster: this.#cluster, endpoint: this.#endpoint, spec },
+              ...{ attempts: this.#attempts, outcome: this.#outcome, failure: this.#failure },
+            }),
+          },
+    );
   }
 
   #count(): void {

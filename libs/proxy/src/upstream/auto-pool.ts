@@ -51,7 +51,7 @@ export class AutoPool implements RequestPool {
     if (this.#chosen !== undefined) return this.#chosen.acquire(user, fresh);
     const { cluster } = this.#endpoint;
     const { maxPendingRequests } = this.#breaker.limits;
-    if (this.#breaker.pendingRequests >= maxPendingRequests) {
+    if (this.#breaker.pendingFull) {
       cluster.counters.overflow();
       user.onPoolFailure("overflow", `max_pending_requests ${maxPendingRequests}`);
       return undefined;

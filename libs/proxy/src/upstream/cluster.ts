@@ -6,10 +6,12 @@ import type { DnsAnswer, DnsQuestion } from "../io/resolver.ts";
 import type { WheelTimer } from "../io/timer-wheel.ts";
 import type { ClusterCounters } from "../stats/cluster-counters.ts";
 import type { TlsContexts } from "../tls/contexts.ts";
-import { Breaker } from "./breaker.ts";
+import { Breaker, type BreakerPart } from "./breaker.ts";
 import { DnsDiscovery } from "./dns-discovery.ts";
 import { DynamicHosts, type HostOutcome } from "./dynamic-hosts.ts";
 import { Endpoint } from "./endpoint.ts";
+import { Outliers } from "./outliers.ts";
+import type { PeerNote, UpstreamPeers } from "./peers.ts";
 
 /** What every cluster of a worker shares. */
 export interface UpstreamContext {
@@ -31,6 +33,8 @@ export interface UpstreamContext {
   /** Asks the name service; an answer older than `maxAgeMs` is not used again. */
   lookup(question: DnsQuestion, maxAgeMs: number): Promise<DnsAnswer>;
   counters(cluster: string): ClusterCounters;
+  /** The other workers of the process; absent: there are none. */
+  readonly peers?: UpstreamPeers | undefined;
 }
 
 interface Group {
@@ -55,6 +59,8 @@ export interface PickOptions {
 const MAX_ORIGINAL_DESTINATIONS = 1024;
 /** How often the weights of new endpoints grow. */
 const WARM_STEPS = 20;
+/** How often parts of breakers that are at their limit are looked at again, where other workers take part. */
+const REVIEW_MS = 1000;
 const NONE: readonly Endpoint[] = [];
 /** Envoy's. */
 const DEFAULT_LIMITS: BreakerLimits = {
@@ -78,7 +84,7 @@ export class Cluster {
   #endpoints = new Map<string, Endpoint>();
   #localities: readonly LocalityEndpointsSpec[] = [];
   #groups: readonly Group[] = [];
-  #ejected = 0;
+  readonly #outliers: Outliers;
   #dns: DnsDiscovery | undefined = undefined;
   #retired = false;
 
@@ -87,6 +93,13 @@ export class Cluster {
     this.spec = spec;
     this.context = context;
     this.counters = context.counters(spec.name);
+    this.#outliers = new Outliers(spec.outlier, {
+      context,
+      counted: () => this.#endpoints.size,
+      isEndpoint: (endpoint) => [...this.#endpoints.values()].includes(endpoint),
+      ejected: (endpoint) => this.#tellEjected(endpoint),
+      changed: () => this.#rebalance(),
+    });
     this.breaker = this.#newBreaker("default", spec.circuitBreakers);
     switch (spec.discovery) {
       case "static":
@@ -121,8 +134,9 @@ export class Cluster {
       },
       drop: (key) => {
         const gone = this.#endpoints.get(key);
-        if (gone?.ejected) this.#ejected--;
-        gone?.retire();
+        if (gone === undefined) return;
+        this.#outliers.forget(gone);
+        gone.retire();
         this.#endpoints.delete(key);
       },
     });
@@ -135,7 +149,7 @@ export class Cluster {
 
   /** The host a request is for, when its address is known and may be dialled. */
   hostOf(authority: string): Endpoint | undefined {
-    this.#used = true;
+    if (!this.#used) this.#use();
     const endpoint = this.#dynamic?.find(authority);
     if (endpoint === undefined || endpoint.ejected) return undefined;
     const { address, port } = endpoint.spec;
@@ -174,6 +188,13 @@ export class Cluster {
   get used(): boolean {
     return this.#used;
   }
+
+  /** Whoever probes for all workers must know. */
+  #use(): void {
+    this.#used = true;
+    if (this.spec.healthCheck === undefined) return;
+    this.context.peers?.tell({ kind: "used", cluster: this.spec.name });
+  }
   #used = false;
 
   get endpoints(): Iterable<Endpoint> {
@@ -186,7 +207,12 @@ export class Cluster {
 
   /** Endpoints that outlier detection holds back. */
   get ejectedCount(): number {
-    return this.#ejected;
+    return this.#outliers.ejected;
+  }
+
+  /** Judges an endpoint by one outcome (outlier detection). `status` 0 = no response because of the network. */
+  record(endpoint: Endpoint, status: number): void {
+    if (this.spec.outlier !== undefined) this.#outliers.record(endpoint, status);
   }
 
   /** Puts a new set of endpoints in force. Known addresses keep their connections and their record. */
@@ -204,17 +230,63 @@ export class Cluster {
       }
     }
     for (const gone of previous.values()) {
-      if (gone.ejected) this.#ejected--;
+      this.#outliers.forget(gone);
       gone.retire();
     }
     this.#rebalance();
-    if (this.spec.healthCheck === undefined) return;
+    this.#probe();
+  }
+
+  #probe(): void {
+    if (this.spec.healthCheck === undefined || !(this.#named || (this.context.peers?.probes ?? true))) return;
     for (const endpoint of this.#endpoints.values()) endpoint.watch(() => this.#rebalance());
+  }
+
+  /** Its endpoints are what this worker's own look-ups found: other workers may have found others. */
+  get #named(): boolean {
+    return this.spec.discovery !== "static" && this.spec.discovery !== "eds";
+  }
+
+  /** This worker probes for all from now on; what is known already is told to those who begin. */
+  beginProbes(): void {
+    if (this.spec.healthCheck === undefined || this.#named) return;
+    this.#probe();
+    for (const endpoint of this.#endpoints.values()) if (endpoint.judged) this.tellHealth(endpoint);
+  }
+
+  /** To the other workers, what a check of this one found. */
+  tellHealth(endpoint: Endpoint): void {
+    if (this.#named) return;
+    const key = endpointKey(endpoint.spec);
+    this.context.peers?.tell({ kind: "health", cluster: this.spec.name, endpoint: key, ill: endpoint.failedCheck });
+  }
+
+  #tellEjected(endpoint: Endpoint): void {
+    this.counters.ejection();
+    this.context.peers?.tell({ kind: "ejected", cluster: this.spec.name, endpoint: endpointKey(endpoint.spec) });
+  }
+
+  /** Takes over what another worker has found. */
+  take(note: PeerNote): void {
+    if (note.kind === "used") {
+      this.#used = true;
+      return;
+    }
+    const endpoint = this.#endpoints.get(note.endpoint);
+    if (endpoint === undefined) return;
+    if (note.kind === "ejected") {
+      this.#outliers.holdBack(endpoint);
+      return;
+    }
+    endpoint.judged = true;
+    if (endpoint.failedCheck === note.ill) return;
+    endpoint.failedCheck = note.ill;
+    this.#rebalance();
   }
 
   /** The endpoint for one request, or undefined: no healthy upstream. `tried` are avoided when `attempts` allows. */
   pick({ tried = NONE, attempts = 1, hash, avoidPriorities = false }: PickOptions = {}): Endpoint | undefined {
-    this.#used = true;
+    if (!this.#used) this.#use();
     const groups = avoidPriorities && tried.length > 1 ? this.#untried(tried) : this.#groups;
     const place = this.spec.balance === "hash" ? (hash ?? this.#anyPlace()) : 0n;
     let endpoint = this.#pickOnce(groups, place, 0);
@@ -267,8 +339,22 @@ export class Cluster {
   }
 
   #newBreaker(priority: "default" | "high", limits: BreakerLimits): Breaker {
-    return new Breaker(limits, (part, open) => this.counters.breaker(priority, part, open));
+    const changed = (part: BreakerPart, open: boolean): void => {
+      this.counters.breaker(priority, part, open);
+      // Other workers may take their load away without a word to this one.
+      if (open && this.context.peers !== undefined) this.#reviewTimer().arm(REVIEW_MS);
+    };
+    return new Breaker(limits, changed, this.context.peers?.load(this.spec.name, priority === "high"));
   }
+
+  #reviewTimer(): WheelTimer {
+    this.#review ??= this.context.io.wheel.timer(() => {
+      const open = [this.breaker, this.#high].filter((breaker) => breaker?.review() === true);
+      if (open.length > 0 && !this.#retired) this.#reviewTimer().arm(REVIEW_MS);
+    });
+    return this.#review;
+  }
+  #review: WheelTimer | undefined = undefined;
 
   get activeRequests(): number {
     return this.breaker.activeRequests + (this.#high?.activeRequests ?? 0);
@@ -318,55 +404,6 @@ export class Cluster {
   connectionClosed(breaker: Breaker = this.breaker): void {
     breaker.addConnections(-1);
     this.counters.connectionGone();
-  }
-
-  /** Judges an endpoint by one outcome (outlier detection). `status` 0 = no response because of the network. */
-  record(endpoint: Endpoint, status: number): void {
-    const outlier = this.spec.outlier;
-    if (outlier === undefined) return;
-    const local = status === 0;
-    if (!local && status < 500) {
-      endpoint.consecutive5xx = 0;
-      endpoint.consecutiveGateway = 0;
-      endpoint.consecutiveLocal = 0;
-      return;
-    }
-    if (local && outlier.splitExternalLocalOriginErrors) {
-      if (hit(++endpoint.consecutiveLocal, outlier.consecutiveLocalOriginFailure)) this.#eject(endpoint);
-      return;
-    }
-    endpoint.consecutive5xx++;
-    if (local || (status >= 502 && status <= 504)) endpoint.consecutiveGateway++;
-    else endpoint.consecutiveGateway = 0;
-    if (
-      hit(endpoint.consecutive5xx, outlier.consecutive5xx) ||
-      hit(endpoint.consecutiveGateway, outlier.consecutiveGatewayFailure)
-    ) {
-      this.#eject(endpoint);
-    }
-  }
-
-  #eject(endpoint: Endpoint): void {
-    const outlier = this.spec.outlier;
-    if (outlier === undefined || endpoint.ejected || this.#retired) return;
-    endpoint.consecutive5xx = 0;
-    endpoint.consecutiveGateway = 0;
-    endpoint.consecutiveLocal = 0;
-    // At least one may always be ejected, whatever the share says.
-    const allowed = Math.max(1, Math.floor((this.#endpoints.size * outlier.maxEjectionPercent) / 100));
-    if (this.#ejected >= allowed) return;
-    this.#ejected++;
-    endpoint.ejected = true;
-    endpoint.ejections++;
-    this.counters.ejection();
-    this.#rebalance();
-    const back = this.context.io.wheel.timer(() => {
-      if (!endpoint.ejected || ![...this.#endpoints.values()].includes(endpoint)) return;
-      endpoint.ejected = false;
-      this.#ejected--;
-      this.#rebalance();
-    });
-    back.arm(outlier.baseEjectionMs * endpoint.ejections);
   }
 
   #rebalance(): void {
@@ -427,6 +464,10 @@ export class Cluster {
   /** Taken out of the plan: idle connections close, requests under way finish. */
   retire(): void {
     this.#retired = true;
+    this.#outliers.stop();
+    this.breaker.detach();
+    this.#high?.detach();
+    this.#review?.cancel();
     this.#dns?.stop();
     this.#dynamic?.stop();
     this.#warmTimer?.cancel();
@@ -445,8 +486,4 @@ function endpointKey(spec: EndpointSpec): string {
     .sort()
     .join(",");
   return match === "" ? `${spec.address}|${spec.port}` : `${spec.address}|${spec.port}|${match}`;
-}
-
-function hit(count: number, limit: number): boolean {
-  return limit > 0 && count >= limit;
 }

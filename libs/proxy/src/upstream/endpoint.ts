@@ -34,6 +34,8 @@ export class Endpoint {
   ejected = false;
   /** It has not said, or not often enough, that it is well. */
   failedCheck: boolean;
+  /** It was asked, and the outcome counted. */
+  judged = false;
   #check: EndpointCheck | undefined = undefined;
   /** How often in a row it was ejected; lengthens the next ejection. */
   ejections = 0;

@@ -13,7 +13,7 @@ import type { PoolUser, RequestPool } from "./request-pool.ts";
 export type Health = "well" | "failed" | "ill" | "unknown";
 
 /**
- * Asks one endpoint again and again whether it is well, and keeps `failedCheck` of it. Every worker asks for itself.
+ * Asks one endpoint again and again whether it is well, and keeps `failedCheck` of it. One worker asks for all of them.
  * @see https://www.envoyproxy.io/docs/envoy/latest/intro/arch_overview/upstream/health_checking
  */
 export class EndpointCheck {
@@ -22,7 +22,6 @@ export class EndpointCheck {
   readonly #changed: () => void;
   readonly #timer: WheelTimer;
   #probe: Probe | undefined = undefined;
-  #first = true;
   /** Outcomes in a row that speak against the present state. */
   #against = 0;
 
@@ -60,13 +59,15 @@ export class EndpointCheck {
     if (health === "well") {
       this.#against = wasIll ? this.#against + 1 : 0;
       // The first answer counts at once: a cluster need not wait for the threshold to begin.
-      if (wasIll && (this.#first || this.#against >= healthyThreshold)) endpoint.failedCheck = false;
+      if (wasIll && (!endpoint.judged || this.#against >= healthyThreshold)) endpoint.failedCheck = false;
     } else if (health !== "unknown") {
       this.#against = wasIll ? 0 : this.#against + 1;
       if (!wasIll && (health === "ill" || this.#against >= unhealthyThreshold)) endpoint.failedCheck = true;
     }
-    if (health !== "unknown") this.#first = false;
     const edge = endpoint.failedCheck !== wasIll;
+    const news = edge || (health !== "unknown" && !endpoint.judged);
+    if (health !== "unknown") endpoint.judged = true;
+    if (news) endpoint.cluster.tellHealth(endpoint);
     if (edge) {
       this.#against = 0;
       this.#changed();

@@ -49,14 +49,14 @@ export class Http2Pool implements AdoptingPool, Http2ClientOwner {
   acquire(user: PoolUser): Upstream | undefined {
     const { cluster } = this.#endpoint;
     const { limits } = this.#breaker;
-    if (this.#breaker.activeRequests >= limits.maxRequests) {
+    if (this.#breaker.requestsFull) {
       cluster.counters.overflow();
       user.onPoolFailure("overflow", `max_requests ${limits.maxRequests}`);
       return undefined;
     }
     const session = this.#withRoom();
     if (session !== undefined && this.#waiting.length === 0) return this.#open(session);
-    if (this.#breaker.pendingRequests >= limits.maxPendingRequests) {
+    if (this.#breaker.pendingFull) {
       cluster.counters.overflow();
       user.onPoolFailure("overflow", `max_pending_requests ${limits.maxPendingRequests}`);
       return undefined;
@@ -149,7 +149,7 @@ export class Http2Pool implements AdoptingPool, Http2ClientOwner {
   #connectIfNeeded(): void {
     while (this.#connecting * EXPECTED_STREAMS < this.#waiting.length) {
       // One connection per endpoint is always allowed, or nothing could ever move.
-      const free = this.#breaker.connections < this.#breaker.limits.maxConnections;
+      const free = !this.#breaker.connectionsFull;
       if (!free) this.#endpoint.cluster.counters.connectionOverflow();
       if (!free && this.#all.size + this.#connecting > 0) return;
       this.#connect();

@@ -46,7 +46,7 @@ export class EndpointPool implements AdoptingPool, ClientOwner {
   acquire(user: PoolUser, fresh = false): ClientConnection | undefined {
     const cluster = this.#endpoint.cluster;
     const { limits } = this.#breaker;
-    if (this.#breaker.activeRequests >= limits.maxRequests) {
+    if (this.#breaker.requestsFull) {
       cluster.counters.overflow();
       user.onPoolFailure("overflow", `max_requests ${limits.maxRequests}`);
       return undefined;
@@ -57,7 +57,7 @@ export class EndpointPool implements AdoptingPool, ClientOwner {
       if (!this.#aged(client)) return client;
       client.connection.destroy();
     }
-    if (this.#breaker.pendingRequests >= limits.maxPendingRequests) {
+    if (this.#breaker.pendingFull) {
       cluster.counters.overflow();
       user.onPoolFailure("overflow", `max_pending_requests ${limits.maxPendingRequests}`);
       return undefined;
@@ -126,8 +126,9 @@ export class EndpointPool implements AdoptingPool, ClientOwner {
 
   #aged(client: ClientConnection): boolean {
     const { spec, context } = this.#endpoint.cluster;
+    if (spec.maxConnectionDurationMs === undefined) return false;
     const born = this.#all.get(client);
-    if (spec.maxConnectionDurationMs === undefined || born === undefined) return false;
+    if (born === undefined) return false;
     return context.io.wheel.now() - born >= spec.maxConnectionDurationMs;
   }
 
@@ -140,7 +141,7 @@ export class EndpointPool implements AdoptingPool, ClientOwner {
   #connectIfNeeded(): void {
     while (this.#connecting < this.#waiting.length) {
       // One connection per endpoint is always allowed, or nothing could ever move.
-      const free = this.#breaker.connections < this.#breaker.limits.maxConnections;
+      const free = !this.#breaker.connectionsFull;
       if (!free) this.#endpoint.cluster.counters.connectionOverflow();
       if (!free && this.#all.size + this.#connecting > 0) return;
       this.#connect();

@@ -5,12 +5,14 @@ import { LogChunks } from "../access-log/log-chunks.ts";
 import { LogSinks } from "../access-log/sinks.ts";
 import type { HttpFilterRuntime, NetworkFilterRuntime } from "../chain/spi.ts";
 import type { PlanDelta } from "../config/plan.ts";
+import { BrokenConnections } from "../explain/broken-connections.ts";
 import { RECENT_REQUESTS, RecentRequests } from "../explain/recent-requests.ts";
 import { HeadPool } from "../http1/head.ts";
 import type { IoBackend } from "../io/backend.ts";
 import { IoLoop } from "../io/io-loop.ts";
 import { type Lookup, Resolver } from "../io/resolver.ts";
 import type { Terminals } from "../listener/chain.ts";
+import { connectionIds } from "../listener/connection-ids.ts";
 import { Destinations } from "../listener/destinations.ts";
 import { ExplicitProxy } from "../listener/explicit-proxy.ts";
 import { httpOverTcp } from "../listener/http-over-tcp.ts";
@@ -23,9 +25,11 @@ import { Slots } from "../stats/slots.ts";
 import { TcpProxy } from "../tcp/tcp-proxy.ts";
 import { TlsContexts } from "../tls/contexts.ts";
 import { flushSpans } from "../tracing/tracer.ts";
+import type { PeerNote } from "../upstream/peers.ts";
 import { Downstreams } from "./downstreams.ts";
 import { Intake } from "./intake.ts";
 import { captureSources, destinationMapper } from "./own-addresses.ts";
+import { Peers } from "./peers.ts";
 import { PlanStore, type PreparedPlan } from "./plan-store.ts";
 import type { ApplyFailure, FromWorker, Inspected, WorkerBootstrap } from "./protocol.ts";
 import { reportClusters, reportListeners } from "./report.ts";
@@ -65,6 +69,8 @@ export class DataPath {
   readonly #intake: Intake;
   readonly #proxy: ExplicitProxy;
   readonly #services: ListenerServices;
+  /** Absent: there is only this worker. */
+  readonly #peers: Peers | undefined;
   #queue: Promise<void> = Promise.resolve();
 
   constructor(options: DataPathOptions) {
@@ -79,6 +85,7 @@ export class DataPath {
     const resolve = (host: string): Promise<readonly string[]> => resolver.resolve(host);
     this.#sockets = new Sockets(io, bootstrap.workers > 1, (connection, use) => this.#intake.accept(connection, use));
     const mapDestination = destinationMapper(bootstrap.capture, (...asked) => this.#sockets.isOwn(...asked));
+    this.#peers = bootstrap.workers > 1 ? new Peers(bootstrap, post) : undefined;
     this.#plan = new PlanStore(
       {
         io,
@@ -89,6 +96,7 @@ export class DataPath {
         mapDestination: (address, port, direction) => mapDestination({ address, port }, direction),
         sources: (direction) => captureSources(bootstrap.capture, direction),
         counters: (cluster) => new ClusterCounters(stats, cluster),
+        peers: this.#peers,
       },
       tls,
     );
@@ -108,6 +116,8 @@ export class DataPath {
         chunks: new LogChunks(bootstrap.logs),
       }),
       recent: new RecentRequests(bootstrap.recentRequests ?? RECENT_REQUESTS, () => io.wheel.now()),
+      broken: new BrokenConnections(bootstrap.recentRequests ?? RECENT_REQUESTS),
+      nextConnectionId: connectionIds(random),
       shared: new Map(),
       draining: false,
     };
@@ -159,10 +169,13 @@ export class DataPath {
     return stats;
   }
 
-  /** Puts a delta in force, after those before it, and reports `applied`. Never rejects. */
-  apply(delta: PlanDelta): Promise<void> {
+  /**
+   * Puts a delta in force, after those before it, and reports `applied`. Never rejects.
+   * @param loads places of its clusters in the memory of loads that workers share.
+   */
+  apply(delta: PlanDelta, loads: Readonly<Record<string, number>> = {}): Promise<void> {
     this.#queue = this.#queue.then(() =>
-      this.#applyNow(delta).catch((error: unknown) => {
+      this.#applyNow(delta, loads).catch((error: unknown) => {
         // Nobody may wait for ever for a delta that hit a defect: it counts as refused.
         this.#io.onDefect(error);
         const failures = everything(delta, messageOf(error));
@@ -172,8 +185,9 @@ export class DataPath {
     return this.#queue;
   }
 
-  async #applyNow(delta: PlanDelta): Promise<void> {
+  async #applyNow(delta: PlanDelta, loads: Readonly<Record<string, number>>): Promise<void> {
     const { post, bootstrap } = this.#options;
+    this.#peers?.place(loads);
     const prepared = this.#plan.prepare(delta);
     const failures: ApplyFailure[] = [...prepared.failures];
     const fail = (name: string, reason: string): void => void failures.push({ resource: "listener", name, reason });
@@ -212,6 +226,7 @@ export class DataPath {
       commit();
       this.#table.replace(next);
       this.#plan.removeOld(delta);
+      this.#peers?.forget(delta.removedClusters);
       if (!this.#context.draining) {
         this.#sockets.settle(wantedSockets(specsOf(next.values()), this.#options.bootstrap));
       }
@@ -269,6 +284,35 @@ export class DataPath {
     else timer.arm(timeoutMs);
   }
 
+  /** Asks endpoints whether they are well from now on, for all workers. */
+  probe(): void {
+    this.#later(() => {
+      this.#peers?.beginProbes();
+      for (const cluster of this.#plan.clusters) cluster.beginProbes();
+    });
+  }
+
+  /** Takes over what another worker found out. It may speak of what a delta brings that is not in force here yet. */
+  take(notes: readonly PeerNote[]): void {
+    this.#later(() => {
+      for (const note of notes) this.#plan.cluster(note.cluster)?.take(note);
+    });
+  }
+
+  /** After the deltas that came before. */
+  #later(work: () => void): void {
+    this.#queue = this.#queue.then(() => {
+      this.#io.enter();
+      try {
+        work();
+      } catch (error) {
+        this.#io.onDefect(error);
+      } finally {
+        this.#io.leave();
+      }
+    });
+  }
+
   inspect(what: Exclude<Inspected, "memory">): unknown {
     switch (what) {
       case "listeners":
@@ -277,6 +321,8 @@ export class DataPath {
         return reportClusters(this.#plan.clusters);
       case "requests":
         return this.#context.recent.all();
+      case "connections":
+        return this.#context.broken.all();
     }
   }
 

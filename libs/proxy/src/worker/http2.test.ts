@@ -107,6 +107,43 @@ describe("HTTP/2 over mutual TLS", () => {
   });
 });
 
+it.each([
+  ["reject", "the stream is reset"],
+  ["drop", 'GET /pets {"x-user":"bob"}'],
+  [undefined, 'GET /pets {"x_user":"eve","x-user":"bob"}'],
+] as const)("headers with an underscore in their names: %s", async (underscores, expected) => {
+  const server = createServer();
+  server.on("stream", (stream, headers) => {
+    const seen = Object.entries(headers).filter(([name]) => /^x.user$/.test(name));
+    stream.respond({ ":status": 200 });
+    stream.end(`${headers[":method"]} ${headers[":path"]} ${JSON.stringify(Object.fromEntries(seen))}`);
+  });
+  server.on("session", (session) => fixtures.defer(() => session.destroy()));
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  fixtures.defer(() => server.close());
+  const proxy = fixtures.rig();
+  const spec = { ...manager("app"), ...(underscores === undefined ? {} : { underscores }) };
+  await proxy.apply({
+    clusters: [clusterSpec("app", [(server.address() as AddressInfo).port], { protocol: "http2" })],
+    listeners: [listenerSpec("http", 8000, { bindToPort: true, chains: [chainSpec(spec)] })],
+  });
+  const session = connect(`http://${proxy.address}:8000`);
+  fixtures.defer(() => session.destroy());
+  const answer = (headers: Record<string, string>) =>
+    new Promise<string>((resolve) => {
+      const stream = session.request({ ":path": "/pets", ":authority": "shop", ...headers });
+      let body = "";
+      stream.on("data", (chunk: Buffer) => {
+        body += chunk.toString();
+      });
+      stream.on("error", () => resolve("the stream is reset"));
+      stream.on("end", () => resolve(body));
+    });
+  expect(await answer({ x_user: "eve", "x-user": "bob" })).toBe(expected);
+  // Other streams of the connection are not hurt.
+  expect(await answer({ "x-user": "bob" })).toBe('GET /pets {"x-user":"bob"}');
+});
+
 it("a client certificate of another authority gets no HTTP/2 either", async () => {
   const proxy = await serverSide(await http2App());
   const { ca: ours } = { ca: ca.rootPem };

@@ -102,6 +102,53 @@ describe("updates", () => {
     await client.untilEnd();
   });
 
+  it("let HTTP connections of a removed listener go little by little over the drain's duration", async () => {
+    const clock = manualClock();
+    const app = await fixtures.httpOrigin("app");
+    const proxy = fixtures.rig({ clock, random: () => 0.5, bootstrap: () => ({ drainMs: 10_000 }) });
+    await proxy.apply({
+      clusters: [clusterSpec("app", [app.port])],
+      listeners: [bound(8080, { chains: [chainSpec(manager("app"))] })],
+    });
+    const ask = async (client: Peer) => {
+      client.send(GET);
+      return client.message();
+    };
+    const [busy, other, idle] = [await proxy.dial(8080), await proxy.dial(8080), await proxy.dial(8080)];
+    for (const client of [busy, other, idle]) expect(await ask(client)).toContain("app: GET /x");
+    await proxy.apply({ removedListeners: ["l8080"] });
+    // Less than half of the time is over, and chance says one half.
+    clock.advance(4000);
+    expect(await ask(busy)).not.toContain("connection: close");
+    clock.advance(2000);
+    expect(await ask(busy)).toContain("connection: close");
+    await busy.untilEnd();
+    expect(idle.ended || other.ended).toBe(false);
+    // Those that ask for nothing go, too, before the end.
+    clock.advance(3900);
+    await idle.untilEnd();
+    await other.untilEnd();
+  });
+
+  it("break connections when the drain's duration is over", async () => {
+    const clock = manualClock();
+    const asked = Promise.withResolvers<Peer>();
+    const app = await fixtures.origin((peer) => asked.resolve(peer));
+    const proxy = fixtures.rig({ clock, bootstrap: () => ({ drainMs: 3000 }) });
+    await proxy.apply({
+      clusters: [clusterSpec("app", [app.port])],
+      listeners: [bound(8080, { chains: [chainSpec(manager("app"))] })],
+    });
+    const client = await proxy.dial(8080);
+    client.send(GET);
+    await asked.promise;
+    await proxy.apply({ removedListeners: ["l8080"] });
+    clock.advance(2900);
+    expect(client.ended).toBe(false);
+    clock.advance(200);
+    await client.untilEnd();
+  });
+
   it("report what cannot be put in force and keep the version before", async () => {
     const app = await fixtures.httpOrigin("app");
     const proxy = fixtures.rig();

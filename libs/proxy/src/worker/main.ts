@@ -39,8 +39,14 @@ export async function runWorker(
   port.on("message", (message: ToWorker) => {
     switch (message.type) {
       case "plan":
-        void dataPath.apply(message.delta);
+        void dataPath.apply(message.delta, message.loads);
         spare.changed();
+        break;
+      case "probe":
+        dataPath.probe();
+        break;
+      case "notes":
+        dataPath.take(message.notes);
         break;
       case "drain":
         dataPath.drain(message.timeoutMs);

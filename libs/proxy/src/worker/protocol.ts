@@ -1,5 +1,6 @@
 import type { PlanDelta, WorkloadFacts } from "../config/plan.ts";
 import type { IoBackend, IoChoice } from "../io/backend.ts";
+import type { PeerNote } from "../upstream/peers.ts";
 
 /** Who this proxy is. */
 export type SelfFacts = WorkloadFacts & {
@@ -28,6 +29,8 @@ export interface WorkerBootstrap {
   readonly index: number;
   readonly workers: number;
   readonly limits: { readonly maxConnections: number };
+  /** How long connections of a listener or chain that is no longer in force may go on; default {@link DRAIN_MS}. */
+  readonly drainMs?: number;
   /** How sockets are read and written. Default: `auto`. */
   readonly io?: IoChoice;
   /** Records of requests kept to be explained; see explain/recent-requests.ts. 0: none. Default 256. */
@@ -37,7 +40,12 @@ export interface WorkerBootstrap {
   readonly logs?: SharedArrayBuffer;
   /** Memory of the cells that all workers share (stats/shared-cells.ts); absent: this worker is the only one. */
   readonly cells?: SharedArrayBuffer;
+  /** Memory of the load on clusters that all workers share (upstream/shared-load.ts); absent: this worker counts for itself. */
+  readonly loads?: SharedArrayBuffer;
 }
+
+/** Envoy's `--drain-time-s`, as Istio sets it. */
+export const DRAIN_MS = 45_000;
 
 /** How traffic reaches the proxy. All addresses are IPs. */
 export type CaptureSpec =
@@ -84,6 +92,8 @@ export interface SharedStats {
 
 /** A named series the worker made; `slot` is its first Float64 index, `length` slots belong to it (histograms: buckets, then sum). */
 export interface SeriesDefinition {
+  /** The value of all workers is the largest of theirs, not the sum: each says what it sees of one common state. */
+  readonly common?: boolean;
   readonly slot: number;
   readonly length: number;
   readonly name: string;
@@ -94,7 +104,12 @@ export interface SeriesDefinition {
 }
 
 export type ToWorker =
-  | { readonly type: "plan"; readonly delta: PlanDelta }
+  /** `loads`: places of the delta's clusters in the memory of loads. */
+  | { readonly type: "plan"; readonly delta: PlanDelta; readonly loads?: Readonly<Record<string, number>> }
+  /** This worker asks endpoints whether they are well, for all, and says at once what it knows. */
+  | { readonly type: "probe" }
+  /** What another worker has found out about upstreams. */
+  | { readonly type: "notes"; readonly notes: readonly PeerNote[] }
   /** Stop accepting, answer with `connection: close`, finish within `timeoutMs`, then report `drained`. */
   | { readonly type: "drain"; readonly timeoutMs: number }
   /** Ask for a report, answered by `report` with the same id. */
@@ -103,7 +118,7 @@ export type ToWorker =
   | { readonly type: "keepRequests"; readonly forMs: number };
 
 /** What a worker can be asked for. */
-export type Inspected = "listeners" | "clusters" | "requests" | "memory";
+export type Inspected = "listeners" | "clusters" | "requests" | "connections" | "memory";
 
 export type FromWorker =
   /** The worker takes plans. `reason`: why it does without stream handles. */
@@ -126,6 +141,8 @@ export type FromWorker =
       readonly records: readonly AccessRecord[];
       readonly dropped: number;
     }
+  /** For the other workers. */
+  | { readonly type: "notes"; readonly notes: readonly PeerNote[] }
   | { readonly type: "drained" }
   /** Something that should not happen did, on one connection, which was closed for it. */
   | { readonly type: "defect"; readonly message: string; readonly stack: string }

@@ -3,6 +3,7 @@ import type { RouteTable } from "@lateen/traffic";
 import type { LogSinks } from "../access-log/sinks.ts";
 import type { HttpFilterRuntime, NetworkFilterRuntime } from "../chain/spi.ts";
 import type { HttpConnectionManagerSpec } from "../config/plan.ts";
+import type { BrokenConnections } from "../explain/broken-connections.ts";
 import type { RecentRequests } from "../explain/recent-requests.ts";
 import type { Downstream } from "../http/streams.ts";
 import type { HeadPool, Http1Head } from "../http1/head.ts";
@@ -30,6 +31,10 @@ export interface WorkerContext {
   readonly logs: LogSinks;
   /** What decided about the latest requests. */
   readonly recent: RecentRequests;
+  /** What decided about connections that came to nothing. */
+  readonly broken: BrokenConnections;
+  /** Ids for connections that come in. */
+  readonly nextConnectionId: () => number;
   /** What filters of one name share, by name; starts empty. */
   readonly shared: Map<string, unknown>;
   /** True from the moment the worker was told to drain: responses then end their connections. */
@@ -60,8 +65,11 @@ export interface Terminal {
   serve(connection: Connection, info: ConnectionInfo): void;
   /** Connections it serves now. */
   readonly active: number;
-  /** The chain is out of force, or the worker drains: connections between requests close, others end with their response. */
-  drain(): void;
+  /**
+   * The chain is out of force, or the worker drains: connections between requests close, others end with their response. With `overMs`
+   * above 0 not all at once: the share of those that are asked to go grows evenly to the whole.
+   */
+  drain(overMs?: number): void;
   /** Breaks what is left. */
   destroy(): void;
 }

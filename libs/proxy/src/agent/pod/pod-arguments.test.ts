@@ -76,6 +76,7 @@ describe("podArguments", () => {
     ["a thread for each processor", INJECTED, withConfig({ concurrency: 0 }), { concurrency: 8 }],
     ["threads by option", `${INJECTED} --concurrency 2`, ENV, { concurrency: 2 }],
     ["a status port", INJECTED, withConfig({ statusPort: 15_999 }), { statusPort: 15_999 }],
+    ["a drain of listeners", INJECTED, withConfig({ drainDuration: "20s" }), { drainDurationMs: 20_000 }],
     ["a drain", INJECTED, withConfig({ terminationDrainDuration: "20s" }), { drainTimeMs: 20_000 }],
     ["more log", INJECTED.replace("=warning", "=debug"), ENV, { logLevel: "debug" }],
     ["less log", INJECTED.replace("default:info", "default:error,xds:debug"), ENV, { logLevel: "warn" }],

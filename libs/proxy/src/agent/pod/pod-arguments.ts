@@ -43,6 +43,7 @@ export function podArguments(
     "status-port": port(config.statusPort),
     "admin-port": port(config.proxyAdminPort),
     "drain-time": text(config.terminationDrainDuration),
+    "drain-duration": text(config.drainDuration),
     concurrency: threads(given.get("concurrency") ?? config.concurrency, processors),
     "cluster-domain": domainOf(given.get("domain"), env.POD_NAMESPACE),
     "log-level": logLevel(given.get("proxyLogLevel"), given.get("log_output_level")),

@@ -20,6 +20,7 @@ parentPort.on("message", (message) => {
     say({ type: "report", id: message.id, report: { clusters: [{ name: "backend", endpoints: [{ address: "10.0.0.1", port: 80, ejected: true, counters: { rq_total: 7 } }] }] } });
     return;
   }
+  if (message.type !== "plan") return;
   const failures = [];
   for (const { name, port } of message.delta.listeners) {
     if (name === "fatal" && workerData.index === 0 && message.delta.clusters.length === 0) process.exit(9);

@@ -1,3 +1,4 @@
+import { HttpProtocolOptions_HeadersWithUnderscoresAction as Underscores } from "@lateen/proto/envoy/config/core/v3/protocol";
 import { Router } from "@lateen/proto/envoy/extensions/filters/http/router/v3/router";
 import {
   HttpConnectionManager_CodecType as Codec,
@@ -38,6 +39,7 @@ const KNOWN: readonly (keyof HttpConnectionManager & string)[] = [
   "accessLog",
   "useRemoteAddress",
   "xffNumTrustedHops",
+  "appendXForwardedPort",
   "generateRequestId",
   "preserveExternalRequestId",
   "alwaysSetRequestIdInResponse",
@@ -69,6 +71,11 @@ const FORWARD = new Map([
   [Forward.SANITIZE_SET, "sanitizeSet"],
   [Forward.ALWAYS_FORWARD_ONLY, "alwaysForwardOnly"],
 ] as const);
+const UNDERSCORES = new Map([
+  [Underscores.ALLOW, undefined],
+  [Underscores.REJECT_REQUEST, "reject"],
+  [Underscores.DROP_HEADER, "drop"],
+] as const);
 const ESCAPED = new Map([
   [Escaped.IMPLEMENTATION_SPECIFIC_DEFAULT, "keep"],
   [Escaped.KEEP_UNCHANGED, "keep"],
@@ -78,7 +85,8 @@ const ESCAPED = new Map([
 ] as const);
 
 function named<T>(map: ReadonlyMap<number, T>, value: number, at: string): T {
-  return map.get(value) ?? refuse(at, `${value} is not known to this proxy`);
+  if (!map.has(value)) refuse(at, `${value} is not known to this proxy`);
+  return map.get(value) as T;
 }
 
 /** @see envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager */
@@ -88,6 +96,11 @@ export function connectionManager(hcm: HttpConnectionManager, run: DecodeRun, at
   const common = hcm.commonHttpProtocolOptions;
   const details = hcm.setCurrentClientCertDetails;
   const traced = tracingSpec(hcm, at);
+  const underscores = named(
+    UNDERSCORES,
+    common?.headersWithUnderscoresAction ?? Underscores.ALLOW,
+    join(at, "common_http_protocol_options.headers_with_underscores_action"),
+  );
   return {
     kind: "http",
     statPrefix: hcm.statPrefix,
@@ -97,6 +110,7 @@ export function connectionManager(hcm: HttpConnectionManager, run: DecodeRun, at
     serverHeader: named(SERVER_HEADER, hcm.serverHeaderTransformation, join(at, "server_header_transformation")),
     useRemoteAddress: hcm.useRemoteAddress ?? false,
     xffTrustedHops: hcm.xffNumTrustedHops,
+    ...(hcm.appendXForwardedPort ? { forwardedPort: true } : {}),
     forwardClientCert: named(FORWARD, hcm.forwardClientCertDetails, join(at, "forward_client_cert_details")),
     setClientCertDetails: {
       subject: details?.subject ?? false,
@@ -116,6 +130,8 @@ export function connectionManager(hcm: HttpConnectionManager, run: DecodeRun, at
       ? {}
       : { maxConcurrentStreams: hcm.http2ProtocolOptions.maxConcurrentStreams }),
     acceptHttp10: hcm.httpProtocolOptions?.acceptHttp10 ?? false,
+    ...(hcm.httpProtocolOptions?.allowCustomMethods ? { customMethods: true } : {}),
+    ...(underscores === undefined ? {} : { underscores }),
     generateRequestId: hcm.generateRequestId ?? true,
     preserveExternalRequestId: hcm.preserveExternalRequestId,
     alwaysSetRequestIdInResponse: hcm.alwaysSetRequestIdInResponse,
@@ -137,7 +153,7 @@ function codecOptions(hcm: HttpConnectionManager, at: string): void {
     refuse(join(at, "max_request_headers_kb"), `this proxy takes ${HEADERS_KB} and nothing else`);
   if (common !== undefined) {
     const path = join(at, "common_http_protocol_options");
-    onlyFields(common, path, ["idleTimeout", "maxHeadersCount"]);
+    onlyFields(common, path, ["idleTimeout", "maxHeadersCount", "headersWithUnderscoresAction"]);
     headersCount(common, path);
   }
   if (http1 !== undefined) http1Options(http1, join(at, "http_protocol_options"));

@@ -128,6 +128,29 @@ describe("listeners", () => {
     });
   });
 
+  it.each([
+    [0, undefined],
+    [1, "reject"],
+    [2, "drop"],
+  ] as const)(
+    "does with names that have an underscore what it is told: %s",
+    (headersWithUnderscoresAction, expected) => {
+      const options = { commonHttpProtocolOptions: { headersWithUnderscoresAction } };
+      const { terminal } = listener({ filterChains: [{ filters: [http(options)] }] }).chains[0] ?? {};
+      expect((terminal as { readonly underscores?: string }).underscores).toBe(expected);
+    },
+  );
+
+  it.each([
+    [undefined, undefined],
+    [false, undefined],
+    [true, true],
+  ])("takes methods that nobody knows when it is told to: %s", (allowCustomMethods, customMethods) => {
+    const options = allowCustomMethods === undefined ? {} : { httpProtocolOptions: { allowCustomMethods } };
+    const { terminal } = listener({ filterChains: [{ filters: [http(options)] }] }).chains[0] ?? {};
+    expect((terminal as { readonly customMethods?: boolean }).customMethods).toBe(customMethods);
+  });
+
   it("knows when the router is to say nothing of its own work", () => {
     const quiet = (suppressEnvoyHeaders: boolean) => {
       const config = typed(packAny(Router, Router.fromPartial({ suppressEnvoyHeaders })));
@@ -313,8 +336,8 @@ describe("listeners", () => {
     [{ commonHttpProtocolOptions: { maxHeadersCount: 200 } }, "common_http_protocol_options.max_headers_count"],
     [{ commonHttpProtocolOptions: { maxStreamDuration: seconds(1) } }, "max_stream_duration: not supported"],
     [
-      { commonHttpProtocolOptions: { headersWithUnderscoresAction: 1 } },
-      "headers_with_underscores_action: not supported",
+      { commonHttpProtocolOptions: { headersWithUnderscoresAction: 9 as 1 } },
+      "headers_with_underscores_action: 9 is not known",
     ],
     [{ commonHttpProtocolOptions: { maxRequestsPerConnection: 1 } }, "max_requests_per_connection: not supported"],
     [{ httpProtocolOptions: { allowAbsoluteUrl: false } }, "allow_absolute_url: this proxy takes absolute URLs"],

@@ -20,7 +20,7 @@ import type { DecodeRun } from "./context.ts";
 import { join, millis, onlyFields, portNumber, refuse } from "./fields.ts";
 import { connectionManager } from "./http-connection-manager.ts";
 import { cidr } from "./matchers.ts";
-import { originOf } from "./metadata.ts";
+import { filterMetadata, originOf, stringEntries } from "./metadata.ts";
 import { metricsSpec } from "./metrics.ts";
 import { guarded } from "./per-filter-config.ts";
 import { downstreamTransport } from "./transport.ts";
@@ -76,7 +76,16 @@ export function listenerSpec(listener: Listener, run: DecodeRun): ListenerSpec {
     ),
     defaultChain: fallback === undefined ? undefined : filterChain(fallback, run, "default_filter_chain"),
     origin: originOf(listener.metadata),
+    ...peerAuthentication(listener),
   };
+}
+
+/** What our own control plane notes of mutual TLS: `lateen.mtls`, objects by port and under the empty name. */
+function peerAuthentication({ metadata }: Listener): Pick<ListenerSpec, "peerAuthentication"> {
+  const noted = filterMetadata(metadata, "lateen").mtls;
+  if (typeof noted !== "object" || noted === null) return {};
+  const { "": others, ...ports } = stringEntries(noted as Readonly<Record<string, unknown>>);
+  return { peerAuthentication: { ports, others } };
 }
 
 function directionOf(direction: number): ListenerSpec["direction"] {

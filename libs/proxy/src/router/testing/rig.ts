@@ -12,12 +12,14 @@ import { LogChunks } from "../../access-log/log-chunks.ts";
 import { LogSinks } from "../../access-log/sinks.ts";
 import type { HttpFilterRuntime } from "../../chain/spi.ts";
 import type { ClusterSpec, HttpConnectionManagerSpec } from "../../config/plan.ts";
+import { BrokenConnections } from "../../explain/broken-connections.ts";
 import { RecentRequests } from "../../explain/recent-requests.ts";
 import { HeadPool } from "../../http1/head.ts";
 import type { Connection } from "../../io/connection.ts";
 import { IoLoop } from "../../io/io-loop.ts";
 import { type ListeningSocket, listen } from "../../io/sockets.ts";
 import { testBackend } from "../../io/testing/backend.ts";
+import { connectionIds } from "../../listener/connection-ids.ts";
 import type { ConnectionInfo } from "../../listener/connection-info.ts";
 import { ClusterCounters } from "../../stats/cluster-counters.ts";
 import { SharedCells } from "../../stats/shared-cells.ts";
@@ -243,6 +245,8 @@ export async function startRig(options: RigOptions): Promise<Rig> {
     cells: new SharedCells(),
     logs: new LogSinks({ wheel: io.wheel, environment, chunks, post: (message) => posted.push(message) }),
     recent: new RecentRequests(16, () => io.wheel.now()),
+    broken: new BrokenConnections(16),
+    nextConnectionId: connectionIds(() => 0),
     shared: new Map(),
     draining: false,
   };

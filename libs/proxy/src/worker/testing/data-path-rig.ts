@@ -134,6 +134,8 @@ export interface DataPathRigOptions {
   readonly clock?: Clock;
   readonly httpFilters?: readonly HttpFilterRuntime[];
   readonly networkFilters?: readonly NetworkFilterRuntime[];
+  /** Uniform in [0, 1). Default: 0. */
+  readonly random?: () => number;
   /** System DNS. Default: no name can be looked up. */
   readonly lookup?: Lookup;
 }
@@ -169,7 +171,7 @@ export class DataPathRig {
       httpFilters: options.httpFilters ?? [],
       networkFilters: options.networkFilters ?? [],
       clock: options.clock ?? systemClock(),
-      random: () => 0,
+      random: options.random ?? (() => 0),
       backend: testBackend,
       lookup: options.lookup ?? (() => Promise.reject(new Error("no such name"))),
       post: (message) => this.#received(message),
