@@ -2,6 +2,8 @@ export type { Brand } from "./brand.ts";
 export { type CancelTimer, type Clock, sleep } from "./clock.ts";
 export { formatDuration, parseDuration } from "./duration.ts";
 export { type ErrorCode, type Fault, LateenError, type LateenErrorOptions, messageOf } from "./errors.ts";
+export { LayeredMap, layersOf } from "./layered-map.ts";
+export { listeningPorts } from "./listening-ports.ts";
 export { type LogFields, type Logger, silentLogger } from "./logger.ts";
 export { Mailbox } from "./mailbox.ts";
 export { nearestName } from "./nearest.ts";

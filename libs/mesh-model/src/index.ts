@@ -4,6 +4,7 @@ export type { AnalysisFinding, AnalyzeOptions } from "./analysis/types.ts";
 export { PROXY_CONFIG_ANNOTATION, proxyDefaultsWith } from "./config/annotation.ts";
 export { meshConfigFromConfigMap, meshConfigFromText } from "./config/from-config-map.ts";
 export {
+  type BootstrapSettings,
   type DefaultTrafficPolicy,
   defaultIngressSettings,
   defaultMeshConfig,
@@ -24,6 +25,7 @@ export {
   meshNetworksFromText,
   networkOfAddress,
 } from "./config/networks.ts";
+export { type EffectiveProxyConfig, effectiveProxyConfig, IMAGE_TYPE_FORM } from "./config/proxy-configs.ts";
 export type { GatewayTopology, ProxyHeaders } from "./config/proxy-headers.ts";
 export {
   RATE_LIMITS_CONFIG_MAP,
@@ -46,6 +48,18 @@ export type {
   UndecodedDocument,
 } from "./decode/types.ts";
 export { canonicalRevisionOf, canonicalServiceOf } from "./identity/canonical.ts";
+export {
+  CONTROL_COMPONENTS,
+  type ControlComponent,
+  controlAccount,
+  DEFAULT_REVISION,
+  injectionWebhookOf,
+  nameInRevision,
+  parseControlAccount,
+  REVISION_FORM,
+  REVISION_LABEL,
+  validationWebhookOf,
+} from "./identity/revision.ts";
 export { parseSpiffeId, type SpiffeIdentity, spiffeId } from "./identity/spiffe.ts";
 export { keyOf, parseResourceKey, type ResourceKey, resourceKey } from "./key.ts";
 export { DRY_RUN_ANNOTATION } from "./kinds/authorization-policy/validate.ts";
@@ -53,6 +67,7 @@ export { fieldPaths, usedPaths } from "./kinds/field-paths.ts";
 export * from "./kinds/index.ts";
 export { GATEWAY_NAME_LABEL, isTarget, type Targeting, type TargetReference, targetsOf } from "./kinds/targets.ts";
 export { STANDARD_METRICS } from "./kinds/telemetry/schema.ts";
+export { grpcStatusCode } from "./kinds/virtual-service/grpc-status.ts";
 export { type ObjectMeta, objectMetaSchema } from "./metadata.ts";
 export { type Diagnostic, type DiagnosticLevel, diagnosticText, formatOrigin, type Origin } from "./origin.ts";
 export {

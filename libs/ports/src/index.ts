@@ -14,6 +14,7 @@ export {
 export type { DocumentSource } from "./documents.ts";
 export { parseExposition } from "./exposition.ts";
 export type { Authenticator, Caller, CaMaterial, SecretStore, TokenIdentity, TokenReviewer } from "./identity.ts";
+export type { KeySetStore } from "./key-sets.ts";
 export type { HeldLease, Lease } from "./lease.ts";
 export type { QuotaStore } from "./quota.ts";
 export type { RegistryDelta, RegistryObject, ServiceRegistry } from "./registry.ts";

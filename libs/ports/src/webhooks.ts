@@ -13,4 +13,9 @@ export interface WebhookRegistry {
    * @throws when the API server cannot be asked or refuses.
    */
   trust(configuration: WebhookConfiguration, caBundlePem: string): Promise<"written" | "unchanged" | "missing">;
+  /**
+   * The configurations that are tags of a revision: other names that stand for it.
+   * @throws when the API server cannot be asked or refuses.
+   */
+  tagsOf(revision: string): Promise<readonly WebhookConfiguration[]>;
 }

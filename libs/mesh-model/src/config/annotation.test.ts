@@ -27,7 +27,7 @@ spec: { containers: [{ name: a, image: a }] }
 describe("the annotation proxy.istio.io/config", () => {
   it.each([
     ["in block style", "concurrency: 2\nproxyMetadata:\n  A: b\n"],
-    ["in flow style", "{ concurrency: 2, terminationDrainDuration: 30s }"],
+    ["in flow style", "{ concurrency: 2, terminationDrainDuration: 30s, drainDuration: 7s }"],
     ["that is empty", ""],
   ])("%s is taken", (_title, text) => {
     expect([...findingsOf(deployment(text)), ...findingsOf(pod(text))]).toEqual([]);
@@ -39,9 +39,16 @@ describe("the annotation proxy.istio.io/config", () => {
     ["that is no YAML", "concurrency: [", "it cannot be read, so nothing of it is in force: "],
     ["with a wrong value", "concurrency: many", "concurrency: "],
     ["with a setting that is not honoured", "caCertificatesPem: [x]", '"caCertificatesPem" cannot be used'],
-    ["with a setting that changes nothing", "drainDuration: 7s", "drainDuration has no effect"],
-    ["for Istio's bootstrap", "proxyStatsMatcher: { inclusionPrefixes: [a] }", "proxyStatsMatcher has no effect"],
-    ["with runtime values", "runtimeValues: { a: b }", "runtimeValues has no effect"],
+    [
+      "for Istio's bootstrap",
+      "proxyStatsMatcher: { inclusionPrefixes: [a] }",
+      "proxyStatsMatcher has an effect in bootstraps of stock Envoys only",
+    ],
+    [
+      "with runtime values",
+      "runtimeValues: { a: b }",
+      "runtimeValues has an effect in bootstraps of stock Envoys only",
+    ],
     ["with labels of metrics", "extraStatTags: [a]", "extraStatTags has no effect: tagOverrides"],
     [
       "that holds nothing back",

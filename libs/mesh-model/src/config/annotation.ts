@@ -1,7 +1,7 @@
 import { diagnosticText } from "../origin.ts";
 import type { Check } from "../validation/check.ts";
 import { meshConfigFromText } from "./from-config-map.ts";
-import { type BootstrapField, defaultMeshConfig, type MeshConfig, type ProxyDefaults } from "./mesh-config.ts";
+import type { BootstrapField, MeshConfig, ProxyDefaults } from "./mesh-config.ts";
 
 /** Annotation of pods with a ProxyConfig in YAML, over the mesh's `defaultConfig`. */
 export const PROXY_CONFIG_ANNOTATION = "proxy.istio.io/config";
@@ -35,23 +35,20 @@ export function checkProxyConfigAnnotation(
 }
 
 const INSTEAD: Readonly<Record<BootstrapField, string>> = {
-  proxyStatsMatcher: "proxies have all their statistics, within bounds",
-  extraStatTags: "tagOverrides of a Telemetry object change the labels of metrics",
-  runtimeValues: "proxies have no runtime values",
+  proxyStatsMatcher:
+    "has an effect in bootstraps of stock Envoys only: proxies of ours have all their statistics, within bounds",
+  extraStatTags: "has no effect: tagOverrides of a Telemetry object change the labels of metrics",
+  runtimeValues: "has an effect in bootstraps of stock Envoys only: proxies of ours have no runtime values",
 };
 
 /** Settings that are read because installations write them, and that change nothing here. */
 export function withoutEffect({ defaultConfig }: MeshConfig): readonly string[] {
-  const { drainDurationMs } = defaultMeshConfig().defaultConfig;
   return [
-    ...(defaultConfig.drainDurationMs === drainDurationMs
-      ? []
-      : [`drainDuration has no effect: proxies drain replaced listeners for ${drainDurationMs / 1000} s`]),
     ...(defaultConfig.holdApplicationUntilProxyStarts
       ? []
       : [
           "holdApplicationUntilProxyStarts has an effect in injected pods only: on one machine applications always start after their proxy",
         ]),
-    ...(defaultConfig.unused ?? []).map((field) => `${field} has no effect: ${INSTEAD[field]}`),
+    ...(defaultConfig.unused ?? []).map((field) => `${field} ${INSTEAD[field]}`),
   ];
 }

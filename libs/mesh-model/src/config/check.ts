@@ -61,6 +61,17 @@ function checkNotHonoured(config: Written, check: Check): void {
       hint: "use extensionProviders with defaultProviders.tracing, and Telemetry for the sampling",
     });
   }
+  if (config.outboundTrafficPolicy?.mode === "ALLOW_ANY_DYNAMIC_DNS") {
+    check
+      .at("outboundTrafficPolicy", "mode")
+      .error(
+        "ALLOW_ANY_DYNAMIC_DNS is not supported: unknown destinations are called at the address that the client chose",
+        {
+          code: codes.unsupported,
+          hint: "name the hosts, `*.example.com` too, in a ServiceEntry with resolution DYNAMIC_DNS",
+        },
+      );
+  }
   if (config.verifyCertificateAtClient === false) {
     const message = "servers are always verified: use insecureSkipVerify of a DestinationRule for those that cannot be";
     check.at("verifyCertificateAtClient").error(message, { code: codes.unsupported });

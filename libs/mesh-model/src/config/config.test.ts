@@ -105,7 +105,7 @@ h2UpgradePolicy: UPGRADE
     ['proxyHeaders: {server: {value: "a\\r\\nb"}}', "only printable ASCII"],
     ["proxyHeaders: {forwardedClientCert: SOMETIMES}", "SOMETIMES"],
     ["proxyHeaders: {setCurrentClientCertDetails: {chain: true}}", "cannot be used"],
-    ["proxyHeaders: {xForwardedHost: {enabled: true}}", "cannot be used"],
+    ["proxyHeaders: {xForwardedHost: {enabled: perhaps}}", "perhaps"],
     ["tracing: {sampling: 50}", "tracing of proxies is not supported"],
     ["gatewayTopology: {numTrustedProxies: -1}", "-1"],
   ])("%s is refused", (text, expected) => {
@@ -202,6 +202,11 @@ extensionProviders:
     ["a setting not honoured yet", "ca: {address: a}", '1:1 "ca" cannot be used'],
     ["a suite that is none", "meshMTLS: {cipherSuites: [A]}", '1:27 "A" is none of ECDHE-ECDSA-AES256-GCM-SHA384'],
     ["a curve twice", "tlsDefaults: {ecdhCurves: [P-256, P-256]}", '1:35 "P-256" is written twice'],
+    [
+      "hosts that nobody names, resolved anew",
+      "outboundTrafficPolicy: { mode: ALLOW_ANY_DYNAMIC_DNS }",
+      "1:32 ALLOW_ANY_DYNAMIC_DNS is not supported: unknown destinations are called at the address",
+    ],
     ["servers that are not verified", "verifyCertificateAtClient: false", "1:28 servers are always verified"],
     [
       "services of several clusters",
@@ -312,7 +317,6 @@ trustDomain: cluster.local
         "tells what has no effect here",
         map("  mesh: |\n    defaultConfig: {drainDuration: 10s, holdApplicationUntilProxyStarts: false}\n"),
         [
-          "warning data.mesh: defaultConfig.drainDuration has no effect: proxies drain replaced listeners for 45 s",
           "warning data.mesh: defaultConfig.holdApplicationUntilProxyStarts has an effect in injected pods only: on one machine applications always start after their proxy",
         ],
       ],

@@ -12,6 +12,7 @@ import { checkMeshConfig } from "./check.ts";
 import {
   BOOTSTRAP_FIELDS,
   type BootstrapField,
+  type BootstrapSettings,
   defaultIngressSettings,
   defaultMeshConfig,
   type ExtAuthzProvider,
@@ -76,6 +77,17 @@ function unusedOf(proxy: NonNullable<Written["defaultConfig"]>): readonly Bootst
   return unused.length > 0 ? unused : undefined;
 }
 
+function bootstrapOf({
+  proxyStatsMatcher,
+  runtimeValues,
+}: NonNullable<Written["defaultConfig"]>): BootstrapSettings | undefined {
+  if (proxyStatsMatcher === undefined && runtimeValues === undefined) return undefined;
+  return {
+    ...(proxyStatsMatcher === undefined ? {} : { proxyStatsMatcher }),
+    ...(runtimeValues === undefined ? {} : { runtimeValues }),
+  };
+}
+
 function complete(written: Written, defaults: MeshConfig): MeshConfig {
   const proxy = written.defaultConfig ?? {};
   const normalization = written.pathNormalization?.normalization ?? "DEFAULT";
@@ -84,7 +96,7 @@ function complete(written: Written, defaults: MeshConfig): MeshConfig {
     trustDomainAliases: written.trustDomainAliases ?? defaults.trustDomainAliases,
     rootNamespace: written.rootNamespace || defaults.rootNamespace,
     ingress: ingressSettings(written, defaults.ingress ?? defaultIngressSettings),
-    outboundTrafficPolicy: { mode: written.outboundTrafficPolicy?.mode ?? defaults.outboundTrafficPolicy.mode },
+    outboundTrafficPolicy: outboundPolicy(written) ?? defaults.outboundTrafficPolicy,
     inboundTrafficPolicy: written.inboundTrafficPolicy?.mode
       ? { mode: written.inboundTrafficPolicy.mode }
       : defaults.inboundTrafficPolicy,
@@ -104,6 +116,7 @@ function complete(written: Written, defaults: MeshConfig): MeshConfig {
         proxy.holdApplicationUntilProxyStarts ?? defaults.defaultConfig.holdApplicationUntilProxyStarts,
       proxyHeaders: mergedSettings(defaults.defaultConfig.proxyHeaders, proxy.proxyHeaders),
       gatewayTopology: mergedSettings(defaults.defaultConfig.gatewayTopology, proxy.gatewayTopology),
+      bootstrap: mergedSettings(defaults.defaultConfig.bootstrap, bootstrapOf(proxy)),
       unused: unusedOf(proxy),
     },
     defaultHttpRetryPolicy: written.defaultHttpRetryPolicy
@@ -133,6 +146,12 @@ function complete(written: Written, defaults: MeshConfig): MeshConfig {
     dnsRefreshRateMs: durationMs(written.dnsRefreshRate) ?? defaults.dnsRefreshRateMs,
     networks: defaults.networks,
   };
+}
+
+/** Modes that are not honoured are refused before. */
+function outboundPolicy({ outboundTrafficPolicy }: Written): MeshConfig["outboundTrafficPolicy"] | undefined {
+  const mode = outboundTrafficPolicy?.mode;
+  return mode === undefined || mode === "ALLOW_ANY_DYNAMIC_DNS" ? undefined : { mode };
 }
 
 function ingressSettings(written: Written, defaults: IngressSettings): IngressSettings {

@@ -116,8 +116,22 @@ export interface ProxyDefaults {
   readonly holdApplicationUntilProxyStarts: boolean;
   readonly proxyHeaders?: ProxyHeaders | undefined;
   readonly gatewayTopology?: GatewayTopology | undefined;
-  /** Fields of Istio's bootstrap that were written and change nothing here. Default none. */
+  /** For the bootstrap of stock Envoys. Default: nothing of it. */
+  readonly bootstrap?: BootstrapSettings | undefined;
+  /** Fields of Istio's bootstrap that were written and change nothing for proxies of ours. Default none. */
   readonly unused?: readonly BootstrapField[] | undefined;
+}
+
+/** What ProxyConfig says of an Envoy's bootstrap. Field names are Istio's. */
+export interface BootstrapSettings {
+  /** Statistics that Envoy keeps besides those about itself; absent: all. */
+  readonly proxyStatsMatcher?: {
+    readonly inclusionPrefixes?: readonly string[];
+    readonly inclusionSuffixes?: readonly string[];
+    readonly inclusionRegexps?: readonly string[];
+  };
+  /** Feature flags of Envoy, by name. */
+  readonly runtimeValues?: Readonly<Record<string, string>>;
 }
 
 /** What only Istio's bootstrap of Envoy reads. */

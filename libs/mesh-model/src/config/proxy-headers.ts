@@ -28,8 +28,8 @@ export const proxyHeadersSchema = s.object({
   envoyDebugHeaders: switchable,
   metadataExchangeHeaders: s.object({ mode: s.oneOf(["UNDEFINED", "IN_MESH"]) }),
   preserveHttp1HeaderCase: s.boolean(),
-  xForwardedHost: s.unsupported(s.any(), LATER),
-  xForwardedPort: s.unsupported(s.any(), LATER),
+  xForwardedHost: s.object({ enabled: s.boolean() }),
+  xForwardedPort: s.object({ enabled: s.boolean() }),
 });
 
 /** istio.mesh.v1alpha1.Topology: what stands before a gateway. */

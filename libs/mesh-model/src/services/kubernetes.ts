@@ -63,7 +63,9 @@ function servicePorts(service: Resource<"Service">): readonly MeshServicePort[] 
 }
 
 function clusterIps(spec: Resource<"Service">["spec"]): readonly string[] {
-  if (spec.clusterIPs && spec.clusterIPs.length > 0) return spec.clusterIPs;
+  // An empty one is none yet, as in Kubernetes.
+  const listed = (spec.clusterIPs ?? []).filter((address) => address !== "");
+  if (listed.length > 0) return listed;
   return spec.clusterIP ? [spec.clusterIP] : [];
 }
 

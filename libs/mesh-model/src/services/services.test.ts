@@ -62,6 +62,12 @@ describe("a Kubernetes Service", () => {
     });
   });
 
+  it("has no address where an empty one is listed", () => {
+    const spec = '{clusterIP: 10.96.0.9, clusterIPs: [""], ports: [{port: 80}]}';
+    expect(serviceFromKubernetes(service(spec)).addresses).toEqual(["10.96.0.9"]);
+    expect(serviceFromKubernetes(service('{clusterIPs: [""], ports: [{port: 80}]}')).addresses).toEqual([]);
+  });
+
   it("of type ExternalName stands for another host", () => {
     const alias = serviceFromKubernetes(
       service("{type: ExternalName, externalName: A.Example.com., selector: {app: a}}"),

@@ -124,6 +124,8 @@ export interface WeightedClusterSpec {
 }
 
 export interface ForwardSpec {
+  /** Where the authority is replaced, the one that was asked for is added to `x-forwarded-host`. Default: it is not. */
+  readonly forwardedHost?: true;
   /** At least one; with one the weight does not matter. */
   readonly clusters: readonly WeightedClusterSpec[];
   /** Milliseconds; 0 = none. */

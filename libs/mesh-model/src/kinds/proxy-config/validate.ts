@@ -1,3 +1,4 @@
+import { IMAGE_TYPE_FORM } from "../../config/proxy-configs.ts";
 import type { Infer } from "../../schema/index.ts";
 import { checkSelector } from "../../validation/common.ts";
 import type { KindContext } from "../index.ts";
@@ -13,9 +14,12 @@ export function validateProxyConfig(body: Infer<typeof proxyConfigBody>, context
       check.at("environmentVariables", name).error(`"${name}" is not a name of a variable`, { part: "key" });
     }
   }
-  if (image !== undefined) {
+  const { imageType = "" } = image ?? {};
+  if (imageType !== "" && !IMAGE_TYPE_FORM.test(imageType)) {
+    check.at("image", "imageType").error(`"${imageType.slice(0, 100)}" is not the ending of an image's tag`);
+  } else if (imageType !== "") {
     check
       .at("image")
-      .warn("only proxies that run from images have a type of image: nothing here does", { part: "key" });
+      .warn("it has an effect in injected pods only: on one machine no proxy runs from an image", { part: "key" });
   }
 }

@@ -2,6 +2,7 @@ import { codes } from "../../errors.ts";
 import type { Infer } from "../../schema/index.ts";
 import type { Check } from "../../validation/check.ts";
 import { checkDuration, checkPercent } from "../../validation/common.ts";
+import { grpcStatusCode } from "./grpc-status.ts";
 import type { virtualServiceBody } from "./schema.ts";
 
 type HttpRoute = NonNullable<Infer<typeof virtualServiceBody>["spec"]["http"]>[number];
@@ -25,26 +26,6 @@ const RETRY_ON: ReadonlySet<string> = new Set([
   "resource-exhausted",
   "unavailable",
 ]);
-const GRPC_STATUS: ReadonlySet<string> = new Set([
-  "OK",
-  "CANCELLED",
-  "UNKNOWN",
-  "INVALID_ARGUMENT",
-  "DEADLINE_EXCEEDED",
-  "NOT_FOUND",
-  "ALREADY_EXISTS",
-  "PERMISSION_DENIED",
-  "RESOURCE_EXHAUSTED",
-  "FAILED_PRECONDITION",
-  "ABORTED",
-  "OUT_OF_RANGE",
-  "UNIMPLEMENTED",
-  "INTERNAL",
-  "UNAVAILABLE",
-  "DATA_LOSS",
-  "UNAUTHENTICATED",
-]);
-
 /** HTTPRetry. */
 export function checkRetries(retries: HttpRoute["retries"], check: Check): void {
   if (retries === undefined) return;
@@ -97,7 +78,7 @@ function checkAbort(abort: NonNullable<HttpRoute["fault"]>["abort"], check: Chec
   if (httpStatus !== undefined && (httpStatus < 200 || httpStatus > 599)) {
     check.at("httpStatus").error(`httpStatus must be between 200 and 599, not ${httpStatus}`);
   }
-  if (grpcStatus !== undefined && !GRPC_STATUS.has(grpcStatus) && !/^(\d|1[0-6])$/.test(grpcStatus)) {
+  if (grpcStatus !== undefined && grpcStatusCode(grpcStatus) === undefined) {
     check.at("grpcStatus").error(`"${grpcStatus}" is not a gRPC status name or code`);
   }
   checkPercent(abort.percentage?.value, check.at("percentage", "value"));
