@@ -3,6 +3,7 @@ export { type BusPromise, type BusUnderTest, busPromises } from "./contracts/bus
 export { type QuotaStoreUnderTest, quotaStoreContract, type TestApi } from "./contracts/quota-store.ts";
 export { golden, goldenCases } from "./goldens/golden-file.ts";
 export { type Mutation, mutationsOf } from "./hostile/mutations.ts";
+export type { ReachService } from "./kubernetes/admission.ts";
 export {
   type ApiServerOptions,
   type Fault,
@@ -16,6 +17,8 @@ export type { StoredObject } from "./kubernetes/storage.ts";
 export { type LogLine, type RecordingLogger, recordingLogger } from "./logging/recording-logger.ts";
 export { startTcpRelay, type TcpRelay } from "./network/tcp-relay.ts";
 export { DEAD_PORTS } from "./ports/dead-ports.ts";
+export { KubernetesServer, type KubernetesServerOptions, kubernetesPrograms } from "./programs/kubernetes-server.ts";
 export { NatsServer, natsServerPath } from "./programs/nats-server.ts";
+export { RedisServer, redisServerPath } from "./programs/redis-server.ts";
 export { type ManualClock, manualClock } from "./time/manual-clock.ts";
 export { eventually } from "./waiting/eventually.ts";

@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { isDeepStrictEqual } from "node:util";
 import type { ApiRequest } from "./requests.ts";
 import { type ApiResource, resourceId } from "./resource-table.ts";
 import type { Json, Storage, StoredObject } from "./storage.ts";
@@ -36,7 +37,23 @@ export class ApiObjects {
   }
 
   answer(resource: ApiResource, request: ApiRequest): Json {
-    return shown(this.#done(resource, request), resource, request);
+    return shown(this.done(resource, request), resource, request);
+  }
+
+  /** What is there before a request. */
+  before(resource: ApiResource, { verb, namespace, name }: ApiRequest): StoredObject | undefined {
+    if (verb === "create") return undefined;
+    return this.#storage.get(resourceId(resource), this.nameOf(resource, namespace, name ?? ""));
+  }
+
+  /** What a request wants to be there. @returns undefined for one that wants nothing to be there. */
+  wanted(resource: ApiResource, request: ApiRequest): Json | undefined {
+    const { verb, version, namespace, body = {} } = request;
+    if (verb === "delete") return undefined;
+    if (verb === "patch") return merged(this.before(resource, request), body) as Json;
+    const apiVersion = resource.group === "" ? version : `${resource.group}/${version}`;
+    const placed = resource.namespaced ? { namespace: namespace ?? "default" } : {};
+    return { apiVersion, kind: resource.kind, ...body, metadata: { ...(body.metadata as object), ...placed } };
   }
 
   /** Creates or replaces, status included. */
@@ -46,7 +63,8 @@ export class ApiObjects {
     return this.#write(resource, at, object, this.#storage.get(resourceId(resource), at));
   }
 
-  #done(resource: ApiResource, request: ApiRequest): StoredObject {
+  /** Does what a request about one object asks for. */
+  done(resource: ApiResource, request: ApiRequest): StoredObject {
     const { verb, name, namespace, subresource, body = {} } = request;
     if (verb === "create") return this.#create(resource, namespace, body);
     const at = this.nameOf(resource, namespace, name ?? "");
@@ -71,6 +89,9 @@ export class ApiObjects {
     const metadata = (body.metadata ?? {}) as Readonly<Record<string, unknown>>;
     const name = metadata.name ?? (metadata.generateName ? `${metadata.generateName}${randomUUID().slice(0, 5)}` : "");
     if (typeof name !== "string" || name === "") throw failure(422, "Invalid", "name or generateName is required");
+    if (metadata.resourceVersion) {
+      throw failure(500, "", "resourceVersion should not be set on objects to be created");
+    }
     const at = this.nameOf(resource, namespace, name);
     if (this.#storage.get(resourceId(resource), at) !== undefined) {
       throw failure(409, "AlreadyExists", `${resource.plural} "${name}" already exists`);
@@ -91,10 +112,12 @@ export class ApiObjects {
     if (wanted !== undefined && wanted !== found.metadata.resourceVersion) {
       throw failure(409, "Conflict", `the object has been modified; please apply your changes to the latest version`);
     }
-    if (subresource !== undefined) return this.#write(resource, at, { ...found, status: body.status }, found);
     const { status: _, ...rest } = body;
     const kept = found.status === undefined ? {} : { status: found.status };
-    return this.#write(resource, at, resource.status ? { ...rest, ...kept } : body, found);
+    const whole = resource.status ? { ...rest, ...kept } : body;
+    const wantedState = subresource === undefined ? whole : { ...found, status: body.status };
+    // Writing what is there already is no change, and nobody is told.
+    return isSame(found, wantedState) ? found : this.#write(resource, at, wantedState, found);
   }
 
   #write(resource: ApiResource, at: string, object: Json, before: StoredObject | undefined): StoredObject {
@@ -117,6 +140,20 @@ export class ApiObjects {
       },
     }));
   }
+}
+
+/** Whether a write would change nothing; of what the server fills in, any value will do. */
+function isSame(found: StoredObject, wanted: Json): boolean {
+  const { apiVersion: _, kind: __, metadata, ...rest } = wanted;
+  const { apiVersion: ___, kind: ____, metadata: had, ...before } = found;
+  const { uid, resourceVersion, generation, creationTimestamp, namespace } = had;
+  const filled = { uid, resourceVersion, generation, creationTimestamp, namespace };
+  // As JSON, so that what is undefined is not there.
+  const plain = (value: unknown): unknown => JSON.parse(JSON.stringify(value));
+  return isDeepStrictEqual(
+    plain({ ...rest, metadata: { ...(metadata as object), ...filled } }),
+    plain({ ...before, metadata: had }),
+  );
 }
 
 /** RFC 7386. */

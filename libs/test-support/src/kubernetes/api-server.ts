@@ -2,6 +2,7 @@ import { createServer as createHttp, type IncomingMessage, type Server, type Ser
 import { createServer as createHttps } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
 import { createTestCa } from "../certificates/test-ca.ts";
+import { Admission, type ReachService } from "./admission.ts";
 import { type ApiFailure, ApiObjects, failure } from "./api-objects.ts";
 import { Lists } from "./lists.ts";
 import { type ApiRequest, requestOf } from "./requests.ts";
@@ -24,22 +25,27 @@ export interface ReviewedUser {
 }
 
 export interface ApiServerOptions {
+  /** Address to listen on. Default: the loopback. Its certificate is of `localhost` and `kubernetes.default.svc`. */
+  readonly host?: string;
   /** Default: over HTTPS with a CA of its own. */
   readonly plaintext?: boolean;
   /** Client certificates of this CA are accepted instead of a token. */
   readonly clientCa?: string;
   /** Milliseconds between bookmarks. Default 1000. */
   readonly bookmarkMs?: number;
+  /** How it reaches the services of webhooks. Without it their configurations are objects like any others. */
+  readonly reach?: ReachService;
   /** Resources besides the built-in ones. */
   readonly resources?: readonly ApiResource[];
 }
 
 /**
  * A Kubernetes API server in this process, for tests: lists with pages, watches with bookmarks and compaction, optimistic concurrency,
- * status subresources, merge patches, TokenReview. It validates nothing and runs no controllers.
+ * status subresources, merge patches, TokenReview, admission webhooks. It validates nothing itself and runs no controllers.
  */
 export interface TestApiServer {
   readonly url: string;
+  readonly port: number;
   /** Trust this; empty when it speaks plain HTTP. */
   readonly caPem: string;
   /** Accepted bearer tokens. One is in it from the start. */
@@ -49,8 +55,10 @@ export interface TestApiServer {
   readonly requests: readonly ApiRequest[];
   /** Open watches. */
   readonly watches: number;
-  /** Creates or replaces objects as kubectl would; their versions are new. */
+  /** Creates or replaces objects, whatever webhooks say; their versions are new. */
   apply(...objects: readonly Json[]): readonly StoredObject[];
+  /** Creates an object as a client that may do so: webhooks are asked. @throws ApiFailure when it is refused. */
+  create(object: Json): Promise<StoredObject>;
   delete(apiVersion: string, kind: string, name: string, namespace?: string): void;
   get(apiVersion: string, kind: string, name: string, namespace?: string): StoredObject | undefined;
   /** Adds a resource, as a CRD does; or takes it away with all its objects. */
@@ -73,7 +81,7 @@ export interface TestApiServer {
   start(): Promise<void>;
 }
 
-/** Starts one on a free port of the loopback. */
+/** Starts one on a free port. */
 export async function startApiServer(options: ApiServerOptions = {}): Promise<TestApiServer> {
   const server = new LoopbackApiServer(options);
   await server.start();
@@ -93,6 +101,7 @@ class LoopbackApiServer implements TestApiServer {
   readonly #faults = new Set<(request: ApiRequest) => Fault | undefined>();
   readonly #objects = new ApiObjects(this.storage);
   readonly #lists = new Lists(this.storage);
+  readonly #admission: Admission | undefined;
   readonly #watches: Watches;
   readonly #sockets = new Set<Socket>();
   #server: Server | undefined;
@@ -104,12 +113,17 @@ class LoopbackApiServer implements TestApiServer {
     this.caPem = ca?.rootPem ?? "";
     const certificate = ca?.issue({ dns: ["localhost", "kubernetes.default.svc"] });
     this.#tls = certificate && { cert: certificate.certPem, key: certificate.keyPem };
+    this.#admission = options.reach && new Admission(this.storage, options.reach);
     this.#watches = new Watches(this.storage, options.bookmarkMs ?? 1000);
     for (const resource of [...BUILT_IN, ...(options.resources ?? [])]) this.install(resource);
   }
 
   get url(): string {
-    return `${this.#tls === undefined ? "http" : "https"}://localhost:${this.#port}`;
+    return `${this.#tls === undefined ? "http" : "https"}://localhost:${this.port}`;
+  }
+
+  get port(): number {
+    return this.#port;
   }
 
   get watches(): number {
@@ -121,6 +135,16 @@ class LoopbackApiServer implements TestApiServer {
       const resource = this.#resourceOf(String(object.apiVersion), String(object.kind));
       return this.#objects.apply(resource, object);
     });
+  }
+
+  async create(object: Json): Promise<StoredObject> {
+    const { apiVersion, kind, metadata } = object as unknown as StoredObject;
+    const resource = this.#resourceOf(apiVersion, kind);
+    const { namespace } = metadata;
+    const version = apiVersion.slice(apiVersion.indexOf("/") + 1);
+    const place = { version, namespace, name: undefined, subresource: undefined };
+    const request = { ...CREATE, ...place, group: resource.group, plural: resource.plural, body: object };
+    return this.#objects.done(resource, await this.#admitted(resource, request));
   }
 
   delete(apiVersion: string, kind: string, name: string, namespace?: string): void {
@@ -185,7 +209,7 @@ class LoopbackApiServer implements TestApiServer {
     });
     await new Promise<void>((resolve, reject) => {
       server.once("error", reject);
-      server.listen(this.#port, "localhost", resolve);
+      server.listen(this.#port, this.#options.host ?? "localhost", resolve);
     });
     this.#port = (server.address() as AddressInfo).port;
     this.#server = server;
@@ -216,7 +240,7 @@ class LoopbackApiServer implements TestApiServer {
       if (this.#faulty(request, message, response)) return;
       this.#admit(request, message);
       if (request.path === "/apis/authentication.k8s.io/v1/tokenreviews") send(response, 201, this.#review(request));
-      else this.#serve(request, response);
+      else await this.#serve(request, response);
     } catch (error) {
       const { status, reason, message: text } = error as ApiFailure;
       if (typeof status !== "number") throw error;
@@ -259,14 +283,32 @@ class LoopbackApiServer implements TestApiServer {
     }
   }
 
-  #serve(request: ApiRequest, response: ServerResponse): void {
+  async #serve(request: ApiRequest, response: ServerResponse): Promise<void> {
     const resource = this.#resources.get(resourceId(request));
     if (resource === undefined || !resource.versions.includes(request.version)) {
       throw failure(404, "NotFound", "the server could not find the requested resource");
     }
     if (request.verb === "watch") this.#watches.serve(resource, request, response);
     else if (request.verb === "list") send(response, 200, this.#lists.answer(resource, request));
-    else send(response, request.verb === "create" ? 201 : 200, this.#objects.answer(resource, request));
+    else {
+      const admitted = await this.#admitted(resource, request);
+      send(response, request.verb === "create" ? 201 : 200, this.#objects.answer(resource, admitted));
+    }
+  }
+
+  /** The request as webhooks leave it. */
+  async #admitted(resource: ApiResource, request: ApiRequest): Promise<ApiRequest> {
+    if (this.#admission === undefined || request.verb === "get") return request;
+    const { version, subresource, namespace, name } = request;
+    const before = this.#objects.before(resource, request);
+    const wanted = this.#objects.wanted(resource, request);
+    const operation = request.verb === "delete" ? "DELETE" : request.verb === "create" ? "CREATE" : "UPDATE";
+    const place = { operation, resource, version, subresource, namespace, name } as const;
+    const body = await this.#admission.admit({ ...place, object: wanted, oldObject: before });
+    // What a patch comes to has been seen: that is what is written.
+    return body === undefined
+      ? request
+      : { ...request, verb: request.verb === "patch" ? "update" : request.verb, body };
   }
 
   #review({ body }: ApiRequest): Json {
@@ -281,6 +323,12 @@ class LoopbackApiServer implements TestApiServer {
     return { apiVersion: "authentication.k8s.io/v1", kind: "TokenReview", metadata: {}, spec: body?.spec, status };
   }
 }
+
+/** Of a request that comes from no client. */
+const CREATE: Omit<ApiRequest, "group" | "version" | "plural" | "subresource" | "namespace" | "name" | "body"> = {
+  ...{ method: "POST", path: "", query: new URLSearchParams(), token: undefined },
+  ...{ verb: "create", metadataOnly: false, contentType: "application/json" },
+};
 
 function send(response: ServerResponse, status: number, body: unknown): void {
   response.writeHead(status, { "content-type": "application/json" });

@@ -9,6 +9,8 @@ interface OpenList {
   readonly rest: readonly StoredObject[];
 }
 
+const PAGE = "page-";
+
 /** Lists, in pages of one and the same state. */
 export class Lists {
   readonly #storage: Storage;
@@ -32,7 +34,9 @@ export class Lists {
       kind: request.metadataOnly ? "PartialObjectMetadataList" : `${resource.kind}List`,
       metadata: {
         resourceVersion: String(version),
-        ...(next === undefined ? {} : { continue: next, remainingItemCount: left.length }),
+        ...(next === undefined ? {} : { continue: next }),
+        // With a selector nobody counts what is left.
+        ...(next === undefined || selects(query) ? {} : { remainingItemCount: left.length }),
       },
       items: items.map((object) => {
         // Items of a list carry neither apiVersion nor kind.
@@ -48,6 +52,7 @@ export class Lists {
   }
 
   #resume(token: string): OpenList {
+    if (!token.startsWith(PAGE)) throw failure(400, "BadRequest", "continue key is not valid");
     const open = this.#open.get(token);
     if (open === undefined || open.version < this.#storage.compacted) {
       throw failure(410, "Expired", "The provided continue parameter is too old");
@@ -56,8 +61,12 @@ export class Lists {
   }
 
   #keep(list: OpenList): string {
-    const token = `page-${++this.#count}`;
+    const token = `${PAGE}${++this.#count}`;
     this.#open.set(token, list);
     return token;
   }
+}
+
+function selects(query: URLSearchParams): boolean {
+  return Boolean(query.get("labelSelector") || query.get("fieldSelector"));
 }

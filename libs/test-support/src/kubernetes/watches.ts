@@ -33,6 +33,7 @@ export class Watches {
     response.flushHeaders();
     const from = Number(query.get("resourceVersion") ?? 0);
     const matches = selectorOf(namespace, query.get("labelSelector"), query.get("fieldSelector"));
+    let told = from === 0 ? this.#storage.version : from;
     const tell = (type: string, object: Json) => void response.write(`${JSON.stringify({ type, object })}\n`);
     const pass = (event: StoredEvent) => {
       if (event.resource !== resourceId(resource)) return;
@@ -50,12 +51,16 @@ export class Watches {
       }
     } else for (const event of this.#storage.since(from, resourceId(resource))) pass(event);
     const stop = this.#storage.watch(pass);
-    const bookmark = () =>
+    const bookmark = () => {
+      // Where nothing changes there are no bookmarks either.
+      if (this.#storage.version <= told) return;
+      told = this.#storage.version;
       tell("BOOKMARK", {
         kind: resource.kind,
         apiVersion: resource.group === "" ? request.version : `${resource.group}/${request.version}`,
-        metadata: { resourceVersion: String(this.#storage.version) },
+        metadata: { resourceVersion: String(told) },
       });
+    };
     const bookmarks = query.get("allowWatchBookmarks") === "true" ? setInterval(bookmark, this.#bookmarkMs) : undefined;
     const seconds = Number(query.get("timeoutSeconds") ?? 3600);
     const timeout = setTimeout(() => response.end(), seconds * 1000);
