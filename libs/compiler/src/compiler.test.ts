@@ -98,6 +98,33 @@ describe("a change", () => {
     expect(Object.values(ran).reduce((sum, count) => sum + count, 0)).toBeLessThanOrEqual(8);
   });
 
+  it("of one endpoint looks at what belongs to it, however large the mesh is", { timeout: 60_000 }, () => {
+    const looked = (services: number) => {
+      const numbers = Array.from({ length: services }, (_, at) => at);
+      const addressOf = (at: number) => `10.2.${at >> 8}.${at & 255}`;
+      const podOf = (at: number, ip: string) => pod(`s${at}-1`, ip, { app: `s${at}`, version: "v1" });
+      const compiler = compilerFor(
+        objectsFrom(
+          ...numbers.map((at) => service(`s${at}`, `10.3.${at >> 8}.${at & 255}`, ["http:80"])),
+          ...numbers.map((at) => podOf(at, addressOf(at))),
+        ),
+      );
+      const ask = () => {
+        compiler.content(client);
+        everything(compiler, client);
+      };
+      ask();
+      const before = compiler.stats().looked;
+      compiler.apply({ upserted: objectsFrom(podOf(7, "10.4.0.1")), removed: [] });
+      ask();
+      return compiler.stats().looked - before;
+    };
+    const [small, large] = [looked(64), looked(384)];
+    // One of the 64 parts that endpoints are kept in is gone through, with one service of 64 in it or six of 384, give or take.
+    expect(small).toBeLessThan(250);
+    expect(large - small).toBeLessThan(30);
+  });
+
   it("of one rule touches the routes of its port", () => {
     const compiler = compilerFor(objectsFrom(SERVICES, PODS, virtualService("s3", "v1")));
     const before = Object.fromEntries(

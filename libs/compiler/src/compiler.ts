@@ -82,8 +82,10 @@ export interface Compiler {
   stats(): EngineStats;
 }
 
-/** Answers not asked for during this many changes are forgotten, looked at every so many. */
+/** Answers not asked for during this many changes are forgotten. */
 const KEEP_REVISIONS = 64;
+/** When they are looked for: there are so many more than after the last look, and this part of those. The cost then follows what was made. */
+const MORE_MEMOS = { least: 128, part: 1 / 8 };
 
 const NOTHING: ResourceMap = new Map();
 const NO_NAMES: ReadonlySet<string> = new Set();
@@ -159,6 +161,8 @@ class IncrementalCompiler implements Compiler {
   /** Ids of client scopes that were asked for. */
   readonly #kinds = new Set<string>();
   #revision = 0;
+  /** Results held after unused ones were forgotten last. */
+  #kept = 0;
 
   constructor(options: CompilerOptions) {
     this.#discovery = new Discovery(this.#snapshot, options.meshConfig);
@@ -185,7 +189,14 @@ class IncrementalCompiler implements Compiler {
     for (const [url, keys] of change.keySets ?? []) changes.set(cells.keySet(url), keys);
     this.#engine.set(changes);
     this.#revision++;
-    if (this.#revision % KEEP_REVISIONS === 0) this.#engine.forget(this.#engine.revision - KEEP_REVISIONS);
+    if (this.#revision % KEEP_REVISIONS === 0) this.#forgetUnused();
+  }
+
+  #forgetUnused(): void {
+    const engine = this.#engine;
+    if (engine.size < this.#kept * (1 + MORE_MEMOS.part) + MORE_MEMOS.least) return;
+    engine.forget(engine.revision - KEEP_REVISIONS);
+    this.#kept = engine.size;
   }
 
   resources(node: XdsNode, typeUrl: string, names?: ReadonlySet<string>): ResourceMap {
@@ -219,6 +230,7 @@ class IncrementalCompiler implements Compiler {
     this.#kinds.clear();
     for (const node of nodes) this.content(node);
     this.#engine.forget(this.#engine.revision);
+    this.#kept = this.#engine.size;
   }
 
   content(node: XdsNode): unknown {

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { LayeredMap } from "@lateen/kernel";
 import { AnyPacker, type ReusingMessage, typeUrl } from "@lateen/proto";
 import { Cluster } from "@lateen/proto/envoy/config/cluster/v3/cluster";
 import { TypedExtensionConfig } from "@lateen/proto/envoy/config/core/v3/extension";
@@ -79,54 +80,6 @@ export function sameMap<K, V>(before: ReadonlyMap<K, V>, after: ReadonlyMap<K, V
 /** Structural equality of plain data by canonical JSON. */
 export function sameJson(before: unknown, after: unknown): boolean {
   return before === after || JSON.stringify(before) === JSON.stringify(after);
-}
-
-/**
- * One map made of several without common names, each of which may be part of other maps as well. Streams compare and keep such parts
- * and not the whole.
- */
-export class LayeredMap<V> implements ReadonlyMap<string, V> {
-  readonly layers: readonly ReadonlyMap<string, V>[];
-
-  constructor(layers: readonly ReadonlyMap<string, V>[]) {
-    this.layers = layers;
-  }
-
-  get size(): number {
-    return this.layers.reduce((sum, layer) => sum + layer.size, 0);
-  }
-
-  get(name: string): V | undefined {
-    for (const layer of this.layers) {
-      const value = layer.get(name);
-      if (value !== undefined) return value;
-    }
-    return undefined;
-  }
-
-  has(name: string): boolean {
-    return this.get(name) !== undefined;
-  }
-
-  *entries(): MapIterator<[string, V]> {
-    for (const layer of this.layers) yield* layer;
-  }
-
-  *keys(): MapIterator<string> {
-    for (const layer of this.layers) yield* layer.keys();
-  }
-
-  *values(): MapIterator<V> {
-    for (const layer of this.layers) yield* layer.values();
-  }
-
-  [Symbol.iterator](): MapIterator<[string, V]> {
-    return this.entries();
-  }
-
-  forEach(callback: (value: V, name: string, map: ReadonlyMap<string, V>) => void): void {
-    for (const [name, value] of this) callback(value, name, this);
-  }
 }
 
 /** Whether two layered maps have the identical layers. */

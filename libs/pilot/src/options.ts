@@ -1,6 +1,6 @@
 import type { Clock, Logger, Scope } from "@lateen/kernel";
 import type { MeshConfig } from "@lateen/mesh-model";
-import type { Bus, ConfigWriter, DocumentSource, ServiceRegistry } from "@lateen/ports";
+import type { Bus, ConfigWriter, DocumentSource, KeySetStore, ServiceRegistry } from "@lateen/ports";
 import type { StreamLimits } from "@lateen/xds";
 import { badPilotOption } from "./errors.ts";
 
@@ -60,6 +60,10 @@ export interface PilotOptions {
   readonly registration?: Partial<RegistrationTimes>;
   /** Where keys of token issuers are fetched with. Without it none are, and tokens of issuers without inline keys are refused. */
   readonly documents?: DocumentSource;
+  /** Milliseconds after which keys that were fetched are looked at again. Default 20 minutes, as Istio has it. */
+  readonly keyRefreshMs?: number;
+  /** Where keys that were fetched are kept over restarts. Without it tokens of an issuer that cannot be reached after a restart are refused. */
+  readonly keySetStore?: KeySetStore;
   readonly debounce?: Partial<DebounceOptions>;
   readonly connectedLimits?: Partial<ConnectedLimits>;
   /**
@@ -75,6 +79,7 @@ export function withDefaults(options: PilotOptions): {
   readonly limits: ConnectedLimits;
   readonly firstSnapshotsMs: number;
   readonly registration: RegistrationTimes;
+  readonly keyRefreshMs: number;
 } {
   const debounce = { quietMs: 15, maxMs: 300, intervalMs: 120, busyMs: 400, ...options.debounce };
   const limits = {
@@ -86,6 +91,7 @@ export function withDefaults(options: PilotOptions): {
   };
   const registration = { graceMs: 10_000, reconnectMs: 60_000, ...options.registration };
   const firstSnapshotsMs = options.firstSnapshotsMs ?? 5000;
+  const keyRefreshMs = options.keyRefreshMs ?? 20 * 60_000;
   const atLeast = (name: string, value: number, least: number) => {
     if (!(value >= least)) throw badPilotOption(name, value, `a number of at least ${least}`);
   };
@@ -99,5 +105,6 @@ export function withDefaults(options: PilotOptions): {
   atLeast("firstSnapshotsMs", firstSnapshotsMs, 0);
   atLeast("registration.graceMs", registration.graceMs, 0);
   atLeast("registration.reconnectMs", registration.reconnectMs, 1);
-  return { debounce, limits, firstSnapshotsMs, registration };
+  atLeast("keyRefreshMs", keyRefreshMs, 1000);
+  return { debounce, limits, firstSnapshotsMs, registration, keyRefreshMs };
 }

@@ -59,7 +59,7 @@ export class PilotServer implements Pilot {
   #stopped = false;
 
   constructor(options: PilotOptions, compiler: PilotCompiler) {
-    const { debounce, limits, firstSnapshotsMs, registration } = withDefaults(options);
+    const { debounce, limits, firstSnapshotsMs, registration, keyRefreshMs } = withDefaults(options);
     const { clock } = options;
     this.#options = options;
     this.#compiler = compiler;
@@ -68,6 +68,8 @@ export class PilotServer implements Pilot {
     this.#settings = new MeshSettings(options.meshConfig);
     this.#keys = new KeySets({
       documents: options.documents,
+      store: options.keySetStore,
+      refreshMs: keyRefreshMs,
       clock,
       logger: this.#logger,
       changed: () => this.#changed(),
@@ -167,6 +169,11 @@ export class PilotServer implements Pilot {
 
   waitSynced(revision: number, timeoutMs: number): Promise<SyncOutcome> {
     return this.#waits.wait(revision, timeoutMs);
+  }
+
+  pushAll(): number {
+    if (this.ready && !this.#stopped) this.#takeOver(this.#options.clock.monotonic());
+    return this.ads.proxies().length;
   }
 
   metrics(): string {

@@ -22,6 +22,8 @@ export interface Pilot {
    * with those that do not. A proxy that refused something in force is a laggard.
    */
   waitSynced(revision: number, timeoutMs: number): Promise<SyncOutcome>;
+  /** Works out anew what every connected proxy should run and sends what it does not have. @returns how many proxies that are. */
+  pushAll(): number;
   /** Prometheus text, format 0.0.4. */
   metrics(): string;
   /** What the debug routes show. */

@@ -1,13 +1,13 @@
 import { createCompiler } from "@lateen/compiler";
 import { Scope } from "@lateen/kernel";
-import { defaultMeshConfig } from "@lateen/mesh-model";
+import { defaultMeshConfig, type MeshConfig } from "@lateen/mesh-model";
 import { manualClock, recordingLogger } from "@lateen/test-support";
 import { xdsTypes } from "@lateen/xds";
 import { fastify } from "fastify";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { PilotServer } from "./pilot-server.ts";
 import { pilotRoutes } from "./routes.ts";
-import { AutoProxy } from "./testing/auto-proxy.ts";
+import { AutoProxy, settle } from "./testing/auto-proxy.ts";
 import { ConfigFeed, RegistryFeed } from "./testing/feeds.ts";
 import { objectsOf, pod, service } from "./testing/objects.ts";
 
@@ -35,11 +35,11 @@ beforeEach(() => {
 });
 afterEach(() => scope.close());
 
-async function start({ ready = true } = {}) {
+async function start({ ready = true, ...mesh }: { readonly ready?: boolean } & Partial<MeshConfig> = {}) {
   const config = new ConfigFeed();
   const registry = new RegistryFeed(pod("cart", "shop", "127.64.0.3"));
   const clock = manualClock();
-  const meshConfig = defaultMeshConfig();
+  const meshConfig = { ...defaultMeshConfig(), ...mesh };
   const pilot = new PilotServer(
     {
       bus: config.bus,
@@ -162,6 +162,29 @@ describe("pilotRoutes", () => {
     expect((await get("/debug/ecdsz?proxyID=cart-1.shop")).body).toEqual([]);
     expect(await get("/debug/edsz?proxyID=nobody.shop")).toMatchObject({ status: 404 });
     expect(await get("/debug/ndsz")).toMatchObject({ status: 400 });
+  });
+
+  it("pushes on request, which says nothing new to who has everything", async () => {
+    const { pilot, get } = await start();
+    const proxy = new AutoProxy(pilot.ads, "cart");
+    await proxy.subscribe();
+    const before = pilot.pushes;
+    const told = proxy.received;
+    expect((await get("/debug/adsz?push=true")).body).toEqual({ pushed: 1 });
+    expect(pilot.pushes).toBe(before + 1);
+    expect((await get("/debug/syncz")).body).toMatchObject({ proxies: [{ synced: true }] });
+    await settle();
+    expect(proxy.received).toBe(told);
+    expect((await get("/debug/adsz?push=no")).body).toMatchObject({ totalClients: 1 });
+  });
+
+  it("shows nothing of namespaces that discovery selectors leave out", async () => {
+    const { get } = await start({ discoverySelectors: [{ matchLabels: { mesh: "yes" } }] });
+    expect((await get("/debug/registryz")).body).toEqual([]);
+    expect((await get("/debug/endpointz")).body).toEqual([]);
+    expect((await get("/debug/resourcesz")).body).not.toHaveProperty("HTTPRoute");
+    const seen = await start({ discoverySelectors: [{ matchLabels: { "kubernetes.io/metadata.name": "shop" } }] });
+    expect((await seen.get("/debug/registryz")).body).toMatchObject([{ host: "cart.shop.svc.cluster.local" }]);
   });
 
   it("ends the streams of a proxy on request, and only by POST", async () => {

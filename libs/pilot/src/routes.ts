@@ -6,6 +6,9 @@ import type { Pilot } from "./pilot.ts";
 interface DumpQuery {
   readonly proxyID?: string;
 }
+interface PushQuery {
+  readonly push?: string;
+}
 interface WaitQuery {
   readonly revision?: string;
   readonly timeoutMs?: string;
@@ -51,7 +54,7 @@ export function pilotRoutes(pilot: Pilot): FastifyPluginAsync {
 
 /** What the debug pages of Istio's names show. */
 const PAGES: Readonly<Record<string, readonly [text: string, show: (pilot: Pilot) => unknown]>> = {
-  adsz: ["open streams and what they watch", ({ debug }) => clientsOf(debug.streams())],
+  networkz: ["networks of the mesh and how the others get there", ({ debug }) => debug.meshConfig().networks ?? []],
   connections: [
     "open streams, by number",
     ({ debug }) => clientsOf(debug.streams().map(({ watches: _, ...line }) => line)),
@@ -81,6 +84,7 @@ const PAGES: Readonly<Record<string, readonly [text: string, show: (pilot: Pilot
 };
 /** Pages that need a query, or that are not under `PAGES` for another reason. */
 const OTHERS: Readonly<Record<string, string>> = {
+  adsz: "open streams and what they watch; ?push=true: everybody is sent what they do not have",
   syncz: "proxies and what they run",
   registryz: "services",
   endpointz: "services and where they run",
@@ -101,6 +105,9 @@ function registerDebug(app: FastifyInstance, pilot: Pilot): void {
   };
   app.get("/debug", async () => list);
   app.get("/debug/list", async () => Object.keys(list).sort());
+  app.get<{ Querystring: PushQuery }>("/debug/adsz", async ({ query }) =>
+    query.push === "true" ? { pushed: pilot.pushAll() } : clientsOf(pilot.debug.streams()),
+  );
   app.get<{ Querystring: DumpQuery }>("/debug/edsz", async ({ query }) =>
     pilot.debug.resources(proxyOf(query), "endpoints"),
   );

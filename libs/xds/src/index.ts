@@ -6,8 +6,9 @@ export {
 } from "./client/delta-client.ts";
 export type { ApplyFailure, ReceivedResource, XdsUpdate } from "./client/update.ts";
 export { HEALTH_TYPE, hasImplicitWildcard, pushOrder, xdsTypes } from "./resource-types.ts";
-export { createDeltaSession, type ServerStream } from "./server/delta-session.ts";
+export { createDeltaSession } from "./server/delta-session.ts";
 export { defaultStreamLimits } from "./server/limits.ts";
+export type { ServerStream } from "./server/server-stream.ts";
 export { SharedWork } from "./server/shared-work.ts";
 export { createSotwSession } from "./server/sotw-session.ts";
 export type { ServerStreamOptions } from "./server/stream-core.ts";

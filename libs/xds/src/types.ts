@@ -26,7 +26,7 @@ export interface StreamSource {
   resources(typeUrl: string, names?: ReadonlySet<string>): ReadonlyMap<string, EncodedResource> | undefined;
   /**
    * All resources of the type as a map that other streams get as well, if the source can say all of them; asked instead of long lists
-   * of names. A map may have `layers`: maps without common names that make it up, shared more widely than the whole.
+   * of names. A `LayeredMap`'s layers may be shared more widely than the whole; that one stays as it is costs nothing.
    */
   whole?(typeUrl: string): ReadonlyMap<string, EncodedResource> | undefined;
   /** Names missing from the last answer of which it cannot be said now whether they exist: they are not reported as gone. */

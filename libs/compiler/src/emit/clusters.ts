@@ -1,3 +1,4 @@
+import { LayeredMap } from "@lateen/kernel";
 import type { MeshConfig, MeshService } from "@lateen/mesh-model";
 import { Cluster } from "@lateen/proto/envoy/config/cluster/v3/cluster";
 import { ClusterLoadAssignment } from "@lateen/proto/envoy/config/endpoint/v3/endpoint";
@@ -12,7 +13,7 @@ import { clusterOfSni, parseOutboundCluster } from "../lower/names.ts";
 import { throughGateways } from "../lower/networks.ts";
 import { fixedClusters, inboundServiceCluster } from "../lower/own-clusters.ts";
 import { type PolicyBlocks, policyFor } from "../lower/traffic-policy.ts";
-import { type EncodedResource, LayeredMap, sameLayers, sameList, sameMap } from "../resource.ts";
+import { type EncodedResource, sameLayers, sameList, sameMap } from "../resource.ts";
 import { type NodeScope, type ProxyScope, scopeKey, type WorkloadScope } from "../scope.ts";
 import {
   type DestinationPolicy,
@@ -182,6 +183,8 @@ export const plainClusters = defineQuery<NodeScope, ReadonlyMap<string, EncodedR
 });
 
 interface ServiceKey {
+  /** All of it in one text: made once, because there are very many. */
+  readonly id: string;
   readonly host: string;
   readonly client: PolicyClient;
   readonly traits: ClientTraits;
@@ -191,8 +194,7 @@ interface ServiceKey {
 /** Endpoints of the EDS clusters of one service. */
 const endpointsOfService = defineQuery<ServiceKey, readonly EncodedResource[]>({
   name: "serviceEndpoints",
-  key: ({ host, client, traits, place }) =>
-    `${host} ${policyClientKey(client)} ${Object.values(traits).join()} ${placeKey(place)}`,
+  key: ({ id }) => id,
   compute: (read, { host, client, traits, place }) => {
     const service = serviceFor(read, host, client.namespace);
     if (service === undefined) return [];
@@ -233,13 +235,12 @@ function endpointsOfCluster(
   return encode(read, ClusterLoadAssignment, cluster, assignment);
 }
 
-function serviceKey(read: Pick<Read, "ask">, scope: ProxyScope, client: PolicyClient, host: string): ServiceKey {
-  return {
-    host,
-    client: read.ask(sharedClient, { host, client }),
-    traits: traitsOf(read, scope),
-    place: placeOf(scope),
-  };
+function serviceKey(read: Pick<Read, "ask">, scope: ProxyScope, own: PolicyClient, host: string): ServiceKey {
+  const client = read.ask(sharedClient, { host, client: own });
+  const traits = traitsOf(read, scope);
+  const place = placeOf(scope);
+  const id = `${host} ${policyClientKey(client)} ${Object.values(traits).join()} ${placeKey(place)}`;
+  return { id, host, client, traits, place };
 }
 
 const caseOf = defineQuery<string, boolean>({
@@ -316,34 +317,38 @@ const sniEndpoints = defineQuery<NodeScope, ReadonlyMap<string, EncodedResource>
   equal: sameMap,
 });
 
-/** Endpoints of the EDS clusters of some of a client's services, so that a change of one does not go through all. */
-const endpointsInBucket = defineQuery<
-  { readonly scope: ProxyScope; readonly bucket: number },
-  readonly EncodedResource[]
->({
-  name: "bucketEndpoints",
-  key: ({ scope, bucket }) => `${bucket} ${scope.id}`,
+interface BucketKey {
+  readonly scope: ProxyScope;
+  readonly bucket: number;
+}
+const bucketKey = ({ scope, bucket }: BucketKey): string => `${bucket} ${scope.id}`;
+
+/** What to ask for the services of a bucket; endpoints do not matter to it. */
+const servicesOfBucket = defineQuery<BucketKey, readonly ServiceKey[]>({
+  name: "bucketServices",
+  key: bucketKey,
   compute: (read, { scope, bucket }) => {
     const client = policyClient(read, scope);
-    return read
-      .ask(servicesInBucket, { scope, bucket })
-      .flatMap(({ host }) => read.ask(endpointsOfService, serviceKey(read, scope, client, host)));
+    return read.ask(servicesInBucket, { scope, bucket }).map(({ host }) => serviceKey(read, scope, client, host));
   },
-  equal: sameList,
+  equal: (before, after) => before.length === after.length && before.every(({ id }, at) => id === after[at]?.id),
 });
 
-/** Endpoints of all EDS clusters of outbound traffic. */
+/** Endpoints of the EDS clusters of some of a client's services, so that a change of one does not go through all. */
+const endpointsInBucket = defineQuery<BucketKey, ReadonlyMap<string, EncodedResource>>({
+  name: "bucketEndpoints",
+  key: bucketKey,
+  compute: (read, key) => byName(read.ask(servicesOfBucket, key).flatMap((one) => read.ask(endpointsOfService, one))),
+  equal: sameMap,
+});
+
+/** Endpoints of all EDS clusters of outbound traffic, a layer for each bucket. */
 const scopeEndpoints = defineQuery<ProxyScope, ReadonlyMap<string, EncodedResource>>({
   name: "scopeEndpoints",
   key: scopeKey,
-  compute: (read, scope) => {
-    const all = new Map<string, EncodedResource>();
-    for (let bucket = 0; bucket < BUCKETS; bucket++) {
-      for (const resource of read.ask(endpointsInBucket, { scope, bucket })) all.set(resource.name, resource);
-    }
-    return all;
-  },
-  equal: sameMap,
+  compute: (read, scope) =>
+    new LayeredMap(Array.from({ length: BUCKETS }, (_, bucket) => read.ask(endpointsInBucket, { scope, bucket }))),
+  equal: sameLayers,
 });
 
 const gatewayEndpoints = defineQuery<NodeScope, ReadonlyMap<string, EncodedResource>>({

@@ -41,6 +41,7 @@ export function routeContext(read: Read, scope: ProxyScope): Omit<RouteContext, 
     retry: meshConfigOf(read).defaultHttpRetryPolicy,
     annotate: scope.lateen,
     tellAttempts: !proxyHeadersOf(read, scope).attemptCount?.disabled,
+    tellHost: proxyHeadersOf(read, scope).xForwardedHost?.enabled ?? false,
   };
 }
 

@@ -130,6 +130,8 @@ describe("clusters and endpoints", () => {
     const tls = upstreamTlsOf(mesh)?.commonTlsContext;
     expect(tls?.tlsCertificateProviderInstance).toEqual({ instanceName: "default", certificateName: "default" });
     expect(tls?.tlsCertificateSdsSecretConfigs).toEqual([]);
+    // gRPC refuses a cluster with them.
+    expect(tls?.tlsParams).toBeUndefined();
     expect(tls?.validationContextType).toMatchObject({
       value: {
         defaultValidationContext: {

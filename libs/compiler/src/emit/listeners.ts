@@ -132,6 +132,7 @@ export const inboundListeners = defineQuery<WorkloadScope, readonly EncodedResou
       extensions: scope.extensions,
       ...accessRules(read, scope, config),
       mode: policy.mode,
+      demandedBy: scope.lateen ? policy.demandedBy : {},
     };
     return [...boundInbound(ports, context), virtualInbound(ports, context)].map((listener) =>
       encoded(read, scope, config, listener),

@@ -1,6 +1,7 @@
+import { LayeredMap } from "@lateen/kernel";
 import { defineQuery, type Read } from "../engine/query-engine.ts";
 import type { PatchContext } from "../lower/patches/patch.ts";
-import { type EncodedResource, LayeredMap, sameLayers, sameMap } from "../resource.ts";
+import { type EncodedResource, sameLayers, sameMap } from "../resource.ts";
 import { type NodeScope, type ProxyScope, scopeKey, type WorkloadScope } from "../scope.ts";
 import { inboundPorts } from "../world/inbound.ts";
 import { NO_PATCHES, type PatchSet, patchesFor } from "../world/patch-sets.ts";

@@ -95,6 +95,53 @@ describe("reads that depend on answers", () => {
   });
 });
 
+describe("what is looked at", () => {
+  const NAMES = Array.from({ length: 1000 }, (_, at) => `n${at}`);
+  const sum = defineQuery<string, number>({
+    name: "sum",
+    compute: (read) => NAMES.reduce((total, name) => total + read.ask(parity, name), 0),
+  });
+
+  it("is what changed, when a result of many others holds", () => {
+    const engine = new QueryEngine();
+    engine.set(NAMES.map((name) => [name, 1]));
+    expect(engine.ask(sum, "")).toBe(1000);
+    engine.resetStats();
+    engine.set([["n500", 3]]);
+    expect(engine.ask(sum, "")).toBe(1000);
+    expect(engine.stats().looked).toBeLessThan(10);
+    engine.set([["n500", 4]]);
+    expect(engine.ask(sum, "")).toBe(999);
+  });
+
+  it("may be out of date: a result that is not read any more may fail", () => {
+    const strict = defineQuery<string, number>({
+      name: "strict",
+      compute: (read, name) => {
+        if (read.input(name) === undefined) throw new TypeError("gone");
+        return Number(read.input(name));
+      },
+    });
+    const all = defineQuery<string, number>({
+      name: "all",
+      compute: (read) =>
+        (read.input("names") as readonly string[]).reduce((total, name) => total + read.ask(strict, name), 0),
+    });
+    const engine = new QueryEngine();
+    engine.set([
+      ["a", 1],
+      ["b", 2],
+      ["names", ["a", "b"]],
+    ]);
+    expect(engine.ask(all, "")).toBe(3);
+    engine.set([
+      ["b", undefined],
+      ["names", ["a"]],
+    ]);
+    expect(engine.ask(all, "")).toBe(1);
+  });
+});
+
 describe("identity", () => {
   it("an equal answer keeps the old object", () => {
     const list = defineQuery<string, readonly number[]>({

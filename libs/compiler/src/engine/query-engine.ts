@@ -45,6 +45,8 @@ export interface EngineStats {
   readonly cutOff: number;
   /** Results held. */
   readonly memos: number;
+  /** Reads of queries, and earlier reads that were gone through to find out whether one of them changed. */
+  readonly looked: number;
 }
 
 type State = "clean" | "check" | "dirty";
@@ -68,17 +70,23 @@ interface Memo {
   reads: readonly (Cell | Memo)[];
   /** Made when there is one: most results of a large world have few readers or none. */
   dependents: Set<Memo> | undefined;
+  /** Of a memo that is `check`: the reads that are not `clean`, and perhaps some that became so again. */
+  stale: Set<Memo> | undefined;
 }
 
 const NO_READS: readonly (Cell | Memo)[] = [];
 
-/** Invariant: a `clean` memo's value equals what its query would compute now. */
+/**
+ * Invariants: a `clean` memo's value equals what its query would compute now; its reads are `clean`. Of a `check` memo those reads that
+ * are not are in `stale`, so finding out whether it still holds costs by what changed and not by all it read.
+ */
 export class QueryEngine {
   #revision = 0;
   readonly #cells = new Map<string, Cell>();
   readonly #memos = new Map<unknown, Map<string, Memo>>();
   readonly #computed = new Map<string, number>();
   #cutOff = 0;
+  #looked = 0;
 
   /** Grows with every {@link set} that changed something. */
   get revision(): number {
@@ -86,14 +94,25 @@ export class QueryEngine {
   }
 
   stats(): EngineStats {
+    return {
+      computed: Object.fromEntries(this.#computed),
+      cutOff: this.#cutOff,
+      memos: this.size,
+      looked: this.#looked,
+    };
+  }
+
+  /** Results held. */
+  get size(): number {
     let memos = 0;
     for (const ofQuery of this.#memos.values()) memos += ofQuery.size;
-    return { computed: Object.fromEntries(this.#computed), cutOff: this.#cutOff, memos };
+    return memos;
   }
 
   resetStats(): void {
     this.#computed.clear();
     this.#cutOff = 0;
+    this.#looked = 0;
   }
 
   /** Sets input cells as one step; undefined clears. Values that are identical to the old ones change nothing. */
@@ -174,6 +193,7 @@ export class QueryEngine {
         usedAt: this.#revision,
         reads: NO_READS,
         dependents: undefined,
+        stale: undefined,
       };
       ofQuery.set(key, memo);
     }
@@ -187,8 +207,15 @@ export class QueryEngine {
       const before = memo.state;
       if (before === "dirty" || before === wanted) continue;
       memo.state = wanted;
+      if (wanted === "dirty") memo.stale = undefined;
       // Who reads a memo that already was `check` has been told.
-      if (before === "clean") for (const dependent of memo.dependents ?? []) stack.push([dependent, "check"]);
+      if (before !== "clean") continue;
+      for (const dependent of memo.dependents ?? []) {
+        if (dependent.state === "dirty") continue;
+        dependent.stale ??= new Set();
+        dependent.stale.add(memo);
+        if (dependent.state === "clean") stack.push([dependent, "check"]);
+      }
     }
   }
 
@@ -196,19 +223,30 @@ export class QueryEngine {
     memo.usedAt = this.#revision;
     if (memo.state === "clean") return memo;
     if (memo.computing) throw new Error(`query ${memo.query.name} ${memo.key} reads itself`);
-    if (memo.state === "check") {
-      for (const read of memo.reads) {
-        if ("query" in read) this.#update(read);
-        // A read that changed has marked this memo dirty.
-        if (this.#isDirty(memo)) break;
-      }
-      if (!this.#isDirty(memo)) {
-        memo.state = "clean";
-        return memo;
-      }
+    if (memo.state === "check" && this.#holds(memo)) {
+      memo.state = "clean";
+      return memo;
     }
     this.#compute(memo);
     return memo;
+  }
+
+  /** Whether none of a memo's reads changed. */
+  #holds(memo: Memo): boolean {
+    const { stale } = memo;
+    memo.stale = undefined;
+    for (const read of stale ?? []) {
+      this.#looked++;
+      try {
+        this.#update(read);
+      } catch {
+        // Perhaps it is not even read any more; if it is, computing says so.
+        memo.state = "dirty";
+      }
+      // A read that changed has marked this memo dirty.
+      if (this.#isDirty(memo)) return false;
+    }
+    return true;
   }
 
   #isDirty(memo: Memo): boolean {
@@ -219,6 +257,7 @@ export class QueryEngine {
     const first = memo.changedAt === 0;
     const reads = new Set<Cell | Memo>();
     memo.computing = true;
+    memo.stale = undefined;
     let value: unknown;
     try {
       value = memo.query.compute(this.#reader(reads), memo.argument as never);
@@ -240,18 +279,22 @@ export class QueryEngine {
     memo.value = value;
     memo.changedAt = Math.max(1, this.#revision);
     for (const dependent of memo.dependents ?? []) {
-      if (dependent.state === "check") dependent.state = "dirty";
+      if (dependent.state !== "check") continue;
+      dependent.state = "dirty";
+      dependent.stale = undefined;
     }
   }
 
   #reader(reads: Set<Cell | Memo>): Read {
     return {
       input: (name) => {
+        this.#looked++;
         const cell = this.#cell(name);
         reads.add(cell);
         return cell.value;
       },
       ask: (query, argument) => {
+        this.#looked++;
         const memo = this.#update(this.#memo(query, argument));
         reads.add(memo);
         return memo.value as never;

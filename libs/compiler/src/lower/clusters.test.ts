@@ -1,4 +1,5 @@
 import { Cluster_DiscoveryType, Cluster_LbPolicy } from "@lateen/proto/envoy/config/cluster/v3/cluster";
+import { TlsParameters_TlsProtocol } from "@lateen/proto/envoy/extensions/transport_sockets/tls/v3/common";
 import { HttpProtocolOptions } from "@lateen/proto/envoy/extensions/upstreams/http/v3/http_protocol_options";
 import { describe, expect, it } from "vitest";
 import { acceptedNames, ms, type NodeOptions, pod, service, upstreamTlsOf, viewOf } from "../testing/mesh.ts";
@@ -173,6 +174,19 @@ spec: { selector: { matchLabels: { app: web } }, mtls: { mode: STRICT }, portLev
     const tls = upstreamTlsOf(cluster);
     expect(cluster.transportSocketMatches).toEqual([]);
     expect(tls === undefined ? undefined : acceptedNames(tls)).toEqual(names);
+  });
+
+  it.each([
+    ["ISTIO_MUTUAL", "{ tls: { mode: ISTIO_MUTUAL } }"],
+    ["SIMPLE", "{ tls: { mode: SIMPLE, sni: web.example.com } }"],
+  ])("%s goes up to TLS 1.3, which Envoy as a client would not do by itself", (_mode, policy) => {
+    const params = upstreamTlsOf(web(rule(policy)))?.commonTlsContext?.tlsParams;
+    expect(params).toMatchObject({
+      tlsMinimumProtocolVersion: TlsParameters_TlsProtocol.TLSv1_2,
+      tlsMaximumProtocolVersion: TlsParameters_TlsProtocol.TLSv1_3,
+      cipherSuites: [],
+      ecdhCurves: [],
+    });
   });
 
   it("MUTUAL presents the client's own files", () => {

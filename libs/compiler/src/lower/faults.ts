@@ -1,3 +1,4 @@
+import { grpcStatusCode } from "@lateen/mesh-model";
 import { durationFromMs } from "@lateen/proto";
 import { HTTPFault } from "@lateen/proto/envoy/extensions/filters/http/fault/v3/fault";
 import { fractionalPercent } from "./proto.ts";
@@ -7,31 +8,11 @@ import { milliseconds } from "./traffic-policy.ts";
 /** Name of the fault filter, and the key of its configuration on a route. */
 export const FAULT_FILTER = "envoy.filters.http.fault";
 
-const GRPC_STATUS = [
-  "OK",
-  "CANCELLED",
-  "UNKNOWN",
-  "INVALID_ARGUMENT",
-  "DEADLINE_EXCEEDED",
-  "NOT_FOUND",
-  "ALREADY_EXISTS",
-  "PERMISSION_DENIED",
-  "RESOURCE_EXHAUSTED",
-  "FAILED_PRECONDITION",
-  "ABORTED",
-  "OUT_OF_RANGE",
-  "UNIMPLEMENTED",
-  "INTERNAL",
-  "UNAVAILABLE",
-  "DATA_LOSS",
-  "UNAUTHENTICATED",
-];
-
 /** What a rule injects, or undefined. Delay and abort are drawn independently; Envoy delays first. */
 export function faultConfig(fault: HttpRule["fault"]): HTTPFault | undefined {
   const delay = fault?.delay;
   const abort = fault?.abort;
-  const grpc = abort?.grpcStatus === undefined ? -1 : GRPC_STATUS.indexOf(abort.grpcStatus.toUpperCase());
+  const grpc = abort?.grpcStatus === undefined ? undefined : grpcStatusCode(abort.grpcStatus);
   // Istio: a fault without a percentage happens to nobody.
   const delayShare = delay?.percentage?.value ?? delay?.percent ?? 0;
   const abortShare = abort?.percentage?.value ?? 0;
@@ -50,7 +31,7 @@ export function faultConfig(fault: HttpRule["fault"]): HTTPFault | undefined {
       : {
           abort: {
             errorType:
-              grpc >= 0
+              grpc !== undefined
                 ? { $case: "grpcStatus", value: grpc }
                 : { $case: "httpStatus", value: abort.httpStatus ?? 500 },
             percentage: fractionalPercent(abortShare),

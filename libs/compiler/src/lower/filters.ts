@@ -93,6 +93,7 @@ export function httpConnectionManager(options: HttpChainOptions): Filter {
     httpFilters: httpFilters(options),
     ...serverHeader(options),
     ...(headers.requestId?.disabled ? { generateRequestId: false } : {}),
+    appendXForwardedPort: headers.xForwardedPort?.enabled ?? false,
     streamIdleTimeout: none,
     accessLog: [...options.accessLog],
     useRemoteAddress: place === "gateway",

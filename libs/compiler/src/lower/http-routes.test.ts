@@ -320,6 +320,7 @@ describe("faults and mirrors", () => {
     ["{ abort: { httpStatus: 500, percentage: { value: 100 } } }", 100, { $case: "httpStatus", value: 500 }],
     ["{ abort: { httpStatus: 500 } }", 0, { $case: "httpStatus", value: 500 }],
     ["{ abort: { grpcStatus: UNAVAILABLE, percentage: { value: 1 } } }", 1, { $case: "grpcStatus", value: 14 }],
+    ['{ abort: { grpcStatus: "14", percentage: { value: 1 } } }', 1, { $case: "grpcStatus", value: 14 }],
   ])("%s", (text, expected, type) => {
     const abort = fault(text)?.abort;
     expect(percent(abort?.percentage)).toBe(expected);

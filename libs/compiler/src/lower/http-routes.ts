@@ -145,6 +145,7 @@ function forwardAction(at: RuleAt, context: RouteContext): RouteAction {
     maxGrpcTimeout: timeout,
     retryPolicy: retryPolicy(rule.retries, context.retry, hashPolicy.length > 0),
     requestMirrorPolicies: mirrors(rule, bound.namespace, context),
+    appendXForwardedHost: context.tellHost,
     ...rewriteFields(at),
     ...(bound.semantics === "gateway"
       ? { clusterNotFoundResponseCode: RouteAction_ClusterNotFoundResponseCode.INTERNAL_SERVER_ERROR }

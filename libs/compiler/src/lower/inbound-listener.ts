@@ -74,6 +74,8 @@ export interface InboundContext {
   readonly tokens?: JwtAuthentication | undefined;
   /** Mode of ports that nothing declares. */
   readonly mode: MtlsMode;
+  /** Objects that demand mutual TLS, by port, and under the empty name; for our own proxies, which can say so. */
+  readonly demandedBy?: Readonly<Record<string, string>>;
 }
 
 /** What one chain does with a connection. */
@@ -151,6 +153,7 @@ export function virtualInbound(all: readonly InboundPort[], context: InboundCont
     ],
     chains: [blackhole, ...ports.flatMap((port) => portChains(port, context)), ...passthroughChains(context)],
     detectionTimeoutMs: config.protocolDetectionTimeoutMs,
+    demandedBy: context.demandedBy,
   });
 }
 
@@ -170,6 +173,7 @@ export function boundInbound(ports: readonly InboundPort[], context: InboundCont
         // Its connections are all for this port: nothing is left to match it by.
         chains: portChains(port, context, {}),
         detectionTimeoutMs: context.config.protocolDetectionTimeoutMs,
+        demandedBy: context.demandedBy,
       }),
     ];
   });

@@ -109,6 +109,8 @@ export interface ListenerOptions {
   readonly fallback?: FilterChain | undefined;
   /** Inspection: how long bytes are waited for; 0 = for ever. */
   readonly detectionTimeoutMs: number;
+  /** Objects that demand mutual TLS, by destination port, and under the empty name for all others. */
+  readonly demandedBy?: Readonly<Record<string, string>> | undefined;
 }
 
 /** A listener. Without inspectors it does not wait for bytes. */
@@ -123,6 +125,9 @@ export function listener(options: ListenerOptions): Listener {
     listenerFilters: [...options.filters],
     filterChains: [...options.chains],
     ...(options.fallback === undefined ? {} : { defaultFilterChain: options.fallback }),
+    ...(Object.keys(options.demandedBy ?? {}).length === 0
+      ? {}
+      : { metadata: { filterMetadata: { lateen: { mtls: { ...options.demandedBy } } } } }),
     ...(inspects
       ? {
           listenerFiltersTimeout: durationFromMs(options.detectionTimeoutMs),

@@ -15,4 +15,6 @@ export interface RouteContext extends RuleContext {
   readonly annotate: boolean;
   /** Requests carry the number of the attempt. */
   readonly tellAttempts: boolean;
+  /** Upstreams are told the host that was asked for where a route replaces it. */
+  readonly tellHost: boolean;
 }

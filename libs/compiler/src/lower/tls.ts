@@ -120,7 +120,7 @@ export function meshClientTls(options: {
     UpstreamTlsContext.fromPartial({
       sni: options.sni,
       commonTlsContext: {
-        ...clientLimits(options.limits),
+        tlsParams: clientLimits(options.limits),
         tlsCertificateSdsSecretConfigs: [secretRef(WORKLOAD_SECRET)],
         validationContextType: validation(
           ROOT_SECRET,
@@ -151,20 +151,18 @@ export interface OriginatedTls {
   readonly limits?: TlsSettings | undefined;
 }
 
-/** A client negotiates freely unless something is said. */
-function clientLimits(limits: TlsSettings | undefined): { readonly tlsParams?: TlsParameters } {
-  const { minProtocolVersion = "TLS_AUTO", ecdhCurves = [] } = limits ?? {};
-  const cipherSuites = usableCipherSuites(limits?.cipherSuites);
-  if (minProtocolVersion === "TLS_AUTO" && ecdhCurves.length === 0 && cipherSuites.length === 0) return {};
-  return {
-    tlsParams: TlsParameters.fromPartial({
-      tlsMinimumProtocolVersion: version(minProtocolVersion),
-      // Envoy as a client goes no further than 1.2 by itself.
-      ...(minProtocolVersion === "TLSV1_3" ? { tlsMaximumProtocolVersion: TlsParameters_TlsProtocol.TLSv1_3 } : {}),
-      cipherSuites: [...cipherSuites],
-      ecdhCurves: [...ecdhCurves],
-    }),
-  };
+/**
+ * TLS 1.2 or 1.3 unless the mesh demands more: without a maximum Envoy as a client stops at 1.2. Suites and groups are the proxy's unless
+ * said.
+ */
+function clientLimits(limits: TlsSettings = {}): TlsParameters {
+  const { minProtocolVersion = "TLS_AUTO", ecdhCurves = [] } = limits;
+  return TlsParameters.fromPartial({
+    tlsMinimumProtocolVersion: version(minProtocolVersion === "TLS_AUTO" ? "TLSV1_2" : minProtocolVersion),
+    tlsMaximumProtocolVersion: TlsParameters_TlsProtocol.TLSv1_3,
+    cipherSuites: [...usableCipherSuites(limits.cipherSuites)],
+    ecdhCurves: [...ecdhCurves],
+  });
 }
 
 function revocation(file: string | undefined) {
@@ -181,7 +179,7 @@ export function originatedTls(options: OriginatedTls): TransportSocket {
     UpstreamTlsContext.fromPartial({
       sni: options.sni,
       commonTlsContext: {
-        ...clientLimits(options.limits),
+        tlsParams: clientLimits(options.limits),
         tlsCertificateSdsSecretConfigs: options.certificate === undefined ? [] : [secretRef(options.certificate)],
         validationContextType:
           options.roots !== undefined

@@ -18,6 +18,17 @@ export interface VisibleChange {
 /** Every namespace has it, as in Kubernetes. */
 const NAME_LABEL = "kubernetes.io/metadata.name";
 
+/** Whether discovery selectors let a namespace with these labels be seen; "" is that of objects without one. */
+export function isDiscovered(
+  namespace: string,
+  labels: Labels | undefined,
+  { rootNamespace, discoverySelectors = [] }: MeshConfig,
+): boolean {
+  if (namespace === "" || namespace === rootNamespace || discoverySelectors.length === 0) return true;
+  const all = { [NAME_LABEL]: namespace, ...labels };
+  return discoverySelectors.some((selector) => labelSelectorMatches(selector, all));
+}
+
 /**
  * Keeps objects of namespaces that no discovery selector selects away from everybody, until one does. Seen always: objects
  * without a namespace, and the root namespace, whose policies hold for the mesh. While there are no selectors nothing is kept.
@@ -72,10 +83,7 @@ export class Discovery {
   }
 
   #sees(namespace: string): boolean {
-    if (namespace === "" || namespace === this.#config.rootNamespace) return true;
-    const labels = { [NAME_LABEL]: namespace, ...this.#labels.get(namespace) };
-    const selectors = this.#selectors;
-    return selectors.length === 0 || selectors.some((selector) => labelSelectorMatches(selector, labels));
+    return isDiscovered(namespace, this.#labels.get(namespace), this.#config);
   }
 
   /** Whether namespaces may be seen otherwise now. */

@@ -9,6 +9,10 @@ import {
 } from "@lateen/mesh-model";
 import { sameJson } from "../resource.ts";
 
+/** Pods sorted by key, listed when they are asked for: every pod is in many lists, of which few are ever read. */
+export type PodList = () => readonly Pod[];
+const PODS = "pods ";
+
 /** Names of the engine's input cells. */
 export const cells = {
   meshConfig: "meshConfig",
@@ -19,8 +23,8 @@ export const cells = {
   list: (kind: KindName, namespace: string) => `list ${kind}/${namespace}`,
   /** Keys of a token issuer that were fetched from this URL. */
   keySet: (url: string) => `keySet ${url}`,
-  /** Pods of a namespace that carry a label with this value, sorted by key. */
-  podsWith: (namespace: string, label: string, value: string) => `pods ${namespace} ${label}=${value}`,
+  /** Pods of a namespace that carry a label with this value: a {@link PodList}. */
+  podsWith: (namespace: string, label: string, value: string) => `${PODS}${namespace} ${label}=${value}`,
   /** Services that are gateways of a network, sorted by key. */
   networkServices: "services of networks",
   /** Services of which it matters on which machine a client is, sorted by key. */
@@ -155,9 +159,22 @@ export class MeshSnapshot {
   #indexValue(entry: string): unknown {
     const members = this.#members.get(entry);
     if (members === undefined) return undefined;
-    const keys = [...members].sort();
-    return entry.startsWith("keys ") ? keys : keys.map((key) => this.#objects.get(key));
+    // Asked for only until the next change of the entry: then there is another list.
+    if (entry.startsWith(PODS)) return once(() => this.#listOf(members));
+    return entry.startsWith("keys ") ? [...members].sort() : this.#listOf(members);
   }
+
+  #listOf(keys: Iterable<string>): readonly (Resource | undefined)[] {
+    return [...keys].sort().map((key) => this.#objects.get(key));
+  }
+}
+
+function once<T>(compute: () => T): () => T {
+  let known: { readonly value: T } | undefined;
+  return () => {
+    known ??= { value: compute() };
+    return known.value;
+  };
 }
 
 function indexEntries(object: Resource): readonly string[] {

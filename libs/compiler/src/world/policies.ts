@@ -23,6 +23,8 @@ export interface PeerPolicy {
   readonly mode: MtlsMode;
   /** By container port. */
   readonly ports: Readonly<Record<string, MtlsMode>>;
+  /** Objects that demand mutual TLS, by container port and under the empty name for the workload: `PeerAuthentication ns/name mtls`. */
+  readonly demandedBy: Readonly<Record<string, string>>;
 }
 
 /** Whether an object of a namespace is for a workload: as target of its namespace, else as its selector says (no selector: all). */
@@ -51,19 +53,27 @@ export const peerPolicy = defineQuery<PolicySubject, PeerPolicy>({
     const selectorOf = (policy: PeerAuthentication) => policy.spec?.selector?.matchLabels ?? {};
     const wide = (policy: PeerAuthentication) => Object.keys(selectorOf(policy)).length === 0;
     const workload = own.find((policy) => !wide(policy) && labelsMatch(selectorOf(policy), labels));
-    const inherited = effective(own.find(wide), effective(root.find(wide), "PERMISSIVE"));
-    const mode = effective(workload, inherited);
+    const said = [workload, own.find(wide), root.find(wide)].find((policy) => modeOf(policy) !== undefined);
+    const mode = modeOf(said) ?? "PERMISSIVE";
     const ports: Record<string, MtlsMode> = {};
+    const demandedBy: Record<string, string> = {};
+    if (said !== undefined && mode === "STRICT") demandedBy[""] = `${objectText(said)} mtls`;
     for (const [port, setting] of Object.entries(workload?.spec?.portLevelMtls ?? {})) {
-      ports[port] = known(setting.mode) ?? mode;
+      const own = known(setting.mode);
+      ports[port] = own ?? mode;
+      if (own === "STRICT" && workload !== undefined)
+        demandedBy[port] = `${objectText(workload)} portLevelMtls[${port}]`;
     }
-    return { mode, ports };
+    return { mode, ports, demandedBy };
   },
   equal: sameJson,
 });
 
-function effective(policy: PeerAuthentication | undefined, inherited: MtlsMode): MtlsMode {
-  return known(policy?.spec?.mtls?.mode) ?? inherited;
+function modeOf(policy: PeerAuthentication | undefined): MtlsMode | undefined {
+  return known(policy?.spec?.mtls?.mode);
+}
+function objectText({ metadata }: PeerAuthentication): string {
+  return `PeerAuthentication ${metadata.namespace}/${metadata.name}`;
 }
 function known(mode: "UNSET" | MtlsMode | undefined): MtlsMode | undefined {
   return mode === "UNSET" ? undefined : mode;

@@ -21,7 +21,7 @@ import { defineQuery, type Read } from "../engine/query-engine.ts";
 import type { Labels } from "../lower/proto.ts";
 import { sameJson, sameList, sameMap } from "../resource.ts";
 import { exportedTo } from "./export-to.ts";
-import { cells } from "./mesh-snapshot.ts";
+import { cells, type PodList } from "./mesh-snapshot.ts";
 
 /** Options that every query may read; set once, as input. */
 export interface CompileSettings {
@@ -232,7 +232,7 @@ function worldOf(read: Read, service: MeshService): EndpointWorld {
 function candidatePods(read: Read, namespace: string, selector: Labels): readonly Pod[] {
   const [first] = Object.entries(selector).sort(([a], [b]) => compare(a, b));
   if (first === undefined) return [];
-  return (read.input(cells.podsWith(namespace, first[0], first[1])) as readonly Pod[] | undefined) ?? [];
+  return (read.input(cells.podsWith(namespace, first[0], first[1])) as PodList | undefined)?.() ?? [];
 }
 
 function uniquePods(lists: readonly (readonly Pod[])[]): readonly Pod[] {

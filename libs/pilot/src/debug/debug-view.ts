@@ -1,4 +1,4 @@
-import type { EngineStats } from "@lateen/compiler";
+import { type EngineStats, isDiscovered } from "@lateen/compiler";
 import {
   endpointsOf,
   type KindName,
@@ -110,7 +110,7 @@ export class DebugView {
 
   /** Configuration as it was taken over, of some kinds or of all but those with secrets and of the registry. */
   config(kinds?: ReadonlySet<KindName>): readonly Resource[] {
-    const shown = [...this.#world.objects()].filter(({ kind }) =>
+    const shown = [...this.#objects()].filter(({ kind }) =>
       kinds === undefined ? !NOT_SHOWN.has(kind) : kinds.has(kind),
     );
     return shown.sort((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1));
@@ -201,7 +201,7 @@ export class DebugView {
   /** All services of configuration, by host. */
   services(): readonly MeshService[] {
     const services: MeshService[] = [];
-    for (const object of this.#world.objects()) {
+    for (const object of this.#objects()) {
       if (object.kind === "Service") services.push(serviceFromKubernetes(object, this.#domain));
       else if (object.kind === "ServiceEntry") services.push(...servicesFromServiceEntry(object));
     }
@@ -221,7 +221,7 @@ export class DebugView {
 
   /** All services with their endpoints, ready or not. */
   endpoints(): readonly ServiceWithEndpoints[] {
-    const byNamespace = Map.groupBy(this.#world.objects(), ({ metadata }) => metadata.namespace);
+    const byNamespace = Map.groupBy(this.#objects(), ({ metadata }) => metadata.namespace);
     return this.services().map((service) => {
       const nearby = byNamespace.get(service.namespace) ?? [];
       const ofService = nearby.filter(
@@ -237,6 +237,19 @@ export class DebugView {
         }),
       };
     });
+  }
+
+  /** Objects of namespaces that discovery selectors let be seen. */
+  *#objects(): Iterable<Resource> {
+    const config = this.#meshConfig();
+    const labels = new Map<string, Resource["metadata"]["labels"]>();
+    for (const { kind, metadata } of this.#world.objects()) {
+      if (kind === "Namespace") labels.set(metadata.name, metadata.labels);
+    }
+    for (const object of this.#world.objects()) {
+      const { namespace } = object.metadata;
+      if (isDiscovered(namespace, labels.get(namespace), config)) yield object;
+    }
   }
 
   #find(proxyId: string): AdmittedProxy {

@@ -1,4 +1,5 @@
 import type { Resource } from "@lateen/mesh-model";
+import type { KeySetStore } from "@lateen/ports";
 import { manualClock, recordingLogger } from "@lateen/test-support";
 import { afterEach, describe, expect, it } from "vitest";
 import { settle } from "../testing/auto-proxy.ts";
@@ -22,7 +23,29 @@ function authentication(name: string, ...jwtRules: object[]): Resource {
   } as Resource;
 }
 
+/** Keeps in memory. */
+function memoryStore(kept: ReadonlyMap<string, string> = new Map()) {
+  const all = new Map(kept);
+  const fails = { load: false, save: false };
+  const store: KeySetStore = {
+    load: async () => {
+      if (fails.load) throw new Error("not readable");
+      return new Map(all);
+    },
+    save: async (url, keys) => {
+      if (fails.save) throw new Error("not writable");
+      if (keys === undefined) all.delete(url);
+      else all.set(url, keys);
+    },
+  };
+  return { store, all, fails };
+}
+
 function follow(documents: Record<string, string>, ...objects: Resource[]) {
+  return followWith(undefined, documents, ...objects);
+}
+
+function followWith(store: KeySetStore | undefined, documents: Record<string, string>, ...objects: Resource[]) {
   const clock = manualClock();
   const asked: string[] = [];
   let changes = 0;
@@ -32,7 +55,9 @@ function follow(documents: Record<string, string>, ...objects: Resource[]) {
       const found = documents[url];
       return found === undefined ? Promise.reject(new Error("answered 404")) : Promise.resolve(found);
     },
+    store,
     clock,
+    refreshMs: 20 * 60_000,
     logger: recordingLogger(),
     changed: () => changes++,
   });
@@ -136,4 +161,67 @@ it("forgets what nobody asks for any more", async () => {
   expect(keys.problems()).toEqual([]);
   await advance(3_600_000);
   expect(asked.length).toBe(1);
+});
+
+describe("keys that are kept", () => {
+  it("serve after a restart while the issuer is away, at once, and are replaced by what it publishes when it is back", async () => {
+    const { store, all } = memoryStore();
+    const first = followWith(store, { [KEYS]: FIRST }, remote);
+    await settle();
+    expect(all).toEqual(new Map([[KEYS, FIRST]]));
+    first.keys.close();
+    expect(all.size).toBe(1);
+
+    const documents: Record<string, string> = {};
+    const { keys, asked, advance } = followWith(store, documents, remote);
+    await settle();
+    expect([keys.settled, asked.length]).toEqual([true, 1]);
+    expect(keys.take()).toEqual(new Map([[KEYS, FIRST]]));
+    expect(keys.problems()[0]?.hint).toContain("stay in force");
+    documents[KEYS] = '{"keys":[{"kid":"2"}]}';
+    await advance(1000);
+    expect(keys.take()).toEqual(new Map([[KEYS, documents[KEYS]]]));
+    expect([keys.problems(), all.get(KEYS)]).toEqual([[], documents[KEYS]]);
+  });
+
+  it("do not wait for an issuer that does not answer", async () => {
+    const { store } = memoryStore(new Map([[KEYS, FIRST]]));
+    const keys = new KeySets({
+      documents: () => new Promise(() => {}),
+      ...{ store, refreshMs: 1000, clock: manualClock(), logger: recordingLogger(), changed: () => {} },
+    });
+    closing.push(keys);
+    keys.update({ upserted: [remote], removed: [] });
+    await settle();
+    expect([keys.settled, keys.take()]).toEqual([true, new Map([[KEYS, FIRST]])]);
+  });
+
+  it("are left alone when they are no key set", async () => {
+    const { store } = memoryStore(new Map([[KEYS, "<html>"]]));
+    const { keys } = followWith(store, {}, remote);
+    await settle();
+    expect([keys.settled, keys.take().size]).toEqual([true, 0]);
+  });
+
+  it("go with the last who asked for them", async () => {
+    const { store, all } = memoryStore();
+    const { keys } = followWith(store, { [KEYS]: FIRST }, remote);
+    await settle();
+    keys.update({ upserted: [], removed: ["RequestAuthentication/shop/a"] as never });
+    await settle();
+    expect(all.size).toBe(0);
+  });
+
+  it("are written once more after a failure; a store that cannot be read is as good as an empty one", async () => {
+    const { store, all, fails } = memoryStore(new Map([[KEYS, '{"keys":[]}']]));
+    fails.load = true;
+    fails.save = true;
+    const { keys, advance } = followWith(store, { [KEYS]: FIRST }, remote);
+    await settle();
+    expect(keys.take()).toEqual(new Map([[KEYS, FIRST]]));
+    expect(all.get(KEYS)).toBe('{"keys":[]}');
+    fails.save = false;
+    await advance(20 * 60_000);
+    expect(all.get(KEYS)).toBe(FIRST);
+  });
 });

@@ -1,17 +1,20 @@
 import { type KeySource, keySourceOf } from "@lateen/compiler";
 import { type CancelTimer, type Clock, expectOk, type Logger, messageOf, parseDuration } from "@lateen/kernel";
 import { type Diagnostic, keyOf, type Resource } from "@lateen/mesh-model";
-import type { DocumentSource } from "@lateen/ports";
+import type { DocumentSource, KeySetStore } from "@lateen/ports";
 import { keysNotFetched } from "../errors.ts";
 import type { WorldChange } from "./world.ts";
 
-/** Keys are looked at again so often, as Istio's control plane does; after a failure sooner, and ever less often. */
-const REFRESH_MS = 20 * 60_000;
+/** After a failure keys are looked at again soon, and ever less often. */
 const RETRY_MS = { first: 1000, most: 60_000 };
 const TIMEOUT_MS = 5000;
 
 export interface KeySetParts {
   readonly documents: DocumentSource | undefined;
+  /** Where keys are kept over restarts. */
+  readonly store?: KeySetStore | undefined;
+  /** Milliseconds after which keys are looked at again. */
+  readonly refreshMs: number;
   readonly clock: Clock;
   readonly logger: Logger;
   /** Keys became others. */
@@ -21,9 +24,11 @@ export interface KeySetParts {
 interface Known {
   readonly source: KeySource;
   keys: string | undefined;
+  /** What the store has of it. */
+  kept: string | undefined;
   problem: string | undefined;
   failures: number;
-  /** The first attempt came to an end. */
+  /** The first attempt came to an end, or there were keys without it. */
   tried: boolean;
   readonly abort: AbortController;
   cancel: CancelTimer | undefined;
@@ -31,13 +36,14 @@ interface Known {
 
 /**
  * Keys of the token issuers that request authentications name, fetched and kept fresh. Fail mode: a source that cannot be read keeps
- * the keys of before; without such, no token of the issuer is good.
+ * the keys of before, those of a former process included; without such, no token of the issuer is good.
  */
 export class KeySets {
   readonly #parts: KeySetParts;
   readonly #wanted = new Map<string, readonly KeySource[]>();
   readonly #known = new Map<string, Known>();
   #fresh = new Map<string, string>();
+  #loading: Promise<ReadonlyMap<string, string>> | undefined;
   #closed = false;
 
   constructor(parts: KeySetParts) {
@@ -86,6 +92,7 @@ export class KeySets {
       if (wanted.has(url)) continue;
       stop(known);
       this.#known.delete(url);
+      void this.#keep(url, undefined);
     }
     for (const [url, source] of wanted) {
       if (this.#known.has(url) || this.#closed) continue;
@@ -93,6 +100,7 @@ export class KeySets {
       const known: Known = {
         source,
         keys: undefined,
+        kept: undefined,
         problem: undefined,
         failures: 0,
         tried: false,
@@ -100,13 +108,53 @@ export class KeySets {
         cancel: undefined,
       };
       this.#known.set(url, known);
-      void this.#fetch(known);
+      void (this.#parts.store === undefined ? this.#fetch(known) : this.#resume(known, this.#parts.store));
+    }
+  }
+
+  /** Begins with the keys that were kept, if there are any, and fetches them all the same. */
+  async #resume(known: Known, store: KeySetStore): Promise<void> {
+    const { source, abort } = known;
+    const { logger } = this.#parts;
+    this.#loading ??= store
+      .load()
+      .then((all) => new Map([...all].filter(([, text]) => isKeySet(text))))
+      .catch((error: unknown) => {
+        logger.warn({ event: "keys.not_loaded", reason: messageOf(error) });
+        return new Map<string, string>();
+      })
+      .finally(() => {
+        this.#loading = undefined;
+      });
+    const kept = (await this.#loading).get(source.url);
+    if (abort.signal.aborted) return;
+    if (kept !== undefined) {
+      known.keys = kept;
+      known.kept = kept;
+      known.tried = true;
+      this.#fresh.set(source.url, kept);
+      logger.info({ event: "keys.resumed", url: source.url });
+      this.#parts.changed();
+    }
+    await this.#fetch(known);
+  }
+
+  /** @returns whether the store has it now. */
+  async #keep(url: string, keys: string | undefined): Promise<boolean> {
+    const { store, logger } = this.#parts;
+    if (store === undefined) return true;
+    try {
+      await store.save(url, keys);
+      return true;
+    } catch (error) {
+      logger.warn({ event: "keys.not_kept", url, reason: messageOf(error) });
+      return false;
     }
   }
 
   async #fetch(known: Known): Promise<void> {
     const { source, abort } = known;
-    const { clock, logger } = this.#parts;
+    const { clock, logger, refreshMs } = this.#parts;
     try {
       const keys = await this.#read(source, abort.signal);
       if (abort.signal.aborted) return;
@@ -117,6 +165,11 @@ export class KeySets {
         this.#fresh.set(source.url, keys);
         logger.info({ event: "keys.fetched", url: source.url });
       }
+      // Once more at the next look where it failed.
+      if (keys !== known.kept)
+        void this.#keep(source.url, keys).then((kept) => {
+          if (kept) known.kept = keys;
+        });
     } catch (error) {
       if (abort.signal.aborted) return;
       known.problem = messageOf(error);
@@ -125,8 +178,8 @@ export class KeySets {
     }
     const first = !known.tried;
     known.tried = true;
-    const retry = Math.min(RETRY_MS.most, RETRY_MS.first * 2 ** Math.min(known.failures - 1, 10));
-    known.cancel = clock.after(known.failures === 0 ? REFRESH_MS : retry, () => void this.#fetch(known));
+    const retry = Math.min(refreshMs, RETRY_MS.most, RETRY_MS.first * 2 ** Math.min(known.failures - 1, 10));
+    known.cancel = clock.after(known.failures === 0 ? refreshMs : retry, () => void this.#fetch(known));
     if (first || this.#fresh.size > 0) this.#parts.changed();
   }
 
@@ -158,4 +211,12 @@ function keySet(text: string): string {
   const keys = typeof value === "object" && value !== null ? (value as { readonly keys?: unknown }).keys : undefined;
   if (!Array.isArray(keys)) throw new Error("what was read is no key set");
   return text;
+}
+
+function isKeySet(text: string): boolean {
+  try {
+    return keySet(text) === text;
+  } catch {
+    return false;
+  }
 }

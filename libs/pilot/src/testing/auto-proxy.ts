@@ -7,6 +7,8 @@ import { xdsTypes } from "@lateen/xds";
 export class AutoProxy {
   readonly held = new Map<string, Map<string, string>>();
   closed: { readonly code: number; readonly message: string } | undefined;
+  /** Responses so far. */
+  received = 0;
   /** Answers nothing while false. */
   answers = true;
   readonly #session: AdsSession<DeltaDiscoveryRequest>;
@@ -57,6 +59,7 @@ export class AutoProxy {
   }
 
   #received(response: DeltaDiscoveryResponse): void {
+    this.received++;
     const held = this.held.get(response.typeUrl) ?? new Map<string, string>();
     this.held.set(response.typeUrl, held);
     for (const { name, version } of response.resources) held.set(name, version);

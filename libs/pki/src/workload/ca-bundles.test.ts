@@ -7,12 +7,16 @@ import { keepCaBundles } from "./ca-bundles.ts";
 const injector = { kind: "MutatingWebhookConfiguration", name: "istio-sidecar-injector" } as const;
 
 /** An API server that remembers a bundle, and refuses as often as it is told. */
-function keeping(refusals = 0) {
+function keeping(refusals = 0, tagsOf?: string) {
   const clock = manualClock();
   const scope = new Scope();
-  const state = { bundle: "", writes: 0, asked: 0, refusals };
+  const state = {
+    ...{ bundle: "", writes: 0, asked: 0, refusals, names: [] as string[] },
+    tags: [] as string[] | undefined,
+  };
   const webhooks: WebhookRegistry = {
-    trust: async (_configuration, bundle) => {
+    trust: async ({ name }, bundle) => {
+      state.names.push(name);
       state.asked++;
       if (state.refusals-- > 0) throw new Error("unavailable");
       if (state.bundle === bundle) return "unchanged";
@@ -20,11 +24,16 @@ function keeping(refusals = 0) {
       state.writes++;
       return "written";
     },
+    tagsOf: async (revision) => {
+      if (state.tags === undefined) throw new Error("unavailable");
+      return revision === "canary" ? state.tags.map((name) => ({ kind: injector.kind, name })) : [];
+    },
   };
   const root = { pem: "one" };
   const look = keepCaBundles({
     ...{ webhooks, clock, scope, logger: silentLogger, random: seededRandom(1) },
     configurations: [injector],
+    ...(tagsOf === undefined ? {} : { tagsOf }),
     rootPem: () => root.pem,
   });
   const settled = () => new Promise((resolve) => setImmediate(resolve));
@@ -57,4 +66,20 @@ it("tries again while the API server does not answer, and ends with its scope", 
   clock.advance(600_000);
   await settled();
   expect(state.asked).toBe(3);
+});
+
+it("keeps the tags of its revision as well, also those of later, and itself while nobody knows them", async () => {
+  const { state, clock, settled } = keeping(0, "canary");
+  await settled();
+  expect(state.names).toEqual([injector.name]);
+  state.tags = ["istio-revision-tag-prod"];
+  state.names.length = 0;
+  clock.advance(60_000);
+  await settled();
+  expect(state.names).toEqual([injector.name, "istio-revision-tag-prod"]);
+  state.tags = undefined;
+  state.names.length = 0;
+  clock.advance(60_000);
+  await settled();
+  expect(state.names).toEqual([injector.name]);
 });

@@ -4,6 +4,8 @@ import type { WebhookConfiguration, WebhookRegistry } from "@lateen/ports";
 export interface CaBundleOptions {
   readonly webhooks: WebhookRegistry;
   readonly configurations: readonly WebhookConfiguration[];
+  /** Tags of this revision are kept as well. */
+  readonly tagsOf?: string;
   /** The bundle that the webhooks' certificates are verified with, PEM, as of now. */
   readonly rootPem: () => string;
   readonly clock: Clock;
@@ -55,9 +57,11 @@ function pauseAfter(failures: number, random: Random): number {
   return Math.min(LOOK_MS, RETRY_MIN_MS * 2 ** Math.min(failures - 1, 10)) * (0.5 + 0.5 * random.next());
 }
 
-async function writeAll({ webhooks, configurations, rootPem, logger }: CaBundleOptions): Promise<boolean> {
-  let done = true;
-  for (const configuration of configurations) {
+async function writeAll(options: CaBundleOptions): Promise<boolean> {
+  const { webhooks, rootPem, logger } = options;
+  const { tags, known } = await tagsOf(options);
+  let done = known;
+  for (const configuration of [...options.configurations, ...tags]) {
     const { kind, name } = configuration;
     try {
       const outcome = await webhooks.trust(configuration, rootPem());
@@ -70,4 +74,18 @@ async function writeAll({ webhooks, configurations, rootPem, logger }: CaBundleO
     }
   }
   return done;
+}
+
+async function tagsOf({
+  webhooks,
+  tagsOf: revision,
+  logger,
+}: CaBundleOptions): Promise<{ readonly tags: readonly WebhookConfiguration[]; readonly known: boolean }> {
+  if (revision === undefined) return { tags: [], known: true };
+  try {
+    return { tags: await webhooks.tagsOf(revision), known: true };
+  } catch (error) {
+    logger.warn({ event: "ca_bundle.tags_unknown", revision, reason: messageOf(error) });
+    return { tags: [], known: false };
+  }
 }

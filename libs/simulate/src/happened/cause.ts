@@ -133,12 +133,25 @@ function routeNotFound({ routeTable, virtualHost, authority, method, path }: Req
 
 function noHealthyUpstream(record: RequestRecord): Cause {
   const { forward } = record;
-  const cluster = clusterText(forward);
+  const { cluster = "", endpoints = 0, ejected = 0 } = forward ?? {};
   const objects = clusterObjects(record);
-  const total = forward?.endpoints ?? 0;
-  const ejected = forward?.ejected ?? 0;
-  if (total === 0) {
-    const subset = subsetOf(forward?.cluster ?? "");
+  return noEndpoint({ cluster: clusterText(forward), subset: subsetOf(cluster), endpoints, ejected, objects });
+}
+
+/** Why a cluster had nobody to send to. */
+export interface WithoutEndpoint {
+  /** As a reader calls it. */
+  readonly cluster: string;
+  /** Empty: none. */
+  readonly subset: string;
+  readonly endpoints: number;
+  readonly ejected: number;
+  readonly objects: readonly string[];
+}
+
+/** Tells clusters without endpoints from those of which none may be used. */
+export function noEndpoint({ cluster, subset, endpoints, ejected, objects }: WithoutEndpoint): Cause {
+  if (endpoints === 0) {
     return {
       why: `${cluster} has no endpoints`,
       objects,
@@ -148,8 +161,8 @@ function noHealthyUpstream(record: RequestRecord): Cause {
   return {
     why:
       ejected > 0
-        ? `of the ${total} endpoints of ${cluster}, outlier detection holds back ${ejected}`
-        : `none of the ${total} endpoints of ${cluster} is well`,
+        ? `of the ${endpoints} endpoints of ${cluster}, outlier detection holds back ${ejected}`
+        : `none of the ${endpoints} endpoints of ${cluster} is well`,
     objects,
     next: ejected > 0 ? "they failed too often: `trafficPolicy.outlierDetection`" : "their health checks fail",
   };

@@ -1,67 +1,33 @@
-import type { AdsSession } from "@lateen/ports";
 import type {
   DeltaDiscoveryRequest,
   DeltaDiscoveryResponse,
   Resource,
 } from "@lateen/proto/envoy/service/discovery/v3/discovery";
-import { hasImplicitWildcard } from "../resource-types.ts";
-import type { StreamProgress, StreamStatus } from "../types.ts";
+import { type ServerStream, serverStream } from "./server-stream.ts";
 import { type BuildResponse, type ServerStreamOptions, StreamCore } from "./stream-core.ts";
 import type { TypeState } from "./type-state.ts";
-
-/** A server stream as its owner sees it: the transport's face, plus news of changes and a look inside. */
-export interface ServerStream<Request> extends AdsSession<Request> {
-  /** The source may answer differently now; sends what changed, as far as the stream can take it. */
-  push(): void;
-  /** The source has a new revision, at which it answers this stream as before. */
-  unchanged(): void;
-  /**
-   * To be called once, when the client had time to ask for all its types (a second is plenty). Until then, what it brought from an
-   * earlier stream and is gone is not taken away before it asked for the types that may still refer to it.
-   */
-  introduced(): void;
-  status(): StreamStatus;
-  /** What costs little of it. */
-  progress(): StreamProgress;
-}
 
 /** Serves one delta (incremental) ADS stream. */
 export function createDeltaSession(
   options: ServerStreamOptions<DeltaDiscoveryResponse>,
 ): ServerStream<DeltaDiscoveryRequest> {
   const core = new StreamCore(options, buildDelta);
-  return {
-    receive(request) {
-      if (!core.begin(request.node, request.typeUrl)) return;
-      const known = core.find(request.typeUrl);
-      const state = known ?? core.add(request.typeUrl);
-      if (state === undefined) return;
-      if (request.responseNonce !== "") core.answer(state, request.responseNonce, refusalOf(request));
-      const accepted = known === undefined ? first(core, state, request) : later(core, state, request);
-      if (accepted) core.pump();
-    },
-    drained: () => core.drained(),
-    closed: () => core.closedByPeer(),
-    push: () => core.changed(),
-    unchanged: () => core.unchanged(),
-    introduced: () => core.introduced(),
-    status: () => core.status(),
-    progress: () => core.progress(),
-  };
+  return serverStream(core, (request) => {
+    if (!core.begin(request.node, request.typeUrl)) return;
+    const known = core.find(request.typeUrl);
+    const state = known ?? core.add(request.typeUrl);
+    if (state === undefined) return;
+    if (request.responseNonce !== "") core.answer(state, request.responseNonce, refusalOf(request));
+    const accepted = known === undefined ? first(core, state, request) : later(core, state, request);
+    if (accepted) core.pump();
+  });
 }
 
 type Core = StreamCore<DeltaDiscoveryResponse>;
 
 function first(core: Core, state: TypeState, request: DeltaDiscoveryRequest): boolean {
   const asked = request.resourceNamesSubscribe;
-  state.wildcard = asked.includes("*") || (asked.length === 0 && hasImplicitWildcard(state.typeUrl));
-  if (
-    !core.subscribe(
-      state,
-      asked.filter((name) => name !== "*"),
-    )
-  )
-    return false;
+  if (!core.subscribeFirst(state, asked)) return false;
   const claimed = new Map<string, string>();
   for (const [name, version] of Object.entries(request.initialResourceVersions)) {
     if (state.wildcard || state.names.has(name)) claimed.set(name, version);

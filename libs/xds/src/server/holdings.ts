@@ -1,5 +1,6 @@
+import { layersOf } from "@lateen/kernel";
 import type { EncodedResource } from "../types.ts";
-import { layersOf, type MapDifference, type SharedWork } from "./shared-work.ts";
+import type { MapDifference, SharedWork } from "./shared-work.ts";
 
 type Resources = ReadonlyMap<string, EncodedResource>;
 

@@ -1,3 +1,4 @@
+import { LayeredMap } from "@lateen/kernel";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { EncodedResource } from "../types.ts";
@@ -43,6 +44,44 @@ describe("SharedWork", () => {
         }
       }),
     );
+  });
+
+  it("says of layered maps what it says of plain ones, whatever it was asked before", () => {
+    const layers = fc.array(fc.tuple(world, world), { minLength: 1, maxLength: 6 });
+    const named = (map: ReadonlyMap<string, EncodedResource>, prefix: string) =>
+      new Map([...map.values()].map((one) => [`${prefix}${one.name}`, { ...one, name: `${prefix}${one.name}` }]));
+    const asked = fc.uniqueArray(fc.constantFrom("0a", "0b", "0e", "1a", "1c", "1d", "x"));
+    fc.assert(
+      fc.property(layers, asked, (steps, names) => {
+        const work = new SharedWork();
+        const list = work.names.with(undefined, names);
+        for (const [first, second] of steps) {
+          const parts = [named(first, "0"), named(second, "1")];
+          const layered = new LayeredMap(parts);
+          const plain = new Map(layered);
+          const fresh = new SharedWork();
+          expect([...work.within(layered, list)]).toEqual([...fresh.within(plain, list)]);
+          expect(new Set(work.outside(layered, list))).toEqual(new Set(fresh.outside(plain, list)));
+        }
+      }),
+    );
+  });
+
+  it("looks into the layers that changed only", () => {
+    const work = new SharedWork();
+    const layer = (of: number, version: string) =>
+      new Map(Array.from({ length: 50 }, (_, at) => [`${of}/${at}`, resource(`${of}/${at}`, version)] as const));
+    const layers = Array.from({ length: 64 }, (_, of) => layer(of, "1"));
+    const before = new LayeredMap(layers);
+    const names = work.names.with(undefined, [...before.keys()]);
+    expect(work.within(before, names)).toBe(before);
+    expect(work.outside(before, names)).toEqual([]);
+    const looked = work.looks;
+    const after = new LayeredMap(layers.with(7, layer(7, "2")));
+    expect(work.within(after, names)).toBe(after);
+    expect(work.outside(after, names)).toEqual([]);
+    // 50 are compared, and looked for in the list.
+    expect(work.looks - looked).toBeLessThanOrEqual(150);
   });
 
   it("puts a list into the protocol's words once", () => {

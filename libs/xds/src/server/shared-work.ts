@@ -1,3 +1,4 @@
+import { LayeredMap, layersOf } from "@lateen/kernel";
 import type { Resource } from "@lateen/proto/envoy/service/discovery/v3/discovery";
 import type { EncodedResource } from "../types.ts";
 import { type NameList, NameLists } from "./name-list.ts";
@@ -27,30 +28,65 @@ export class SharedWork {
   readonly names = new NameLists();
   readonly #differences = new WeakMap<Resources, WeakMap<Resources, MapDifference>>();
   readonly #within = new WeakMap<Resources, WeakMap<NameList, Resources>>();
-  readonly #outside = new WeakMap<Resources, WeakMap<NameList, readonly string[]>>();
+  /** What a list names and a map did not have, when that was last asked. */
+  readonly #outside = new WeakMap<NameList, { readonly all: Resources; readonly names: readonly string[] }>();
   readonly #parts = new WeakMap<readonly EncodedResource[], Parts & { readonly limit: number }>();
   readonly #messages = new WeakMap<readonly EncodedResource[], Resource[]>();
   /** By the first resource of a list. What nobody sends any more is collected. */
   readonly #beginningWith = new WeakMap<EncodedResource, WeakRef<Resource[]>[]>();
   readonly #message = new WeakMap<EncodedResource, Resource>();
+  #looks = 0;
 
   /** From `before` to `after`. Neither may be changed afterwards. */
   difference(before: Resources, after: Resources): MapDifference {
-    return remembered(this.#differences, before, after, compareMaps);
+    return remembered(this.#differences, before, after, (old, next) => {
+      this.#looks += old.size + next.size;
+      return compareMaps(old, next);
+    });
   }
 
-  /** The part of `all` that `names` names; `all` itself when that is all of it. */
+  /** Names that were looked at so far, for tests: work of a change must not grow with all that there is. */
+  get looks(): number {
+    return this.#looks;
+  }
+
+  #looked<T>(value: T): T {
+    this.#looks++;
+    return value;
+  }
+
+  /** The part of `all` that `names` names; `all` itself when that is all of it. Looks only into layers that it has not seen. */
   within(all: Resources, names: NameList): Resources {
     return remembered(this.#within, all, names, () => {
+      const layers = layersOf(all);
+      if (layers.length > 1) {
+        const parts = layers.map((layer) => this.within(layer, names));
+        return parts.every((part, at) => part === layers[at]) ? all : new LayeredMap(parts);
+      }
       const part = new Map<string, EncodedResource>();
-      for (const [name, resource] of all) if (names.has(name)) part.set(name, resource);
+      for (const [name, resource] of all) if (this.#looked(names.has(name))) part.set(name, resource);
       return part.size === all.size ? all : part;
     });
   }
 
-  /** What `names` names and `all` does not have. */
+  /** What `names` names and `all` does not have. Where that was asked of a map with the same layers, only the others are looked into. */
   outside(all: Resources, names: NameList): readonly string[] {
-    return remembered(this.#outside, all, names, () => [...names].filter((name) => !all.has(name)));
+    const last = this.#outside.get(names);
+    if (last?.all === all) return last.names;
+    const candidates = last === undefined ? names : new Set([...last.names, ...this.#gone(last.all, all, names)]);
+    const found = [...candidates].filter((name) => this.#looked(!all.has(name)));
+    this.#outside.set(names, { all, names: found });
+    return found;
+  }
+
+  /** Of `names`, what layers of `before` had and `after` has in other layers or not at all. */
+  *#gone(before: Resources, after: Resources, names: NameList): Iterable<string> {
+    const layers = layersOf(after);
+    for (const [at, layer] of layersOf(before).entries()) {
+      const next = layers[at] ?? NO_RESOURCES;
+      if (next === layer) continue;
+      for (const name of this.difference(layer, next).removed) if (names.has(name)) yield name;
+    }
   }
 
   /** Pieces of a list of at most `limit` bytes; a resource that is larger is a piece of its own. The list may not be changed afterwards. */
@@ -101,6 +137,7 @@ export class SharedWork {
   }
 }
 
+const NO_RESOURCES: Resources = new Map();
 /** Lists with the same first resource that are remembered. */
 const MAX_ALIKE = 4;
 /** Bytes around the content of a resource, about. */
@@ -159,9 +196,4 @@ function compareMaps(before: Resources, after: Resources): MapDifference {
     for (const name of before.keys()) if (!after.has(name)) removed.push(name);
   }
   return { upserted, removed };
-}
-
-/** The maps that make up a map; itself unless it says otherwise. */
-export function layersOf(map: Resources): readonly Resources[] {
-  return (map as { readonly layers?: readonly Resources[] }).layers ?? [map];
 }

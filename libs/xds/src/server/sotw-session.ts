@@ -1,28 +1,19 @@
 import type { DiscoveryRequest, DiscoveryResponse } from "@lateen/proto/envoy/service/discovery/v3/discovery";
-import { hasImplicitWildcard, isFullState } from "../resource-types.ts";
+import { isFullState } from "../resource-types.ts";
 import type { EncodedResource } from "../types.ts";
-import type { ServerStream } from "./delta-session.ts";
+import { type ServerStream, serverStream } from "./server-stream.ts";
 import { type BuildResponse, type BuiltResponse, type ServerStreamOptions, StreamCore } from "./stream-core.ts";
 import type { TypeState } from "./type-state.ts";
 
 /** Serves one state-of-the-world ADS stream. */
 export function createSotwSession(options: ServerStreamOptions<DiscoveryResponse>): ServerStream<DiscoveryRequest> {
   const core = new StreamCore(options, buildSotw);
-  return {
-    receive(request) {
-      if (!core.begin(request.node, request.typeUrl)) return;
-      const known = core.find(request.typeUrl);
-      const accepted = known === undefined ? first(core, request) : later(core, known, request);
-      if (accepted) core.pump();
-    },
-    drained: () => core.drained(),
-    closed: () => core.closedByPeer(),
-    push: () => core.changed(),
-    unchanged: () => core.unchanged(),
-    introduced: () => core.introduced(),
-    status: () => core.status(),
-    progress: () => core.progress(),
-  };
+  return serverStream(core, (request) => {
+    if (!core.begin(request.node, request.typeUrl)) return;
+    const known = core.find(request.typeUrl);
+    const accepted = known === undefined ? first(core, request) : later(core, known, request);
+    if (accepted) core.pump();
+  });
 }
 
 type Core = StreamCore<DiscoveryResponse>;
@@ -31,15 +22,7 @@ type Core = StreamCore<DiscoveryResponse>;
 function first(core: Core, request: DiscoveryRequest): boolean {
   const state = core.add(request.typeUrl);
   if (state === undefined) return false;
-  const names = request.resourceNames;
-  state.wildcard = names.includes("*") || (names.length === 0 && hasImplicitWildcard(state.typeUrl));
-  if (
-    !core.subscribe(
-      state,
-      names.filter((name) => name !== "*"),
-    )
-  )
-    return false;
+  if (!core.subscribeFirst(state, request.resourceNames)) return false;
   state.owesAnswer = state.wildcard || state.names.size > 0;
   state.touch();
   return true;

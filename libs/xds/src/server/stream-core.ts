@@ -2,7 +2,7 @@ import type { Clock } from "@lateen/kernel";
 import type { AdsTransport } from "@lateen/ports";
 import type { Node } from "@lateen/proto/envoy/config/core/v3/base";
 import type { Resource } from "@lateen/proto/envoy/service/discovery/v3/discovery";
-import { pushOrder, removedAfter, sentAfter, xdsTypes } from "../resource-types.ts";
+import { hasImplicitWildcard, pushOrder, removedAfter, sentAfter, xdsTypes } from "../resource-types.ts";
 import { grpcStatus } from "../status-codes.ts";
 import type {
   AdmitStream,
@@ -123,6 +123,15 @@ export class StreamCore<Response> {
     this.#types.set(typeUrl, state);
     this.#ordered = [...this.#types.values()].sort((a, b) => pushOrder(a.typeUrl) - pushOrder(b.typeUrl));
     return state;
+  }
+
+  /** The names of a type's first request: `*`, or none where the protocol takes that for all, is a wildcard. False when it ended. */
+  subscribeFirst(state: TypeState, asked: readonly string[]): boolean {
+    state.wildcard = asked.includes("*") || (asked.length === 0 && hasImplicitWildcard(state.typeUrl));
+    return this.subscribe(
+      state,
+      asked.filter((name) => name !== "*"),
+    );
   }
 
   /** Adds names to a subscription within the bounds; false when the stream was ended. */

@@ -1,7 +1,8 @@
 import { type Clock, ok } from "@lateen/kernel";
 import type { DeltaDiscoveryRequest, DeltaDiscoveryResponse } from "@lateen/proto/envoy/service/discovery/v3/discovery";
 import { xdsTypes } from "../resource-types.ts";
-import { createDeltaSession, type ServerStream } from "../server/delta-session.ts";
+import { createDeltaSession } from "../server/delta-session.ts";
+import type { ServerStream } from "../server/server-stream.ts";
 import type { StreamLimits, StreamSource } from "../types.ts";
 
 /** Short names of types in tests. */

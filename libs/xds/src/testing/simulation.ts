@@ -5,7 +5,8 @@ import type { DeltaDiscoveryRequest, DeltaDiscoveryResponse } from "@lateen/prot
 import { createXdsClient, type XdsClient } from "../client/delta-client.ts";
 import type { ApplyFailure, XdsUpdate } from "../client/update.ts";
 import { xdsTypes } from "../resource-types.ts";
-import { createDeltaSession, type ServerStream } from "../server/delta-session.ts";
+import { createDeltaSession } from "../server/delta-session.ts";
+import type { ServerStream } from "../server/server-stream.ts";
 import type { EncodedResource, StreamSource } from "../types.ts";
 
 const { cluster, endpoint, listener, route } = xdsTypes;

@@ -1,6 +1,6 @@
 import { type Clock, ok } from "@lateen/kernel";
 import { DiscoveryRequest, type DiscoveryResponse } from "@lateen/proto/envoy/service/discovery/v3/discovery";
-import type { ServerStream } from "../server/delta-session.ts";
+import type { ServerStream } from "../server/server-stream.ts";
 import { createSotwSession } from "../server/sotw-session.ts";
 import type { StreamSource } from "../types.ts";
 import { letterOf, short } from "./delta-peer.ts";

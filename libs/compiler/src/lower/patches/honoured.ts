@@ -1,8 +1,8 @@
-import type { DynamicMessage, EnvoyMessages } from "./messages.ts";
-import { isMessage } from "./messages.ts";
+import { clearField, isFieldSet } from "@bufbuild/protobuf";
+import { type DynamicMessage, type EnvoyMessages, isMessage, oneof } from "./messages.ts";
 
 /**
- * What proxies of this project honour of the messages that patches of clusters and routes are made of. Their decoders refuse anything
+ * What proxies of this project honour of the messages that patches of clusters, routes and connection managers are made of. Their decoders refuse anything
  * else, so that nothing is dropped silently; `honoured.test.ts` holds this table against them.
  */
 const FIELDS: Readonly<Record<string, readonly string[]>> = {
@@ -99,6 +99,42 @@ const FIELDS: Readonly<Record<string, readonly string[]>> = {
   "envoy.config.core.v3.DataSource": ["specifier"],
   "envoy.config.core.v3.HeaderValueOption": ["header", "appendAction"],
   "envoy.config.core.v3.HeaderValue": ["key", "value"],
+  "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager": [
+    "serverName",
+    "serverHeaderTransformation",
+    "commonHttpProtocolOptions",
+    "httpProtocolOptions",
+    "http2ProtocolOptions",
+    "streamIdleTimeout",
+    "requestTimeout",
+    "useRemoteAddress",
+    "xffNumTrustedHops",
+    "appendXForwardedPort",
+    "generateRequestId",
+    "preserveExternalRequestId",
+    "alwaysSetRequestIdInResponse",
+    "forwardClientCertDetails",
+    "setCurrentClientCertDetails",
+    "normalizePath",
+    "mergeSlashes",
+    "pathWithEscapedSlashesAction",
+    "stripMatchingHostPort",
+    "stripPortMode",
+    "upgradeConfigs",
+  ],
+  "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.SetCurrentClientCertDetails": [
+    "subject",
+    "cert",
+    "dns",
+    "uri",
+  ],
+  "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.UpgradeConfig": [
+    "upgradeType",
+    "enabled",
+  ],
+  "envoy.config.core.v3.HttpProtocolOptions": ["idleTimeout", "headersWithUnderscoresAction"],
+  "envoy.config.core.v3.Http1ProtocolOptions": ["acceptHttp10", "allowCustomMethods"],
+  "envoy.config.core.v3.Http2ProtocolOptions": ["maxConcurrentStreams"],
   "google.protobuf.Duration": ["seconds", "nanos"],
 };
 /** Alternatives that are honoured where not all are. */
@@ -112,6 +148,7 @@ const CASES: Readonly<Record<string, readonly string[]>> = {
   clusterSpecifier: ["cluster"],
   pathRewriteSpecifier: ["pathRedirect"],
   specifier: ["inlineString"],
+  stripPortMode: ["stripAnyHostPort"],
   actionSpecifier: [
     "sourceCluster",
     "destinationCluster",
@@ -138,14 +175,37 @@ export function notHonoured(messages: EnvoyMessages, message: DynamicMessage): r
     if (member.kind === "oneof") {
       const { case: chosen, value: content } = value as { readonly case?: string; readonly value?: unknown };
       if (chosen === undefined) return [];
-      const cases = CASES[`${message.$typeName}.${localName}`] ?? CASES[localName];
-      if (!known.includes(localName) || !(cases?.includes(chosen) ?? false)) return [chosen];
+      if (!known.includes(localName) || !isCase(message, localName, chosen)) return [chosen];
       return within(messages, chosen, content);
     }
     if (isEmpty(value)) return [];
     if (!known.includes(localName)) return [localName];
     return within(messages, localName, value);
   });
+}
+
+/** Takes what is not honoured out of a message, and answers its paths in lower camel case. The message is of a type that is known here. */
+export function withoutUnhonoured(messages: EnvoyMessages, message: DynamicMessage): readonly string[] {
+  const known = FIELDS[message.$typeName] ?? [];
+  return messages.type(message.$typeName).members.flatMap((member) => {
+    const chosen = member.kind === "oneof" ? oneof(message, member.localName) : undefined;
+    const field = member.kind === "oneof" ? member.fields.find(({ localName }) => localName === chosen?.case) : member;
+    if (field === undefined || !isFieldSet(message, field)) return [];
+    const honoured =
+      known.includes(member.localName) &&
+      (member.kind !== "oneof" || isCase(message, member.localName, field.localName));
+    const value = chosen === undefined ? message[field.localName] : chosen.value;
+    if (honoured && isMessage(value) && FIELDS[value.$typeName] !== undefined) {
+      return withoutUnhonoured(messages, value).map((path) => `${field.localName}.${path}`);
+    }
+    const [path] = honoured ? within(messages, field.localName, value) : [field.localName];
+    if (path !== undefined) clearField(message, field);
+    return path === undefined ? [] : [path];
+  });
+}
+
+function isCase(message: DynamicMessage, name: string, chosen: string): boolean {
+  return (CASES[`${message.$typeName}.${name}`] ?? CASES[name])?.includes(chosen) ?? false;
 }
 
 function within(messages: EnvoyMessages, name: string, value: unknown): readonly string[] {

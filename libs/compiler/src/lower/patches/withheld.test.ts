@@ -1,4 +1,5 @@
 import { RBAC } from "@lateen/proto/envoy/extensions/filters/http/rbac/v3/rbac";
+import { listenerSpec } from "@lateen/proxy";
 import { describe, expect, it } from "vitest";
 import { typeUrls } from "../../resource.ts";
 import { at, envoyFilter, httpFiltersOf, lua, networkFiltersOf, patch } from "../../testing/extensions.ts";
@@ -13,6 +14,7 @@ import {
   pod,
   service,
 } from "../../testing/mesh.ts";
+import { run } from "../../testing/simulate.ts";
 
 const MESH =
   service("web", "10.0.0.1", ["http:80:8080"]) +
@@ -148,6 +150,75 @@ describe("what a proxy of this project cannot run", () => {
     expect(warnings[0]?.endsWith(`they ${reason}`) && warnings.length).toBe(1);
     expect(view.listener("virtualInbound")).toEqual(seen("").view.listener("virtualInbound"));
     expect(view.cluster(WEB)).toEqual(seen("").view.cluster(WEB));
+  });
+
+  const MANAGER = "envoy.filters.network.http_connection_manager";
+  const merged = (fields: string, operation = "MERGE") =>
+    envoyFilter("f", [
+      patch(
+        "NETWORK_FILTER",
+        operation,
+        `{ context: SIDECAR_INBOUND, listener: { filterChain: { filter: { name: ${MANAGER} } } } }`,
+        `{ name: ${MANAGER}, typed_config: { "@type": ${TYPE("network.http_connection_manager.v3.HttpConnectionManager")}, ${fields} } }`,
+      ),
+    ]);
+  const managers = (view: ProxyView) =>
+    view
+      .listener("virtualInbound")
+      .filterChains.flatMap(({ filters }) => filters.filter(({ name }) => name === MANAGER))
+      .map((filter) => httpManagerOf(filter));
+
+  it("is not what its connection managers honour", () => {
+    const { view, warnings } = seen(
+      merged(
+        "server_header_transformation: PASS_THROUGH, server_name: shop, stream_idle_timeout: 7s, request_timeout: 8s, use_remote_address: true, " +
+          "xff_num_trusted_hops: 2, merge_slashes: true, normalize_path: true, path_with_escaped_slashes_action: REJECT_REQUEST, " +
+          "strip_any_host_port: true, preserve_external_request_id: true, always_set_request_id_in_response: true, " +
+          "common_http_protocol_options: { headers_with_underscores_action: DROP_HEADER, idle_timeout: 9s }, " +
+          "http_protocol_options: { allow_custom_methods: true }, http2_protocol_options: { max_concurrent_streams: 50 }, " +
+          "upgrade_configs: [{ upgrade_type: CONNECT, enabled: false }]",
+      ),
+    );
+    expect(warnings).toEqual([]);
+    expect(managers(view).length).toBeGreaterThan(0);
+    for (const manager of managers(view)) {
+      expect(manager).toMatchObject({
+        serverHeaderTransformation: 2,
+        serverName: "shop",
+        useRemoteAddress: true,
+        xffNumTrustedHops: 2,
+        mergeSlashes: true,
+        pathWithEscapedSlashesAction: 2,
+        commonHttpProtocolOptions: { headersWithUnderscoresAction: 2 },
+        http2ProtocolOptions: { maxConcurrentStreams: 50 },
+      });
+      expect(ms(manager.streamIdleTimeout)).toBe(7000);
+    }
+    // As its proxy decodes it: what that cannot honour throws.
+    const spec = listenerSpec(view.listener("virtualInbound"), run());
+    const terminals = spec.chains.flatMap(({ terminal }) => (terminal.kind === "http" ? [terminal] : []));
+    expect(new Set(terminals.map(({ underscores, serverHeader }) => `${underscores} ${serverHeader}`))).toEqual(
+      new Set(["drop passThrough"]),
+    );
+  });
+
+  it("is what they do not honour, by name, and not the rest of the patch", () => {
+    const { view, warnings } = seen(
+      merged(
+        "merge_slashes: true, max_request_headers_kb: 96, local_reply_config: {}, " +
+          "common_http_protocol_options: { max_headers_count: 200, headers_with_underscores_action: REJECT_REQUEST }",
+        "MERGE_AND_REPLACE_LIST",
+      ),
+    );
+    expect(warnings).toEqual([
+      "LTN3122 spec.configPatches[0] EnvoyFilter/default/f: withheld from Lateen's sidecars: they do not honour commonHttpProtocolOptions.maxHeadersCount, maxRequestHeadersKb, localReplyConfig, and get the rest",
+    ]);
+    for (const manager of managers(view)) {
+      expect(manager.mergeSlashes).toBe(true);
+      expect(manager.commonHttpProtocolOptions?.headersWithUnderscoresAction).toBe(1);
+      expect(manager.maxRequestHeadersKb).not.toBe(96);
+    }
+    expect(() => listenerSpec(view.listener("virtualInbound"), run())).not.toThrow();
   });
 
   it("does not hold back what it can: other patches, fields that it honours, filters that it lists", () => {

@@ -1,4 +1,4 @@
-import { notHonoured } from "./honoured.ts";
+import { notHonoured, withoutUnhonoured } from "./honoured.ts";
 import { type DynamicMessage, type EnvoyMessages, messageName, oneof, typedConfigOf } from "./messages.ts";
 import { MESSAGE_OF, type Patch, text } from "./patch.ts";
 
@@ -59,6 +59,7 @@ function withheld(reason: string, instead?: Patch): Suitability {
 function ofFilter(messages: EnvoyMessages, patch: Patch, value: DynamicMessage, runner: PatchRunner): Suitability {
   const type = extensionType(messages, value);
   const discovered = oneof(value, "configType").case === "configDiscovery";
+  if (runner.lateen && type === MANAGER && MERGES.has(patch.operation)) return ofManager(messages, patch, value);
   const runs = type === undefined ? !runner.lateen : runner.runs(type) && !(discovered && runner.lateen);
   if (runs) return WHOLE;
   const what = type ?? text(value, "name");
@@ -68,6 +69,20 @@ function ofFilter(messages: EnvoyMessages, patch: Patch, value: DynamicMessage, 
     denial(messages, patch),
   );
 }
+
+/** What is merged into a connection manager, field by field: what is not honoured is left out and named. */
+function ofManager(messages: EnvoyMessages, patch: Patch, value: DynamicMessage): Suitability {
+  const given = messages.copy(value);
+  const any = typedConfigOf(given);
+  const manager = any === undefined ? undefined : messages.unpack(any);
+  if (any === undefined || manager?.$typeName !== MANAGER) return withheld(`take no patches of ${MANAGER} in a struct`);
+  const gone = withoutUnhonoured(messages, manager);
+  if (gone.length === 0) return WHOLE;
+  messages.pack(any, manager);
+  return withheld(`do not honour ${gone.join(", ")}, and get the rest`, { ...patch, value: given });
+}
+const MANAGER = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
+const MERGES: ReadonlySet<Patch["operation"]> = new Set(["MERGE", "MERGE_AND_REPLACE_LIST"]);
 
 /** The type of an extension's configuration; undefined when it is not said. */
 function extensionType(messages: EnvoyMessages, value: DynamicMessage): string | undefined {
@@ -141,6 +156,6 @@ function denial(messages: EnvoyMessages, patch: Patch): Patch | undefined {
     },
   });
   if (!value.ok) return undefined;
-  const merges = patch.operation === "MERGE" || patch.operation === "MERGE_AND_REPLACE_LIST";
+  const merges = MERGES.has(patch.operation);
   return { ...patch, operation: merges ? "REPLACE" : patch.operation, value: value.value };
 }
