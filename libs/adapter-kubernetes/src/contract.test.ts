@@ -1,12 +1,11 @@
-import { randomBytes } from "node:crypto";
 import { Scope } from "@lateen/kernel";
 import { decodeObject, keyOf } from "@lateen/mesh-model";
 import type { RawDocument, RegistryObject } from "@lateen/ports";
-import { eventually, recordingLogger, startApiServer } from "@lateen/test-support";
+import { eventually, recordingLogger } from "@lateen/test-support";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import type { KubernetesApi } from "./client/api.ts";
 import type { ApiObject } from "./client/objects.ts";
-import { openKubernetes } from "./client/open.ts";
+import type { ResourceAddress } from "./client/resources.ts";
 import { kubernetesConfigSource } from "./config/kubernetes-source.ts";
 import { kubernetesConfigStore } from "./config/kubernetes-store.ts";
 import { kubernetesSecretStore } from "./identity/secret-store.ts";
@@ -14,40 +13,30 @@ import { kubernetesTokenReviewer } from "./identity/token-reviewer.ts";
 import { kubernetesLease } from "./lease/kubernetes-lease.ts";
 import { kubernetesRegistry } from "./registry/kubernetes-registry.ts";
 import { Collector } from "./testing/collector.ts";
+import { CONTRACT_WITH, type ContractCluster, contractCluster } from "./testing/contract.ts";
 import { configMap, service, slice } from "./testing/objects.ts";
 
-/** Set by `npm run test:k8s`. The account must be allowed to do what a cluster's admin is. */
-const REAL = process.env.LATEEN_TEST_KUBECONFIG;
 const PATIENCE_MS = 60_000;
-const NAMESPACE = `lateen-test-${randomBytes(4).toString("hex")}`;
 const CORE = { group: "", version: "v1" };
-const MAPS = { ...CORE, plural: "configmaps", namespace: NAMESPACE };
-const SERVICES = { ...CORE, plural: "services", namespace: NAMESPACE };
-const SLICES = { group: "discovery.k8s.io", version: "v1", plural: "endpointslices", namespace: NAMESPACE };
-const NAMESPACES = { ...CORE, plural: "namespaces" };
 
 /** What an adapter must find true of an API server, whichever it is. */
-describe(`the contract with ${REAL === undefined ? "the API server of the tests" : "a real API server"}`, () => {
+describe(`the contract with ${CONTRACT_WITH}`, () => {
+  let cluster: ContractCluster;
   let api: KubernetesApi;
-  const ends: (() => Promise<void>)[] = [];
+  let NAMESPACE: string;
+  let MAPS: ResourceAddress;
+  let SERVICES: ResourceAddress;
+  let SLICES: ResourceAddress;
   beforeAll(async () => {
-    if (REAL !== undefined) api = await openKubernetes({ kubeconfig: REAL });
-    else {
-      const server = await startApiServer();
-      ends.push(() => server.stop());
-      const { mkdtemp, rm, writeFile } = await import("node:fs/promises");
-      const dir = await mkdtemp("/tmp/lateen-contract-");
-      ends.push(() => rm(dir, { recursive: true }));
-      await writeFile(`${dir}/config`, server.kubeconfig());
-      api = await openKubernetes({ kubeconfig: `${dir}/config` });
-    }
-    await api.create(NAMESPACES, object({ apiVersion: "v1", kind: "Namespace", metadata: { name: NAMESPACE } }));
+    cluster = await contractCluster();
+    api = cluster.api;
+    NAMESPACE = cluster.namespace;
+    const inIt = { namespace: NAMESPACE };
+    MAPS = { ...CORE, ...inIt, plural: "configmaps" };
+    SERVICES = { ...CORE, ...inIt, plural: "services" };
+    SLICES = { group: "discovery.k8s.io", version: "v1", ...inIt, plural: "endpointslices" };
   });
-  afterAll(async () => {
-    await api?.remove(NAMESPACES, NAMESPACE).catch(() => undefined);
-    api?.close();
-    for (const end of ends) await end();
-  });
+  afterAll(() => cluster?.close());
 
   const object = (value: unknown) => value as ApiObject;
   const scopeOfTest = () => {
@@ -157,9 +146,36 @@ describe(`the contract with ${REAL === undefined ? "the API server of the tests"
   });
 
   it("a token that nobody issued is nobody's", async () => {
-    const reviewer = kubernetesTokenReviewer(api);
+    const reviewer = kubernetesTokenReviewer(api, { timeoutMs: 60_000 });
     expect(await reviewer.review("a.b.c", "istio-ca")).toEqual({ ok: false, error: "the token is not valid" });
   });
+
+  it("a token is whose it was issued to, for the audience that it was issued for", async () => {
+    const accounts = { ...CORE, plural: "serviceaccounts", namespace: NAMESPACE };
+    await api.create(accounts, object({ apiVersion: "v1", kind: "ServiceAccount", metadata: { name: "web" } }));
+    const token = await issue("web", "istio-ca");
+    const reviewer = kubernetesTokenReviewer(api, { timeoutMs: 60_000 });
+    expect(await reviewer.review(token, "istio-ca")).toEqual({
+      ok: true,
+      value: { namespace: NAMESPACE, serviceAccount: "web" },
+    });
+    expect(await reviewer.review(token, "another")).toMatchObject({ ok: false });
+  });
+
+  /** A token of a service account; the server of the tests issues none, it is told of one. */
+  async function issue(name: string, audience: string): Promise<string> {
+    if (cluster.server !== undefined) {
+      cluster.server.reviewed.set("token-of-web", {
+        username: `system:serviceaccount:${NAMESPACE}:${name}`,
+        audiences: [audience],
+      });
+      return "token-of-web";
+    }
+    const path = `/api/v1/namespaces/${NAMESPACE}/serviceaccounts/${name}/token`;
+    const body = { apiVersion: "authentication.k8s.io/v1", kind: "TokenRequest", spec: { audiences: [audience] } };
+    const answer = await api.request({ method: "POST", path, body });
+    return (answer as { readonly status: { readonly token: string } }).status.token;
+  }
 
   it("what galley remembers is there after a restart", async () => {
     const open = () =>

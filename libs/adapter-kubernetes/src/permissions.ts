@@ -1,3 +1,5 @@
+import { DEFAULT_REVISION, injectionWebhookOf, nameInRevision, validationWebhookOf } from "@lateen/mesh-model";
+
 /** One rule of a Role or ClusterRole. */
 export interface PermissionRule {
   /** `""` is the core group. */
@@ -82,15 +84,27 @@ const CONFIGURATION: readonly PermissionRule[] = [
   },
 ];
 
+/** What injection depends on: `--config kubernetes` of the injector. */
+const PROXY_CONFIGS: PermissionRule = {
+  apiGroups: ["networking.istio.io"],
+  resources: ["proxyconfigs"],
+  verbs: ["list", "watch"],
+};
+
 /** The mesh configuration, and galley's own notes. */
-const CONFIGURATION_OWN: readonly PermissionRule[] = [
+const configurationOwn = (revision: string): readonly PermissionRule[] => [
   {
     apiGroups: [""],
     resources: ["configmaps"],
     verbs: ["list", "watch"],
-    resourceNames: ["istio", "ratelimit-config"],
+    resourceNames: [nameInRevision("istio", revision), "ratelimit-config"],
   },
-  { apiGroups: [""], resources: ["configmaps"], verbs: ["get", "update"], resourceNames: ["lateen-galley"] },
+  {
+    apiGroups: [""],
+    resources: ["configmaps"],
+    verbs: ["get", "update"],
+    resourceNames: [nameInRevision("lateen-galley", revision)],
+  },
   { apiGroups: [""], resources: ["configmaps"], verbs: ["create"] },
 ];
 
@@ -116,6 +130,16 @@ const CA_SECRET: readonly PermissionRule[] = [
   { apiGroups: [""], resources: ["secrets"], verbs: ["create"] },
 ];
 
+/** `--store-secrets`, of the names that an installation gives its stores. */
+const storeSecrets = (revision: string): readonly PermissionRule[] => [
+  {
+    apiGroups: [""],
+    resources: ["secrets"],
+    verbs: ["get"],
+    resourceNames: ["istio-nats", "istio-redis"].map((name) => nameInRevision(name, revision)),
+  },
+];
+
 /** The trust bundle in the configurations of webhooks: `--webhook`. */
 const trusting = (plural: string, ...resourceNames: string[]): PermissionRule => ({
   apiGroups: ["admissionregistration.k8s.io"],
@@ -123,39 +147,65 @@ const trusting = (plural: string, ...resourceNames: string[]): PermissionRule =>
   verbs: ["get", "patch"],
   resourceNames,
 });
-const INJECTION = trusting("mutatingwebhookconfigurations", "istio-sidecar-injector");
-const VALIDATION = trusting("validatingwebhookconfigurations", "istio-validator-istio-system");
+/** Which webhooks are tags of this revision; each tag brings the right to write its own with it. */
+const TAGS: PermissionRule = {
+  apiGroups: ["admissionregistration.k8s.io"],
+  resources: ["mutatingwebhookconfigurations"],
+  verbs: ["list"],
+};
 
-const PILOT: ComponentPermissions = {
-  cluster: [REVIEW_TOKENS, ...REGISTRY, ...CREDENTIALS, ...STATUS],
-  own: LEASES,
-};
-const GALLEY: ComponentPermissions = {
-  cluster: [REVIEW_TOKENS, ...CONFIGURATION, VALIDATION],
-  own: [...CONFIGURATION_OWN, ...LEASES],
-};
-const CITADEL: ComponentPermissions = {
-  cluster: [REVIEW_TOKENS, ...ROOT_CERTIFICATES],
-  own: [...CA_SECRET, ...LEASES],
-};
+/** Key sets of token issuers that pilot fetched last. */
+const KEY_SETS: readonly PermissionRule[] = [
+  { apiGroups: [""], resources: ["configmaps"], verbs: ["get", "patch"], resourceNames: ["lateen-issuer-keys"] },
+  { apiGroups: [""], resources: ["configmaps"], verbs: ["create"] },
+];
+
+/** The table of rights. */
+export type PermissionsByComponent = Readonly<Record<PermittedComponent, ComponentPermissions>>;
 
 /**
- * What each component asks of the API server, and nothing else: the roles of an installation are made from this table, and the tests of this
+ * What each component of a revision asks of the API server, and nothing else: the roles of an installation are made from this table, and the tests of this
  * library run against a server that refuses the rest.
  */
-export const kubernetesPermissions: Readonly<Record<PermittedComponent, ComponentPermissions>> = {
-  pilot: PILOT,
-  galley: GALLEY,
-  citadel: CITADEL,
-  mixer: { cluster: [REVIEW_TOKENS], own: [] },
-  "sidecar-injector": { cluster: [INJECTION], own: [] },
-  "control-plane": {
-    cluster: [...PILOT.cluster, ...GALLEY.cluster.slice(1), ...CITADEL.cluster.slice(1), INJECTION],
-    own: [...GALLEY.own, ...CA_SECRET],
-  },
-};
+export function permissionsOf(revision: string): PermissionsByComponent {
+  const injection = [trusting("mutatingwebhookconfigurations", injectionWebhookOf(revision)), TAGS];
+  const validation = trusting("validatingwebhookconfigurations", validationWebhookOf(revision));
+  const pilot: ComponentPermissions = {
+    cluster: [REVIEW_TOKENS, ...REGISTRY, ...CREDENTIALS, ...STATUS],
+    own: [...LEASES, ...KEY_SETS],
+  };
+  const galley: ComponentPermissions = {
+    cluster: [REVIEW_TOKENS, ...CONFIGURATION, validation],
+    own: [...configurationOwn(revision), ...LEASES],
+  };
+  const citadel: ComponentPermissions = {
+    cluster: [REVIEW_TOKENS, ...ROOT_CERTIFICATES],
+    own: [...CA_SECRET, ...storeSecrets(revision), ...LEASES],
+  };
+  return {
+    pilot,
+    galley,
+    citadel,
+    mixer: { cluster: [REVIEW_TOKENS], own: [] },
+    "sidecar-injector": { cluster: [...injection, PROXY_CONFIGS], own: [] },
+    "control-plane": {
+      cluster: [...pilot.cluster, ...galley.cluster.slice(1), ...citadel.cluster.slice(1), ...injection],
+      own: [...galley.own, ...KEY_SETS.slice(0, 1), ...CA_SECRET],
+    },
+  };
+}
 
-/** Whether the rules of a component allow a request, as RBAC decides it. `ownNamespace` is that of the control plane. */
+/** The rights in the default revision. */
+export const kubernetesPermissions: PermissionsByComponent = permissionsOf(DEFAULT_REVISION);
+
+export interface IsPermittedOptions {
+  /** That of the control plane. Default `istio-system`. */
+  readonly ownNamespace?: string;
+  /** Default: that of the default revision. */
+  readonly table?: PermissionsByComponent;
+}
+
+/** Whether the rules of a component allow a request, as RBAC decides it. */
 export function isPermitted(
   component: PermittedComponent,
   request: {
@@ -165,10 +215,13 @@ export function isPermitted(
     readonly subresource: string | undefined;
     readonly namespace: string | undefined;
     readonly name: string | undefined;
+    readonly path?: string;
   },
-  ownNamespace = "istio-system",
+  { ownNamespace = "istio-system", table = kubernetesPermissions }: IsPermittedOptions = {},
 ): boolean {
-  const { cluster, own } = kubernetesPermissions[component];
+  // Kubernetes' own role `system:public-info-viewer` lets every account ask that.
+  if (request.path === "/version") return true;
+  const { cluster, own } = table[component];
   const rules = request.namespace === ownNamespace ? [...cluster, ...own] : cluster;
   const resource = request.subresource === undefined ? request.plural : `${request.plural}/${request.subresource}`;
   const has = (list: readonly string[], value: string) => list.includes(value) || list.includes("*");

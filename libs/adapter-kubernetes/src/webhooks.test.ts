@@ -45,3 +45,16 @@ it("says when there is no such configuration, and fails when it may not", async 
   server.apply({ ...configuration, metadata: { name: other.name } });
   await expect(webhooks.trust(other, "PEM")).rejects.toMatchObject({ detail: { status: 403 } });
 });
+
+it("finds the tags of a revision, and may write a tag only by what the tag brings", async () => {
+  const { server, webhooks } = await cluster();
+  const tagged = (tag: string, revision: string) => ({
+    ...configuration,
+    metadata: { name: `istio-revision-tag-${tag}`, labels: { "istio.io/rev": revision, "istio.io/tag": tag } },
+  });
+  const own = { ...configuration, metadata: { ...configuration.metadata, labels: { "istio.io/rev": "canary" } } };
+  server.apply(tagged("prod", "canary"), tagged("old", "default"), own);
+  const tag = { ...injector, name: "istio-revision-tag-prod" };
+  expect(await webhooks.tagsOf("canary")).toEqual([tag]);
+  await expect(webhooks.trust(tag, "PEM")).rejects.toMatchObject({ detail: { status: 403 } });
+});

@@ -1,12 +1,18 @@
+import { REVISION_LABEL } from "@lateen/mesh-model";
 import type { WebhookConfiguration, WebhookRegistry } from "@lateen/ports";
 import type { KubernetesApi } from "./client/api.ts";
 import { isFields } from "./client/objects.ts";
 import { isRefused } from "./errors.ts";
+import { listPages } from "./watch/list.ts";
 
 const PLURALS = {
   MutatingWebhookConfiguration: "mutatingwebhookconfigurations",
   ValidatingWebhookConfiguration: "validatingwebhookconfigurations",
 } as const satisfies Readonly<Record<WebhookConfiguration["kind"], string>>;
+
+const LIST_MS = 10_000;
+/** Label of a tag's webhooks: the name of the tag. */
+export const TAG_LABEL = "istio.io/tag";
 
 /** Writes trust bundles into the API server's webhook configurations. Of two writers at once one is refused, and looks again. */
 export function kubernetesWebhooks(api: KubernetesApi): WebhookRegistry {
@@ -32,6 +38,18 @@ export function kubernetesWebhooks(api: KubernetesApi): WebhookRegistry {
         if (isRefused(error, 404)) return "missing";
         throw error;
       }
+    },
+    async tagsOf(revision) {
+      const found: WebhookConfiguration[] = [];
+      const request = {
+        ...{ api, fieldSelector: undefined, metadataOnly: true, pageSize: 0, signal: AbortSignal.timeout(LIST_MS) },
+        address: { group: "admissionregistration.k8s.io", version: "v1", plural: PLURALS.MutatingWebhookConfiguration },
+        labelSelector: `${REVISION_LABEL}=${revision},${TAG_LABEL}`,
+      };
+      await listPages(request, ({ metadata }) => {
+        found.push({ kind: "MutatingWebhookConfiguration", name: metadata.name });
+      });
+      return found;
     },
   };
 }

@@ -1,6 +1,7 @@
 export { type MemoryBusOptions, memoryBus } from "./bus/memory-bus.ts";
 export { httpDocuments } from "./documents/http-documents.ts";
 export { type JournalStoreOptions, journalConfigStore } from "./journal/journal-store.ts";
+export { fileKeySetStore } from "./keys/file-key-set-store.ts";
 export { type FileLeaseOptions, fileLease } from "./lease/file-lease.ts";
 export { type MemoryQuotaOptions, memoryQuotaStore } from "./quota/memory-quota-store.ts";
 export { filePodRegistry, type PodRegistryOptions } from "./registry/file-pod-registry.ts";

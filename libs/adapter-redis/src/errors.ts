@@ -1,7 +1,7 @@
 import { LateenError, messageOf } from "@lateen/kernel";
 
-/** Why a question to Redis has no answer. A label of metrics. */
-export type RedisFailure = "away" | "timeout" | "busy" | "error";
+/** Why a question to Redis has no answer; `late`: its time was over before it could be asked. A label of metrics. */
+export type RedisFailure = "away" | "timeout" | "late" | "busy" | "error";
 
 /** LTN6501: Redis did not decide. `detail.failure` says in which way. */
 export function quotaUnavailable(address: string, failure: RedisFailure, cause: unknown): LateenError {

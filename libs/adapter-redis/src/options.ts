@@ -21,7 +21,7 @@ export interface RedisQuotaOptions {
   readonly tls?: RedisTls;
   /** What all keys begin with. Default `lateen:quota:`. */
   readonly keyPrefix?: string;
-  /** Milliseconds that an answer may take. Default 15: below the 20 that Envoy gives a rate-limit service. */
+  /** Milliseconds from when a question came in that its answer may take. Default 15: below the 20 that Envoy gives a rate-limit service. */
   readonly timeoutMs?: number;
   /** Milliseconds that connecting, authentication and a first answer may take. Default 1000. */
   readonly connectTimeoutMs?: number;

@@ -12,7 +12,7 @@ export interface RedisQuotaStore extends QuotaStore {
 
 /**
  * Counts in Redis, for everybody who uses the same one. Comes up by itself, also when Redis is not there yet. Fails with LTN6501: at once while
- * Redis is away, after `timeoutMs` when it does not answer.
+ * Redis is away, `timeoutMs` after the question came in when it does not answer.
  */
 export function redisQuotaStore(scope: Scope, options: RedisQuotaOptions): RedisQuotaStore {
   const { keyPrefix = "lateen:quota:", timeoutMs = 15, maxInFlight = 1_000, observer, clock } = options;
@@ -25,11 +25,15 @@ export function redisQuotaStore(scope: Scope, options: RedisQuotaOptions): Redis
     return quotaUnavailable(address, failure, cause);
   }
 
-  async function ask(client: ScriptedRedis, requests: readonly QuotaRequest[]): Promise<readonly QuotaGrant[]> {
+  async function ask(
+    client: ScriptedRedis,
+    requests: readonly QuotaRequest[],
+    leftMs: number,
+  ): Promise<readonly QuotaGrant[]> {
     const { promise: late, reject } = Promise.withResolvers<never>();
     const timedOut = new Error(`no answer within ${timeoutMs} ms`);
     // An answer that was here before this process came to look at it is no failure of Redis: sockets are read before it is one.
-    const cancel = clock.after(timeoutMs, () => setImmediate(() => reject(timedOut)));
+    const cancel = clock.after(leftMs, () => setImmediate(() => reject(timedOut)));
     inFlight++;
     const answers = Promise.all(requests.map((request) => allocate(client, keyPrefix, request)));
     try {
@@ -50,12 +54,15 @@ export function redisQuotaStore(scope: Scope, options: RedisQuotaOptions): Redis
     get up() {
       return connection.client !== undefined;
     },
-    async allocate(requests) {
+    async allocate(requests, sinceMs) {
       if (requests.length === 0) return [];
       const { client } = connection;
       if (client === undefined) throw unavailable("away", connection.reason);
       if (inFlight >= maxInFlight) throw unavailable("busy", new Error(`${maxInFlight} questions wait already`));
-      return ask(client, requests);
+      const leftMs = sinceMs === undefined ? timeoutMs : timeoutMs - (clock.monotonic() - sinceMs);
+      // What came too late to be asked says nothing about Redis.
+      if (leftMs <= 0) throw unavailable("late", new Error(`the question is older than ${timeoutMs} ms`));
+      return ask(client, requests, leftMs);
     },
   };
 }

@@ -2,14 +2,23 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Scope, Secret, sleep, systemClock } from "@lateen/kernel";
-import { createTestCa, eventually, quotaStoreContract, recordingLogger } from "@lateen/test-support";
+import {
+  createTestCa,
+  eventually,
+  quotaStoreContract,
+  RedisServer,
+  recordingLogger,
+  redisServerPath,
+} from "@lateen/test-support";
 import { Redis } from "ioredis";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { RedisQuotaOptions } from "./options.ts";
 import { type RedisQuotaStore, redisQuotaStore } from "./redis-quota-store.ts";
 import { parseRedisUrl } from "./redis-url.ts";
-import { noRedis, RedisServer } from "./testing/redis-server.ts";
 
+const found = redisServerPath();
+/** Why there is no Redis here; undefined when there is one. */
+const noRedis = found.path === undefined ? found.reason : undefined;
 const scope = new Scope();
 afterAll(() => scope.close());
 const clock = systemClock({ unref: false });
@@ -145,6 +154,22 @@ describe.skipIf(noRedis !== undefined)("a Redis that goes away", () => {
       const [grant] = await store.allocate([ask("thawed")]).catch(() => []);
       return grant;
     });
+  });
+
+  it("frozen: its time runs from when the question came in, and what came too late is no failure of Redis", async () => {
+    const failures: string[] = [];
+    const observer = { onFailure: (failure: string) => failures.push(failure) };
+    // Of an hour only the end is left: the test would not see the end of a wait that began anew.
+    const hour = 3_600_000;
+    const store = await connected(server.port, { timeoutMs: hour, failuresToOpen: 3, observer });
+    server.freeze();
+    const asked = (ageMs: number) => store.allocate([ask("old")], clock.monotonic() - ageMs);
+    await expect(asked(hour - 20)).rejects.toMatchObject({ detail: { failure: "timeout" } });
+    for (let i = 0; i < 5; i++) await expect(asked(hour + 1)).rejects.toMatchObject({ detail: { failure: "late" } });
+    expect(store.up).toBe(true);
+    expect(failures).toEqual(["timeout", "late", "late", "late", "late", "late"]);
+    server.thaw();
+    expect((await asked(0))[0]?.granted).toBe(1);
   });
 
   it("is not needed at the start", async () => {

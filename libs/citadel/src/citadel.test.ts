@@ -76,6 +76,12 @@ describe("signing", () => {
       "istio-galley-service-account",
       ["istio-galley.istio-system.svc"],
     ],
+    [
+      "one of another revision",
+      "istio-system",
+      "istio-galley-service-account-canary",
+      ["istio-galley-canary.istio-system.svc", "istio-galley.istio-system.svc"],
+    ],
     ["an account of that name elsewhere", "shop", "istio-galley-service-account", []],
     ["another account of istio-system", "istio-system", "default", []],
     ["an account named like a property of every object", "istio-system", "constructor", []],

@@ -1,5 +1,13 @@
 import { type Clock, err, LateenError, type Logger, ok, type Result, type Scope } from "@lateen/kernel";
-import { parseSpiffeId, spiffeId } from "@lateen/mesh-model";
+import {
+  CONTROL_COMPONENTS,
+  controlAccount,
+  DEFAULT_REVISION,
+  nameInRevision,
+  parseControlAccount,
+  parseSpiffeId,
+  spiffeId,
+} from "@lateen/mesh-model";
 import {
   certificateFacts,
   checkCa,
@@ -48,7 +56,7 @@ export interface Citadel {
   readonly rootPem: string;
   /**
    * IstioCertificateService.CreateCertificate. The identity is the authenticated caller's, whatever names the request holds; components
-   * of the control plane get their DNS names as well ({@link CONTROL_PLANE_NAMES}).
+   * of the control plane get their DNS names as well ({@link controlPlaneNames}).
    * @param validitySeconds zero or less asks for the default.
    * @returns leaf, intermediates, root.
    */
@@ -73,17 +81,32 @@ export interface Citadel {
 const DAY_SECONDS = 86_400;
 const CONTROL_PLANE_NAMESPACE = "istio-system";
 
+/** Services in front of each component. */
+const SERVICES = {
+  pilot: ["istiod", "istio-pilot"],
+  citadel: ["istio-citadel"],
+  galley: ["istio-galley"],
+  mixer: ["istio-mixer"],
+  "sidecar-injector": ["istio-sidecar-injector"],
+} as const;
+
 /**
- * DNS names of the control plane's components, by service account of `istio-system` (Istio's account names). Clients check them, so nobody
- * else gets them into a certificate.
+ * DNS names of a component of the control plane, by its service account of `istio-system` (Istio's account names). Clients check them, so nobody
+ * else gets them into a certificate. One of another revision has its own and the plain ones: components know each other by these.
  */
-export const CONTROL_PLANE_NAMES: ReadonlyMap<string, readonly string[]> = new Map([
-  ["istio-pilot-service-account", namesOf("istiod", "istio-pilot")],
-  ["istio-citadel-service-account", namesOf("istio-citadel")],
-  ["istio-galley-service-account", namesOf("istio-galley")],
-  ["istio-mixer-service-account", namesOf("istio-mixer")],
-  ["istio-sidecar-injector-service-account", namesOf("istio-sidecar-injector")],
-]);
+export function controlPlaneNames(serviceAccount: string): readonly string[] {
+  const whose = parseControlAccount(serviceAccount);
+  if (whose === undefined) return [];
+  const services = SERVICES[whose.component];
+  return [...new Set([whose.revision, DEFAULT_REVISION])].flatMap((revision) =>
+    namesOf(...services.map((service) => nameInRevision(service, revision))),
+  );
+}
+
+/** Names of a control plane in one process: those of all components. */
+export function allControlPlaneNames(revision: string = DEFAULT_REVISION): readonly string[] {
+  return CONTROL_COMPONENTS.flatMap((component) => controlPlaneNames(controlAccount(component, revision)));
+}
 
 /**
  * Opens the CA: the stored one if there is one (`cacerts`), else a new self-signed root that is stored first.
@@ -177,8 +200,7 @@ function sign(
     validitySeconds > 0 ? validitySeconds : Math.min(options.defaultTtlSeconds ?? DAY_SECONDS, maxTtlSeconds);
   try {
     const publicKeyPem = csr.value.publicKey.export({ type: "spki", format: "pem" }).toString();
-    const dnsNames =
-      caller.namespace === CONTROL_PLANE_NAMESPACE ? (CONTROL_PLANE_NAMES.get(caller.serviceAccount) ?? []) : [];
+    const dnsNames = caller.namespace === CONTROL_PLANE_NAMESPACE ? controlPlaneNames(caller.serviceAccount) : [];
     const issued = issueCertificate(ca, { publicKeyPem, spiffeId: identity, dnsNames, ttlSeconds }, options.clock);
     counts.success++;
     options.logger.debug({ event: "ca.issued", identity, via: caller.via, ttlSeconds });

@@ -1,8 +1,9 @@
 export { type AuthenticatorOptions, createAuthenticator } from "./authenticator.ts";
 export {
+  allControlPlaneNames,
   type Citadel,
   type CitadelOptions,
-  CONTROL_PLANE_NAMES,
+  controlPlaneNames,
   createCitadel,
   type ServerCertificate,
   type SignFailure,

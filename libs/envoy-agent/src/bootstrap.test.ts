@@ -1,5 +1,11 @@
 import { describe, expect, it } from "vitest";
-import { type EnvoyBootstrapOptions, envoyBootstrap, grpcBootstrap, type StockNode } from "./index.ts";
+import {
+  bootstrapSettings,
+  type EnvoyBootstrapOptions,
+  envoyBootstrap,
+  grpcBootstrap,
+  type StockNode,
+} from "./index.ts";
 
 const node: StockNode = {
   kind: "sidecar",
@@ -49,6 +55,35 @@ describe("envoyBootstrap", () => {
     });
   });
 
+  it("says what else is known of it, never instead of who it is", () => {
+    const metadata = { TEAM: "shop", NAMESPACE: "other", INTERCEPTION_MODE: "TPROXY" };
+    expect(envoyBootstrap({ ...options, node: { ...node, metadata } }).node).toMatchObject({
+      metadata: { TEAM: "shop", NAMESPACE: "shop", INTERCEPTION_MODE: "TPROXY" },
+    });
+  });
+
+  it("keeps all statistics, or those that are asked for and Envoy's own", () => {
+    expect(envoyBootstrap(options)).not.toHaveProperty("stats_config");
+    const statistics = { inclusionPrefixes: ["http."], inclusionSuffixes: [".ssl"], inclusionRegexps: ["a.*"] };
+    const { patterns } = (
+      envoyBootstrap({ ...options, statistics }) as { stats_config: { stats_matcher: { inclusion_list: never } } }
+    ).stats_config.stats_matcher.inclusion_list;
+    expect(patterns).toEqual(
+      expect.arrayContaining([
+        { prefix: "server" },
+        { prefix: "http." },
+        { suffix: ".ssl" },
+        { safe_regex: { regex: "a.*" } },
+      ]),
+    );
+  });
+
+  it("sets feature flags besides its own", () => {
+    expect(envoyBootstrap({ ...options, runtimeValues: { "a.b": "1" } }).layered_runtime).toEqual({
+      layers: [{ name: "static", static_layer: { "re2.max_program_size.error_level": 32_768, "a.b": "1" } }],
+    });
+  });
+
   it("takes configuration and secrets from the agent's socket", () => {
     const text = JSON.stringify(envoyBootstrap(options));
     expect(text.match(/"pipe":\{"path":"\/run\/agent\.sock"\}/g)).toHaveLength(2);
@@ -71,6 +106,34 @@ describe("envoyBootstrap", () => {
     expect(text).toContain('"port_value":15090');
     expect(text).toContain('"prefix_rewrite":"/ready"');
     expect(JSON.stringify(envoyBootstrap(options))).not.toContain("prometheus_stats");
+  });
+});
+
+describe("bootstrapSettings", () => {
+  it.each([
+    ["nothing", {}, {}],
+    ["what is for others", { concurrency: 2, proxyStatsMatcher: {} }, {}],
+    ["feature flags", { runtimeValues: { a: "b", c: 1, d: true } }, { runtimeValues: { a: "b", c: "1", d: "true" } }],
+    [
+      "statistics",
+      { proxyStatsMatcher: { inclusionRegexps: ["a"] } },
+      { statistics: { inclusionPrefixes: [], inclusionSuffixes: [], inclusionRegexps: ["a"] } },
+    ],
+  ])("reads %s", (_title, config, expected) => {
+    const problems: string[] = [];
+    expect(bootstrapSettings(config, problems)).toEqual(expected);
+    expect(problems).toEqual([]);
+  });
+
+  it.each([
+    [{ proxyStatsMatcher: [] }, "proxyStatsMatcher: must be an object"],
+    [{ proxyStatsMatcher: { inclusionPrefixes: "a" } }, "inclusionPrefixes: must be a list of texts"],
+    [{ proxyStatsMatcher: { inclusionRegexps: [1] } }, "inclusionRegexps: must be a list of texts"],
+    [{ runtimeValues: { a: {} } }, "runtimeValues.a: must be a text"],
+  ])("refuses %j", (config, expected) => {
+    const problems: string[] = [];
+    bootstrapSettings(config, problems);
+    expect(problems.join()).toContain(expected);
   });
 });
 

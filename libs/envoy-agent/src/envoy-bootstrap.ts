@@ -32,6 +32,14 @@ export interface EnvoyBootstrapOptions {
   /** Where a control plane of ours binds what Istio binds at every address; default: at every address. */
   readonly bindAddress?: string;
   readonly admin: { readonly address: string; readonly port: number };
+  /** Statistics to keep besides those of Envoy itself, by how their names begin, end, or read; default: all. */
+  readonly statistics?: {
+    readonly inclusionPrefixes?: readonly string[];
+    readonly inclusionSuffixes?: readonly string[];
+    readonly inclusionRegexps?: readonly string[];
+  };
+  /** Feature flags of Envoy, by name. */
+  readonly runtimeValues?: Readonly<Record<string, string>>;
   /** Where `/stats/prometheus` and `/healthz/ready` are served; left out: not at all. */
   readonly faces?: { readonly address: string; readonly statsPort: number; readonly healthPort: number };
 }
@@ -50,8 +58,11 @@ export function envoyBootstrap(options: EnvoyBootstrapOptions): Readonly<Record<
     admin: { address: socketAddress(options.admin.address, options.admin.port) },
     layered_runtime: {
       // As Istio's bootstrap: rules may have long regular expressions.
-      layers: [{ name: "static", static_layer: { "re2.max_program_size.error_level": 32_768 } }],
+      layers: [
+        { name: "static", static_layer: { "re2.max_program_size.error_level": 32_768, ...options.runtimeValues } },
+      ],
     },
+    ...(options.statistics === undefined ? {} : { stats_config: { stats_matcher: kept(options.statistics) } }),
     dynamic_resources: {
       cds_config: source,
       lds_config: source,
@@ -73,6 +84,22 @@ export function envoyBootstrap(options: EnvoyBootstrapOptions): Readonly<Record<
       listeners: options.faces === undefined ? [] : faces(options.faces),
     },
   };
+}
+
+/** What Istio's agents keep in any case: readiness and the state of discovery are read from it. */
+const ALWAYS_KEPT = ["cluster_manager", "listener_manager", "server", "cluster.xds-grpc", "wasm"];
+
+function kept({
+  inclusionPrefixes = [],
+  inclusionSuffixes = [],
+  inclusionRegexps = [],
+}: NonNullable<EnvoyBootstrapOptions["statistics"]>) {
+  const patterns = [
+    ...[...ALWAYS_KEPT, ...inclusionPrefixes].map((prefix) => ({ prefix })),
+    ...inclusionSuffixes.map((suffix) => ({ suffix })),
+    ...inclusionRegexps.map((regex) => ({ safe_regex: { regex } })),
+  ];
+  return { inclusion_list: { patterns } };
 }
 
 const HTTP2 = {
@@ -112,6 +139,8 @@ function discoveryCluster(discovery: Discovery) {
         "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext",
         sni: serverName,
         common_tls_context: {
+          // By itself Envoy stops at 1.2.
+          tls_params: { tls_minimum_protocol_version: "TLSv1_2", tls_maximum_protocol_version: "TLSv1_3" },
           alpn_protocols: ["h2"],
           ...("token" in identity
             ? {}

@@ -2,3 +2,4 @@ export { type Discovery, type EnvoyBootstrapOptions, envoyBootstrap } from "./en
 export { type FileSecret, fileSecret, type SystemRoots } from "./file-secrets.ts";
 export { type GrpcBootstrapOptions, grpcBootstrap } from "./grpc-bootstrap.ts";
 export { nodeDocument, type StockNode } from "./node.ts";
+export { bootstrapSettings } from "./proxy-config.ts";

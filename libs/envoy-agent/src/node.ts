@@ -13,6 +13,8 @@ export interface StockNode {
   readonly locality?: { readonly region?: string; readonly zone?: string; readonly subZone?: string };
   readonly clusterId: string;
   readonly trustDomain: string;
+  /** What else is said of it, under Istio's names; what the fields here say wins. Default nothing. */
+  readonly metadata?: Readonly<Record<string, unknown>>;
   /** DNS domain of Kubernetes services, e.g. `cluster.local`. */
   readonly domain: string;
 }
@@ -29,6 +31,8 @@ export function nodeDocument(node: StockNode, metadata: Readonly<Record<string, 
     // Some gRPC libraries refuse a node without one.
     locality: localityDocument(node.locality ?? {}),
     metadata: {
+      INTERCEPTION_MODE: "REDIRECT",
+      ...node.metadata,
       NAME: pod,
       NAMESPACE: namespace,
       LABELS: labels,
@@ -38,7 +42,6 @@ export function nodeDocument(node: StockNode, metadata: Readonly<Record<string, 
       MESH_ID: node.trustDomain,
       INSTANCE_IPS: address,
       POD_PORTS: JSON.stringify(node.ports.map((port) => ({ ...port, protocol: "TCP" }))),
-      INTERCEPTION_MODE: "REDIRECT",
       ISTIO_VERSION,
       ...metadata,
     },

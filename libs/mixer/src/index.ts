@@ -8,4 +8,4 @@ export {
   type RateLimiterOptions,
 } from "./limits/rate-limiter.ts";
 export { createMixer, type Mixer, type MixerLimits, type MixerOptions } from "./mixer.ts";
-export { MIXER_PROVIDER } from "./provider.ts";
+export { mixerProvider } from "./provider.ts";

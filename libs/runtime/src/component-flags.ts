@@ -23,11 +23,20 @@ export const kubernetesFlags = {
   kubeContext: { kind: "string", describe: "context of the kubeconfig; default: its current one" },
 } as const satisfies Readonly<Record<string, FlagSpec>>;
 
+/** Which of several control planes of a cluster this is. */
+export const revisionFlag = {
+  kind: "string",
+  default: "default",
+  pattern: /^[a-z0-9]([-a-z0-9]{0,30}[a-z0-9])?$/,
+  describe: "revision of this control plane: letters of lower case, digits, dashes; the end of its objects' names",
+} as const satisfies FlagSpec;
+
 /** Options that every component of the control plane has when it runs alone. */
 export const componentFlags = {
   host: { kind: "string", default: "127.0.0.1", describe: "address to listen on" },
   httpHost: { kind: "string", describe: "address of metrics, readiness and debug; default: --host" },
   trustDomain: { kind: "string", default: "cluster.local", describe: "SPIFFE trust domain", env: ["TRUST_DOMAIN"] },
+  revision: revisionFlag,
   tokenReview: {
     kind: "choice",
     choices: ["key", "kubernetes"],

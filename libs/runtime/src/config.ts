@@ -144,7 +144,7 @@ function parseValue(spec: FlagSpec, texts: readonly string[]): Result<Raw, strin
   const text = texts.at(-1) ?? "";
   switch (spec.kind) {
     case "string":
-      return ok(text);
+      return spec.pattern === undefined || spec.pattern.test(text) ? ok(text) : err(`"${text}" is not possible`);
     case "list":
       return ok(texts);
     case "boolean":

@@ -1,6 +1,11 @@
 /** How one option is written and read. Its flag is the kebab-case of its key, its variable `LATEEN_` + UPPER_SNAKE. */
 export type FlagSpec =
-  | (FlagCommon & { readonly kind: "string"; readonly default?: string; readonly secret?: boolean })
+  | (FlagCommon & {
+      readonly kind: "string";
+      readonly default?: string;
+      readonly secret?: boolean;
+      readonly pattern?: RegExp;
+    })
   | (FlagCommon & { readonly kind: "number"; readonly default?: number; readonly min?: number; readonly max?: number })
   | (FlagCommon & { readonly kind: "boolean"; readonly default?: boolean })
   /** `24h`, `1m30s`; the value is milliseconds. */

@@ -1,7 +1,7 @@
+import { randomInt } from "node:crypto";
 import { chmod, rm } from "node:fs/promises";
 import { connect } from "node:net";
-import type { Logger } from "@lateen/kernel";
-import { LateenError } from "@lateen/kernel";
+import { LateenError, type Logger, listeningPorts } from "@lateen/kernel";
 import { type FastifyInstance, fastify } from "fastify";
 import { addressInUse, addressNotAllowed } from "./errors.ts";
 import { isErrno } from "./files.ts";
@@ -42,7 +42,7 @@ export type HttpAddress =
       readonly host: string;
       /** 0 picks a free one. */
       readonly port: number;
-      /** Take any free port when this one is busy. */
+      /** Take another port when this one is busy ({@link listeningPorts}). */
       readonly fallbackToFreePort?: boolean;
     }
   /** A unix socket, made with mode 0600; its directory must be private as well. */
@@ -61,11 +61,16 @@ export async function listenHttp(app: FastifyInstance, address: HttpAddress): Pr
     return { port: 0 };
   }
   const { host, port } = address;
-  try {
-    await listen(app, { host, port }, `${host}:${port}`);
-  } catch (error) {
-    if (!(address.fallbackToFreePort && error instanceof LateenError && error.code === "LTN6001")) throw error;
-    await listen(app, { host, port: 0 }, `${host}:0`);
+  const others = address.fallbackToFreePort === true && port !== 0 ? listeningPorts(randomInt(2 ** 31)) : [];
+  for (let target = port, rest = others[Symbol.iterator](); ; ) {
+    try {
+      await listen(app, { host, port: target }, `${host}:${target}`);
+      break;
+    } catch (error) {
+      const next = rest.next();
+      if (next.done || !(error instanceof LateenError && error.code === "LTN6001")) throw error;
+      target = next.value;
+    }
   }
   const bound = app.server.address();
   return { port: typeof bound === "object" && bound !== null ? bound.port : port };

@@ -12,6 +12,7 @@ export {
   needed,
   portFlag,
   readTokenKey,
+  revisionFlag,
   writePorts,
 } from "./component-flags.ts";
 export { type ConfigSource, formatConfig, type ReadConfig, readConfig } from "./config.ts";
@@ -27,6 +28,7 @@ export {
   helpText,
   variableName,
 } from "./flags.ts";
+export { followTexts, readTexts, type Texts } from "./follow-texts.ts";
 export { createHttp, type HttpAddress, type HttpOptions, listenHttp } from "./http.ts";
 export {
   type AdjustableLogger,
@@ -35,6 +37,7 @@ export {
   type LoggerOptions,
   type LogLevel,
 } from "./logger.ts";
+export { environmentMetadata, jsonOf, labelledLocality } from "./node-metadata.ts";
 export {
   EXIT_SOFTWARE,
   EXIT_USAGE,

@@ -25,10 +25,12 @@ export function channelMaterial(channel: ChannelOptions): ChannelMaterial {
   try {
     return {
       target: targetOf(channel.address),
-      credentials: credentials.createSsl(
-        Buffer.from(identity.rootPem),
-        identity.keyPem === undefined ? null : Buffer.from(identity.keyPem),
-        identity.certPem === undefined ? null : Buffer.from(identity.certPem),
+      credentials: endingWithChannel(
+        credentials.createSsl(
+          Buffer.from(identity.rootPem),
+          identity.keyPem === undefined ? null : Buffer.from(identity.keyPem),
+          identity.certPem === undefined ? null : Buffer.from(identity.certPem),
+        ),
       ),
       metadata,
       options: {
@@ -49,6 +51,28 @@ export function channelMaterial(channel: ChannelOptions): ChannelMaterial {
   } catch (error) {
     throw badTlsMaterial("the control-plane client", error);
   }
+}
+
+/**
+ * The same credentials, with which a channel that was closed connects no more. grpc-js ends the connection of a closed channel, but not its
+ * pause between two attempts: after that it would connect once more, and keep a connection that nobody has for as long as the server lives.
+ */
+function endingWithChannel(credentials: ChannelCredentials): ChannelCredentials {
+  const create = credentials._createSecureConnector.bind(credentials);
+  credentials._createSecureConnector = (...args) => {
+    const connector = create(...args);
+    let over = false;
+    return {
+      connect: (socket) => connector.connect(socket),
+      waitForReady: () => (over ? Promise.reject(new Error("the channel was closed")) : connector.waitForReady()),
+      getCallCredentials: () => connector.getCallCredentials(),
+      destroy() {
+        over = true;
+        connector.destroy();
+      },
+    };
+  };
+  return credentials;
 }
 
 /** gRPC's name syntax has lists of addresses of one family only, and none of names. */

@@ -61,11 +61,14 @@ function openStream(channel: ChannelOptions, events: AdsClientEvents, ended: (en
   };
 }
 
-/** Runs `then` once the channel is connected. The stream waits for the same and reports failures, so none are reported here. */
+/**
+ * Runs `then` once the channel is connected. The stream waits for the same and reports failures, so none are reported here. It also asks
+ * for the connection: a channel that is asked when it was closed already would connect all the same, for ever.
+ */
 export function whenReady(client: Client, then: () => void): void {
   const channel = client.getChannel();
   const look = () => {
-    const state = channel.getConnectivityState(true);
+    const state = channel.getConnectivityState(false);
     if (state === connectivityState.READY) then();
     else if (state !== connectivityState.SHUTDOWN) {
       channel.watchConnectivityState(state, Number.POSITIVE_INFINITY, (error) => {

@@ -1,6 +1,6 @@
 import { type ServerUnaryCall, type ServerWritableStream, type sendUnaryData, status } from "@grpc/grpc-js";
 import { LateenError, type Logger, messageOf, Scope } from "@lateen/kernel";
-import { parseResourceKey } from "@lateen/mesh-model";
+import { parseControlAccount, parseResourceKey } from "@lateen/mesh-model";
 import type { AcceptedObject, Caller, ConfigWriter, StateDelta, StateTopic } from "@lateen/ports";
 import {
   ConfigDistributionService,
@@ -27,7 +27,7 @@ export interface ConfigDistributionOptions {
 }
 
 /** The component that makes objects of its own, for workloads that register themselves. */
-const WRITER_ACCOUNT = "istio-pilot-service-account";
+const WRITER = "pilot";
 
 type Call = ServerWritableStream<WatchRequest, WatchResponse>;
 type WriteCall = ServerUnaryCall<WriteRequest, WriteResponse>;
@@ -112,7 +112,7 @@ async function write(
 }
 
 function mayWrite({ namespace, serviceAccount }: Caller): boolean {
-  return namespace === "istio-system" && serviceAccount === WRITER_ACCOUNT;
+  return namespace === "istio-system" && parseControlAccount(serviceAccount)?.component === WRITER;
 }
 
 /** At most one message at the network and one that collects what came meanwhile; never more entries than there are keys. */

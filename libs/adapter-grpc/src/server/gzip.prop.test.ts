@@ -14,7 +14,8 @@ it("makes members that expand to beginning and rest, for every rest", () => {
       (start, rests) => {
         const deflated = deflateStart(start);
         for (const rest of rests) {
-          expect(gunzipSync(Buffer.concat(gzipOf(deflated, rest)))).toEqual(Buffer.concat([start, rest]));
+          // Compared as bytes at once: `toEqual` looks at each of 200,000.
+          expect(gunzipSync(Buffer.concat(gzipOf(deflated, rest))).equals(Buffer.concat([start, rest]))).toBe(true);
         }
       },
     ),

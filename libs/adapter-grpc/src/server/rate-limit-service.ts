@@ -1,5 +1,5 @@
 import { type ServerUnaryCall, type sendUnaryData, status } from "@grpc/grpc-js";
-import { LateenError, type Logger, messageOf } from "@lateen/kernel";
+import { type Clock, LateenError, type Logger, messageOf } from "@lateen/kernel";
 import {
   type RateLimitRequest,
   type RateLimitResponse,
@@ -8,21 +8,30 @@ import {
 import { identify, statusError, UNAUTHENTICATED } from "./peer.ts";
 import type { Authenticator, GrpcService } from "./service.ts";
 
-/** Decides on a request. A LateenError whose fault is the user's or the peer's is INVALID_ARGUMENT, any other UNAVAILABLE. */
-export type DecideRateLimit = (request: RateLimitRequest) => Promise<RateLimitResponse>;
+/**
+ * Decides on a request that came in at `sinceMs` of the monotonic clock. A LateenError whose fault is the user's or the peer's is
+ * INVALID_ARGUMENT, any other UNAVAILABLE.
+ */
+export type DecideRateLimit = (request: RateLimitRequest, sinceMs: number) => Promise<RateLimitResponse>;
 
 type Call = ServerUnaryCall<RateLimitRequest, RateLimitResponse>;
 
 /** Envoy's rate-limit service, for whoever has an identity of the mesh. */
-export function rateLimitService(decide: DecideRateLimit, authenticator: Authenticator, logger: Logger): GrpcService {
+export function rateLimitService(
+  decide: DecideRateLimit,
+  authenticator: Authenticator,
+  { clock, logger }: { readonly clock: Clock; readonly logger: Logger },
+): GrpcService {
   const answer = async (call: Call, reply: sendUnaryData<RateLimitResponse>) => {
+    // Before anything that may take its time, such as looking at a token.
+    const sinceMs = clock.monotonic();
     const caller = await identify(authenticator, call);
     if (!caller.ok) {
       logger.warn({ event: "rls.refused", peer: call.getPeer(), reason: caller.error });
       return reply(statusError(UNAUTHENTICATED, caller.error));
     }
     try {
-      reply(null, await decide(call.request));
+      reply(null, await decide(call.request, sinceMs));
     } catch (error) {
       const asked = error instanceof LateenError && error.fault !== "system";
       logger.debug({ event: "rls.not_decided", error: messageOf(error) });

@@ -1,5 +1,5 @@
 import { credentials, Metadata, type ServiceError, status } from "@grpc/grpc-js";
-import { err, LateenError, ok, silentLogger } from "@lateen/kernel";
+import { err, LateenError, ok, silentLogger, systemClock } from "@lateen/kernel";
 import {
   RateLimitRequest,
   RateLimitResponse,
@@ -30,7 +30,7 @@ beforeAll(async () => {
     host: "127.0.0.1",
     port: 0,
     tls: { ...ca.issue({ dns: [SERVER_NAME] }), rootPem: ca.rootPem },
-    services: [rateLimitService(decide, authenticator, silentLogger)],
+    services: [rateLimitService(decide, authenticator, { clock: systemClock(), logger: silentLogger })],
     logger: silentLogger,
   });
   client = new RateLimitServiceClient(`127.0.0.1:${server.port}`, credentials.createSsl(Buffer.from(ca.rootPem)), {

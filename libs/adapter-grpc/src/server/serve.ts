@@ -1,5 +1,6 @@
+import { randomInt } from "node:crypto";
 import { createSecureContext, createServer, type TLSSocket, type Server as TlsServer } from "node:tls";
-import { type Clock, type Logger, messageOf, systemClock } from "@lateen/kernel";
+import { type Clock, type Logger, listeningPorts, messageOf, systemClock } from "@lateen/kernel";
 import { badTlsMaterial, cannotListen } from "../errors.ts";
 import type { RpcMethod } from "./rpc/call.ts";
 import { RpcConnection } from "./rpc/connection.ts";
@@ -174,12 +175,16 @@ function checkTls(tls: ServerTls): void {
 
 async function listenOrMove(listener: TlsServer, options: ServeGrpcOptions, logger: Logger): Promise<number> {
   const { host, port, fallbackToFreePort = false } = options;
-  try {
-    return await listen(listener, host, port);
-  } catch (error) {
-    if (!fallbackToFreePort || port === 0) throw error;
-    logger.warn({ event: "port.moved", port, reason: messageOf(error) });
-    return await listen(listener, host, 0);
+  const others = fallbackToFreePort && port !== 0 ? listeningPorts(randomInt(2 ** 31)) : undefined;
+  for (let target = port; ; ) {
+    try {
+      return await listen(listener, host, target);
+    } catch (error) {
+      const next = others?.next();
+      if (next === undefined || next.done) throw error;
+      logger.warn({ event: "port.moved", from: target, to: next.value, reason: messageOf(error) });
+      target = next.value;
+    }
   }
 }
 

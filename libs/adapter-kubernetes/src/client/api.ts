@@ -20,8 +20,13 @@ export interface WatchOptions {
   readonly query: Readonly<Record<string, string | undefined>>;
   readonly accept?: string;
   readonly signal: AbortSignal;
-  /** Milliseconds without a byte after which the connection counts as dead. */
+  /**
+   * Milliseconds without a byte after which the watch ends as if the server had ended it: the connection may be dead, or there was nothing
+   * to tell. API servers send bookmarks only where a version has gone on.
+   */
   readonly stallMs: number;
+  /** The server has taken it. */
+  readonly accepted?: () => void;
   /** Gets what has arrived at once, decoded. What it throws ends the watch. */
   readonly receive: (events: readonly unknown[]) => void;
 }
@@ -105,8 +110,8 @@ export class KubernetesApi {
   }
 
   /**
-   * Reads a watch until the server ends it, as it does from time to time.
-   * @throws when it was refused, broke off or said nothing for too long.
+   * Reads a watch until the server ends it, as it does from time to time, or says nothing for too long.
+   * @throws when it was refused or broke off.
    */
   async watch(address: ResourceAddress, options: WatchOptions): Promise<void> {
     const path = collectionPath(address);
@@ -118,6 +123,7 @@ export class KubernetesApi {
       this.#accepted(answer, what, await this.#readAll(answer, what, this.#timeoutMs, signal));
       throw notUnderstood(what, `status ${answer.statusCode}`);
     }
+    options.accepted?.();
     await this.#readEvents(answer, what, options);
   }
 
@@ -137,9 +143,11 @@ export class KubernetesApi {
       };
       const expect = () => {
         cancel();
-        cancel = this.#clock.after(options.stallMs, () =>
-          fail(unreachable(what, `nothing was heard for ${options.stallMs} ms`)),
-        );
+        cancel = this.#clock.after(options.stallMs, () => {
+          done();
+          answer.destroy();
+          resolve();
+        });
       };
       expect();
       answer.on("data", (chunk: Buffer) => {

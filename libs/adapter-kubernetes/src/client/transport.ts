@@ -18,6 +18,8 @@ export interface Exchange {
   readonly signal?: AbortSignal;
   /** Until the answer's head is there, and for a whole answer until its end. */
   readonly timeoutMs: number;
+  /** Never waits for a connection that other requests have. For few requests that must be quick. Default false. */
+  readonly urgent?: boolean;
 }
 
 /** A peer that vanished without a word is noticed after this time and ten probes of a second each. */
@@ -31,6 +33,7 @@ export class Transport {
   readonly #clock: Clock;
   readonly #secure: boolean;
   readonly #kept: HttpAgent | HttpsAgent;
+  readonly #urgent: HttpAgent | HttpsAgent;
   readonly #lasting: HttpAgent | HttpsAgent;
 
   constructor(access: ClusterAccess, clock: Clock) {
@@ -39,12 +42,15 @@ export class Transport {
     this.#secure = access.server.startsWith("https:");
     const Agent = this.#secure ? HttpsAgent : HttpAgent;
     this.#kept = new Agent({ keepAlive: true, maxSockets: CONNECTIONS, maxFreeSockets: 2 });
+    // Who asks for that has few requests on the way.
+    this.#urgent = new Agent({ keepAlive: true, maxFreeSockets: 1 });
     this.#lasting = new Agent({ keepAlive: false });
   }
 
   /** Closes all connections. */
   close(): void {
     this.#kept.destroy();
+    this.#urgent.destroy();
     this.#lasting.destroy();
   }
 
@@ -88,12 +94,13 @@ export class Transport {
   }
 
   async #options(exchange: Exchange, kind: "short" | "lasting"): Promise<RequestOptions> {
-    const { method, accept = "application/json", contentType = "application/json", body } = exchange;
+    const { method, accept = "application/json", contentType = "application/json", body, urgent = false } = exchange;
+    const short = urgent ? this.#urgent : this.#kept;
     const authorization = await this.#access.authorization();
     const { verify, ...tls } = await this.#access.tls();
     return {
       method,
-      agent: kind === "short" ? this.#kept : this.#lasting,
+      agent: kind === "short" ? short : this.#lasting,
       headers: {
         accept,
         "user-agent": "lateen",

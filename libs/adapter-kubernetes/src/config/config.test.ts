@@ -15,15 +15,22 @@ const WORKLOAD_ENTRIES = { ...ISTIO, versions: ["v1beta1"], plural: "workloadent
 const FILE = "kubernetes/VirtualService/shop/cart";
 
 async function watching(...objects: readonly Readonly<Record<string, unknown>>[]) {
+  return watchingAs("default", ...objects);
+}
+
+async function watchingAs(revision: string, ...objects: readonly Readonly<Record<string, unknown>>[]) {
   const cluster = await testCluster(onTestFinished, { resources: [VIRTUAL_SERVICES] });
   cluster.server.apply(...objects);
   const collector = new Collector<RawDocument>();
   let first = true;
-  const started = kubernetesConfigSource(cluster.api, cluster.options).watch(cluster.scope, (documents) => {
-    const told = documents.map((one) => [one.file, one.text === undefined ? undefined : one] as const);
-    collector.receive({ snapshot: first, changes: new Map(told) });
-    first = false;
-  });
+  const started = kubernetesConfigSource(cluster.api, { ...cluster.options, revision }).watch(
+    cluster.scope,
+    (documents) => {
+      const told = documents.map((one) => [one.file, one.text === undefined ? undefined : one] as const);
+      collector.receive({ snapshot: first, changes: new Map(told) });
+      first = false;
+    },
+  );
   await started;
   return { ...cluster, collector };
 }
@@ -51,6 +58,32 @@ describe("configuration in the API server", () => {
     });
     expect(JSON.parse(text ?? "")).toEqual(value);
     expect(decodeObject(value, { file: FILE, line: 1, column: 1 }).ok).toBe(true);
+  });
+
+  it("of another revision is not there, and the mesh configuration is the revision's own under the common name", async () => {
+    const labelled = (name: string, revision: string) => {
+      const rule = virtualService(name) as { readonly metadata: object };
+      return { ...rule, metadata: { ...rule.metadata, labels: { "istio.io/rev": revision } } };
+    };
+    const { collector, server } = await watchingAs(
+      "canary",
+      virtualService("cart"),
+      labelled("new", "canary"),
+      labelled("old", "default"),
+      configMap("istio", { mesh: "a" }, "istio-system"),
+      configMap("istio-canary", { mesh: "b" }, "istio-system"),
+      configMap("ratelimit-config", {}, "istio-system"),
+    );
+    const map = "kubernetes/ConfigMap/istio-system/istio-canary";
+    expect(collector.keys).toEqual([
+      map,
+      "kubernetes/ConfigMap/istio-system/ratelimit-config",
+      FILE,
+      "kubernetes/VirtualService/shop/new",
+    ]);
+    expect(collector.state.get(map)?.value).toMatchObject({ metadata: { name: "istio" }, data: { mesh: "b" } });
+    server.apply(labelled("cart", "default"));
+    await collector.until(({ state }) => !state.has(FILE));
   });
 
   it("changes by what users write, not by statuses", async () => {

@@ -1,4 +1,11 @@
-import { type KindName, kinds, RATE_LIMITS_CONFIG_MAP } from "@lateen/mesh-model";
+import {
+  DEFAULT_REVISION,
+  type KindName,
+  kinds,
+  nameInRevision,
+  RATE_LIMITS_CONFIG_MAP,
+  REVISION_LABEL,
+} from "@lateen/mesh-model";
 import type { ConfigSource, RawDocument } from "@lateen/ports";
 import type { KubernetesApi } from "../client/api.ts";
 import { type ApiObject, type Fields, isFields } from "../client/objects.ts";
@@ -9,10 +16,17 @@ import type { Watched } from "../watch/reflector.ts";
 export interface KubernetesSourceOptions extends FollowOptions {
   /** Namespace of the ConfigMaps `istio` (mesh configuration) and `ratelimit-config`. Default `istio-system`. */
   readonly rootNamespace?: string;
+  /**
+   * Whose configuration it is. Default `default`. Objects labelled with another revision are not there for it; its mesh configuration is in a ConfigMap
+   * of its own (`istio-canary`), and is handed on as `istio`.
+   */
+  readonly revision?: string;
+  /** Of these kinds only, and without the ConfigMaps. Default: all. */
+  readonly kinds?: readonly KindName[];
 }
 
-/** Mesh configuration, and limits of the rate-limit service. */
-const CONFIG_MAPS = ["istio", RATE_LIMITS_CONFIG_MAP];
+/** By which everybody knows the mesh configuration. */
+const MESH_CONFIG = "istio";
 const GROUPS: ReadonlySet<string> = new Set([
   "networking.istio.io",
   "security.istio.io",
@@ -33,9 +47,16 @@ export function configKinds(): readonly KindName[] {
  * AuthorizationPolicies nobody knows what is forbidden.
  */
 export function kubernetesConfigSource(api: KubernetesApi, options: KubernetesSourceOptions = {}): ConfigSource {
-  const { rootNamespace = "istio-system" } = options;
-  const maps = CONFIG_MAPS.map((name) => configMap(rootNamespace, name));
-  const collections = [...configKinds().map(watchedKind), ...maps];
+  const { rootNamespace = "istio-system", revision = DEFAULT_REVISION, kinds } = options;
+  const maps = [
+    configMap(rootNamespace, nameInRevision(MESH_CONFIG, revision), MESH_CONFIG),
+    // One for all: the limits are of the workloads.
+    configMap(rootNamespace, RATE_LIMITS_CONFIG_MAP),
+  ];
+  const collections = [
+    ...(kinds ?? configKinds()).map((kind) => watchedKind(kind, revision)),
+    ...(kinds === undefined ? maps : []),
+  ];
   return {
     watch: (scope, receive) =>
       follow(api, collections, { ...options, scope }, ({ changes }) =>
@@ -44,19 +65,33 @@ export function kubernetesConfigSource(api: KubernetesApi, options: KubernetesSo
   };
 }
 
-function watchedKind(kind: KindName): Watched<RawDocument> {
-  return { addresses: addressesOf(kind), optional: true, ...documents(kind) };
-}
-
-function configMap(namespace: string, name: string): Watched<RawDocument> {
+function watchedKind(kind: KindName, revision: string): Watched<RawDocument> {
+  const { keyOf, convert } = documents(kind);
   return {
-    addresses: addressesOf("ConfigMap", namespace),
-    fieldSelector: `metadata.name=${name}`,
-    ...documents("ConfigMap"),
+    addresses: addressesOf(kind),
+    optional: true,
+    keyOf,
+    convert: (object) => (isOfAnother(object, revision) ? { outcome: "ignored" } : convert(object)),
   };
 }
 
-function documents(kind: KindName): Pick<Watched<RawDocument>, "keyOf" | "convert"> {
+function isOfAnother({ metadata }: ApiObject, revision: string): boolean {
+  const own = isFields(metadata.labels) ? metadata.labels[REVISION_LABEL] : undefined;
+  return own !== undefined && own !== revision;
+}
+
+/** @param as under which name it is handed on; its place stays that of the object. */
+function configMap(namespace: string, name: string, as: string = name): Watched<RawDocument> {
+  const { keyOf, convert } = documents("ConfigMap", as);
+  return {
+    addresses: addressesOf("ConfigMap", namespace),
+    fieldSelector: `metadata.name=${name}`,
+    keyOf,
+    convert,
+  };
+}
+
+function documents(kind: KindName, as?: string): Pick<Watched<RawDocument>, "keyOf" | "convert"> {
   // What people are told as the place of a mistake.
   const keyOf = (object: ApiObject) => `kubernetes/${keyOfObject(kind, object)}`;
   const { group, versions, writtenAs = kind } = { writtenAs: undefined, ...kinds[kind] };
@@ -65,7 +100,7 @@ function documents(kind: KindName): Pick<Watched<RawDocument>, "keyOf" | "conver
     convert: (object) => {
       // Items of a list do not say what they are.
       const apiVersion = object.apiVersion ?? (group === "" ? versions[0] : `${group}/${versions[0]}`);
-      const value = { apiVersion, kind: writtenAs, ...written(object) };
+      const value = { apiVersion, kind: writtenAs, ...written(object, as) };
       const text = JSON.stringify(value);
       return { outcome: "kept", value: { file: keyOf(object), text, value }, print: printOf(value) };
     },
@@ -73,7 +108,7 @@ function documents(kind: KindName): Pick<Watched<RawDocument>, "keyOf" | "conver
 }
 
 /** What a user wrote: without the notes of the API server and its clients, which change when the object does not. */
-function written(object: ApiObject): Fields {
+function written(object: ApiObject, as: string = object.metadata.name): Fields {
   const { apiVersion: _apiVersion, kind: _kind, status: _status, metadata, ...rest } = object;
   const {
     managedFields: _fields,
@@ -83,7 +118,7 @@ function written(object: ApiObject): Fields {
     annotations,
     ...kept
   } = metadata;
-  return { metadata: { ...kept, ...withoutNotes(annotations) }, ...rest };
+  return { metadata: { ...kept, name: as, ...withoutNotes(annotations) }, ...rest };
 }
 
 function withoutNotes(annotations: unknown): Fields {

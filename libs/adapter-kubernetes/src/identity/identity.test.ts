@@ -1,9 +1,12 @@
+import { createPrivateKey, X509Certificate } from "node:crypto";
 import { createTestCa, eventually, manualClock } from "@lateen/test-support";
 import { describe, expect, it, onTestFinished } from "vitest";
+import { isPermitted } from "../permissions.ts";
 import { testCluster } from "../testing/cluster.ts";
 import { namespace } from "../testing/objects.ts";
 import { publishRootCertificate } from "./root-certificate.ts";
 import { kubernetesSecretStore } from "./secret-store.ts";
+import { keepStoreSecrets, STORE_FILES } from "./store-secrets.ts";
 import { kubernetesTokenReviewer } from "./token-reviewer.ts";
 
 const AUDIENCE = "istio-ca";
@@ -21,7 +24,11 @@ describe("tokens", () => {
     cluster.server.reviewed.set("odd", { username: "system:serviceaccount:a:b:c", audiences: [AUDIENCE] });
     const clock = manualClock();
     const { options } = cluster;
-    return { ...cluster, clock, reviewer: kubernetesTokenReviewer(cluster.api, { ...options, clock }) };
+    return {
+      ...cluster,
+      clock,
+      reviewer: kubernetesTokenReviewer(cluster.api, { timeoutMs: 60_000, ...options, clock }),
+    };
   }
 
   it("speak for their service account and pod", async () => {
@@ -104,6 +111,64 @@ describe("the CA", () => {
       .catch((thrown: unknown) => thrown);
     expect(error).toMatchObject({ code: "LTN6507", message: expect.stringContaining("root-cert.pem") });
     expect(JSON.stringify(error)).not.toContain("topsecret");
+  });
+});
+
+describe("the Secret of a store", () => {
+  const ca = createTestCa();
+  async function keeping() {
+    const cluster = await testCluster(onTestFinished);
+    cluster.server.authorize = (request) => isPermitted("citadel", request);
+    const { api, scope, logger, server } = cluster;
+    const clock = manualClock();
+    const keep = (stores = ["istio-nats"], trusts = (_pem: string) => true) =>
+      keepStoreSecrets(api, { stores, issue: (dns) => ca.issue({ dns: [...dns] }), trusts, scope, clock, logger });
+    const read = (name = "istio-nats") => {
+      const data = server.get("v1", "Secret", name, "istio-system")?.data as Record<string, string> | undefined;
+      return Object.fromEntries(
+        Object.entries(data ?? {}).map(([file, text]) => [file, Buffer.from(text, "base64").toString()]),
+      );
+    };
+    return { ...cluster, clock, keep, read };
+  }
+
+  it("has a password of its own in the forms that users and stores read, and a certificate of its Service", async () => {
+    const { keep, read } = await keeping();
+    await keep(["istio-nats", "istio-redis"]);
+    const { password = "", ...files } = read();
+    expect(password).toMatch(/^p[0-9a-f]{64}$/);
+    expect(files[STORE_FILES.credentials]).toBe(`lateen:${password}`);
+    expect(files[STORE_FILES.acl]).toBe(`user default off\nuser lateen on >${password} ~* &* +@all\n`);
+    const certificate = new X509Certificate(files[STORE_FILES.certificate] ?? "");
+    expect(certificate.subjectAltName).toBe("DNS:istio-nats.istio-system.svc, DNS:istio-nats.istio-system");
+    expect(certificate.checkPrivateKey(createPrivateKey(files[STORE_FILES.key] ?? ""))).toBe(true);
+    expect(read("istio-redis").password).not.toBe(password);
+  });
+
+  it("stays as it is, whoever made it, and that nobody would trust it is told", async () => {
+    const { keep, read, logger } = await keeping();
+    await keep();
+    const before = read();
+    await keep(["istio-nats"], () => false);
+    expect(read()).toEqual(before);
+    expect(logger.lines).toContainEqual(expect.objectContaining({ event: "store_secret.not_trusted" }));
+    expect(JSON.stringify(logger.lines)).not.toContain(before.password);
+  });
+
+  it("is made as soon as the API server lets us, and nothing waits for it", async () => {
+    const { keep, read, clock, logger, server } = await keeping();
+    let failures = 1;
+    server.fault(({ verb }) => (verb === "create" && failures-- > 0 ? { status: 500 } : undefined));
+    const kept = keep();
+    const failed = { event: "store_secret.failed" };
+    await eventually("it failed", async () =>
+      logger.lines.some(({ event }) => event === failed.event) ? true : undefined,
+    );
+    await eventually("it was made", async () => {
+      clock.advance(5_000);
+      return read().password;
+    });
+    await kept;
   });
 });
 

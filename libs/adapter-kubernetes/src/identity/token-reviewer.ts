@@ -9,6 +9,8 @@ export interface TokenReviewerOptions {
   readonly logger?: Logger;
   /** How long an accepted token is not asked about again, milliseconds. Default 30,000. */
   readonly rememberMs?: number;
+  /** How long an answer may take, milliseconds. Default 5,000. */
+  readonly timeoutMs?: number;
 }
 
 const PATH = "/apis/authentication.k8s.io/v1/tokenreviews";
@@ -17,7 +19,6 @@ const POD_NAME = "authentication.kubernetes.io/pod-name";
 const MAX_UNDER_WAY = 64;
 const MAX_REMEMBERED = 10_000;
 const MAX_TOKEN_CHARACTERS = 16_384;
-const TIMEOUT_MS = 5_000;
 
 interface Remembered {
   readonly identity: TokenIdentity;
@@ -38,14 +39,16 @@ class CachingReviewer implements TokenReviewer {
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #rememberMs: number;
+  readonly #timeoutMs: number;
   readonly #remembered = new Map<string, Remembered>();
   readonly #underWay = new Map<string, Promise<Result<TokenIdentity, string>>>();
 
-  constructor(api: KubernetesApi, { clock, logger, rememberMs }: TokenReviewerOptions) {
+  constructor(api: KubernetesApi, { clock, logger, rememberMs, timeoutMs }: TokenReviewerOptions) {
     this.#api = api;
     this.#clock = clock ?? systemClock();
     this.#logger = (logger ?? silentLogger).child({ component: "token-reviewer" });
     this.#rememberMs = rememberMs ?? 30_000;
+    this.#timeoutMs = timeoutMs ?? 5_000;
   }
 
   async review(token: string, audience: string): Promise<Result<TokenIdentity, string>> {
@@ -68,7 +71,7 @@ class CachingReviewer implements TokenReviewer {
         method: "POST",
         path: PATH,
         body: { apiVersion: "authentication.k8s.io/v1", kind: "TokenReview", spec: { token, audiences: [audience] } },
-        timeoutMs: TIMEOUT_MS,
+        timeoutMs: this.#timeoutMs,
       });
     } catch (error) {
       this.#logger.warn({ event: "token.review_failed", reason: messageOf(error) });

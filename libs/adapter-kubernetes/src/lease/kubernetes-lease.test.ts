@@ -1,8 +1,8 @@
 import { Scope } from "@lateen/kernel";
-import { eventually } from "@lateen/test-support";
+import { eventually, manualClock } from "@lateen/test-support";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { testCluster } from "../testing/cluster.ts";
-import { kubernetesLease } from "./kubernetes-lease.ts";
+import { type KubernetesLeaseOptions, kubernetesLease } from "./kubernetes-lease.ts";
 import { whileLeading } from "./while-leading.ts";
 
 /** Whole seconds are the least that a Lease can say. */
@@ -16,10 +16,24 @@ async function leasing() {
     onTestFinished(() => scope.close());
     return scope;
   };
-  const lease = (identity: string) => kubernetesLease(api, { ...TIMES, identity, logger: options.logger });
+  const lease = (identity: string, more: KubernetesLeaseOptions = {}) =>
+    kubernetesLease(api, { ...TIMES, identity, logger: options.logger, ...more });
   const spec = () => cluster.server.get("coordination.k8s.io/v1", "Lease", "leader", "istio-system")?.spec as Spec;
-  return { ...cluster, scopeOfTest, lease, spec };
+  /** The next renewal is taken and never answered. */
+  const loseOneAnswer = () => {
+    const lost = Promise.withResolvers<void>();
+    const restore = cluster.server.fault(({ verb, plural }) => {
+      if (verb !== "update" || plural !== "leases") return undefined;
+      restore();
+      lost.resolve();
+      return "hang";
+    });
+    return lost.promise;
+  };
+  return { ...cluster, scopeOfTest, lease, spec, loseOneAnswer };
 }
+/** So long that nothing of a test waits for it. */
+const NEVER = { durationMs: 3_600_000, lostMs: 3_000_000 };
 interface Spec {
   readonly holderIdentity: string;
   readonly leaseTransitions: number;
@@ -97,6 +111,87 @@ describe("a Lease", () => {
     server.apply({ ...found, spec: { ...(found?.spec as object), renewTime: "2026-01-01T00:00:00.000000Z" } });
     await eventually("a renewal", async () => (spec().renewTime > "2026-01-02" ? true : undefined));
     expect(lost.aborted).toBe(false);
+  });
+
+  it("is renewed while one renewal goes without an answer", async () => {
+    const { lease, scopeOfTest, spec, loseOneAnswer } = await leasing();
+    const { lost } = await lease("a", NEVER).acquire(scopeOfTest(), "leader");
+    await loseOneAnswer();
+    const before = spec().renewTime;
+    await eventually("the next renewal", async () => (spec().renewTime > before ? true : undefined));
+    expect(lost.aborted).toBe(false);
+  });
+
+  it("is renewed at once when the answer of the renewal before got lost", async () => {
+    const { lease, scopeOfTest, server, spec } = await leasing();
+    const clock = manualClock();
+    const { lost } = await lease("a", { ...NEVER, renewMs: 1000, clock }).acquire(scopeOfTest(), "leader");
+    const found = server.get("coordination.k8s.io/v1", "Lease", "leader", "istio-system");
+    server.apply({ ...found, spec: { ...(found?.spec as object), renewTime: "2025-01-01T00:00:00.000000Z" } });
+    clock.advance(1000);
+    await eventually("the version is read", async () => {
+      clock.advance(0);
+      return spec().renewTime > "2025-01-02" ? true : undefined;
+    });
+    expect([clock.monotonic(), lost.aborted]).toEqual([1000, false]);
+  });
+
+  it("does not wait for the lists of a leader that begins", async () => {
+    const { lease, scopeOfTest, server, api } = await leasing();
+    const restore = server.fault(({ plural }) => (plural === "pods" ? "hang" : undefined));
+    const given = new AbortController();
+    const lists = Array.from({ length: 20 }, () =>
+      api.request({ method: "GET", path: "/api/v1/pods", timeoutMs: NEVER.lostMs, signal: given.signal }),
+    );
+    const ended = Promise.allSettled(lists);
+    onTestFinished(async () => {
+      given.abort();
+      await ended;
+    });
+    const { lost } = await lease("a", NEVER).acquire(scopeOfTest(), "leader");
+    expect(lost.aborted).toBe(false);
+    restore();
+  });
+
+  it("is taken at once by who took it and was not told", async () => {
+    const { lease, scopeOfTest, server } = await leasing();
+    server.apply({
+      apiVersion: "coordination.k8s.io/v1",
+      kind: "Lease",
+      metadata: { name: "leader", namespace: "istio-system" },
+      spec: { holderIdentity: "a", leaseDurationSeconds: 3600, leaseTransitions: 7, renewTime: "2026-01-01T00:00:00Z" },
+    });
+    expect((await lease("a").acquire(scopeOfTest(), "leader")).fencingToken).toBe(8);
+  });
+
+  it("is given back at once while a renewal goes without an answer", async () => {
+    const { lease, spec, loseOneAnswer } = await leasing();
+    const scope = new Scope();
+    const lost = loseOneAnswer();
+    await lease("a", NEVER).acquire(scope, "leader");
+    await lost;
+    await scope.close();
+    expect(spec().holderIdentity).toBe("");
+  });
+
+  it("is given back although the version is another than the holder knows", async () => {
+    const { lease, server, spec } = await leasing();
+    const scope = new Scope();
+    await lease("a", { ...NEVER, renewMs: 3_000_000 }).acquire(scope, "leader");
+    const found = server.get("coordination.k8s.io/v1", "Lease", "leader", "istio-system");
+    server.apply({ ...found, spec: { ...(found?.spec as object), renewTime: "2026-01-01T00:00:00.000000Z" } });
+    await scope.close();
+    expect(spec().holderIdentity).toBe("");
+  });
+
+  it("holds nobody up that ends while the API server says nothing", async () => {
+    const { lease, server } = await leasing();
+    const scope = new Scope();
+    await lease("a").acquire(scope, "leader");
+    const restore = server.fault(() => "hang");
+    // It ends at all: the limit is the test's own.
+    await scope.close();
+    restore();
   });
 
   it("is waited for while the API server is away", async () => {

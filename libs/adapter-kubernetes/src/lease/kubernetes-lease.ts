@@ -13,9 +13,9 @@ export interface LeaseTimes {
   readonly durationMs: number;
   /** A holder that could not renew for so long leads no more; shorter than `durationMs`. Default 3000. */
   readonly lostMs: number;
-  /** Between renewals. Default 1000. */
+  /** Between renewals, and until the next is sent when one is not answered. Default 1000. */
   readonly renewMs: number;
-  /** Between attempts of those who wait. Default 400. */
+  /** Between attempts of those who wait, and before a renewal that failed is sent again. Default 400. */
   readonly retryMs: number;
 }
 
@@ -111,15 +111,16 @@ class Candidate {
       this.#seenVersion = object.metadata.resourceVersion;
       this.#seenAt = now;
     }
-    if (holder !== "" && now - this.#seenAt < durationMs) return undefined;
+    // Held by this one: the answer that said so got lost.
+    if (holder !== "" && holder !== this.#identity && now - this.#seenAt < durationMs) return undefined;
     return this.#send("PUT", { ...object, spec: this.#spec(transitions + 1) });
   }
 
-  async #read(): Promise<LeaseState | undefined> {
+  async #read(signal?: AbortSignal): Promise<LeaseState | undefined> {
     let object: ApiObject;
     try {
       const path = objectPath(this.#address, this.#name);
-      object = (await this.#api.request({ method: "GET", path, ...this.#limits() })) as ApiObject;
+      object = (await this.#api.request({ method: "GET", path, ...this.#limits(signal) })) as ApiObject;
     } catch (error) {
       if (isRefused(error, 404)) return undefined;
       throw error;
@@ -135,13 +136,14 @@ class Candidate {
   }
 
   /** With the version that was read, so that of two who try one succeeds. */
-  async #send(method: "POST" | "PUT", body: unknown): Promise<ApiObject> {
+  async #send(method: "POST" | "PUT", body: unknown, signal?: AbortSignal): Promise<ApiObject> {
     const path = method === "POST" ? collectionPath(this.#address) : objectPath(this.#address, this.#name);
-    return (await this.#api.request({ method, path, body, ...this.#limits() })) as ApiObject;
+    return (await this.#api.request({ method, path, body, ...this.#limits(signal) })) as ApiObject;
   }
 
-  #limits() {
-    return { timeoutMs: this.#times.lostMs };
+  #limits(signal: AbortSignal | undefined) {
+    // A leader that begins lists everything there is: its renewals are not to stand in that queue.
+    return { timeoutMs: this.#times.lostMs, urgent: true, ...(signal === undefined ? {} : { signal }) };
   }
 
   #metadata(more: Fields) {
@@ -159,66 +161,85 @@ class Candidate {
     };
   }
 
+  /** Renews until the scope closes or that cannot be done. One answer that is slow or gets lost is not the end: the next renewal does not wait for it. */
   #hold(first: ApiObject, sentAt: number): HeldLease {
     const lost = new AbortController();
-    const { renewMs, lostMs } = this.#times;
+    const { signal } = lost;
+    const { renewMs, lostMs, retryMs } = this.#times;
     let lease = first;
     let renewedAt = sentAt;
-    let renewing: Promise<void> | undefined;
     let watchdog = () => {};
+    let planned = () => {};
     const arm = () => {
       watchdog();
       const left = Math.max(0, renewedAt + lostMs - this.#clock.monotonic());
       watchdog = this.#clock.after(left, () => end(new Error(`the lease could not be renewed for ${lostMs} ms`)));
     };
-    const stop = this.#clock.every(renewMs, () => {
-      renewing ??= renew().finally(() => (renewing = undefined));
-    });
+    const plan = (ms: number) => {
+      planned();
+      planned = signal.aborted ? () => {} : this.#clock.after(ms, () => void renew());
+    };
     const end = (reason: Error) => {
-      stop();
+      planned();
       watchdog();
       lost.abort(reason);
     };
     const renew = async () => {
       const began = this.#clock.monotonic();
+      plan(renewMs);
       try {
-        const spec = { ...(lease.spec as Fields), renewTime: microTime(this.#clock) };
-        lease = await this.#send("PUT", { ...lease, spec });
-        if (lost.signal.aborted) return;
-        renewedAt = began;
+        lease = await this.#send("PUT", this.#renewed(lease), signal);
+        if (signal.aborted) return;
+        renewedAt = Math.max(renewedAt, began);
         this.#complaint = "";
         arm();
+        plan(renewMs);
       } catch (error) {
-        const found = isRefused(error, 409) ? await this.#read().catch(() => undefined) : undefined;
-        // An answer that got lost: the renewal before was done.
-        if (found?.holder === this.#identity) lease = found.object;
-        else if (found !== undefined || isRefused(error, 404)) end(new Error("somebody else has the lease"));
-        else this.#complain(error);
+        const found = isRefused(error, 409) ? await this.#read(signal).catch(() => undefined) : undefined;
+        if (signal.aborted) return;
+        // An answer that got lost: the renewal before was done. Nobody knows when, so that it does not count.
+        if (found?.holder === this.#identity) {
+          lease = found.object;
+          plan(0);
+        } else if (found !== undefined || isRefused(error, 404)) end(new Error("somebody else has the lease"));
+        else {
+          this.#complain(error);
+          plan(retryMs);
+        }
       }
     };
     arm();
+    plan(renewMs);
     this.#scope.defer(async () => {
-      const held = !lost.signal.aborted;
+      const held = !signal.aborted;
       end(new Error("the lease was given back"));
-      await renewing;
       if (held) await this.#giveBack(lease);
     });
     const { leaseTransitions } = lease.spec as { readonly leaseTransitions: number };
     this.#logger.info({ event: "lease.acquired", holder: this.#identity, token: leaseTransitions });
-    return { fencingToken: leaseTransitions, lost: lost.signal };
+    return { fencingToken: leaseTransitions, lost: signal };
   }
 
+  #renewed(lease: ApiObject, more: Fields = {}) {
+    return { ...lease, spec: { ...(lease.spec as Fields), ...more, renewTime: microTime(this.#clock) } };
+  }
+
+  /** Takes as long as one request may take: who waits for the lease gets it without that, only later. */
   async #giveBack(lease: ApiObject): Promise<void> {
-    const spec = {
-      ...(lease.spec as Fields),
-      holderIdentity: "",
-      leaseDurationSeconds: 1,
-      renewTime: microTime(this.#clock),
-    };
+    const late = new AbortController();
+    const cancel = this.#clock.after(this.#times.lostMs, () => late.abort());
+    const free = { holderIdentity: "", leaseDurationSeconds: 1 };
     try {
-      await this.#send("PUT", { ...lease, spec });
+      await this.#send("PUT", this.#renewed(lease, free), late.signal).catch(async (error: unknown) => {
+        // The last renewal was done although nobody waited for its answer any more.
+        const found = isRefused(error, 409) ? await this.#read(late.signal) : undefined;
+        if (found?.holder !== this.#identity) throw error;
+        await this.#send("PUT", this.#renewed(found.object, free), late.signal);
+      });
     } catch (error) {
       this.#complain(error);
+    } finally {
+      cancel();
     }
   }
 

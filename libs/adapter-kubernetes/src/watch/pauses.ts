@@ -8,7 +8,7 @@ export interface WatchTuning {
   readonly maxBackoffMs: number;
   /** How long a watch lasts at least before the server ends it; at most twice as long. Default 300,000. */
   readonly watchMs: number;
-  /** A watch that brings nothing for so long, not even a bookmark, is dead. API servers send one a minute. Default 150,000. */
+  /** A watch that brings nothing for so long, not even a bookmark, is asked for anew: it may be dead. Default 150,000. */
   readonly stallMs: number;
   /** How often a resource that the server does not know (yet) is looked for. Default 10,000. */
   readonly absentMs: number;

@@ -1,4 +1,5 @@
-import { type ApiServerOptions, eventually } from "@lateen/test-support";
+import type { Clock } from "@lateen/kernel";
+import { type ApiServerOptions, eventually, manualClock } from "@lateen/test-support";
 import { describe, expect, it, onTestFinished } from "vitest";
 import type { ApiObject } from "../client/objects.ts";
 import { type TestCluster, testCluster } from "../testing/cluster.ts";
@@ -32,6 +33,7 @@ async function following(
     readonly watched?: Partial<Watched<string>>;
     readonly server?: ApiServerOptions & { readonly timeoutMs?: number };
     readonly tuning?: FollowOptions["tuning"];
+    readonly clock?: Clock;
   } = {},
 ) {
   const cluster = await testCluster(onTestFinished, more.server);
@@ -43,7 +45,7 @@ async function following(
   const started = follow(
     cluster.api,
     [{ ...watched, ...more.watched }],
-    { ...options, tuning, scope },
+    { ...options, tuning, scope, ...(more.clock === undefined ? {} : { clock: more.clock }) },
     collector.receive,
   );
   return { ...cluster, collector, started };
@@ -241,6 +243,31 @@ describe("an API server that fails", () => {
     server.apply(change("a", "1"));
     await collector.until(({ state }) => state.get("a") === "1");
     expect(collector.later).toEqual(["+a"]);
+  });
+
+  it("by breaking off a watch that was one, however often, makes nobody wait longer and longer", async () => {
+    const clock = manualClock();
+    let accepted = 0;
+    const { server, started } = await following(
+      ({ api }) => {
+        const watch = api.watch.bind(api);
+        const count = () => void accepted++;
+        api.watch = (address, options) =>
+          watch(address, { ...options, accepted: () => [options.accepted?.(), count()] });
+      },
+      { clock, server: { bookmarkMs: 60_000 } },
+    );
+    await started;
+    for (let round = 1; round <= 5; round++) {
+      await waitFor(() => accepted === round);
+      // Nothing changes, so that the version is what it was.
+      clock.advance(60_000);
+      server.endWatches("reset");
+      await waitFor(() => clock.pending > 0);
+      // The longest that the first pause can be; a second one would be twice as long.
+      clock.advance(5);
+    }
+    await waitFor(() => accepted === 6);
   });
 
   it("delivers nothing before a list was read in full", async () => {

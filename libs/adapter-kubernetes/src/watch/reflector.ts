@@ -132,14 +132,17 @@ export class Reflector<T> {
   async #follow(): Promise<void> {
     const { signal, clock, random, tuning } = this.#deps;
     while (!signal.aborted) {
-      const began = clock.monotonic();
+      let began = Number.POSITIVE_INFINITY;
       const from = this.#version;
+      const wasOne = () => clock.monotonic() - began >= REAL_WATCH_MS || this.#version !== from;
       try {
-        await this.#watch();
-        if (clock.monotonic() - began >= REAL_WATCH_MS || this.#version !== from) this.#recovered();
+        await this.#watch(() => {
+          began = clock.monotonic();
+        });
+        if (wasOne()) this.#recovered();
         else await pause(clock, backoff(tuning, ++this.#failures, random), signal);
       } catch (error) {
-        if (this.#version !== from) this.#failures = 0;
+        if (wasOne()) this.#failures = 0;
         const status = refusalOf(error)?.status;
         if (status !== 410 && status !== 404) await this.#failed(error);
         else {
@@ -152,7 +155,7 @@ export class Reflector<T> {
     }
   }
 
-  #watch(): Promise<void> {
+  #watch(accepted: () => void): Promise<void> {
     const { api, signal, tuning, random } = this.#deps;
     const { labelSelector, fieldSelector, metadataOnly } = this.#watched;
     return api.watch(this.#address, {
@@ -167,6 +170,7 @@ export class Reflector<T> {
       ...(metadataOnly ? { accept: "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1" } : {}),
       signal,
       stallMs: tuning.stallMs,
+      accepted,
       receive: (events) => this.#take(events),
     });
   }

@@ -16,6 +16,7 @@ function limiter(text: string, options: Partial<RateLimiterOptions> = {}) {
     store: memoryQuotaStore({ clock }),
     failMode: "proxy",
     sources: ["files"],
+    clock,
     logger,
     ...options,
   });
@@ -246,6 +247,7 @@ describe("configuration", () => {
       store: memoryQuotaStore({ clock: manualClock() }),
       failMode: "open",
       sources: ["files", "galley"],
+      clock: manualClock(),
       logger: recordingLogger(),
     });
     await expect(ask(of, ["a=1"])).rejects.toMatchObject({ code: "LTN8102", retryable: true });
@@ -283,6 +285,33 @@ describe("configuration", () => {
     of.configure("files", [{ name: "limits.yaml", text: undefined }]);
     expect(await passing(of, "a=2", 4)).toBe(0);
     expect(sample(of, "mixer_ratelimit_rejected_documents")).toEqual([[{}, 0]]);
+  });
+});
+
+describe("the time of an answer", () => {
+  it("runs from when the request came in, for the store and for its metric", async () => {
+    const asked: (number | undefined)[] = [];
+    const clock = manualClock();
+    const store: QuotaStore = {
+      allocate: async (requests, sinceMs) => {
+        asked.push(sinceMs);
+        clock.advance(6);
+        if (asked.length > 1) throw new Error("away");
+        return memoryQuotaStore({ clock }).allocate(requests);
+      },
+    };
+    const { limiter: of } = limiter(rule(`  - { key: a, ${minute(9)} }\n`), { store, clock, failMode: "open" });
+    const since = clock.monotonic();
+    clock.advance(5);
+    await of.decide(asking("shop", ["a=1"]), since);
+    await of.decide(asking("shop", ["a=1"]));
+    await of.decide(asking("shop", ["free=1"]));
+    expect(asked).toEqual([since, since + 11]);
+    expect(sample(of, "mixer_ratelimit_decision_seconds_sum")).toEqual([
+      [{ by: "store" }, 0.011],
+      [{ by: "mode" }, 0.006],
+      [{ by: "rules" }, 0],
+    ]);
   });
 });
 

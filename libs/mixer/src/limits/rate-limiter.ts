@@ -1,4 +1,4 @@
-import { type Logger, messageOf } from "@lateen/kernel";
+import { type Clock, type Logger, messageOf } from "@lateen/kernel";
 import type { QuotaStore } from "@lateen/ports";
 import type { RateLimitDescriptor } from "@lateen/proto/envoy/extensions/common/ratelimit/v3/ratelimit";
 import {
@@ -25,6 +25,7 @@ export interface RateLimiterOptions {
   readonly failMode: QuotaFailMode;
   /** Where limits come from; until each has delivered once, nothing is decided. */
   readonly sources: readonly string[];
+  readonly clock: Clock;
   readonly logger: Logger;
   /** Series per metric. Default 2000. */
   readonly maxSeries?: number;
@@ -32,8 +33,11 @@ export interface RateLimiterOptions {
 
 /** Envoy's rate-limit service over a {@link QuotaStore}. */
 export interface RateLimiter {
-  /** @throws LTN8101 for requests that say too little or too much, LTN8102 before the limits are known; in fail mode `proxy` the store's error. */
-  decide(request: RateLimitRequest): Promise<RateLimitResponse>;
+  /**
+   * @param sinceMs when the request came in, by the monotonic clock. Default: now.
+   * @throws LTN8101 for requests that say too little or too much, LTN8102 before the limits are known; in fail mode `proxy` the store's error.
+   */
+  decide(request: RateLimitRequest, sinceMs?: number): Promise<RateLimitResponse>;
   /** Takes what changed in a source. */
   configure(source: string, documents: readonly LimitDocument[]): void;
   /** Hears how the store does. */
@@ -60,18 +64,19 @@ type Asked =
     };
 
 export function createRateLimiter(options: RateLimiterOptions): RateLimiter {
-  const { store, failMode } = options;
+  const { store, failMode, clock } = options;
   const logger = options.logger.child({ component: "rate-limits" });
   const metrics = createLimitMetrics(options.maxSeries ?? 2000);
   const config = new LimitConfig(logger, metrics);
   const waiting = new Set(options.sources);
 
-  async function decide(request: RateLimitRequest): Promise<RateLimitResponse> {
+  async function decide(request: RateLimitRequest, sinceMs: number): Promise<RateLimitResponse> {
     if (waiting.size > 0) throw limitsNotKnown([...waiting]);
     check(request);
     const asked = askedOf(config, request);
     const limited = asked.flatMap((one) => (one?.kind === "limited" ? [one.request] : []));
-    const grants = limited.length === 0 ? [] : await allocate(limited);
+    const grants = limited.length === 0 ? [] : await allocate(limited, sinceMs);
+    if (limited.length === 0) answered("rules", sinceMs);
     let next = 0;
     const statuses = asked.map((one) => {
       const hits = one?.kind === "limited" ? one.request.amount : request.hitsAddend || 1;
@@ -84,10 +89,13 @@ export function createRateLimiter(options: RateLimiterOptions): RateLimiter {
   }
 
   /** Undefined: the fail mode has to answer. */
-  async function allocate(requests: readonly QuotaRequest[]): Promise<readonly QuotaGrant[] | undefined> {
+  async function allocate(requests: readonly QuotaRequest[], sinceMs: number) {
     try {
-      return await store.allocate(requests);
+      const grants: readonly QuotaGrant[] = await store.allocate(requests, sinceMs);
+      answered("store", sinceMs);
+      return grants;
     } catch (error) {
+      answered("mode", sinceMs);
       metrics.undecided.add({ mode: failMode });
       logger.debug({ event: "limits.undecided", mode: failMode, reason: messageOf(error) });
       if (failMode === "proxy") throw error;
@@ -95,10 +103,14 @@ export function createRateLimiter(options: RateLimiterOptions): RateLimiter {
     }
   }
 
+  function answered(by: "store" | "mode" | "rules", sinceMs: number): void {
+    metrics.seconds.observe((clock.monotonic() - sinceMs) / 1000, { by });
+  }
+
   return {
-    async decide(request) {
+    async decide(request, sinceMs = clock.monotonic()) {
       try {
-        return await decide(request);
+        return await decide(request, sinceMs);
       } catch (error) {
         metrics.requests.add({ answer: "error" });
         throw error;
