@@ -1,12 +1,13 @@
 import { expectOk, silentLogger } from "@lateen/kernel";
 import { describe, expect, it } from "vitest";
 import { parse, parseAllDocuments } from "yaml";
+import type { ProxyConfigs } from "./config/proxy-configs.ts";
 import { injectDocuments } from "./documents.ts";
 import { createInjector } from "./injector.ts";
 import { type JsonObject, objectOf } from "./json.ts";
 import type { PatchOperation } from "./patch.ts";
 import { applyPatch } from "./testing/apply-patch.ts";
-import { at, configOf } from "./testing/pods.ts";
+import { at, configOf, proxyConfig } from "./testing/pods.ts";
 
 const template = (more = "") => `
     metadata:
@@ -65,9 +66,14 @@ function podOf(kind: string, pod: JsonObject): JsonObject {
   };
 }
 
-function throughWebhook(pod: JsonObject, apiVersion = "admission.k8s.io/v1"): JsonObject {
+function throughWebhook(
+  pod: JsonObject,
+  { apiVersion = "admission.k8s.io/v1", proxyConfigs = [] as ProxyConfigs } = {},
+): JsonObject {
   const request = { uid: "1", kind: { kind: "Pod" }, namespace: "shop", operation: "CREATE", object: pod };
-  const review = createInjector({}, silentLogger).review({ apiVersion, kind: "AdmissionReview", request });
+  const injector = createInjector({}, silentLogger);
+  injector.takeProxyConfigs(proxyConfigs);
+  const review = injector.review({ apiVersion, kind: "AdmissionReview", request });
   const patch = Buffer.from(String(at(review, "response", "patch")), "base64").toString("utf8");
   return objectOf(applyPatch(pod, JSON.parse(patch) as PatchOperation[]));
 }
@@ -94,8 +100,29 @@ describe("kube-inject and the webhook", () => {
     const text = `apiVersion: v1\nkind: Pod\nmetadata: { name: web, namespace: shop }\nspec: { containers: [{ name: app, image: web:1 }] }\n`;
     const offline = parse(inject(text).text) as JsonObject;
     expect(throughWebhook(parse(text) as JsonObject)).toEqual(offline);
-    expect(throughWebhook(parse(text) as JsonObject, "admission.k8s.io/v1beta1")).toEqual(offline);
+    expect(throughWebhook(parse(text) as JsonObject, { apiVersion: "admission.k8s.io/v1beta1" })).toEqual(offline);
   });
+});
+
+it("kube-inject and the webhook obey the same ProxyConfigs, by the labels of pods", () => {
+  const selector = { matchLabels: { app: "web", version: "v1" } };
+  const proxyConfigs = [
+    proxyConfig("shop", { selector, concurrency: 3, image: { imageType: "debug" } }),
+    proxyConfig("istio-system", { environmentVariables: { COLOUR: "red" } }),
+  ];
+  const text = workload("apps/v1", "Deployment");
+  const config = { ...configOf(), proxyConfigs };
+  const offline = expectOk(
+    injectDocuments(text, config, { file: "in.yaml", namespace: "default" }),
+    (problems) => new Error(problems.join()),
+  );
+  const [bare, template] = [text, offline.text].map((each) => objectOf(at(parse(each), "spec", "template")));
+  expect(throughWebhook(podOf("Deployment", bare ?? {}), { proxyConfigs })).toEqual(
+    podOf("Deployment", template ?? {}),
+  );
+  expect(offline.text).toContain("value: red");
+  expect(offline.text).toContain('"concurrency":3');
+  expect(offline.text).toContain("-debug");
 });
 
 describe("injectDocuments", () => {

@@ -4,6 +4,7 @@ export {
   injectionSchema,
   readInjectionConfig,
 } from "./config/injection-config.ts";
+export { type ProxyConfigs, proxyConfigsOfDocuments, proxyConfigsOfTopic } from "./config/proxy-configs.ts";
 export { type InjectionValues, valuesSchema, type WrittenValues } from "./config/values.ts";
 export {
   type Decision,

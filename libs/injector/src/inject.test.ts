@@ -132,8 +132,8 @@ describe("the sidecar", () => {
 
 describe("who starts first", () => {
   it("is the proxy, whose hook returns when it is ready", () => {
-    expect(at(injected(webPod()).container("istio-proxy"), "lifecycle")).toEqual({
-      postStart: { exec: { command: ["pilot-agent", "wait"] } },
+    expect(at(injected(webPod()).container("istio-proxy"), "lifecycle", "postStart")).toEqual({
+      exec: { command: ["pilot-agent", "wait"] },
     });
   });
 
@@ -144,12 +144,36 @@ describe("who starts first", () => {
   ])("is the application when %s says so", (_title, annotations, texts) => {
     const { names, container } = injected(webPod({ annotations }), texts);
     expect(names("containers")).toEqual(["app", "istio-proxy"]);
-    expect(container("istio-proxy").lifecycle).toBeUndefined();
+    expect(at(container("istio-proxy"), "lifecycle", "postStart")).toBeUndefined();
   });
 
   it("is nobody before other init containers without a native sidecar, for the rules come last", () => {
     const { names } = injected(webPod({}, { initContainers: [{ name: "migrate" }] }));
     expect(names("initContainers")).toEqual(["migrate", "istio-init"]);
+  });
+});
+
+describe("who stops last", () => {
+  const hook = (texts: Parameters<typeof injected>[1], annotations = {}) =>
+    at(injected(webPod({ annotations }), texts).container("istio-proxy"), "lifecycle", "preStop");
+  const lasting = (duration: string) => ({ "proxy.istio.io/config": `terminationDrainDuration: ${duration}` });
+
+  it("is the proxy: it goes on for as long as a drain may take, and only then hears that it is to drain", () => {
+    expect(hook({})).toEqual({ sleep: { seconds: 5 } });
+    expect(hook({ kubernetesMinor: 30 }, lasting("20s"))).toEqual({ sleep: { seconds: 20 } });
+    expect(hook({}, lasting("0s"))).toBeUndefined();
+  });
+
+  it("is a gateway's proxy, too", () => {
+    expect(hook({}, { "inject.istio.io/templates": "gateway" })).toEqual({ sleep: { seconds: 5 } });
+  });
+
+  it("is left to others where containers cannot sleep, where the proxy is stopped last anyway, and where values say it", () => {
+    expect(hook({ kubernetesMinor: 29 })).toBeUndefined();
+    expect(hook({ kubernetesMinor: 33 })).toBeUndefined();
+    expect(hook({ values: "global: { proxy: { lifecycle: { preStop: { exec: { command: [x] } } } } }" })).toEqual({
+      exec: { command: ["x"] },
+    });
   });
 });
 
@@ -299,6 +323,10 @@ aliases:
 
   it.each([
     ["nosuch", 'annotation inject.istio.io/templates: "nosuch" names the template "nosuch", which does not exist here'],
+    [
+      "grpc-agent",
+      'annotation inject.istio.io/templates: "grpc-agent" names the template "grpc-agent", which does not exist here',
+    ],
     ["sidecar,list", "template list: its result is no map"],
     ["sidecar,fails", "template fails: line 1: index: there is no item 9"],
   ])("%s is refused", (names, problem) => {

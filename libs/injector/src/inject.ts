@@ -60,7 +60,7 @@ export function injectPod(
   );
   if (!decision.inject) return ok({ injected: false, reason: decision.reason });
   if (!Array.isArray(spec.containers)) return err(["spec.containers: must be a list"]);
-  const settings = podSettings(annotations, config);
+  const settings = podSettings({ namespace: place.namespace, labels: textsOf(metadata.labels), annotations }, config);
   if (!settings.ok) return settings;
   const prepared = prepare({ metadata, spec }, place, settings.value, config);
   const rendered = render(prepared);

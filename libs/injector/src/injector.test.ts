@@ -3,7 +3,7 @@ import { fastify } from "fastify";
 import { expect, it } from "vitest";
 import { createInjector } from "./injector.ts";
 import { injectorRoutes } from "./routes.ts";
-import { at, webPod } from "./testing/pods.ts";
+import { at, proxyConfig, webPod } from "./testing/pods.ts";
 
 const review = (object: unknown, more = {}) => ({
   apiVersion: "admission.k8s.io/v1",
@@ -88,6 +88,21 @@ it.each([
   const { status, body } = await post("/inject", review(pod));
   expect(status).toBe(200);
   expect(at(body, "response", "uid")).toBe("u1");
+});
+
+it("keeps ProxyConfig objects when its texts change, and the texts when the objects do", () => {
+  const injector = createInjector({ mesh: "defaultConfig: { concurrency: 1, drainDuration: 9s }" }, silentLogger);
+  injector.takeProxyConfigs([proxyConfig("shop", { concurrency: 2, environmentVariables: { A: "1" } })]);
+  const patch = () => {
+    const answer = injector.review(review(webPod()));
+    return Buffer.from(String(at(answer, "response", "patch")), "base64").toString();
+  };
+  expect(patch()).toContain('{"name":"A","value":"1"}');
+  expect(patch()).toContain('\\"concurrency\\":2,\\"drainDuration\\":\\"9s\\"');
+  injector.update({ mesh: "defaultConfig: { drainDuration: 8s }" });
+  expect(patch()).toContain('\\"drainDuration\\":\\"8s\\",\\"concurrency\\":2');
+  injector.takeProxyConfigs([]);
+  expect(patch()).not.toContain("concurrency");
 });
 
 it("keeps the last good configuration", () => {

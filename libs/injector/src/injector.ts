@@ -1,6 +1,7 @@
 import { LateenError, type Logger } from "@lateen/kernel";
 import { type AdmissionRequest, type AdmissionVerdict, admissionReview, readAdmissionReview } from "@lateen/runtime";
 import { type InjectionConfig, type InjectionTexts, readInjectionConfig } from "./config/injection-config.ts";
+import type { ProxyConfigs } from "./config/proxy-configs.ts";
 import { badInjectionConfig, badReview } from "./errors.ts";
 import { injectPod } from "./inject.ts";
 import { isObject, objectOf, textOf } from "./json.ts";
@@ -20,6 +21,8 @@ export interface Injector {
   readonly config: InjectionConfig;
   /** Puts a new configuration in force. One that cannot be read leaves the one before. @returns whether it is in force now. */
   update(texts: InjectionTexts): boolean;
+  /** Puts other ProxyConfig objects in force. They stay when the texts change. */
+  takeProxyConfigs(proxyConfigs: ProxyConfigs): void;
   /** Answers one AdmissionReview (v1 or v1beta1). @throws LTN3901 when it is none. */
   review(body: unknown, place?: WebhookPlace): Readonly<Record<string, unknown>>;
   /** Prometheus text. */
@@ -46,10 +49,14 @@ export function createInjector(texts: InjectionTexts, logger: Logger): Injector 
         logger.error({ event: "injector.config_rejected", problems: read.error.slice(0, 20) });
         return false;
       }
-      config = read.value;
+      config = { ...read.value, proxyConfigs: config.proxyConfigs };
       metrics.reloaded("accepted");
       logger.info({ event: "injector.config_in_force", revision: config.revision });
       return true;
+    },
+    takeProxyConfigs(proxyConfigs) {
+      config = { ...config, proxyConfigs };
+      logger.info({ event: "injector.proxy_configs_in_force", objects: proxyConfigs.length });
     },
     review(body, place = {}) {
       const request = readAdmissionReview(body);

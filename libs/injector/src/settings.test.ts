@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { objectsOf } from "./json.ts";
-import { at, injected, refusal, webPod } from "./testing/pods.ts";
+import { at, injected, outcome, proxyConfig, refusal, webPod } from "./testing/pods.ts";
 
 const annotated = (annotations: Record<string, string>) => webPod({ annotations });
 
@@ -211,5 +211,48 @@ pilot: { env: { ENABLE_LEGACY_FSGROUP_INJECTION: true } }
     const config = 'injectedAnnotations: { a: "1", b: "2" }';
     const { metadata } = injected(annotated({ b: "own" }), { config });
     expect(metadata.annotations).toMatchObject({ a: "1", b: "own" });
+  });
+});
+
+describe("ProxyConfig objects: over the mesh's defaultConfig, below the pod's annotation", () => {
+  const MESH = { mesh: "defaultConfig: { concurrency: 1, proxyMetadata: { A: mesh }, image: { imageType: mesh } }" };
+  const root = proxyConfig("istio-system", { concurrency: 2, environmentVariables: { A: "root", B: "root" } });
+  const wide = proxyConfig("shop", { environmentVariables: { B: "wide" }, image: { imageType: "wide" } });
+  const selector = { matchLabels: { app: "web" } };
+  const own = proxyConfig("shop", { selector, concurrency: 3, image: { imageType: "own" } });
+  const others = [
+    proxyConfig("shop", { selector: { matchLabels: { app: "api" } }, concurrency: 9 }),
+    proxyConfig("other", { concurrency: 9 }),
+  ];
+  const annotation = "concurrency: 0\nproxyMetadata: { C: pod }\nimage: { imageType: default }";
+  it.each<[string, Parameters<typeof injected>[2], string | undefined, number, Record<string, string>, string]>([
+    ["mesh", others, undefined, 1, { A: "mesh" }, "0.1.0-mesh"],
+    ["root namespace", [root], undefined, 2, { A: "root", B: "root" }, "0.1.0-mesh"],
+    ["namespace", [wide, root], undefined, 2, { A: "root", B: "wide" }, "0.1.0-wide"],
+    ["workload", [wide, ...others, own, root], undefined, 3, { A: "root", B: "wide" }, "0.1.0-own"],
+    ["pod", [wide, own, root], annotation, 0, { A: "root", B: "wide", C: "pod" }, "0.1.0"],
+  ])("%s", (_title, objects, text, concurrency, variables, tag) => {
+    const pod = annotated(text === undefined ? {} : { "proxy.istio.io/config": text });
+    const { env, container } = injected(pod, MESH, objects);
+    const told = JSON.parse(String(env("PROXY_CONFIG"))) as object;
+    expect(told).toMatchObject({ concurrency, proxyMetadata: variables });
+    const seen = (of: string) =>
+      Object.fromEntries(
+        ["A", "B", "C"].flatMap((name) => (env(name, of) === undefined ? [] : [[name, env(name, of)]])),
+      );
+    expect(seen("istio-proxy")).toEqual(variables);
+    expect(seen("istio-init")).toEqual(variables);
+    expect(container("istio-proxy").image).toBe(`lateen/sidecar:${tag}`);
+    expect(container("istio-init").image).toBe(`lateen/sidecar:${tag}`);
+  });
+
+  it("the type of the image by its own annotation before all", () => {
+    const { container } = injected(annotated({ "sidecar.istio.io/proxyImageType": "debug" }), {}, [own]);
+    expect(container("istio-proxy").image).toBe("lateen/sidecar:0.1.0-debug");
+  });
+
+  it("a type of image that is none refuses the pod", () => {
+    const pod = annotated({ "proxy.istio.io/config": "image: { imageType: 'Big!' }" });
+    expect(outcome(pod)).toMatchObject({ ok: false, error: [expect.stringContaining("image.imageType")] });
   });
 });

@@ -1,10 +1,17 @@
 import { type CaptureOptions, captureOptions } from "@lateen/capture";
 import { err, nearestName, ok, type Result } from "@lateen/kernel";
-import { diagnosticText, meshConfigFromText, type ProxyDefaults } from "@lateen/mesh-model";
+import {
+  diagnosticText,
+  effectiveProxyConfig,
+  IMAGE_TYPE_FORM,
+  meshConfigFromText,
+  type ProxyDefaults,
+} from "@lateen/mesh-model";
 import { AnnotationReader } from "./annotation-reader.ts";
 import { type InjectionConfig, knownTemplate } from "./config/injection-config.ts";
 import { overlaid } from "./config/mesh-settings.ts";
-import type { JsonObject } from "./json.ts";
+import type { ProxyConfigs } from "./config/proxy-configs.ts";
+import { type JsonObject, objectOf, textOf } from "./json.ts";
 
 /** What the annotations of a pod, over the installation's values, say about its sidecar. */
 export interface PodSettings {
@@ -30,7 +37,7 @@ export interface PodSettings {
   readonly readiness: { readonly failureThreshold: number; readonly initialDelay: number; readonly period: number };
   readonly rewriteProbes: boolean;
   readonly prometheusMerge: boolean;
-  /** ProxyConfig of the mesh with that of the pod over it, as written. */
+  /** ProxyConfig of the mesh, with what ProxyConfig objects say and that of the pod over it, as written. */
   readonly proxyConfig: JsonObject;
   readonly proxyDefaults: ProxyDefaults;
   readonly discoveryAddress: string;
@@ -79,17 +86,22 @@ const KNOWN = [
   ].map((name) => `sidecar.istio.io/${name}`),
 ];
 
-/** Reads all annotations. @returns everything that is wrong with them. */
-export function podSettings(
-  annotations: Readonly<Record<string, string>>,
-  config: InjectionConfig,
-): Result<PodSettings, readonly string[]> {
+/** What settings depend on of a pod. */
+export interface SettledPod {
+  readonly namespace: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly annotations: Readonly<Record<string, string>>;
+}
+
+/** Reads all annotations, over what ProxyConfig objects say of the pod. @returns everything that is wrong with them. */
+export function podSettings(pod: SettledPod, config: InjectionConfig): Result<PodSettings, readonly string[]> {
+  const { annotations } = pod;
   const read = new AnnotationReader(annotations);
   const { values } = config;
   const warnings: string[] = [];
   const image = read.matching("sidecar.istio.io/proxyImage", /^[\w][\w.\-/:@]*$/, "the name of an image");
   const capture = captureOf(annotations, config, read);
-  const proxy = proxyConfigOf(read, config);
+  const proxy = proxyConfigOf(read, pod, config);
   if (read.boolean("sidecar.istio.io/enableCoreDump") === true) {
     read.refuse("sidecar.istio.io/enableCoreDump", "cannot be honoured: cores are not dumped");
   }
@@ -102,7 +114,7 @@ export function podSettings(
     interception: interceptionOf(read, proxy.written),
     ...capture,
     image,
-    imageType: read.matching("sidecar.istio.io/proxyImageType", /^[a-z0-9][a-z0-9.-]{0,62}$/, "the type of an image"),
+    imageType: imageTypeOf(read, proxy.written),
     resources: resourcesOf(read),
     logLevel: read.choice("sidecar.istio.io/logLevel", LEVELS),
     componentLogLevel: read.matching("sidecar.istio.io/componentLogLevel", SCOPES, "a list of component:level"),
@@ -206,19 +218,42 @@ function statusPortOf(proxyConfig: JsonObject): number | undefined {
 
 const PROXY_CONFIG = "proxy.istio.io/config";
 
-/** ProxyConfig of mesh and pod together. */
-function proxyConfigOf(read: AnnotationReader, { mesh }: InjectionConfig) {
+/** ProxyConfig of mesh, objects and pod together. */
+function proxyConfigOf(read: AnnotationReader, pod: SettledPod, { mesh, proxyConfigs }: InjectionConfig) {
+  const base = overlaid(mesh.proxyConfig, ofObjects(pod, mesh.config.rootNamespace, proxyConfigs));
   const own = read.map(PROXY_CONFIG);
-  const none = { written: mesh.proxyConfig, defaults: mesh.config.defaultConfig };
+  // What objects say is not among the defaults that are asked for.
+  const none = { written: base, defaults: mesh.config.defaultConfig };
   if (own === undefined) return none;
   const checked = meshConfigFromText(JSON.stringify({ defaultConfig: own }), PROXY_CONFIG, mesh.config);
-  if (checked.ok) return { written: overlaid(mesh.proxyConfig, own), defaults: checked.value.defaultConfig };
+  if (checked.ok) return { written: overlaid(base, own), defaults: checked.value.defaultConfig };
   for (const { path, message, hint } of checked.error) {
     const short = path.replace(/^defaultConfig\.?/, "");
     const reason = diagnosticText({ path: short, message, ...(hint === undefined ? {} : { hint }) });
     read.problems.push(`annotation ${PROXY_CONFIG}: ${reason}`);
   }
   return none;
+}
+
+/** What ProxyConfig objects say of a pod, as it would be written in `defaultConfig`. */
+function ofObjects(pod: SettledPod, rootNamespace: string, all: ProxyConfigs): JsonObject {
+  const { concurrency, environmentVariables, imageType } = effectiveProxyConfig(all, { ...pod, rootNamespace });
+  return {
+    ...(concurrency === undefined ? {} : { concurrency }),
+    ...(Object.keys(environmentVariables).length === 0 ? {} : { proxyMetadata: environmentVariables }),
+    ...(imageType === undefined ? {} : { image: { imageType } }),
+  };
+}
+
+/** By annotation, else of the ProxyConfig; undefined: the installation's. */
+function imageTypeOf(read: AnnotationReader, proxyConfig: JsonObject): string | undefined {
+  const own = read.matching("sidecar.istio.io/proxyImageType", IMAGE_TYPE_FORM, "the type of an image");
+  if (own !== undefined) return own;
+  const type = textOf(objectOf(proxyConfig.image).imageType) ?? "";
+  if (type === "") return undefined;
+  if (IMAGE_TYPE_FORM.test(type)) return type;
+  read.problems.push(`ProxyConfig image.imageType: "${type.slice(0, 100)}" is not the type of an image`);
+  return undefined;
 }
 
 function discoveryOf(read: AnnotationReader, proxyConfig: JsonObject, { values }: InjectionConfig): string {

@@ -43,8 +43,13 @@ export interface SupervisorOptions {
   readonly observe: (event: SupervisorEvent) => void;
   /** How many pods start at once; default 4. */
   readonly parallelStarts?: number;
-  /** Time for proxies to hear that a pod is going before its application is ended; default 500 ms. */
+  /**
+   * Between taking a pod out of the endpoints and ending its application: at least this long, so that requests that were on their way
+   * arrive, and until every proxy has acked that the pod is gone. Default 500 ms.
+   */
   readonly deregisterMs?: number;
+  /** How long such an ack is waited for: a proxy that refuses something may never give it. Default 5000 ms. */
+  readonly deregisterLimitMs?: number;
   /** Time for processes to end when the whole mesh is stopped; default 3000 ms. */
   readonly stopGraceMs?: number;
 }

@@ -14,8 +14,8 @@ export interface PodSetOptions {
   readonly deps: PodDependencies;
   readonly random: Random;
   readonly logger: Logger;
-  /** Between taking a pod out of the endpoints and ending its application: time for the proxies to hear of it. */
-  readonly deregisterMs: number;
+  /** Resolves when the proxies know that a pod has left the endpoints, and its application may be ended. */
+  readonly deregistered: () => Promise<void>;
   /** What pods changed; the registry file and the front end follow. */
   readonly onChange: () => void;
 }
@@ -37,6 +37,7 @@ export interface Workloads {
 export class PodSet {
   readonly #options: PodSetOptions;
   readonly #byOwner = new Map<string, Set<Pod>>();
+  readonly #leaving = new WeakMap<Pod, Promise<void>>();
   #closed = false;
 
   constructor(options: PodSetOptions) {
@@ -48,6 +49,10 @@ export class PodSet {
   }
   views(): readonly PodView[] {
     return this.pods().map((pod) => pod.view());
+  }
+  /** `namespace/name` of those whose proxies carry traffic. */
+  serving(): readonly string[] {
+    return this.pods().flatMap(({ proxyServes, id }) => (proxyServes ? [id] : []));
   }
   /** By pod name or workload, each also with `.namespace`, or as `deployment/workload`; a ready one is preferred. */
   find(name: string, namespace?: string): Pod | undefined {
@@ -95,11 +100,16 @@ export class PodSet {
     return pod;
   }
 
-  /** Out of the endpoints, then application, then sidecar. */
-  async remove(pod: Pod): Promise<void> {
-    if (pod.terminating) return pod.stop({ appGraceMs: graceOf(pod) });
+  /** Out of the endpoints, then application, then sidecar; asking again hastens nothing. */
+  remove(pod: Pod): Promise<void> {
+    const leaving = this.#leaving.get(pod) ?? this.#remove(pod);
+    this.#leaving.set(pod, leaving);
+    return leaving;
+  }
+
+  async #remove(pod: Pod): Promise<void> {
     pod.markTerminating();
-    await new Promise<void>((resolve) => this.#options.deps.clock.after(this.#options.deregisterMs, resolve));
+    await this.#options.deregistered();
     await pod.stop({ appGraceMs: graceOf(pod) });
     this.#forget(pod);
   }

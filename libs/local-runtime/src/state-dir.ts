@@ -13,6 +13,8 @@ export interface StateDir {
   readonly config: string;
   readonly registry: string;
   readonly podsFile: string;
+  /** What pilot fetched of token issuers, which outlives it. */
+  readonly issuerKeys: string;
   readonly logs: string;
   readonly pods: string;
   readonly volumes: string;
@@ -49,6 +51,7 @@ export function stateDir(root: string): StateDir {
     config: join(root, "config"),
     registry,
     podsFile: join(registry, "pods.json"),
+    issuerKeys: join(root, "issuer-keys"),
     logs: join(root, "logs"),
     pods: join(root, "pods"),
     volumes: join(root, "volumes"),

@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { readFileSync, statSync, writeFileSync } from "node:fs";
+import { readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { RunEvent } from "./admin/run.ts";
@@ -102,6 +102,19 @@ describe("a mesh", () => {
     expect((await ask(next)).env.GREETING).toBe("changed");
     config.set(workload("other"));
     await workloadIs("other", { ready: true });
+    await vi.waitFor(async () => expect((await mesh?.status())?.workloads).toHaveLength(1), patience);
+  });
+
+  it("ends the application of a removed pod only when every proxy knows that it is gone", async () => {
+    mesh = await startSupervisor(root, config);
+    const web = await workloadIs("web", { ready: true });
+    const { pid } = await ask(web);
+    writeFileSync(join(root, "behind"), "");
+    config.set(workload("other"));
+    await workloadIs("other", { ready: true });
+    await workloadIs("web", { phase: "Terminating" });
+    expect((await ask(web)).pid).toBe(pid);
+    rmSync(join(root, "behind"));
     await vi.waitFor(async () => expect((await mesh?.status())?.workloads).toHaveLength(1), patience);
   });
 

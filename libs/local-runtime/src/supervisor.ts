@@ -1,5 +1,5 @@
 import { dirname, resolve } from "node:path";
-import { type CancelTimer, messageOf, Scope, sleep } from "@lateen/kernel";
+import { type CancelTimer, messageOf, Scope } from "@lateen/kernel";
 import type { AcceptedObject, StateDelta } from "@lateen/ports";
 import { serveAdmin } from "./admin/server.ts";
 import { builtinDocuments } from "./builtin.ts";
@@ -29,10 +29,11 @@ import { LogBook } from "./process/log-book.ts";
 import { findSetpriv } from "./process/setpriv.ts";
 import { StartGate } from "./process/start-gate.ts";
 import { lockState, type SupervisorLock } from "./process/supervisor-lock.ts";
+import { Propagation } from "./propagation.ts";
 import { parseRejected } from "./rejected.ts";
 import { createStateDir, type StateDir } from "./state-dir.ts";
 import { type StatusReport, statusReport } from "./status.ts";
-import { isSettled, parseSynced, parseWarnings } from "./syncz.ts";
+import { parseSynced, parseWarnings } from "./syncz.ts";
 import { World } from "./world.ts";
 
 const CLUSTER_ID = "local";
@@ -41,7 +42,6 @@ const DOMAIN = "cluster.local";
 const REJECTED_POLL_MS = 700;
 /** A mesh is up when its proxies know all its pods; one that refuses something may never, and must not hold up the news. */
 const SETTLE_MS = 3000;
-const SETTLE_POLL_MS = 20;
 
 /** A running mesh. */
 export interface Supervisor {
@@ -123,6 +123,7 @@ class LocalMesh implements Supervisor {
   readonly #options: SupervisorOptions;
   readonly #prepared: Prepared;
   readonly #registry: PodRegistryFile;
+  readonly #propagation: Propagation;
   readonly #scope = new Scope();
   #settleStopped: () => void = () => {};
   #stopping: Promise<void> | undefined;
@@ -148,6 +149,7 @@ class LocalMesh implements Supervisor {
     this.ingressPort = prepared.ingressPort;
     this.captures = prepared.network.captures;
     this.#registry = new PodRegistryFile(this.state.podsFile, options.clock.now());
+    this.#propagation = new Propagation(this, options.clock, this.#scope.signal);
     this.logs = new LogBook(this.state.logs);
     this.stopped = new Promise((settle) => {
       this.#settleStopped = settle;
@@ -179,7 +181,7 @@ class LocalMesh implements Supervisor {
       deps: this.#podDependencies(ledger, inherited),
       random: options.random,
       logger: options.logger,
-      deregisterMs: options.deregisterMs ?? 500,
+      deregistered: () => this.#propagation.deregistered(this.#registry, this.pods.views(), options),
       onChange: () => this.#changed(),
     });
   }
@@ -484,13 +486,8 @@ class LocalMesh implements Supervisor {
 
   /** Pods that are ready are reachable once every proxy knows them: that is when the mesh is up. */
   async #announceSettled(): Promise<void> {
-    const { clock, observe } = this.#options;
-    const giveUpAt = clock.monotonic() + SETTLE_MS;
-    while (this.#stopping === undefined && clock.monotonic() < giveUpAt) {
-      if (isSettled(await this.controlPlane.read("/debug/syncz"), this.#registry.version)) break;
-      await sleep(clock, SETTLE_POLL_MS, this.#scope.signal).catch(() => undefined);
-    }
-    if (this.#stopping === undefined) observe({ type: "ready" });
+    await this.#propagation.reached(this.#registry.version, SETTLE_MS);
+    if (this.#stopping === undefined) this.#options.observe({ type: "ready" });
   }
 
   #line(line: PodLine): void {

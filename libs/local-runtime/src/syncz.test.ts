@@ -40,12 +40,17 @@ it("tells which control-plane ports are not the usual ones", () => {
   expect(movedPorts({ ...usual, ca: 40001 })).toBe("ca 40001 instead of 8060");
 });
 
+const proxy = (pod: string, synced: boolean) => ({ namespace: "default", pod, synced });
 it.each([
-  [true, { registryVersion: "7", proxies: [{ synced: true }, { synced: true }] }],
-  [false, { registryVersion: "6", proxies: [{ synced: true }] }],
-  [false, { registryVersion: "7", proxies: [{ synced: true }, { synced: false }] }],
-  [false, { proxies: [] }],
+  [true, { registryVersion: "7", proxies: [proxy("a", true), proxy("b", true)] }],
+  [true, { registryVersion: "12", proxies: [proxy("a", true), proxy("b", true)] }],
+  [true, { registryVersion: "7", proxies: [proxy("a", true), proxy("b", true), proxy("starting", false)] }],
+  [false, { registryVersion: "6", proxies: [proxy("a", true), proxy("b", true)] }],
+  [false, { registryVersion: "7", proxies: [proxy("a", true), proxy("b", false)] }],
+  [false, { registryVersion: "7", proxies: [proxy("a", true)] }],
+  [false, { registryVersion: "7", proxies: [proxy("a", true), proxy("b", false), proxy("b", true)] }],
+  [false, { proxies: [proxy("a", true), proxy("b", true)] }],
   [false, undefined],
 ])("settled: %j for %j", (settled, said) => {
-  expect(isSettled(said, "7")).toBe(settled);
+  expect(isSettled(said, "7", ["default/a", "default/b"])).toBe(settled);
 });

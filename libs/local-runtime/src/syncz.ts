@@ -11,11 +11,20 @@ export function parseSynced(answer: unknown): ReadonlySet<string> {
   return synced;
 }
 
-/** Whether every proxy has acked everything, and that was with this state of the registry. */
-export function isSettled(answer: unknown, registryVersion: string): boolean {
+/**
+ * Whether these proxies have acked everything, and that was with this state of the registry or a later one.
+ * @param pods `namespace/pod` of each; one that is not connected, or has two connections and is behind on one, has not.
+ */
+export function isSettled(answer: unknown, registryVersion: string, pods: readonly string[]): boolean {
   const { proxies, registryVersion: pushed } = record(answer);
-  if (pushed !== registryVersion || !Array.isArray(proxies)) return false;
-  return proxies.every((proxy) => record(proxy).synced === true);
+  if (pushed === undefined || !(Number(pushed) >= Number(registryVersion)) || !Array.isArray(proxies)) return false;
+  const settled = new Map<string, boolean>();
+  for (const proxy of proxies) {
+    const { pod, namespace, synced } = record(proxy);
+    const key = `${String(namespace)}/${String(pod)}`;
+    settled.set(key, synced === true && settled.get(key) !== false);
+  }
+  return pods.every((pod) => settled.get(pod) === true);
 }
 
 /** What pilot warns of: settings in force that some proxy cannot honour. `file:line:column: text`, each once. */

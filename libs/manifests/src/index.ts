@@ -2,8 +2,8 @@ export type { PrinterColumn } from "./crd/columns.ts";
 export { type CustomResourceDefinition, customResourceDefinitions } from "./crd/crds.ts";
 export { type StructuralSchema, structuralSchema } from "./crd/structural.ts";
 export type { Component } from "./install/component.ts";
-export { NAMES, type PermissionTable } from "./install/components.ts";
-export { componentsOf, type ManifestParts, manifestOf } from "./install/manifest.ts";
+export { NAMES, type Names, namesOf, type PermissionTable } from "./install/components.ts";
+export { componentsOf, injectionServiceOf, type ManifestParts, manifestOf } from "./install/manifest.ts";
 export {
   INSTALL_LABELS,
   type InjectionSelection,
@@ -22,4 +22,4 @@ export {
   SETTING_NAMES,
   settingsOf,
 } from "./install/settings.ts";
-export { INJECTION_WEBHOOK, VALIDATION_WEBHOOK } from "./install/webhooks.ts";
+export { INJECTION_WEBHOOK, injectionWebhooks, VALIDATION_WEBHOOK } from "./install/webhooks.ts";

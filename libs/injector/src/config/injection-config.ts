@@ -15,6 +15,7 @@ import { selectorOf } from "../selectors.ts";
 import { builtInTemplates } from "../template/names.ts";
 import { parseTextTemplate, type TextTemplate } from "../template/text.ts";
 import { type MeshSettings, meshSettings } from "./mesh-settings.ts";
+import type { ProxyConfigs } from "./proxy-configs.ts";
 import { assignValue } from "./set.ts";
 import { completeValues, type InjectionValues, selectorsSchema, valuesSchema } from "./values.ts";
 
@@ -53,6 +54,8 @@ export interface InjectionConfig extends DecisionPolicy {
   /** The values as written, for templates. */
   readonly writtenValues: JsonObject;
   readonly mesh: MeshSettings;
+  /** ProxyConfig objects; between the mesh's `defaultConfig` and the pod's annotation. Default none. */
+  readonly proxyConfigs: ProxyConfigs;
   readonly kubernetesMinor: number | undefined;
 }
 
@@ -82,6 +85,7 @@ export function readInjectionConfig(texts: InjectionTexts = {}): Result<Injectio
     values: complete,
     writtenValues: written,
     mesh: mesh.value,
+    proxyConfigs: [],
     kubernetesMinor: texts.kubernetesMinor,
   };
   for (const name of result.defaultTemplates) {

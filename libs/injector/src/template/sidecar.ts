@@ -71,10 +71,23 @@ function proxyArguments({ config: { values }, settings }: TemplateContext, role:
   ];
 }
 
-/** Kubernetes starts the next container when the hook of the one before has returned: so the application waits for its proxy. */
-function lifecycle({ native, settings }: TemplateContext, role: string): JsonObject | undefined {
-  if (role !== "sidecar" || native || !settings.hold) return undefined;
-  return { postStart: { exec: { command: ["pilot-agent", "wait"] } } };
+/** The first minor version of Kubernetes 1.x in which a container can sleep before it is stopped. */
+const SLEEP_POSSIBLE = 30;
+
+/**
+ * Kubernetes starts the next container when the hook of the one before has returned: so the application waits for its proxy. It stops
+ * all containers at the same time as it takes the pod's endpoints away: so the proxy goes on for the time of a drain, in which others
+ * hear of that and the application finishes what it has, before it is told to drain itself. A native sidecar is stopped last anyway.
+ */
+function lifecycle({ native, settings, config }: TemplateContext, role: string): JsonObject | undefined {
+  if (native) return undefined;
+  const seconds = Math.ceil(settings.proxyDefaults.terminationDrainDurationMs / 1000);
+  const sleeps = seconds > 0 && (config.kubernetesMinor ?? SLEEP_POSSIBLE) >= SLEEP_POSSIBLE;
+  const hooks = {
+    ...(role === "sidecar" && settings.hold ? { postStart: { exec: { command: ["pilot-agent", "wait"] } } } : {}),
+    ...(sleeps ? { preStop: { sleep: { seconds } } } : {}),
+  };
+  return Object.keys(hooks).length === 0 ? undefined : hooks;
 }
 
 /** Probes of port 15021. A native sidecar always has one for its start, because the application waits for that one. */

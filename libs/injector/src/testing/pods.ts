@@ -1,5 +1,7 @@
 import { expectOk } from "@lateen/kernel";
+import type { Resource } from "@lateen/mesh-model";
 import { type InjectionConfig, type InjectionTexts, readInjectionConfig } from "../config/injection-config.ts";
+import type { ProxyConfigs } from "../config/proxy-configs.ts";
 import { injectPod } from "../inject.ts";
 import { isObject, type JsonObject, objectOf, objectsOf } from "../json.ts";
 import { ownerOf } from "../owner.ts";
@@ -21,9 +23,20 @@ export function webPod(metadata: JsonObject = {}, spec: JsonObject = {}): JsonOb
   };
 }
 
+/** A ProxyConfig of a namespace. */
+export function proxyConfig(namespace: string, spec: Resource<"ProxyConfig">["spec"]): Resource<"ProxyConfig"> {
+  const name = JSON.stringify(spec?.selector?.matchLabels ?? {}).replace(/\W/g, "") || "all";
+  return {
+    apiVersion: "networking.istio.io/v1beta1",
+    kind: "ProxyConfig",
+    metadata: { name, namespace },
+    spec,
+  } as Resource<"ProxyConfig">;
+}
+
 /** The pod with its sidecar; it must get one. */
-export function injected(pod: JsonObject, texts: InjectionTexts = {}) {
-  const injection = expectOk(outcome(pod, texts), (problems) => new Error(problems.join()));
+export function injected(pod: JsonObject, texts: InjectionTexts = {}, proxyConfigs: ProxyConfigs = []) {
+  const injection = expectOk(outcome(pod, texts, proxyConfigs), (problems) => new Error(problems.join()));
   if (!injection.injected) throw new Error(`nothing was injected: ${injection.reason}`);
   const { metadata, spec } = injection.pod;
   const all = [...objectsOf(objectOf(spec).containers), ...objectsOf(objectOf(spec).initContainers)];
@@ -44,10 +57,10 @@ export function injected(pod: JsonObject, texts: InjectionTexts = {}) {
 }
 
 /** What becomes of a pod. */
-export function outcome(pod: JsonObject, texts: InjectionTexts = {}) {
+export function outcome(pod: JsonObject, texts: InjectionTexts = {}, proxyConfigs: ProxyConfigs = []) {
   const metadata = objectOf(pod.metadata);
   const namespace = String(metadata.namespace ?? "default");
-  return injectPod(pod, { namespace, owner: ownerOf(metadata, namespace) }, configOf(texts));
+  return injectPod(pod, { namespace, owner: ownerOf(metadata, namespace) }, { ...configOf(texts), proxyConfigs });
 }
 
 /** What is wrong with a pod that must be refused. */

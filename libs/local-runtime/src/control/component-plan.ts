@@ -125,6 +125,7 @@ function ownFlags(
         ...natsFlags(nats),
         "galley-address": addressesOf(all, "galley", "config", host),
         registry: state.podsFile,
+        "issuer-keys": state.issuerKeys,
         "cluster-id": clusterId,
       };
     case "mixer":

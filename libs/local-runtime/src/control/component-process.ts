@@ -4,11 +4,9 @@ import type { Clock, Logger } from "@lateen/kernel";
 import { ensureDirectory } from "@lateen/runtime";
 import { replaceFile } from "../files.ts";
 import type { MeshIdentity } from "../identity.ts";
-import { ReadinessLoop } from "../pod/readiness.ts";
-import { meshRestarts } from "../process/backoff.ts";
 import { controlPlaneEconomy } from "../process/economy.ts";
 import type { ProcessLedger } from "../process/ledger.ts";
-import { ManagedProcess } from "../process/managed-process.ts";
+import { ProbedProcess } from "../process/probed-process.ts";
 import type { Component } from "./component-plan.ts";
 
 export interface ComponentProcessOptions {
@@ -28,34 +26,26 @@ export interface ComponentProcessOptions {
 export class ComponentProcess {
   readonly component: Component;
   readonly #options: ComponentProcessOptions;
-  readonly #process: ManagedProcess;
-  readonly #readiness: ReadinessLoop;
+  readonly #process: ProbedProcess;
 
   constructor(options: ComponentProcessOptions) {
-    const { component, clock, ledger, logger } = options;
+    const { component, clock, ledger, logger, onLine } = options;
     this.component = component;
     this.#options = options;
-    this.#readiness = new ReadinessLoop({
-      clock,
-      timing: { periodMs: 2_000, timeoutMs: 2_000, successThreshold: 1, failureThreshold: 3 },
-      check: () => checkReady(component.ports.metrics ?? 0),
-      onChange: options.onChange,
-    });
-    this.#process = new ManagedProcess({
+    this.#process = new ProbedProcess({
       name: component.name,
-      kind: "own",
       spec: async () => ({
         argv: options.argv,
         env: { ...controlPlaneEconomy.env, ...Object.fromEntries(options.inherited) },
       }),
-      restarts: meshRestarts,
+      check: () => checkReady(component.ports.metrics ?? 0),
+      periodMs: 2_000,
       clock,
       ledger,
       setpriv: undefined,
-      onLine: options.onLine,
-      onStart: () => this.#readiness.start(),
+      onLine,
+      onReady: options.onChange,
       onExit: (exit) => {
-        this.#readiness.stop();
         logger.warn({ event: "component.exited", component: component.name, ...exit });
         options.onChange();
       },
@@ -63,7 +53,7 @@ export class ComponentProcess {
   }
 
   get ready(): boolean {
-    return this.#readiness.ready;
+    return this.#process.ready;
   }
 
   async start(): Promise<void> {
@@ -72,9 +62,8 @@ export class ComponentProcess {
     this.#process.start();
   }
 
-  async stop(graceMs: number): Promise<void> {
-    this.#readiness.stop();
-    await this.#process.stop(graceMs);
+  stop(graceMs: number): Promise<void> {
+    return this.#process.stop(graceMs);
   }
 
   async refreshToken(): Promise<void> {

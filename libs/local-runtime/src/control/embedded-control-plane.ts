@@ -1,11 +1,9 @@
 import { readFile } from "node:fs/promises";
 import { type Clock, type Logger, messageOf } from "@lateen/kernel";
 import { controlPlaneUnavailable } from "../errors.ts";
-import { ReadinessLoop } from "../pod/readiness.ts";
-import { meshRestarts } from "../process/backoff.ts";
 import { controlPlaneEconomy } from "../process/economy.ts";
 import type { ProcessLedger } from "../process/ledger.ts";
-import { ManagedProcess } from "../process/managed-process.ts";
+import { ProbedProcess } from "../process/probed-process.ts";
 import { type SocketResponse, socketRequest } from "../socket-client.ts";
 import type { StateDir } from "../state-dir.ts";
 import { type ControlPlane, type ControlPlaneAddresses, readJson } from "./control-plane.ts";
@@ -38,34 +36,26 @@ export interface EmbeddedControlPlaneOptions {
 /** All of it in one process, and the socket that is asked through. */
 export class EmbeddedControlPlane implements ControlPlane {
   readonly #options: EmbeddedControlPlaneOptions;
-  readonly #process: ManagedProcess;
-  readonly #readiness: ReadinessLoop;
+  readonly #process: ProbedProcess;
   #ports: ControlPlanePorts | undefined;
 
   constructor(options: EmbeddedControlPlaneOptions) {
     this.#options = options;
-    const { clock, ledger, logger } = options;
-    this.#readiness = new ReadinessLoop({
-      clock,
-      timing: { periodMs: 2_000, timeoutMs: 2_000, successThreshold: 1, failureThreshold: 3 },
-      check: () => this.#check(),
-      onChange: (ready) => (ready ? this.#becameReady() : options.onDown()),
-    });
-    this.#process = new ManagedProcess({
+    const { clock, ledger, logger, onLine } = options;
+    this.#process = new ProbedProcess({
       name: "control-plane",
-      kind: "own",
       spec: async () => ({
         argv: this.#argv(),
         env: { ...controlPlaneEconomy.env, ...Object.fromEntries(options.inherited) },
       }),
-      restarts: meshRestarts,
+      check: () => this.#check(),
+      periodMs: 2_000,
       clock,
       ledger,
       setpriv: undefined,
-      onLine: options.onLine,
-      onStart: () => this.#readiness.start(),
+      onLine,
+      onReady: (ready) => (ready ? this.#becameReady() : options.onDown()),
       onExit: (exit) => {
-        this.#readiness.stop();
         logger.warn({ event: "control_plane.exited", ...exit });
         options.onDown();
       },
@@ -92,7 +82,7 @@ export class EmbeddedControlPlane implements ControlPlane {
   }
   readonly processes: readonly string[] = ["control-plane"];
   get ready(): boolean {
-    return this.#readiness.ready;
+    return this.#process.ready;
   }
   get pid(): number | undefined {
     return this.#process.pid;
@@ -102,9 +92,8 @@ export class EmbeddedControlPlane implements ControlPlane {
     this.#process.start();
   }
 
-  async stop(graceMs: number): Promise<void> {
-    this.#readiness.stop();
-    await this.#process.stop(graceMs);
+  stop(graceMs: number): Promise<void> {
+    return this.#process.stop(graceMs);
   }
 
   async request(method: string, path: string, body?: unknown, timeoutMs?: number): Promise<SocketResponse> {

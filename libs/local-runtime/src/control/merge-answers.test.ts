@@ -29,8 +29,13 @@ describe("answers of several pilots", () => {
     });
   });
 
-  it("name no state of the registry before all have pushed it", () => {
-    expect(mergeSyncz(named(one, { ...one, registryVersion: "8" }))).toMatchObject({ registryVersion: undefined });
+  it("name the last state of the registry that all have pushed", () => {
+    expect(mergeSyncz(named({ ...one, registryVersion: "10" }, { ...one, registryVersion: "8" }))).toMatchObject({
+      registryVersion: "8",
+    });
+    expect(mergeSyncz(named(one, { ...one, registryVersion: undefined }))).toMatchObject({
+      registryVersion: undefined,
+    });
   });
 
   it("are in step when all proxies of all are", () => {

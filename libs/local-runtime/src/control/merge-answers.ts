@@ -6,18 +6,18 @@ export interface NamedAnswer {
   readonly answer: unknown;
 }
 
-/** `/debug/syncz`: all proxies, each with its `pilot`; a version only where all have pushed the same. */
+/** `/debug/syncz`: all proxies, each with its `pilot`; the oldest version of the registry that one has, none where one has none. */
 export function mergeSyncz(answers: readonly NamedAnswer[]): unknown {
   const all = answers.map(({ answer }) => record(answer));
   const proxiesOf = (field: "proxies" | "typeStreams") =>
     answers.flatMap(({ name, answer }) =>
       list(record(answer)[field]).map((proxy) => ({ ...record(proxy), pilot: name })),
     );
-  const versions = new Set(all.map(({ registryVersion }) => registryVersion));
+  const oldest = Math.min(...all.map(({ registryVersion }) => Number(registryVersion)));
   return {
     ...all[0],
     revision: Math.min(...all.map(({ revision }) => Number(revision))),
-    registryVersion: versions.size === 1 ? all[0]?.registryVersion : undefined,
+    registryVersion: Number.isFinite(oldest) ? String(oldest) : undefined,
     ready: all.every(({ ready }) => ready === true),
     proxies: proxiesOf("proxies"),
     typeStreams: proxiesOf("typeStreams"),

@@ -1,13 +1,12 @@
+import { randomInt } from "node:crypto";
 import { createServer, type Server } from "node:net";
+import { listeningPorts } from "@lateen/kernel";
 import { isErrno } from "@lateen/runtime";
 import { noPodAddresses, poolExhausted } from "../errors.ts";
 import { type AddressBlock, addressBlock, BLOCK_COUNT, stableHash } from "./addresses.ts";
 
 /** Port that is bound on a block's marker address. */
 const MARKER_PORT = 15000;
-/** Private ports are below the ports that Linux gives to outgoing connections (from 32768). */
-const FIRST_PRIVATE_PORT = 20_000;
-const PRIVATE_PORTS = 12_000;
 
 /** A claimed address block; `release` lets other meshes have it. */
 export interface ClaimedBlock {
@@ -46,15 +45,11 @@ export async function probePort(address: string, port: number): Promise<"free" |
   }
 }
 
-/** A port that is free on every one of the addresses. */
+/** A port that is free on every one of the addresses, and stays free of outgoing connections ({@link listeningPorts}). */
 export async function freePort(addresses: readonly string[]): Promise<number> {
-  for (let tries = 0; tries < 50; tries++) {
-    const server = await bind(addresses[0] ?? "127.0.0.1", 0);
-    const bound = server.address();
-    await close(server);
-    const port = typeof bound === "object" && bound !== null ? bound.port : 0;
-    const rest = await Promise.all(addresses.slice(1).map((address) => probePort(address, port)));
-    if (rest.every((state) => state === "free")) return port;
+  for (const port of listeningPorts(randomInt(2 ** 31))) {
+    const states = await Promise.all(addresses.map((address) => probePort(address, port)));
+    if (states.every((state) => state === "free")) return port;
   }
   throw poolExhausted("port");
 }
@@ -65,14 +60,13 @@ export class PrivatePorts {
   #next: number;
 
   constructor(seed: string) {
-    this.#next = stableHash(seed) % PRIVATE_PORTS;
+    this.#next = stableHash(seed);
   }
 
   /** @throws LTN7003 when all are taken. */
   async take(): Promise<number> {
-    for (let tries = 0; tries < PRIVATE_PORTS; tries++) {
-      const port = FIRST_PRIVATE_PORT + this.#next;
-      this.#next = (this.#next + 1) % PRIVATE_PORTS;
+    for (const port of listeningPorts(this.#next, Number.POSITIVE_INFINITY)) {
+      this.#next++;
       if (this.#taken.has(port)) continue;
       this.#taken.add(port);
       if ((await probePort("127.0.0.1", port)) === "free") return port;

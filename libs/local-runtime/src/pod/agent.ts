@@ -9,7 +9,7 @@ import { replaceFile } from "../files.ts";
 import { meshRestarts } from "../process/backoff.ts";
 import { ManagedProcess, type ProcessExit } from "../process/managed-process.ts";
 import type { PodDependencies } from "./dependencies.ts";
-import { describeExit, type ProxyInput, podEnvironment } from "./proxy.ts";
+import { describeExit, type ProxyInput, podEnvironment, settingsOf } from "./proxy.ts";
 
 /** Where an agent serves, and what it wrote for its clients. */
 export interface AgentView {
@@ -49,7 +49,7 @@ export class PodAgent {
     this.#process = new ManagedProcess({
       name: `agent of ${namespace}/${name}`,
       kind: "own",
-      spec: async () => ({ argv: this.#argv(), env: podEnvironment(input, deps) }),
+      spec: async () => ({ argv: this.#argv(), env: this.#environment() }),
       restarts: meshRestarts,
       clock: deps.clock,
       ledger: deps.ledger,
@@ -111,6 +111,11 @@ export class PodAgent {
 
   stop(graceMs: number): Promise<void> {
     return this.#process.stop(graceMs);
+  }
+
+  #environment(): Record<string, string> {
+    const { environment, bootstrap } = settingsOf(this.#input.blueprint, this.#deps);
+    return { ...environment, PROXY_CONFIG: JSON.stringify(bootstrap), ...podEnvironment(this.#input, this.#deps) };
   }
 
   #argv(): readonly string[] {

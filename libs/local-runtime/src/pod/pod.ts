@@ -72,6 +72,10 @@ export class Pod {
     this.#pending = "waiting to start";
   }
 
+  /** `namespace/name` */
+  get id(): string {
+    return `${this.blueprint.namespace}/${this.blueprint.name}`;
+  }
   get ready(): boolean {
     if (this.#terminating || this.#proxy?.ready !== true) return false;
     if (this.blueprint.kind === "gateway") return true;
@@ -80,6 +84,10 @@ export class Pod {
   }
   get terminating(): boolean {
     return this.#terminating;
+  }
+  /** Its proxy carries traffic: it is up, and nobody has begun to end it. */
+  get proxyServes(): boolean {
+    return this.#proxy?.ready === true && this.#stopped === undefined;
   }
   get runDirectory(): string {
     return this.#runDirectory;

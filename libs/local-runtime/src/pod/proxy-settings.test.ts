@@ -55,7 +55,7 @@ describe("threads and variables", () => {
   });
 
   it("are the proxy's own choice where nobody says anything", () => {
-    expect(settings([], undefined, mesh).flags).toEqual({ "drain-time": "5s" });
+    expect(settings([], undefined, mesh).flags).toEqual({ "drain-time": "5s", "drain-duration": "45s" });
   });
 });
 
@@ -63,6 +63,18 @@ it("gives requests time to finish", () => {
   expect(settings([])).toMatchObject({ drainMs: 7000, flags: { "drain-time": "7s" } });
   expect(settings([], "terminationDrainDuration: 1500ms")).toMatchObject({
     drainMs: 1500,
-    flags: { "drain-time": "1.5s" },
+    flags: { "drain-time": "1.5s", "drain-duration": "45s" },
   });
+  expect(settings([], "drainDuration: 90s").flags).toMatchObject({ "drain-time": "7s", "drain-duration": "90s" });
+});
+
+it("says what the bootstrap of a stock Envoy is told, the pod's own before the mesh's", () => {
+  const stats = { proxyStatsMatcher: { inclusionPrefixes: ["http"] } };
+  const ofMesh = {
+    ...mesh,
+    defaultConfig: { ...mesh.defaultConfig, bootstrap: { ...stats, runtimeValues: { a: "1" } } },
+  };
+  expect(settings([], undefined).bootstrap).toEqual({});
+  expect(settings([], undefined, ofMesh).bootstrap).toEqual({ ...stats, runtimeValues: { a: "1" } });
+  expect(settings([], "runtimeValues: { b: '2' }", ofMesh).bootstrap).toEqual({ ...stats, runtimeValues: { b: "2" } });
 });

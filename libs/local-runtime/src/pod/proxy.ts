@@ -5,13 +5,12 @@ import { spread } from "../control/control-plane.ts";
 import { replaceFile } from "../files.ts";
 import { hasIpv6 } from "../net/namespaces.ts";
 import type { PodPlace } from "../net/pod-network.ts";
-import { meshRestarts } from "../process/backoff.ts";
 import { proxyEconomy } from "../process/economy.ts";
-import { ManagedProcess, type ProcessExit } from "../process/managed-process.ts";
+import type { ProcessExit } from "../process/managed-process.ts";
+import { ProbedProcess } from "../process/probed-process.ts";
 import type { PodDependencies } from "./dependencies.ts";
 import { checkContainer } from "./probe.ts";
 import { type ProxySettings, proxySettings } from "./proxy-settings.ts";
-import { ReadinessLoop } from "./readiness.ts";
 import type { ServiceListener } from "./service-links.ts";
 import type { PodBlueprint, PodPort } from "./types.ts";
 
@@ -45,45 +44,37 @@ export function explicitProxyUrl(address: string): string {
 export class PodProxy {
   readonly #input: ProxyInput;
   readonly #deps: PodDependencies;
-  readonly #process: ManagedProcess;
-  readonly #readiness: ReadinessLoop;
+  readonly #process: ProbedProcess;
   #lastExit: ProcessExit | undefined;
 
   constructor(input: ProxyInput, deps: PodDependencies, onChange: () => void) {
     this.#input = input;
     this.#deps = deps;
     const { namespace, name, workload } = input.blueprint;
-    this.#readiness = new ReadinessLoop({
-      clock: deps.clock,
-      // Once ready, what counts is whether the process lives; the slow check only notices a proxy that hangs.
-      timing: { periodMs: 5_000, timeoutMs: 2_000, successThreshold: 1, failureThreshold: 3 },
-      check: () => this.#check(),
-      onChange,
-    });
-    this.#process = new ManagedProcess({
+    this.#process = new ProbedProcess({
       name: `proxy of ${namespace}/${name}`,
-      kind: "own",
       spec: async () => ({
         argv: this.#argv(),
         env: { ...proxyEconomy.env, ...this.#settings().environment, ...podEnvironment(input, deps) },
       }),
-      restarts: meshRestarts,
+      check: () => this.#check(),
+      // Once ready, what counts is whether the process lives; the slow check only notices a proxy that hangs.
+      periodMs: 5_000,
       clock: deps.clock,
       ledger: deps.ledger,
       setpriv: deps.setpriv,
       onLine: (stream, line) =>
         deps.onLine({ namespace, pod: name, workload, source: "proxy", container: "istio-proxy", stream, line }),
-      onStart: () => this.#readiness.start(),
+      onReady: onChange,
       onExit: (exit) => {
         this.#lastExit = exit;
-        this.#readiness.stop();
         onChange();
       },
     });
   }
 
   get ready(): boolean {
-    return this.#readiness.ready;
+    return this.#process.ready;
   }
   get restarts(): number {
     return this.#process.restarts;
@@ -97,7 +88,7 @@ export class PodProxy {
     if (this.#process.pid === undefined && this.#lastExit !== undefined) {
       return `the proxy ended with ${describeExit(this.#lastExit)}`;
     }
-    return `the proxy is starting${this.#readiness.reason === "" ? "" : ` (${this.#readiness.reason})`}`;
+    return `the proxy is starting${this.#process.reason === "" ? "" : ` (${this.#process.reason})`}`;
   }
 
   /** Writes the run directory and starts the process. */
@@ -125,19 +116,12 @@ export class PodProxy {
 
   /** @param graceMs at least what its requests get to finish. */
   async stop(graceMs?: number): Promise<void> {
-    this.#readiness.stop();
     await this.#process.stop(graceMs ?? this.#settings().drainMs + GRACE_MARGIN_MS);
   }
 
   /** As of now: a proxy that runs keeps those it was started with. */
   #settings(): ProxySettings {
-    const { world } = this.#deps;
-    return proxySettings({
-      config: world.meshConfig(),
-      proxyConfigs: world.proxyConfigs(),
-      pod: this.#input.blueprint,
-      processors: availableParallelism(),
-    });
+    return settingsOf(this.#input.blueprint, this.#deps);
   }
 
   #check() {
@@ -234,6 +218,16 @@ export class PodProxy {
 
 /** Service addresses: galley's ClusterIPs, and what ServiceEntries without an address get. Nothing but a listener answers there. */
 const VIRTUAL_RANGES = ["10.96.0.0/12", "240.240.0.0/16"];
+
+/** How the pod's proxy would be started now. */
+export function settingsOf(pod: PodBlueprint, { world }: Pick<PodDependencies, "world">): ProxySettings {
+  return proxySettings({
+    config: world.meshConfig(),
+    proxyConfigs: world.proxyConfigs(),
+    pod,
+    processors: availableParallelism(),
+  });
+}
 
 /** Who a pod is, for our own programs beside it; the variables are those of Istio's injector. */
 export function podEnvironment(

@@ -125,6 +125,7 @@ export function startSupervisor(
     logger: silentLogger,
     observe,
     deregisterMs: 10,
+    deregisterLimitMs: 600_000,
     stopGraceMs: 2_000,
   });
 }

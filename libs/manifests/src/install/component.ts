@@ -56,8 +56,12 @@ export interface Component {
   readonly outgoing: readonly Outgoing[];
   readonly priorityClass: string;
   readonly podAnnotations?: Readonly<Record<string, string>>;
+  /** Files of a ConfigMap of its own, which has its name. */
+  readonly files?: Readonly<Record<string, string>>;
   /** Pod-level additions to the security context. */
   readonly sysctls?: readonly Fields[];
+  /** Its pod ends before the next one starts: two would each have a part of what is stored. */
+  readonly alone?: true;
   /** Seconds from SIGTERM to SIGKILL: longer than the program's own limit. */
   readonly graceSeconds: number;
 }

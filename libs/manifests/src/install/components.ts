@@ -1,7 +1,13 @@
+import {
+  controlAccount,
+  DEFAULT_REVISION,
+  injectionWebhookOf,
+  nameInRevision,
+  validationWebhookOf,
+} from "@lateen/mesh-model";
 import type { Component, Outgoing } from "./component.ts";
 import { type Fields, NAMESPACE, type Permissions } from "./objects.ts";
 import type { InstallSettings } from "./settings.ts";
-import { INJECTION_WEBHOOK, VALIDATION_WEBHOOK } from "./webhooks.ts";
 
 /** Which component a table of rights is for. */
 export type PermittedComponent = "pilot" | "galley" | "citadel" | "mixer" | "sidecar-injector" | "control-plane";
@@ -17,12 +23,39 @@ export const NAMES = {
   controlPlane: "istiod",
   ingress: "istio-ingressgateway",
   egress: "istio-egressgateway",
+  nats: "istio-nats",
   redis: "istio-redis",
 } as const;
-/** By which everybody finds xDS, whatever serves it. */
-export const DISCOVERY = "istiod";
-/** Stands for every replica of galley; `istio-galley` for any of them, as API servers want it of webhooks. */
-const GALLEY_REPLICAS = "istio-galley-replicas";
+
+/** The names in one revision. */
+export type Names = Readonly<Record<keyof typeof NAMES, string>> & {
+  /** By which everybody finds xDS, whatever serves it. */
+  readonly discovery: string;
+  /** Stands for every replica of galley; `galley` for any of them, as API servers want it of webhooks. */
+  readonly galleyReplicas: string;
+  /** ConfigMap of the mesh configuration. */
+  readonly mesh: string;
+  /** ConfigMap of the injection configuration. */
+  readonly injection: string;
+};
+
+/** What everything is called; in a revision beside the default one the names end in its name. Gateways are of the default revision alone. */
+export function namesOf({ revision }: Pick<InstallSettings, "revision">): Names {
+  const named = (name: string) => nameInRevision(name, revision);
+  const components = Object.fromEntries(
+    Object.entries(NAMES).map(([component, name]) => [component, named(name)]),
+  ) as Record<keyof typeof NAMES, string>;
+  return {
+    ...components,
+    discovery: named(DISCOVERY),
+    galleyReplicas: named("istio-galley-replicas"),
+    mesh: named("istio"),
+    injection: named("istio-sidecar-injector"),
+  };
+}
+
+/** By which proxies find xDS in the default revision. */
+const DISCOVERY = "istiod";
 
 /** Priority class of the control plane. */
 export const PRIORITY = "lateen-control-plane";
@@ -31,6 +64,8 @@ const STATE_DIR = "/var/lib/lateen";
 const RUN_DIR = "/var/run/lateen";
 const TOKENS = "/var/run/secrets/tokens";
 const ROOT_CERT = "/var/run/secrets/istio";
+/** Where the users of a store have what they need to be let in. */
+const STORES = "/var/run/secrets/stores";
 const TOKEN_SECONDS = 43_200;
 /** The programs give themselves this long to drain, and a bit is for the rest. */
 const GRACE_SECONDS = 65;
@@ -69,19 +104,49 @@ export const IDENTITY_VOLUMES: Component["volumes"] = [
   { volume: { name: "istiod-ca-cert", configMap: { name: "istio-ca-root-cert" } }, path: ROOT_CERT, readOnly: true },
 ];
 
-function common({ trustDomain }: InstallSettings): readonly string[] {
-  return ["--host=0.0.0.0", `--trust-domain=${trustDomain}`, "--token-review=kubernetes"];
+function common(settings: InstallSettings): readonly string[] {
+  const { trustDomain } = settings;
+  return ["--host=0.0.0.0", `--trust-domain=${trustDomain}`, ...revisionFlag(settings), "--token-review=kubernetes"];
 }
 
-const IDENTITY = [
-  `--run-dir=${RUN_DIR}`,
-  `--token-file=${TOKENS}/istio-token`,
-  `--root-cert-file=${ROOT_CERT}/root-cert.pem`,
-  `--ca-address=${hostOf(NAMES.citadel)}:8060`,
-];
+function revisionFlag({ revision }: InstallSettings): readonly string[] {
+  return revision === DEFAULT_REVISION ? [] : [`--revision=${revision}`];
+}
 
-function base(component: keyof typeof NAMES, replicas: number) {
-  const name = NAMES[component];
+function identity(names: Names): readonly string[] {
+  return [
+    `--run-dir=${RUN_DIR}`,
+    `--token-file=${TOKENS}/istio-token`,
+    `--root-cert-file=${ROOT_CERT}/root-cert.pem`,
+    `--ca-address=${hostOf(names.citadel)}:8060`,
+  ];
+}
+
+/** What a user of a store has of the Secret that citadel made for it. */
+function storeVolume(name: "nats" | "redis", store: string, file: string): Component["volumes"][number] {
+  return {
+    volume: { name, secret: { secretName: store, items: [{ key: file, path: file }] } },
+    path: `${STORES}/${name}`,
+    readOnly: true,
+  };
+}
+
+/** State and events over NATS. */
+function overNats(names: Names) {
+  return {
+    args: [
+      `--nats-url=tls://${hostOf(names.nats)}:4222`,
+      `--nats-credentials=${STORES}/nats/credentials`,
+      "--nats-credentials-kind=user",
+      `--nats-ca=${ROOT_CERT}/root-cert.pem`,
+    ],
+    volume: storeVolume("nats", names.nats, "credentials"),
+    outgoing: { ports: [4222], to: names.nats },
+  };
+}
+
+function base(component: keyof typeof NAMES, settings: InstallSettings, replicas: number) {
+  const name = namesOf(settings)[component];
   return {
     name,
     replicas,
@@ -97,17 +162,24 @@ export function scraped(port: number, path = "/metrics"): Readonly<Record<string
   return { "prometheus.io/port": String(port), "prometheus.io/path": path };
 }
 
-export function citadel(settings: InstallSettings, permissions: PermissionTable, replicas: number): Component {
+/** @param stores for which it makes Secrets. */
+export function citadel(
+  settings: InstallSettings,
+  permissions: PermissionTable,
+  replicas: number,
+  stores: readonly string[],
+): Component {
+  const names = namesOf(settings);
   return {
-    ...base("citadel", replicas),
+    ...base("citadel", settings, replicas),
     app: "citadel",
     labels: { istio: "citadel" },
-    serviceAccount: "istio-citadel-service-account",
+    serviceAccount: controlAccount("citadel", settings.revision),
     permissions: permissions.citadel,
-    args: [...common(settings), "--ca-store=kubernetes", "--publish-root"],
+    args: [...common(settings), "--ca-store=kubernetes", "--publish-root", `--store-secrets=${stores.join(",")}`],
     ports: [{ name: "grpc-citadel", port: 8060 }, METRICS],
     services: [
-      { name: NAMES.citadel, ports: [{ name: "grpc-citadel", appProtocol: "https" }, { name: METRICS.name }] },
+      { name: names.citadel, ports: [{ name: "grpc-citadel", appProtocol: "https" }, { name: METRICS.name }] },
     ],
     resources: resources("50m", "128Mi", "512Mi"),
     volumes: [],
@@ -120,60 +192,73 @@ const WEBHOOK_SERVICE = { name: WEBHOOK.name, port: 443, appProtocol: "https" };
 const CONFIG_DIRS = { injection: "/etc/istio/inject", mesh: "/etc/istio/config" };
 
 /** ConfigMaps that injection depends on, as files; the kubelet follows their changes. */
-const INJECTION_VOLUMES: Component["volumes"] = [
-  {
-    volume: { name: "inject", configMap: { name: "istio-sidecar-injector" } },
-    path: CONFIG_DIRS.injection,
-    readOnly: true,
-  },
-  { volume: { name: "config", configMap: { name: "istio" } }, path: CONFIG_DIRS.mesh, readOnly: true },
-];
+function injectionVolumes(names: Names): Component["volumes"] {
+  return [
+    {
+      volume: { name: "inject", configMap: { name: names.injection } },
+      path: CONFIG_DIRS.injection,
+      readOnly: true,
+    },
+    { volume: { name: "config", configMap: { name: names.mesh } }, path: CONFIG_DIRS.mesh, readOnly: true },
+  ];
+}
 
 export function injector(settings: InstallSettings, permissions: PermissionTable, replicas: number): Component {
+  const names = namesOf(settings);
   return {
-    ...base("injector", replicas),
+    ...base("injector", settings, replicas),
     app: "sidecar-injector",
     labels: { istio: "sidecar-injector" },
-    serviceAccount: "istio-sidecar-injector-service-account",
+    serviceAccount: controlAccount("sidecar-injector", settings.revision),
     permissions: permissions["sidecar-injector"],
     args: [
       "--host=0.0.0.0",
       `--trust-domain=${settings.trustDomain}`,
-      ...IDENTITY,
+      ...revisionFlag(settings),
+      ...identity(names),
       `--injection-config=${CONFIG_DIRS.injection}/config`,
       `--values=${CONFIG_DIRS.injection}/values`,
       `--mesh-config=${CONFIG_DIRS.mesh}/mesh`,
-      `--webhook=${INJECTION_WEBHOOK}`,
+      "--config=kubernetes",
+      `--webhook=${injectionWebhookOf(settings.revision)}`,
     ],
     ports: [WEBHOOK, METRICS],
-    services: [{ name: NAMES.injector, ports: [WEBHOOK_SERVICE, { name: METRICS.name }] }],
+    services: [{ name: names.injector, ports: [WEBHOOK_SERVICE, { name: METRICS.name }] }],
     resources: resources("100m", "128Mi", "512Mi"),
-    volumes: [...IDENTITY_VOLUMES, ...INJECTION_VOLUMES],
-    outgoing: [API_SERVER, { ports: [8060], to: NAMES.citadel }],
+    volumes: [...IDENTITY_VOLUMES, ...injectionVolumes(names)],
+    outgoing: [API_SERVER, { ports: [8060], to: names.citadel }],
   };
 }
 
 export function galley(settings: InstallSettings, permissions: PermissionTable, replicas: number): Component {
+  const names = namesOf(settings);
+  const nats = overNats(names);
   return {
-    ...base("galley", replicas),
+    ...base("galley", settings, replicas),
     app: "galley",
     labels: { istio: "galley" },
-    serviceAccount: "istio-galley-service-account",
+    serviceAccount: controlAccount("galley", settings.revision),
     permissions: permissions.galley,
-    args: [...common(settings), ...IDENTITY, "--config=kubernetes", `--webhook=${VALIDATION_WEBHOOK}`],
-    ports: [{ name: "grpc-config", port: 9901, from: [NAMES.pilot, NAMES.mixer] }, WEBHOOK, METRICS],
+    args: [
+      ...common(settings),
+      ...identity(names),
+      ...nats.args,
+      "--config=kubernetes",
+      `--webhook=${validationWebhookOf(settings.revision)}`,
+    ],
+    ports: [{ name: "grpc-config", port: 9901, from: [names.pilot, names.mixer] }, WEBHOOK, METRICS],
     services: [
-      { name: NAMES.galley, ports: [WEBHOOK_SERVICE, { name: METRICS.name }] },
+      { name: names.galley, ports: [WEBHOOK_SERVICE, { name: METRICS.name }] },
       {
-        name: GALLEY_REPLICAS,
+        name: names.galleyReplicas,
         // Only the leader's port is open: clients need the address of every replica, to go to the next.
         headless: true,
         ports: [{ name: "grpc-config", appProtocol: "https" }],
       },
     ],
     resources: resources("100m", "192Mi", "1Gi"),
-    volumes: IDENTITY_VOLUMES,
-    outgoing: [API_SERVER, { ports: [8060], to: NAMES.citadel }],
+    volumes: [...IDENTITY_VOLUMES, nats.volume],
+    outgoing: [API_SERVER, { ports: [8060], to: names.citadel }, nats.outgoing],
   };
 }
 
@@ -183,32 +268,36 @@ export function pilot(
   replicas: number,
   most?: number,
 ): Component {
+  const names = namesOf(settings);
+  const nats = overNats(names);
   return {
-    ...base("pilot", replicas),
+    ...base("pilot", settings, replicas),
     ...(most === undefined ? {} : { mostReplicas: most }),
     app: "pilot",
     labels: { istio: "pilot" },
-    serviceAccount: "istio-pilot-service-account",
+    serviceAccount: controlAccount("pilot", settings.revision),
     permissions: permissions.pilot,
     args: [
       ...common(settings),
-      ...IDENTITY,
-      `--galley-address=${hostOf(GALLEY_REPLICAS)}:9901`,
+      ...identity(names),
+      ...nats.args,
+      `--galley-address=${hostOf(names.galleyReplicas)}:9901`,
       "--registry=kubernetes",
       `--cluster-id=${settings.clusterName}`,
     ],
     ports: [{ name: "https-dns", port: 15_012 }, { name: "http-debug", port: 15_080 }, METRICS],
-    services: [DISCOVERY, NAMES.pilot].map((name) => ({
+    services: [names.discovery, names.pilot].map((name) => ({
       name,
       ports: [{ name: "https-dns", appProtocol: "https" }, { name: METRICS.name }],
     })),
     // 1,000 services and 500 proxies: 0.45 GB after the first sync, 0.55 GB at its height; ten times the services: 1.4 GB.
     resources: resources("500m", "640Mi", "2Gi"),
-    volumes: IDENTITY_VOLUMES,
+    volumes: [...IDENTITY_VOLUMES, nats.volume],
     outgoing: [
       API_SERVER,
-      { ports: [8060], to: NAMES.citadel },
-      { ports: [9901], to: NAMES.galley },
+      { ports: [8060], to: names.citadel },
+      { ports: [9901], to: names.galley },
+      nats.outgoing,
       // Keys that tokens of users are signed with are where their issuers publish them.
       { ports: [80, 443] },
     ],
@@ -222,47 +311,59 @@ export function mixer(
   options: { readonly most?: number; readonly redis?: boolean } = {},
 ): Component {
   const { most, redis = false } = options;
+  const names = namesOf(settings);
+  const nats = overNats(names);
   return {
-    ...base("mixer", replicas),
+    ...base("mixer", settings, replicas),
     ...(most === undefined ? {} : { mostReplicas: most }),
     app: "mixer",
     labels: { istio: "mixer" },
     podAnnotations: scraped(42_422),
-    serviceAccount: "istio-mixer-service-account",
+    serviceAccount: controlAccount("mixer", settings.revision),
     permissions: permissions.mixer,
     args: [
       ...common(settings),
-      ...IDENTITY,
-      `--galley-address=${hostOf(GALLEY_REPLICAS)}:9901`,
-      ...(redis ? [`--redis-url=redis://${hostOf(NAMES.redis)}:6379`] : []),
+      ...identity(names),
+      ...nats.args,
+      `--galley-address=${hostOf(names.galleyReplicas)}:9901`,
+      ...(redis
+        ? [
+            `--redis-url=rediss://lateen@${hostOf(names.redis)}:6379`,
+            `--redis-password-file=${STORES}/redis/password`,
+            `--redis-ca-file=${ROOT_CERT}/root-cert.pem`,
+          ]
+        : []),
     ],
     ports: [{ name: "grpc-mixer", port: 9091 }, { name: "prometheus", port: 42_422 }, METRICS],
     services: [
       {
-        name: NAMES.mixer,
-        ports: [{ name: "grpc-mixer", appProtocol: "https" }, { name: "prometheus" }, { name: METRICS.name }],
+        name: names.mixer,
+        // gRPC to proxies that ask it about limits (TLS is by a DestinationRule), where the others are opaque to them.
+        ports: [{ name: "grpc-mixer" }, { name: "prometheus" }, { name: METRICS.name }],
       },
     ],
     resources: resources("200m", "192Mi", "1Gi"),
-    volumes: IDENTITY_VOLUMES,
+    volumes: [...IDENTITY_VOLUMES, nats.volume, ...(redis ? [storeVolume("redis", names.redis, "password")] : [])],
     outgoing: [
       API_SERVER,
-      { ports: [8060], to: NAMES.citadel },
-      { ports: [9901], to: NAMES.galley },
-      ...(redis ? [{ ports: [6379], to: NAMES.redis }] : []),
+      { ports: [8060], to: names.citadel },
+      { ports: [9901], to: names.galley },
+      nats.outgoing,
+      ...(redis ? [{ ports: [6379], to: names.redis }] : []),
     ],
   };
 }
 
 /** All control components in one process. */
 export function controlPlane(settings: InstallSettings, permissions: PermissionTable, replicas: number): Component {
+  const names = namesOf(settings);
   return {
-    ...base("controlPlane", replicas),
+    ...base("controlPlane", settings, replicas),
     app: "control-plane",
     labels: { istio: "pilot" },
     probes: { ready: { port: 15_080, path: "/ready" }, live: LIVE },
     podAnnotations: scraped(42_422),
-    serviceAccount: "istio-pilot-service-account",
+    serviceAccount: controlAccount("pilot", settings.revision),
     permissions: permissions["control-plane"],
     args: [
       ...common(settings),
@@ -274,15 +375,16 @@ export function controlPlane(settings: InstallSettings, permissions: PermissionT
       `--cluster-id=${settings.clusterName}`,
       `--injection-config=${CONFIG_DIRS.injection}/config`,
       `--values=${CONFIG_DIRS.injection}/values`,
-      `--injection-webhook=${INJECTION_WEBHOOK}`,
-      `--validation-webhook=${VALIDATION_WEBHOOK}`,
+      `--mesh-config=${CONFIG_DIRS.mesh}/mesh`,
+      `--injection-webhook=${injectionWebhookOf(settings.revision)}`,
+      `--validation-webhook=${validationWebhookOf(settings.revision)}`,
     ],
     ports: [
       { name: "https-dns", port: 15_012 },
       { name: "grpc-citadel", port: 8060 },
       { name: "grpc-mixer", port: 9091 },
       // Its own pilot reads configuration in the process; nobody else does.
-      { name: "grpc-config", port: 9901, from: [NAMES.controlPlane] },
+      { name: "grpc-config", port: 9901, from: [names.controlPlane] },
       { name: "http-debug", port: 15_080 },
       { name: "prometheus", port: 42_422 },
       WEBHOOK,
@@ -290,7 +392,7 @@ export function controlPlane(settings: InstallSettings, permissions: PermissionT
     ],
     services: [
       {
-        name: DISCOVERY,
+        name: names.discovery,
         ports: [
           { name: "https-dns", appProtocol: "https" },
           { name: "grpc-citadel", appProtocol: "https" },
@@ -298,11 +400,14 @@ export function controlPlane(settings: InstallSettings, permissions: PermissionT
           { name: METRICS.name },
         ],
       },
-      { name: NAMES.mixer, ports: [{ name: "grpc-mixer", appProtocol: "https" }, { name: "prometheus" }] },
+      { name: names.mixer, ports: [{ name: "grpc-mixer" }, { name: "prometheus" }] },
     ],
     // 1,000 services and 500 proxies: 0.45 GB after the first sync, 0.55 GB at its height.
     resources: resources("500m", "640Mi", "2Gi"),
-    volumes: [{ volume: { name: "state", emptyDir: { sizeLimit: "1Gi" } }, path: STATE_DIR }, ...INJECTION_VOLUMES],
+    volumes: [
+      { volume: { name: "state", emptyDir: { sizeLimit: "1Gi" } }, path: STATE_DIR },
+      ...injectionVolumes(names),
+    ],
     outgoing: [API_SERVER, { ports: [80, 443] }],
   };
 }

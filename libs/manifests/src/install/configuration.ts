@@ -1,4 +1,5 @@
-import { DISCOVERY, hostOf, NAMES } from "./components.ts";
+import { REVISION_LABEL } from "@lateen/mesh-model";
+import { hostOf, namesOf } from "./components.ts";
 import type { ControlPlaneAddresses } from "./gateways.ts";
 import { INSTALL_LABELS, type KubernetesObject, NAMESPACE } from "./objects.ts";
 import type { InstallSettings } from "./settings.ts";
@@ -8,20 +9,23 @@ export function configurationObjects(
   settings: InstallSettings,
   control: ControlPlaneAddresses,
 ): readonly KubernetesObject[] {
-  const { hub, tag, imagePullPolicy, trustDomain, clusterName } = settings;
+  const { hub, tag, imagePullPolicy, trustDomain, clusterName, revision } = settings;
+  const names = namesOf(settings);
+  const labels = { ...INSTALL_LABELS, [REVISION_LABEL]: revision };
   const mesh = {
     trustDomain,
     rootNamespace: NAMESPACE,
     defaultConfig: {
-      discoveryAddress: `${hostOf(DISCOVERY)}:15012`,
+      discoveryAddress: `${hostOf(names.discovery)}:15012`,
       // Read by the proxy as variables.
       proxyMetadata: {
         LATEEN_TELEMETRY_ADDRESS: `${hostOf(control.mixer)}:9091`,
-        LATEEN_TELEMETRY_SERVER_NAME: hostOf(NAMES.mixer),
+        LATEEN_TELEMETRY_SERVER_NAME: hostOf(names.mixer),
       },
     },
   };
   const values = {
+    revision,
     global: {
       hub,
       tag,
@@ -30,20 +34,18 @@ export function configurationObjects(
       caAddress: `${hostOf(control.ca)}:${control.caPort}`,
       multiCluster: { clusterName },
     },
-    // A control plane in one process reads the values alone.
-    ...(settings.profile === "minimal" ? { meshConfig: mesh } : {}),
   };
   return [
     {
       apiVersion: "v1",
       kind: "ConfigMap",
-      metadata: { name: "istio", namespace: NAMESPACE, labels: INSTALL_LABELS },
+      metadata: { name: names.mesh, namespace: NAMESPACE, labels },
       data: { mesh: pretty(mesh) },
     },
     {
       apiVersion: "v1",
       kind: "ConfigMap",
-      metadata: { name: "istio-sidecar-injector", namespace: NAMESPACE, labels: INSTALL_LABELS },
+      metadata: { name: names.injection, namespace: NAMESPACE, labels },
       data: { config: pretty({ policy: "enabled", defaultTemplates: ["sidecar"] }), values: pretty(values) },
     },
   ];

@@ -1,5 +1,5 @@
 import type { Component } from "./component.ts";
-import { DISCOVERY, hostOf, NAMES, scraped } from "./components.ts";
+import { hostOf, namesOf, scraped } from "./components.ts";
 import type { Fields } from "./objects.ts";
 import type { InstallSettings } from "./settings.ts";
 
@@ -56,8 +56,9 @@ export function gateway(
   replicas: number,
   most?: number,
 ): Component {
-  const name = NAMES[which];
-  const discovery = `${hostOf(DISCOVERY)}:15012`;
+  const names = namesOf(settings);
+  const name = names[which];
+  const discovery = `${hostOf(names.discovery)}:15012`;
   return {
     name,
     app: `${which}-gateway`,
@@ -71,7 +72,7 @@ export function gateway(
     env: [
       plain("CA_ADDR", `${hostOf(control.ca)}:${control.caPort}`),
       plain("LATEEN_TELEMETRY_ADDRESS", `${hostOf(control.mixer)}:9091`),
-      plain("LATEEN_TELEMETRY_SERVER_NAME", hostOf(NAMES.mixer)),
+      plain("LATEEN_TELEMETRY_SERVER_NAME", hostOf(names.mixer)),
       field("POD_NAME", "metadata.name"),
       field("POD_NAMESPACE", "metadata.namespace"),
       field("INSTANCE_IP", "status.podIP"),

@@ -1,12 +1,14 @@
+import { injectionWebhookOf, validationWebhookOf } from "@lateen/mesh-model";
 import { describe, expect, it } from "vitest";
 import { at, podOf, someParts } from "../testing/installation.ts";
 import { manifestOf } from "./manifest.ts";
 import { INSTALL_LABELS, identityOf, type KubernetesObject, NAMESPACE } from "./objects.ts";
 import { INSTALLED_RESOURCES, RESOURCE_OF_KIND } from "./resources.ts";
 import { PROFILES, settingsOf } from "./settings.ts";
-import { INJECTION_WEBHOOK, VALIDATION_WEBHOOK } from "./webhooks.ts";
 
-const of = (profile: (typeof PROFILES)[number]) => manifestOf(settingsOf(profile), someParts);
+const of = (profile: (typeof PROFILES)[number], revision = "default") =>
+  manifestOf({ ...settingsOf(profile), revision }, someParts);
+const EVERY = PROFILES.flatMap((profile) => [[profile, "default"] as const, [profile, "canary"] as const]);
 const named = (objects: readonly KubernetesObject[], kind: string) =>
   objects.filter((object) => object.kind === kind).map(({ metadata }) => metadata.name);
 
@@ -31,8 +33,8 @@ describe("profiles", () => {
   });
 });
 
-describe.each(PROFILES)("profile %s", (profile) => {
-  const objects = of(profile);
+describe.each(EVERY)("profile %s, revision %s", (profile, revision) => {
+  const objects = of(profile, revision);
   const deployments = objects.filter(({ kind }) => kind === "Deployment");
   const selected = (labels: unknown) =>
     deployments.filter((object) =>
@@ -136,12 +138,15 @@ describe.each(PROFILES)("profile %s", (profile) => {
   });
 });
 
-describe.each(PROFILES)("webhooks of profile %s", (profile) => {
-  const objects = of(profile);
+describe.each(EVERY)("webhooks of profile %s, revision %s", (profile, revision) => {
+  const objects = of(profile, revision);
   const webhooks = objects.filter(({ kind }) => kind.endsWith("WebhookConfiguration"));
 
   it("are answered by a Service of the installation, over TLS", () => {
-    expect(webhooks.map(({ metadata }) => metadata.name)).toEqual([INJECTION_WEBHOOK, VALIDATION_WEBHOOK]);
+    expect(webhooks.map(({ metadata }) => metadata.name)).toEqual([
+      injectionWebhookOf(revision),
+      validationWebhookOf(revision),
+    ]);
     for (const webhook of webhooks.flatMap((each) => each.webhooks as Record<string, unknown>[])) {
       const { name, namespace, port } = at(webhook, "clientConfig.service") as Record<string, unknown>;
       const service = objects.find(({ kind, metadata }) => kind === "Service" && metadata.name === name);
@@ -175,6 +180,47 @@ describe.each(PROFILES)("webhooks of profile %s", (profile) => {
   });
 });
 
+describe.each(PROFILES)("revision canary of profile %s beside the default one", (profile) => {
+  const [plain, canary] = [of(profile), of(profile, "canary")];
+  const isShared = ({ metadata }: KubernetesObject) => metadata.labels?.["istio.io/rev"] === undefined;
+
+  it("shares the definitions, the namespace and the priorities, as they are, and nothing else", () => {
+    const shared = new Set(["Namespace", "CustomResourceDefinition", "PriorityClass"]);
+    expect(canary.filter(isShared)).toEqual(plain.filter(isShared));
+    expect(new Set(canary.filter(isShared).map(({ kind }) => kind))).toEqual(shared);
+    const taken = new Set(plain.map(identityOf));
+    const both = canary.filter((object) => taken.has(identityOf(object)));
+    expect(both).toEqual(canary.filter(isShared));
+    for (const { metadata } of canary.filter((object) => !isShared(object)))
+      expect(metadata.labels?.["istio.io/rev"]).toBe("canary");
+  });
+
+  it("has Istio's names", () => {
+    expect(named(canary, "Service")).toEqual(expect.arrayContaining(["istiod-canary"]));
+    expect(named(canary, "ConfigMap")).toEqual(
+      expect.arrayContaining(["istio-canary", "istio-sidecar-injector-canary"]),
+    );
+    expect(named(canary, "MutatingWebhookConfiguration")).toEqual(["istio-sidecar-injector-canary"]);
+    expect(named(canary, "ValidatingWebhookConfiguration")).toEqual(["istio-validator-canary-istio-system"]);
+  });
+
+  it("has no gateways: those of the default revision are the addresses that everybody knows", () => {
+    expect(named(canary, "Deployment").filter((name) => name.includes("gateway"))).toEqual([]);
+  });
+
+  it("selects pods of its own, names accounts of its own, and connects to nobody of the other", () => {
+    const text = JSON.stringify(canary.filter((object) => !isShared(object)));
+    const hosts = [...text.matchAll(/\b(istio[a-z-]*)\.istio-system\.svc/g)].map(([, name]) => name);
+    expect(hosts.length).toBeGreaterThan(0);
+    expect(hosts.filter((name) => !name?.endsWith("-canary"))).toEqual([]);
+    const apps = [...text.matchAll(/"(?:matchLabels|selector)":\{"app":"([^"]+)"/g)].map(([, name]) => name);
+    expect(apps.length).toBeGreaterThan(0);
+    expect(apps.filter((name) => !name?.endsWith("-canary"))).toEqual([]);
+    const accounts = [...text.matchAll(/"(?:serviceAccountName|secretName)":"([^"]+)"/g)].map(([, name]) => name);
+    expect(accounts.filter((name) => !name?.endsWith("-canary"))).toEqual([]);
+  });
+});
+
 it("settings are where they belong", () => {
   const text = JSON.stringify(
     manifestOf(
@@ -185,6 +231,7 @@ it("settings are where they belong", () => {
         imagePullPolicy: "Always",
         trustDomain: "td.test",
         clusterName: "east",
+        revision: "default",
       },
       someParts,
     ),

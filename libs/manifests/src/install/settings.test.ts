@@ -15,6 +15,7 @@ describe("readSettings", () => {
       "global.imagePullPolicy=Always",
       "global.multiCluster.clusterName=east",
       "meshConfig.trustDomain=example.test",
+      "revision=canary",
     ]);
     expect(read.ok && read.value).toEqual({
       profile: "demo",
@@ -22,6 +23,7 @@ describe("readSettings", () => {
       tag: "1.2.3",
       imagePullPolicy: "Always",
       clusterName: "east",
+      revision: "canary",
       trustDomain: "example.test",
     });
   });

@@ -1,4 +1,5 @@
 import { err, nearestName, ok, type Result } from "@lateen/kernel";
+import { DEFAULT_REVISION, REVISION_FORM } from "@lateen/mesh-model";
 
 /** What is installed. */
 export const PROFILES = ["minimal", "default", "demo"] as const;
@@ -14,6 +15,8 @@ export interface InstallSettings {
   readonly trustDomain: string;
   /** Name of the cluster, a label of every workload. */
   readonly clusterName: string;
+  /** Which of several control planes of the cluster; `default` has the plain names, and the gateways. */
+  readonly revision: string;
 }
 
 /** Default tag: that of this release. */
@@ -26,11 +29,13 @@ const DEFAULTS: InstallSettings = {
   imagePullPolicy: "IfNotPresent",
   trustDomain: "cluster.local",
   clusterName: "Kubernetes",
+  revision: DEFAULT_REVISION,
 };
 
 /** Istio's names of the settings, as `--set` and the chart's values write them. */
 export const SETTING_NAMES: Readonly<Record<string, keyof InstallSettings>> = {
   profile: "profile",
+  revision: "revision",
   "global.hub": "hub",
   "global.tag": "tag",
   "global.imagePullPolicy": "imagePullPolicy",
@@ -46,6 +51,7 @@ export const SETTING_FORMS: Readonly<Record<keyof InstallSettings, RegExp>> = {
   hub: /^[a-z0-9]([-a-z0-9._:/]*[a-z0-9])?$/,
   tag: /^\w[\w.-]{0,127}$/,
   imagePullPolicy: /^(Always|IfNotPresent|Never)$/,
+  revision: REVISION_FORM,
   trustDomain: /^[a-z0-9]([-a-z0-9._]*[a-z0-9])?$/,
   clusterName: /^[A-Za-z0-9]([-A-Za-z0-9._]*[A-Za-z0-9])?$/,
 };

@@ -1,3 +1,4 @@
+import { REVISION_LABEL } from "@lateen/mesh-model";
 import type { Component, Probe } from "./component.ts";
 import { compact, type Fields, INSTALL_LABELS, type KubernetesObject, NAMESPACE } from "./objects.ts";
 import type { InstallSettings } from "./settings.ts";
@@ -8,9 +9,13 @@ const MESH_ID = 1337;
 const DEREGISTER_SECONDS = 5;
 
 /** Deployment, Services, ServiceAccount, roles, disruption budget, scaling and network policy of a component. */
-export function workloadObjects(component: Component, settings: InstallSettings): readonly KubernetesObject[] {
+export function workloadObjects(one: Component, settings: InstallSettings): readonly KubernetesObject[] {
+  const component = { ...one, labels: { ...one.labels, [REVISION_LABEL]: settings.revision } };
   return [
     ...accountObjects(component),
+    ...(component.files === undefined
+      ? []
+      : [{ apiVersion: "v1", kind: "ConfigMap", metadata: metadata(component), data: component.files }]),
     deployment(component, settings),
     ...component.services.map((service) => serviceObject(component, service)),
     {
@@ -86,7 +91,9 @@ function deployment(component: Component, settings: InstallSettings): Kubernetes
       // Where an autoscaler decides, applying this again must not.
       replicas: mostReplicas === undefined ? replicas : undefined,
       selector: { matchLabels: selector(component) },
-      strategy: { type: "RollingUpdate", rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } },
+      strategy: component.alone
+        ? { type: "Recreate" }
+        : { type: "RollingUpdate", rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } },
       template: {
         metadata: {
           labels: { ...labels(component), "sidecar.istio.io/inject": "false" },
