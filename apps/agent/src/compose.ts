@@ -1,19 +1,45 @@
 import { join } from "node:path";
 import { adsRelay, secretService, serveLocal, signCsr } from "@lateen/adapter-grpc";
-import { envoyBootstrap, fileSecret, grpcBootstrap, type StockNode } from "@lateen/envoy-agent";
+import {
+  bootstrapSettings,
+  type EnvoyBootstrapOptions,
+  envoyBootstrap,
+  fileSecret,
+  grpcBootstrap,
+  type StockNode,
+} from "@lateen/envoy-agent";
 import { systemClock } from "@lateen/kernel";
 import { createCsr, linkProjected, tokenIdentity, WorkloadCertificate, workloadOrToken } from "@lateen/pki";
 import type { ChannelOptions } from "@lateen/ports";
-import { atomicWriteFile, type MainContext } from "@lateen/runtime";
+import {
+  atomicWriteFile,
+  badConfiguration,
+  environmentMetadata,
+  jsonOf,
+  labelledLocality,
+  type MainContext,
+} from "@lateen/runtime";
 import type { AgentSettings } from "./config.ts";
 
 /** How often files that secrets are named after are looked at. */
 const FILE_POLL_MS = 10_000;
 
-/** Runs the agent until the scope closes. Resolves when certificate, socket and bootstraps are there. */
-export async function composeAgent(settings: AgentSettings, { scope, logger }: MainContext): Promise<void> {
+/**
+ * Runs the agent until the scope closes. Resolves when certificate, socket and bootstraps are there.
+ * @param env `ISTIO_META_*` and `ISTIO_METAJSON_*` go into the node's metadata.
+ * @throws LTN6003 for what is no JSON or cannot be used.
+ */
+export async function composeAgent(
+  settings: AgentSettings,
+  env: Readonly<Record<string, string | undefined>>,
+  { scope, logger }: MainContext,
+): Promise<void> {
   const { runDir, serverName, caServerName = serverName, discoveryAddress, caAddress = discoveryAddress } = settings;
   const clock = systemClock();
+  const problems: string[] = [];
+  const introduced = { node: nodeOf(settings, env, problems), ...proxyConfig(settings, problems) };
+  // Before anything is started that would have to be stopped.
+  if (problems.length > 0) throw badConfiguration(problems);
   await linkProjected(runDir, settings);
   const secrets = secretService(logger, fileSecret);
   const first = Promise.withResolvers<void>();
@@ -45,15 +71,17 @@ export async function composeAgent(settings: AgentSettings, { scope, logger }: M
   await certificate.start();
   await first.promise;
   await certificate.stored();
-  await writeBootstraps(settings, socket);
+  await writeBootstraps(settings, socket, introduced);
   logger.info({ event: "agent.ready", socket });
 }
 
-async function writeBootstraps(settings: AgentSettings, socket: string): Promise<void> {
+type Introduced = Pick<EnvoyBootstrapOptions, "node" | "statistics" | "runtimeValues">;
+
+async function writeBootstraps(settings: AgentSettings, socket: string, introduced: Introduced): Promise<void> {
   const { runDir, adminAddress, statsPort, healthPort } = settings;
-  const node = nodeOf(settings);
+  const { node } = introduced;
   const envoy = envoyBootstrap({
-    node,
+    ...introduced,
     discovery: { kind: "agent", socket },
     secretsSocket: socket,
     protocol: settings.protocol === "sotw" ? "GRPC" : "DELTA_GRPC",
@@ -66,8 +94,21 @@ async function writeBootstraps(settings: AgentSettings, socket: string): Promise
   await atomicWriteFile(join(runDir, "grpc.json"), `${JSON.stringify(grpc, null, 2)}\n`);
 }
 
-function nodeOf(settings: AgentSettings): StockNode {
+function proxyConfig(settings: AgentSettings, problems: string[]) {
+  const found: string[] = [];
+  const read = bootstrapSettings(jsonOf("PROXY_CONFIG", settings.proxyConfig, problems), found);
+  problems.push(...found.map((problem) => `PROXY_CONFIG: ${problem}`));
+  return read;
+}
+
+function nodeOf(
+  settings: AgentSettings,
+  env: Readonly<Record<string, string | undefined>>,
+  problems: string[],
+): StockNode {
   const { podName, podNamespace, instanceIp, serviceAccount, clusterId, trustDomain } = settings;
+  const labels = (jsonOf("--labels", settings.labels, problems) ?? {}) as StockNode["labels"];
+  const locality = labelledLocality(labels);
   return {
     kind: settings.role === "router" ? "router" : "sidecar",
     pod: podName,
@@ -75,8 +116,10 @@ function nodeOf(settings: AgentSettings): StockNode {
     address: instanceIp,
     serviceAccount,
     workload: settings.workloadName ?? podName,
-    labels: JSON.parse(settings.labels) as StockNode["labels"],
-    ports: JSON.parse(settings.podPorts) as StockNode["ports"],
+    labels,
+    ports: (jsonOf("--pod-ports", settings.podPorts, problems) ?? []) as StockNode["ports"],
+    ...(locality === undefined ? {} : { locality }),
+    metadata: environmentMetadata(env, problems),
     clusterId,
     trustDomain,
     domain: "cluster.local",

@@ -65,6 +65,12 @@ export const flags = defineFlags("agent", {
   clusterId: { kind: "string", default: "Kubernetes", describe: "cluster of the pod", env: ["ISTIO_META_CLUSTER_ID"] },
   trustDomain: { kind: "string", default: "cluster.local", describe: "SPIFFE trust domain", env: ["TRUST_DOMAIN"] },
   labels: { kind: "string", default: "{}", describe: "labels of the pod, JSON", env: ["ISTIO_METAJSON_LABELS"] },
+  proxyConfig: {
+    kind: "string",
+    default: "{}",
+    describe: "Istio's ProxyConfig, JSON; of it, proxyStatsMatcher and runtimeValues go into Envoy's bootstrap",
+    env: ["PROXY_CONFIG"],
+  },
   podPorts: {
     kind: "string",
     default: "[]",

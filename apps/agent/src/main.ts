@@ -3,4 +3,4 @@ import { composeAgent } from "./compose.ts";
 import { flags } from "./config.ts";
 
 const { values } = readProcessConfig(flags);
-await runMain("agent", (context) => composeAgent(values, context));
+await runMain("agent", (context) => composeAgent(values, process.env, context));

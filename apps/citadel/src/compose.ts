@@ -1,5 +1,6 @@
 import { certificateService, type GrpcServer, healthService, serveGrpc } from "@lateen/adapter-grpc";
 import {
+  keepStoreSecrets,
   kubernetesLease,
   kubernetesSecretStore,
   kubernetesTokenReviewer,
@@ -8,11 +9,15 @@ import {
   whileLeading,
 } from "@lateen/adapter-kubernetes";
 import { fileSecretStore } from "@lateen/adapter-local";
-import { CONTROL_PLANE_NAMES, createAuthenticator, createCitadel } from "@lateen/citadel";
+import { controlPlaneNames, createAuthenticator, createCitadel } from "@lateen/citadel";
 import { systemClock } from "@lateen/kernel";
-import { jwtTokenReviewer } from "@lateen/pki";
+import { controlAccount } from "@lateen/mesh-model";
+import { jwtTokenReviewer, verifyChain } from "@lateen/pki";
 import { type MainContext, needed, readTokenKey, serveStatus, writePorts } from "@lateen/runtime";
 import type { CitadelConfig } from "./config.ts";
+
+/** Longer than any CA's life, which ends what it signs: stores read their certificate once, at their start. */
+const CENTURY_SECONDS = 3_155_760_000;
 
 /**
  * Citadel on its own: workload certificates for bearers of a token or of a certificate it signed. It keeps nothing but the CA, in files or in
@@ -22,7 +27,8 @@ export async function composeCitadel(config: CitadelConfig, { scope, logger }: M
   const clock = systemClock();
   const { host, httpHost = host, trustDomain } = config;
   const { tokenReview, caStore, publishRoot, kubeconfig, kubeContext: context } = config;
-  const inCluster = tokenReview === "kubernetes" || caStore === "kubernetes" || publishRoot;
+  const stores = config.storeSecrets.flatMap((text) => text.split(",")).filter((text) => text !== "");
+  const inCluster = tokenReview === "kubernetes" || caStore === "kubernetes" || publishRoot || stores.length > 0;
   const kubernetes = inCluster ? await openKubernetes({ kubeconfig, context, scope }) : undefined;
   const citadel = await createCitadel({
     secretStore:
@@ -39,7 +45,7 @@ export async function composeCitadel(config: CitadelConfig, { scope, logger }: M
       ? kubernetesTokenReviewer(kubernetes, { clock, logger })
       : jwtTokenReviewer({ publicPem: await readTokenKey(config) }, clock);
   const authenticator = createAuthenticator({ tokenReviewer, trustDomain });
-  const names = CONTROL_PLANE_NAMES.get("istio-citadel-service-account") ?? [];
+  const names = controlPlaneNames(controlAccount("citadel", config.revision));
   let server: GrpcServer | undefined;
   const tls = citadel.rotatingServerCertificate(scope, names, (next) => server?.updateTls(next));
   const ca = certificateService(citadel.sign, authenticator, logger);
@@ -68,6 +74,17 @@ export async function composeCitadel(config: CitadelConfig, { scope, logger }: M
     whileLeading({ lease, name: "istio-ca-root-cert", scope, logger }, (turn) =>
       publishRootCertificate(kubernetes, { scope: turn, rootPem, clock, logger }),
     );
+  }
+  if (stores.length > 0 && kubernetes !== undefined) {
+    const { rootPem } = citadel;
+    void keepStoreSecrets(kubernetes, {
+      stores,
+      issue: (dnsNames) => citadel.serverCertificate(dnsNames, CENTURY_SECONDS),
+      trusts: (certPem) => verifyChain(certPem, rootPem, clock).ok,
+      scope,
+      clock,
+      logger,
+    });
   }
   await writePorts(config.portsFile, { ca: port, metrics });
   logger.info({ event: "citadel.serving", ca: port, metrics });

@@ -18,6 +18,11 @@ export const flags = defineFlags("citadel", {
     kind: "boolean",
     describe: "keep the ConfigMap istio-ca-root-cert of every namespace of the cluster at the root certificate",
   },
+  storeSecrets: {
+    kind: "list",
+    describe:
+      "Services of NATS and Redis in this namespace, separated by commas, for each of which a Secret of its name is made: a password, and a certificate as long as the CA's",
+  },
   maxCertTtl: { kind: "duration", default: "24h", describe: "longest life of a workload certificate" },
   caPort: portFlag("CA over TLS", 8060),
   metricsPort: portFlag("readiness and metrics", 15_014),

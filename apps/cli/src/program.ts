@@ -21,6 +21,7 @@ import { routeCommand } from "./commands/route.ts";
 import { runCommand } from "./commands/run.ts";
 import { serveCommand } from "./commands/serve.ts";
 import { statusCommand } from "./commands/status.ts";
+import { tagCommand } from "./commands/tag.ts";
 import { translateCommand } from "./commands/translate.ts";
 import { uninstallCommand } from "./commands/uninstall.ts";
 import { upCommand } from "./commands/up.ts";
@@ -51,7 +52,7 @@ export function createProgram(cli: Cli): Command {
     ...[validateCommand, analyzeCommand, translateCommand, xdsCommand, routeCommand, explainCommand, describeCommand],
     ...[proxyStatusCommand, proxyConfigCommand],
     ...[kubeInjectCommand, captureCommand],
-    ...[installCommand, uninstallCommand, manifestCommand, checkCommand],
+    ...[installCommand, uninstallCommand, manifestCommand, tagCommand, checkCommand],
     ...[serveCommand, versionCommand],
   ])
     program.addCommand(make(cli));

@@ -1,4 +1,3 @@
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import {
   accessLogService,
@@ -12,18 +11,20 @@ import {
   serveGrpc,
   typeServices,
 } from "@lateen/adapter-grpc";
+import { minorOf } from "@lateen/adapter-kubernetes";
 import { httpDocuments, memoryBus, memoryQuotaStore } from "@lateen/adapter-local";
-import { CONTROL_PLANE_NAMES, createAuthenticator, createCitadel } from "@lateen/citadel";
+import { allControlPlaneNames, createAuthenticator, createCitadel } from "@lateen/citadel";
 import { configWriter, createAdmissionValidator, createGalley, galleyRoutes, validationRoutes } from "@lateen/galley";
-import { createInjector, injectorRoutes } from "@lateen/injector";
+import { createInjector, injectorRoutes, proxyConfigsOfTopic } from "@lateen/injector";
 import { systemClock } from "@lateen/kernel";
 import { defaultMeshConfig } from "@lateen/mesh-model";
-import { createMixer, createRateLimiter, MIXER_PROVIDER, rateLimitsOfConfigMap } from "@lateen/mixer";
+import { createMixer, createRateLimiter, mixerProvider, rateLimitsOfConfigMap } from "@lateen/mixer";
 import { createPilot, pilotRoutes, requireIdentity } from "@lateen/pilot";
 import { type AcceptedObject, CONFIG_TOPIC } from "@lateen/ports";
 import {
   atomicWriteFile,
   createHttp,
+  followTexts,
   listenHttp,
   type MainContext,
   serveWebhooks,
@@ -32,14 +33,11 @@ import {
 import type { ControlPlaneConfig } from "./config.ts";
 import { surroundingsOf } from "./surroundings.ts";
 
-/** Names by which clients know the control plane; each component has its own, on one certificate here. */
-const SERVER_NAMES: readonly string[] = [...[...CONTROL_PLANE_NAMES.values()].flat(), "localhost"];
-
 const ROOT_NAMESPACE = "istio-system";
 
 /**
  * All control components in one process, joined by the in-process bus and kept by files of the state directory, or by a cluster:
- * `ca/`, `token-pub.pem`, `config/` (journal), `registry/pods.json` (what runs), `control.sock` (0600, no further identity asked).
+ * `ca/`, `token-pub.pem`, `config/` (journal), `registry/pods.json` (what runs), `issuer-keys/`, `control.sock` (0600, no further identity asked).
  * Serves xDS only once the journal and the registry have been read, so that proxies never see a half-read world.
  */
 export async function composeControlPlane(config: ControlPlaneConfig, { scope, logger }: MainContext): Promise<void> {
@@ -62,7 +60,7 @@ export async function composeControlPlane(config: ControlPlaneConfig, { scope, l
   const mixer = createMixer({ clock, logger });
   // One process counts for all: nothing else needs to be asked.
   const store = memoryQuotaStore({ clock });
-  const limiter = createRateLimiter({ store, failMode: "proxy", sources: ["configuration"], logger });
+  const limiter = createRateLimiter({ store, failMode: "proxy", sources: ["configuration"], clock, logger });
   const limits = rateLimitsOfConfigMap(ROOT_NAMESPACE);
   topic.watch(scope, (delta) => limiter.configure("configuration", limits(delta)));
   const galley = await createGalley({
@@ -77,23 +75,35 @@ export async function composeControlPlane(config: ControlPlaneConfig, { scope, l
     registry: around.registry,
     meshConfig: defaultMeshConfig({
       trustDomain: config.trustDomain,
-      extensionProviders: [...defaultMeshConfig().extensionProviders, MIXER_PROVIDER],
+      extensionProviders: [...defaultMeshConfig().extensionProviders, mixerProvider(config.revision)],
       defaultProviders: { accessLogging: ["mixer"], metrics: [] },
     }),
     clusterId: config.clusterId,
     writer: around.writer ?? configWriter(galley),
     documents: httpDocuments(),
+    keyRefreshMs: config.jwksRefresh,
+    keySetStore: around.keySetStore,
     scope,
     clock,
     logger,
   });
 
-  const read = (path: string | undefined) => (path === undefined ? undefined : readFile(path, "utf8"));
-  const injection = { config: await read(config.injectionConfig), values: await read(config.values) };
-  const injector = createInjector(injection, logger);
+  const kubernetesMinor = minorOf(config.kubernetesVersion) ?? (await around.kubernetesMinor());
+  const files = { config: config.injectionConfig, values: config.values, mesh: config.meshConfig };
+  const texts = await followTexts(files, { scope, clock, logger }, (read) => {
+    injector.update({ ...read, kubernetesMinor });
+  });
+  const injector = createInjector({ ...texts, kubernetesMinor }, logger);
+  const proxyConfigs = proxyConfigsOfTopic();
+  topic.watch(scope, (delta) => {
+    const changed = proxyConfigs(delta);
+    if (changed !== undefined) injector.takeProxyConfigs(changed);
+  });
   const validator = createAdmissionValidator();
   const servers: (GrpcServer | WebhookFace)[] = [];
-  const tls = citadel.rotatingServerCertificate(scope, SERVER_NAMES, (next) => {
+  // Names by which clients know the control plane; each component has its own, on one certificate here.
+  const serverNames = [...allControlPlaneNames(config.revision), "localhost"];
+  const tls = citadel.rotatingServerCertificate(scope, serverNames, (next) => {
     for (const server of servers) server.updateTls(next);
   });
   const ca = certificateService(citadel.sign, authenticator, logger);
@@ -122,7 +132,7 @@ export async function composeControlPlane(config: ControlPlaneConfig, { scope, l
     listen(config.configPort, [configDistributionService({ topic, authenticator, logger })]),
     listen(config.telemetryPort, [
       accessLogService(mixer.receive, authenticator, logger),
-      rateLimitService(limiter.decide, authenticator, logger),
+      rateLimitService(limiter.decide, authenticator, { clock, logger }),
     ]),
   ]);
 

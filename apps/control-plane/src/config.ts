@@ -1,4 +1,4 @@
-import { defineFlags, type FlagValues, kubernetesFlags } from "@lateen/runtime";
+import { defineFlags, type FlagValues, kubernetesFlags, revisionFlag } from "@lateen/runtime";
 
 const port = (describe: string, value: number) =>
   ({ kind: "number", min: 0, max: 65_535, default: value, describe: `${describe}; 0 takes a free port` }) as const;
@@ -21,6 +21,7 @@ export const flags = defineFlags("control-plane", {
     default: "file",
     describe: "what runs: registry/pods.json of the state directory, or the services and pods of the API server",
   },
+  revision: revisionFlag,
   gatewayCredentials: {
     kind: "boolean",
     default: true,
@@ -57,13 +58,24 @@ export const flags = defineFlags("control-plane", {
   httpHost: { kind: "string", describe: "address of metrics, readiness and debug; default: --host" },
   clusterId: { kind: "string", default: "local", describe: "name of this cluster, a label of every workload" },
   trustDomain: { kind: "string", default: "cluster.local", describe: "SPIFFE trust domain" },
+  jwksRefresh: {
+    kind: "duration",
+    default: "20m",
+    describe: "after how long keys of token issuers are fetched anew; at least a second",
+  },
   maxCertTtl: { kind: "duration", default: "24h", describe: "longest life of a workload certificate" },
   xdsPort: port("xDS and CA over TLS", 15_012),
   caPort: port("CA over TLS", 8060),
   configPort: port("config distribution over TLS", 9901),
   telemetryPort: port("access-log service over TLS", 9091),
-  injectionConfig: { kind: "string", describe: "file with the injection configuration; read at the start" },
-  values: { kind: "string", describe: "file with the values that injection depends on; read at the start" },
+  injectionConfig: { kind: "string", describe: "file with the injection configuration; followed" },
+  values: { kind: "string", describe: "file with the values that injection depends on; followed" },
+  meshConfig: { kind: "string", describe: "file with the mesh configuration that injection depends on; followed" },
+  kubernetesVersion: {
+    kind: "string",
+    describe:
+      "version of the cluster, such as 1.34, for injection; default: what its API server says, if it is asked anything",
+  },
   webhookPort: port("webhooks over TLS: injection and validation", 15_017),
   metricsPort: port("metrics of this process", 15_014),
   httpPort: port("readiness and debug", 15_080),

@@ -1,11 +1,13 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import {
+  askMinor,
   configReferences,
   type KubernetesApi,
   kubernetesConfigSource,
   kubernetesConfigStore,
   kubernetesConfigWriter,
+  kubernetesKeySetStore,
   kubernetesLease,
   kubernetesRegistry,
   kubernetesSecretStore,
@@ -18,15 +20,23 @@ import {
   STATUS_LEASE,
   whileLeading,
 } from "@lateen/adapter-kubernetes";
-import { fileConfigSource, filePodRegistry, fileSecretStore, journalConfigStore } from "@lateen/adapter-local";
+import {
+  fileConfigSource,
+  fileKeySetStore,
+  filePodRegistry,
+  fileSecretStore,
+  journalConfigStore,
+} from "@lateen/adapter-local";
 import type { Citadel } from "@lateen/citadel";
 import type { GalleyOptions } from "@lateen/galley";
 import type { Clock, Logger, Scope } from "@lateen/kernel";
+import { nameInRevision } from "@lateen/mesh-model";
 import type { Pilot } from "@lateen/pilot";
 import { jwtTokenReviewer, keepCaBundles } from "@lateen/pki";
 import type {
   AcceptedObject,
   ConfigWriter,
+  KeySetStore,
   SecretStore,
   ServiceRegistry,
   StateTopic,
@@ -41,9 +51,13 @@ export interface Surroundings {
   readonly secretStore: SecretStore;
   readonly tokenReviewer: TokenReviewer;
   readonly registry: ServiceRegistry;
+  /** What token issuers published last: beside the registry. */
+  readonly keySetStore: KeySetStore;
   readonly configuration: Pick<GalleyOptions, "source" | "store" | "countedBySource">;
   /** Undefined: galley takes what the mesh makes itself. */
   readonly writer: ConfigWriter | undefined;
+  /** Which Kubernetes 1.x the cluster is; undefined without one, and when it does not say. */
+  kubernetesMinor(): Promise<number | undefined>;
   /** Begins what is done in the cluster besides. */
   start(citadel: Citadel, pilot: Pilot): void;
 }
@@ -85,21 +99,24 @@ export async function surroundingsOf(config: ControlPlaneConfig, deps: Deps): Pr
       running === undefined
         ? filePodRegistry(inState("registry/pods.json"), { logger, clock })
         : kubernetesRegistry(running, { logger, clock, ...named }),
+    keySetStore: running === undefined ? fileKeySetStore(inState("issuer-keys")) : kubernetesKeySetStore(running),
     configuration:
       cluster === undefined
         ? {
             source: fileConfigSource(config.config, { logger }),
             store: journalConfigStore(inState("config"), { logger }),
           }
-        : inApiServer(cluster, deps),
+        : inApiServer(cluster, config.revision, deps),
     writer: cluster === undefined ? undefined : kubernetesConfigWriter(cluster),
+    kubernetesMinor: async () => (kubernetes === undefined ? undefined : askMinor(kubernetes, logger)),
     start({ rootPem }, pilot) {
       if (running !== undefined && config.writeStatus) writeStatuses(running, pilot, deps);
       if (kubernetes === undefined) return;
       if (configurations.length > 0) {
         const webhooks = kubernetesWebhooks(kubernetes);
         const random = { next: Math.random };
-        keepCaBundles({ webhooks, configurations, rootPem: () => rootPem, clock, random, scope, logger });
+        const tags = config.injectionWebhook.length > 0 ? { tagsOf: config.revision } : {};
+        keepCaBundles({ webhooks, configurations, ...tags, rootPem: () => rootPem, clock, random, scope, logger });
       }
       if (!publishRoot) return;
       const lease = kubernetesLease(kubernetes, { clock, logger });
@@ -128,18 +145,25 @@ function webhooksOf({ injectionWebhook, validationWebhook }: ControlPlaneConfig)
 }
 
 /** Every replica decides by itself, on the same objects; what served instead of bad ones is written down by one of them. */
-function inApiServer(kubernetes: KubernetesApi, { scope, clock, logger }: Deps): Surroundings["configuration"] {
+function inApiServer(
+  kubernetes: KubernetesApi,
+  revision: string,
+  { scope, clock, logger }: Deps,
+): Surroundings["configuration"] {
   let token: number | undefined;
   const lease = kubernetesLease(kubernetes, { clock, logger });
-  whileLeading({ lease, name: "galley", scope, logger }, async (turn, fencingToken) => {
+  whileLeading({ lease, name: nameInRevision("galley", revision), scope, logger }, async (turn, fencingToken) => {
     token = fencingToken;
     turn.defer(() => {
       token = undefined;
     });
   });
   return {
-    source: kubernetesConfigSource(kubernetes, { logger, clock }),
-    store: kubernetesConfigStore(kubernetes, { logger, clock, fencingToken: () => token }),
+    source: kubernetesConfigSource(kubernetes, { revision, logger, clock }),
+    store: kubernetesConfigStore(kubernetes, {
+      ...{ logger, clock, name: nameInRevision("lateen-galley", revision) },
+      fencingToken: () => token,
+    }),
     countedBySource: true,
   };
 }

@@ -21,6 +21,7 @@ import {
   galleyRoutes,
 } from "@lateen/galley";
 import { type Logger, messageOf, type Scope, systemClock } from "@lateen/kernel";
+import { controlAccount, nameInRevision } from "@lateen/mesh-model";
 import { componentIdentity, jwtTokenReviewer } from "@lateen/pki";
 import { type AcceptedObject, CONFIG_TOPIC, type Lease } from "@lateen/ports";
 import {
@@ -61,7 +62,7 @@ export async function composeGalley(config: GalleyConfig, { scope, logger }: Mai
   });
   const identity = await componentIdentity({
     settings: config,
-    serviceAccount: "istio-galley-service-account",
+    serviceAccount: controlAccount("galley", config.revision),
     sign: signCsr,
     clock,
     random: { next: Math.random },
@@ -77,8 +78,9 @@ export async function composeGalley(config: GalleyConfig, { scope, logger }: Mai
   });
 
   async function lead(): Promise<void> {
-    const home = kubernetes === undefined ? homeInFiles(config, logger) : homeInCluster(kubernetes, logger);
-    const epoch = await takeLead(home.lease, scope);
+    const home =
+      kubernetes === undefined ? homeInFiles(config, logger) : homeInCluster(kubernetes, config.revision, logger);
+    const epoch = await takeLead(home.lease, nameInRevision("galley", config.revision), scope);
     const bus = memoryBus({ logger });
     const topic = bus.state<AcceptedObject>(CONFIG_TOPIC);
     nats = overNats(epoch);
@@ -151,12 +153,15 @@ function homeInFiles(config: GalleyConfig, logger: Logger): Home {
   };
 }
 
-function homeInCluster(kubernetes: KubernetesApi, logger: Logger): Home {
+function homeInCluster(kubernetes: KubernetesApi, revision: string, logger: Logger): Home {
   return {
     lease: kubernetesLease(kubernetes, { logger }),
     open: (fencingToken) => ({
-      source: kubernetesConfigSource(kubernetes, { logger }),
-      store: kubernetesConfigStore(kubernetes, { logger, fencingToken: () => fencingToken }),
+      source: kubernetesConfigSource(kubernetes, { revision, logger }),
+      store: kubernetesConfigStore(kubernetes, {
+        ...{ logger, name: nameInRevision("lateen-galley", revision) },
+        fencingToken: () => fencingToken,
+      }),
       countedBySource: true,
     }),
   };
@@ -170,8 +175,8 @@ function isInCluster({ config }: GalleyConfig): boolean {
 }
 
 /** Resolves when this replica leads, with its fencing token. Losing the lease while it runs ends the process. */
-async function takeLead(lease: Lease, scope: Scope): Promise<number> {
-  const { lost, fencingToken } = await lease.acquire(scope, "galley");
+async function takeLead(lease: Lease, name: string, scope: Scope): Promise<number> {
+  const { lost, fencingToken } = await lease.acquire(scope, name);
   lost.addEventListener("abort", () => {
     if (!scope.closed) failWith(leadershipLost(lost.reason));
   });

@@ -2,6 +2,7 @@ import { accessLogService, healthService, rateLimitService, serveGrpc, signCsr }
 import { kubernetesTokenReviewer, openKubernetes } from "@lateen/adapter-kubernetes";
 import { createAuthenticator } from "@lateen/citadel";
 import { systemClock } from "@lateen/kernel";
+import { controlAccount } from "@lateen/mesh-model";
 import { createMixer } from "@lateen/mixer";
 import { componentIdentity, jwtTokenReviewer } from "@lateen/pki";
 import { type MainContext, readTokenKey, serveStatus, writePorts } from "@lateen/runtime";
@@ -18,7 +19,7 @@ export async function composeMixer(config: MixerConfig, { scope, logger }: MainC
   const mixer = createMixer({ clock, logger });
   const identity = await componentIdentity({
     settings: config,
-    serviceAccount: "istio-mixer-service-account",
+    serviceAccount: controlAccount("mixer", config.revision),
     sign: signCsr,
     clock,
     random: { next: Math.random },
@@ -33,7 +34,7 @@ export async function composeMixer(config: MixerConfig, { scope, logger }: MainC
   const authenticator = createAuthenticator({ tokenReviewer, trustDomain });
   const accessLogs = accessLogService(mixer.receive, authenticator, logger);
   const limits = await composeRateLimits(config, { identity, clock, scope, logger });
-  const rateLimits = rateLimitService(limits.limiter.decide, authenticator, logger);
+  const rateLimits = rateLimitService(limits.limiter.decide, authenticator, { clock, logger });
   const health = healthService([accessLogs.name, rateLimits.name]);
   const server = await serveGrpc({
     host,

@@ -26,7 +26,7 @@ export async function composeRateLimits(
   config: MixerConfig,
   deps: RateLimitDeps,
 ): Promise<{ readonly limiter: RateLimiter; readonly metrics: () => string }> {
-  const { scope, logger } = deps;
+  const { scope, clock, logger } = deps;
   const { galleyAddress, rateLimitConfig } = config;
   const sources = [
     ...(rateLimitConfig.length > 0 ? ["files"] : []),
@@ -34,7 +34,7 @@ export async function composeRateLimits(
   ];
   const observer: { current: RateLimiter["observer"] | undefined } = { current: undefined };
   const store = await quotaStore(config, deps, observer);
-  const limiter = createRateLimiter({ store: store.store, failMode: config.quotaFailMode, sources, logger });
+  const limiter = createRateLimiter({ store: store.store, failMode: config.quotaFailMode, sources, clock, logger });
   observer.current = limiter.observer;
   limiter.observer.onState(store.up());
   if (rateLimitConfig.length > 0) {

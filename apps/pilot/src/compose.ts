@@ -10,6 +10,7 @@ import {
 } from "@lateen/adapter-grpc";
 import {
   configReferences,
+  kubernetesKeySetStore,
   kubernetesLease,
   kubernetesRegistry,
   kubernetesStatusWriter,
@@ -19,15 +20,15 @@ import {
   STATUS_LEASE,
   whileLeading,
 } from "@lateen/adapter-kubernetes";
-import { filePodRegistry, httpDocuments, memoryBus } from "@lateen/adapter-local";
+import { fileKeySetStore, filePodRegistry, httpDocuments, memoryBus } from "@lateen/adapter-local";
 import { type NatsBus, natsBus, natsOptionsOf, type WatchDirectly } from "@lateen/adapter-nats";
 import { createAuthenticator } from "@lateen/citadel";
 import { systemClock } from "@lateen/kernel";
-import { defaultMeshConfig } from "@lateen/mesh-model";
-import { MIXER_PROVIDER } from "@lateen/mixer";
+import { controlAccount, defaultMeshConfig } from "@lateen/mesh-model";
+import { mixerProvider } from "@lateen/mixer";
 import { createPilot, type Pilot, pilotRoutes, requireIdentity } from "@lateen/pilot";
 import { componentIdentity, jwtTokenReviewer } from "@lateen/pki";
-import { type AcceptedObject, type Bus, CONFIG_TOPIC } from "@lateen/ports";
+import { type AcceptedObject, type Bus, CONFIG_TOPIC, type KeySetStore } from "@lateen/ports";
 import { createHttp, listenHttp, type MainContext, readTokenKey, serveStatus, writePorts } from "@lateen/runtime";
 import type { PilotConfig } from "./config.ts";
 
@@ -54,7 +55,7 @@ export async function composePilot(config: PilotConfig, { scope, logger }: MainC
   });
   const identity = await componentIdentity({
     settings: config,
-    serviceAccount: "istio-pilot-service-account",
+    serviceAccount: controlAccount("pilot", config.revision),
     sign: signCsr,
     clock,
     random: { next: Math.random },
@@ -69,6 +70,8 @@ export async function composePilot(config: PilotConfig, { scope, logger }: MainC
   const inCluster = registry === "kubernetes" || tokenReview === "kubernetes";
   const kubernetes = inCluster ? await openKubernetes({ kubeconfig, context, scope }) : undefined;
   const base = defaultMeshConfig();
+  const keySetStore = keyStore();
+  const mixer = mixerProvider(config.revision);
   pilot = await createPilot({
     bus,
     registry:
@@ -83,12 +86,14 @@ export async function composePilot(config: PilotConfig, { scope, logger }: MainC
         : filePodRegistry(registry, { logger, clock }),
     meshConfig: defaultMeshConfig({
       trustDomain,
-      extensionProviders: [...base.extensionProviders, MIXER_PROVIDER],
-      defaultProviders: { accessLogging: [MIXER_PROVIDER.name], metrics: [] },
+      extensionProviders: [...base.extensionProviders, mixer],
+      defaultProviders: { accessLogging: [mixer.name], metrics: [] },
     }),
     clusterId: config.clusterId,
     writer: remoteConfigWriter(galley),
     documents: httpDocuments(),
+    keyRefreshMs: config.jwksRefresh,
+    ...(keySetStore === undefined ? {} : { keySetStore }),
     scope,
     clock,
     logger,
@@ -138,6 +143,12 @@ export async function composePilot(config: PilotConfig, { scope, logger }: MainC
     const direct = { [CONFIG_TOPIC]: fromGalley };
     nats = natsBus({ ...options, name: "pilot", codecs, direct, local, scope, clock, logger });
     return nats;
+  }
+
+  /** What tells of token issuers that are away when this process starts. */
+  function keyStore(): KeySetStore | undefined {
+    if (config.issuerKeys !== undefined) return fileKeySetStore(config.issuerKeys);
+    return registry === "kubernetes" && kubernetes !== undefined ? kubernetesKeySetStore(kubernetes) : undefined;
   }
 
   /** Debug pages: with an identity over TCP, without on the owner's socket. */

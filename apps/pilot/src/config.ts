@@ -1,6 +1,6 @@
 import { componentFlags, defineFlags, type FlagValues, identifiedFlags, natsFlags, portFlag } from "@lateen/runtime";
 
-/** Options of pilot on its own. It keeps nothing: any number of replicas may run. */
+/** Options of pilot on its own. It keeps nothing but keys of token issuers: any number of replicas may run. */
 export const flags = defineFlags("pilot", {
   ...componentFlags,
   ...identifiedFlags,
@@ -27,6 +27,16 @@ export const flags = defineFlags("pilot", {
     describe: "with --registry kubernetes: write the status of Gateway API objects and Ingresses; one replica does",
   },
   clusterId: { kind: "string", default: "local", describe: "name of this cluster, a label of every workload" },
+  jwksRefresh: {
+    kind: "duration",
+    default: "20m",
+    describe: "after how long keys of token issuers are fetched anew; at least a second",
+  },
+  issuerKeys: {
+    kind: "string",
+    describe:
+      "directory where the last good keys of token issuers are kept over restarts, which replicas on one machine share; default: with --registry kubernetes the ConfigMap lateen-issuer-keys, otherwise they are not kept",
+  },
   xdsPort: portFlag("xDS over TLS", 15_012),
   httpPort: portFlag("readiness and debug", 15_080),
   metricsPort: portFlag("readiness and metrics", 15_014),

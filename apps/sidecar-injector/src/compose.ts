@@ -1,14 +1,25 @@
 import { signCsr } from "@lateen/adapter-grpc";
-import { type KubernetesApi, kubernetesWebhooks, openKubernetes } from "@lateen/adapter-kubernetes";
-import { createInjector, injectorRoutes } from "@lateen/injector";
-import { messageOf, systemClock } from "@lateen/kernel";
+import {
+  askMinor,
+  kubernetesConfigSource,
+  kubernetesWebhooks,
+  minorOf,
+  openKubernetes,
+} from "@lateen/adapter-kubernetes";
+import { fileConfigSource } from "@lateen/adapter-local";
+import { createInjector, injectorRoutes, proxyConfigsOfDocuments } from "@lateen/injector";
+import { systemClock } from "@lateen/kernel";
+import { controlAccount } from "@lateen/mesh-model";
 import { componentIdentity, keepCaBundles } from "@lateen/pki";
-import { type MainContext, serveStatus, serveWebhooks, writePorts } from "@lateen/runtime";
+import {
+  badConfiguration,
+  followTexts,
+  type MainContext,
+  serveStatus,
+  serveWebhooks,
+  writePorts,
+} from "@lateen/runtime";
 import type { SidecarInjectorConfig } from "./config.ts";
-import { minorOf, readTexts } from "./texts.ts";
-
-/** How often the files of the configuration are looked at: a mounted ConfigMap follows within the kubelet's minute. */
-const LOOK_MS = 2000;
 
 /**
  * The sidecar injector on its own. A configuration that changes on disk is put in force without a restart; one that cannot be read leaves the one
@@ -22,23 +33,37 @@ export async function composeSidecarInjector(
   const random = { next: Math.random };
   const { host, httpHost = host } = config;
   const cluster = { kubeconfig: config.kubeconfig, context: config.kubeContext, clock, scope };
-  const api = config.webhook.length > 0 ? await openKubernetes(cluster) : undefined;
-  const kubernetesMinor = minorOf(config.kubernetesVersion) ?? (api === undefined ? undefined : await askMinor(api));
-  let texts = { ...(await readTexts(config)), kubernetesMinor };
-  const injector = createInjector(texts, logger);
+  const api = isInCluster(config) || config.webhook.length > 0 ? await openKubernetes(cluster) : undefined;
+  const kubernetesMinor =
+    minorOf(config.kubernetesVersion) ?? (api === undefined ? undefined : await askMinor(api, logger));
+  const files = { config: config.injectionConfig, values: config.values, mesh: config.meshConfig };
+  const texts = await followTexts(files, { scope, clock, logger }, (read) => {
+    injector.update({ ...read, kubernetesMinor });
+  });
+  const injector = createInjector({ ...texts, kubernetesMinor }, logger);
+  let known = false;
   let serving = false;
   const metrics = await serveStatus({
     host: httpHost,
     port: config.metricsPort,
-    missing: () => (serving ? [] : ["certificate"]),
+    missing: () => [...(known ? [] : ["configuration"]), ...(serving ? [] : ["certificate"])],
     metrics: () => injector.metrics(),
     scope,
     logger,
   });
   await writePorts(config.portsFile, { metrics });
+  const source =
+    isInCluster(config) && api !== undefined
+      ? kubernetesConfigSource(api, { revision: config.revision, kinds: ["ProxyConfig"], logger, clock })
+      : fileConfigSource(config.config, { logger });
+  const proxyConfigs = proxyConfigsOfDocuments(logger);
+  // A pod that is created before they are known would go without what they say until its next rollout.
+  if (config.config.length > 0)
+    await source.watch(scope, (documents) => injector.takeProxyConfigs(proxyConfigs(documents)));
+  known = true;
   const identity = await componentIdentity({
     settings: config,
-    serviceAccount: "istio-sidecar-injector-service-account",
+    serviceAccount: controlAccount("sidecar-injector", config.revision),
     sign: signCsr,
     ...{ clock, random, scope, logger },
   });
@@ -52,35 +77,19 @@ export async function composeSidecarInjector(
     const look = keepCaBundles({
       ...{ webhooks: kubernetesWebhooks(api), clock, random, scope, logger },
       configurations: config.webhook.map((name) => ({ kind: "MutatingWebhookConfiguration", name })),
+      tagsOf: config.revision,
       rootPem: () => identity.tls().rootPem,
     });
     identity.onRenewed(look);
   }
-  scope.defer(clock.every(LOOK_MS, () => void reload()));
   serving = true;
   await writePorts(config.portsFile, { webhook: face.port, metrics });
   logger.info({ event: "sidecar_injector.serving", webhook: face.port, metrics, kubernetesMinor });
+}
 
-  async function reload(): Promise<void> {
-    try {
-      const read = { ...(await readTexts(config)), kubernetesMinor };
-      if (JSON.stringify(read) === JSON.stringify(texts)) return;
-      texts = read;
-      injector.update(read);
-    } catch (error) {
-      // A mount is replaced, or gone: what is in force stays.
-      logger.warn({ event: "injector.config_unreadable", reason: messageOf(error) });
-    }
-  }
-
-  /** Undefined when the API server does not say; native sidecars are then for pods that end only. */
-  async function askMinor(server: KubernetesApi): Promise<number | undefined> {
-    try {
-      const version = (await server.request({ method: "GET", path: "/version" })) as { gitVersion?: unknown };
-      return minorOf(String(version.gitVersion));
-    } catch (error) {
-      logger.warn({ event: "injector.version_unknown", reason: messageOf(error) });
-      return undefined;
-    }
-  }
+/** @throws LTN6003 for the API server beside files. */
+function isInCluster({ config }: SidecarInjectorConfig): boolean {
+  if (!config.includes("kubernetes")) return false;
+  if (config.length > 1) throw badConfiguration(["--config kubernetes cannot be mixed with files"]);
+  return true;
 }

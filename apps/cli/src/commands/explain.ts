@@ -17,15 +17,19 @@ export interface ExplainOptions extends WorldOptions {
 /** Proxies remember everything for ten minutes at most. */
 const MOST_SECONDS = 600;
 
-/** `lateen explain`: why a request went as it went, or would go. */
+/** `lateen explain`: why a request or connection went as it went, or a request would go. */
 export function explainCommand(cli: Cli): Command {
-  return command("explain", "tell why a request was answered as it was: the rule, the object, file and line", [
-    "lateen explain                                   recent requests that failed",
-    "lateen explain 2f9c51d0                          one of them, by the beginning of its x-request-id",
-    "lateen explain --record 60                       for a minute, remember requests that go well, too",
-    "lateen explain --from productpage-v1 GET http://reviews:9080/reviews/0 -H 'end-user: tester'   nothing is sent",
-  ])
-    .argument("[words...]", "a request id; with --from: [METHOD] URL")
+  return command(
+    "explain",
+    "tell why a request was answered, or a connection refused, as it was: the rule, the object, file and line",
+    [
+      "lateen explain                                   recent requests and connections that failed",
+      "lateen explain 2f9c51d0                          one of them, by the beginning of its x-request-id, or of its connection id",
+      "lateen explain --record 60                       for a minute, remember requests that go well, too",
+      "lateen explain --from productpage-v1 GET http://reviews:9080/reviews/0 -H 'end-user: tester'   nothing is sent",
+    ],
+  )
+    .argument("[words...]", "an id of a request or connection; with --from: [METHOD] URL")
     .option(
       "--from <workload>",
       "what would become of a request by this workload; a gateway stands for a client outside",
@@ -51,7 +55,7 @@ export function explainCommand(cli: Cli): Command {
       }
       if (options.filename !== undefined || options.header !== undefined) throw usageError("-f and -H need --from");
       const [id, ...more] = words;
-      if (more.length > 0) throw usageError("one request id, or --from WORKLOAD [METHOD] URL");
+      if (more.length > 0) throw usageError("one id, or --from WORKLOAD [METHOD] URL");
       const happened = await import("../explain/happened.ts");
       if (id === undefined) return happened.listFailures(cli, options, format);
       return happened.explainRequest(cli, options.mesh, id, format);

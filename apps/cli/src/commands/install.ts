@@ -18,6 +18,7 @@ export function installCommand(cli: Cli): Command {
   const install = command("install", "install the mesh in a Kubernetes cluster, or change an installation", [
     "lateen install -y",
     "lateen install --set profile=demo -y",
+    "lateen install --set revision=canary --set tag=1.2 -y",
     "lateen install --set hub=registry.example/mesh --set tag=1.2 --context staging -y",
   ])
     .addOption(settingOption())
@@ -28,8 +29,9 @@ export function installCommand(cli: Cli): Command {
   return install.action(async (options: InstallOptions) => {
     const { installation } = await import("../kubernetes/installation.ts");
     const planned = installation(options.set);
-    const { profile, hub, tag } = planned.settings;
-    const what = `profile ${profile}, images ${hub}/*:${tag}, ${planned.objects.length} objects in istio-system and the cluster`;
+    const { profile, hub, tag, revision } = planned.settings;
+    const name = revision === "default" ? `profile ${profile}` : `revision ${revision}, profile ${profile}`;
+    const what = `${name}, images ${hub}/*:${tag}, ${planned.objects.length} objects in istio-system and the cluster`;
     if (options.yes !== true) throw usageError(`this would install ${what}`, "say -y to do it");
     const [{ applyInstallation }, { Kubectl }] = await Promise.all([
       import("../kubernetes/apply.ts"),
@@ -37,6 +39,6 @@ export function installCommand(cli: Cli): Command {
     ]);
     cli.err(`installing ${what}\n`);
     await applyInstallation(cli, new Kubectl(cli, options), planned, options);
-    cli.out(`installed: profile ${profile}\n`);
+    cli.out(`installed: ${name}\n`);
   });
 }

@@ -1,3 +1,5 @@
+import { createInjector, proxyConfigsOfDocuments } from "@lateen/injector";
+import { silentLogger } from "@lateen/kernel";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { parseAllDocuments } from "yaml";
 import { TestMachine } from "../testing/cli.ts";
@@ -13,11 +15,18 @@ spec:
     spec: { containers: [{ name: app, image: "web:1" }] }
 `;
 
+interface Container {
+  readonly name: string;
+  readonly image?: string;
+  readonly env?: readonly { readonly name: string; readonly value?: string }[];
+}
+
 let machine: TestMachine;
 beforeAll(() => {
   machine = new TestMachine();
   machine.file("app/1.yaml", SERVICE);
   machine.file("app/2.yaml", DEPLOYMENT);
+  machine.file("broken.yaml", "kind: [\n");
   machine.file("mesh.yaml", "trustDomain: example.test\n");
   machine.file("map.yaml", "kind: ConfigMap\ndata:\n  config: 'policy: disabled'\n  values: '{}'\n");
 });
@@ -57,7 +66,54 @@ it("knows native sidecars by Kubernetes' version", async () => {
   expect((await run("new")).code).toBe(64);
 });
 
+it("obeys ProxyConfigs among the files and beside them, as the webhook does", async () => {
+  const kind = "apiVersion: networking.istio.io/v1beta1\nkind: ProxyConfig\n";
+  const wide = `${kind}metadata: { name: wide }\nspec: { environmentVariables: { COLOUR: red }, image: { imageType: debug } }\n`;
+  const web = `${kind}metadata: { name: web }\nspec: { selector: { matchLabels: { app: web } }, concurrency: 3 }\n`;
+  const root = `${kind}metadata: { name: root, namespace: istio-system }\nspec: { concurrency: 9, environmentVariables: { SIZE: big } }\n`;
+  const canary = `${kind}metadata: { name: a, labels: { istio.io/rev: canary } }\nspec: { concurrency: 7 }\n`;
+  const pod = `apiVersion: v1\nkind: Pod\nmetadata: { name: web, namespace: shop, labels: { app: web } }\nspec: { containers: [{ name: app, image: "web:1" }] }\n`;
+  machine.file("rules.yaml", [canary, root].join("---\n"));
+  const input = [wide, pod, web].join("---\n");
+  const { code, out } = await machine.run(["kube-inject", "-f", "-", "-n", "shop", "--proxyConfigFile", "rules.yaml"], {
+    input,
+  });
+  expect(code).toBe(0);
+  expect(out.startsWith(`${wide}---\n`)).toBe(true);
+  const documents = parseAllDocuments(out).map((document) => document.toJS() as Record<string, unknown>);
+  const { spec } = documents[1] as { spec: { containers: Container[]; initContainers: Container[] } };
+  const proxy = spec.containers.find(({ name }) => name === "istio-proxy");
+  const env = Object.fromEntries((proxy?.env ?? []).map(({ name, value }) => [name, value]));
+  expect(JSON.parse(env.PROXY_CONFIG ?? "")).toMatchObject({
+    concurrency: 3,
+    proxyMetadata: { COLOUR: "red", SIZE: "big" },
+    image: { imageType: "debug" },
+  });
+  expect(env).toMatchObject({ COLOUR: "red", SIZE: "big" });
+  expect(proxy?.image).toMatch(/-debug$/);
+  // The webhook with the same objects, as an API server has them.
+  const injector = createInjector({}, silentLogger);
+  const inShop = (text: string) => text.replace("metadata: { ", "metadata: { namespace: shop, ");
+  const given = [{ file: "objects", text: [inShop(wide), inShop(web), root].join("---\n") }];
+  injector.takeProxyConfigs(proxyConfigsOfDocuments(silentLogger)(given));
+  const object = parseAllDocuments(pod)[0]?.toJS() as object;
+  const request = { uid: "1", kind: { kind: "Pod" }, namespace: "shop", operation: "CREATE", object };
+  const answer = injector.review({ apiVersion: "admission.k8s.io/v1", kind: "AdmissionReview", request });
+  const { patch } = answer.response as { patch: string };
+  const operations = JSON.parse(Buffer.from(patch, "base64").toString()) as { path: string; value: unknown }[];
+  const valueAt = (path: string) => operations.find((operation) => operation.path === path)?.value;
+  expect(spec.containers).toEqual(valueAt("/spec/containers"));
+  expect(spec.initContainers).toEqual(valueAt("/spec/initContainers"));
+});
+
 it.each([
+  [
+    "a bad ProxyConfig",
+    ["-f", "-"],
+    `apiVersion: networking.istio.io/v1beta1\nkind: ProxyConfig\nmetadata: { name: a }\nspec: { concurrency: -1 }\n`,
+    "<stdin>:4: ProxyConfig default/a: spec.concurrency",
+  ],
+  ["ProxyConfigs that cannot be read", ["-f", "app", "--proxyConfigFile", "broken.yaml"], "", "broken.yaml:"],
   [
     "a bad annotation",
     ["-f", "-"],

@@ -10,6 +10,7 @@ interface KubeInjectOptions {
   readonly meshConfigFile?: string;
   readonly injectConfigFile?: string;
   readonly valuesFile?: string;
+  readonly proxyConfigFile?: string;
   readonly set: readonly string[];
   readonly revision?: string;
   readonly kubernetesVersion?: number;
@@ -27,6 +28,10 @@ export function kubeInjectCommand(cli: Cli): Command {
     .option("--meshConfigFile <file>", "mesh configuration (MeshConfig YAML, or the ConfigMap `istio`)")
     .option("--injectConfigFile <file>", "injection configuration (YAML, or the ConfigMap `istio-sidecar-injector`)")
     .option("--valuesFile <file>", "values of the installation (YAML or JSON)")
+    .option(
+      "--proxyConfigFile <file>",
+      "ProxyConfig objects that hold beside those among the files (file or directory)",
+    )
     .option(
       "--set <path=value>",
       "one value, repeatable; \\. is a dot within a name, [n] an item of a list",
@@ -46,6 +51,7 @@ export function kubeInjectCommand(cli: Cli): Command {
         values: await given(options.valuesFile),
         set: [...options.set, ...(options.revision === undefined ? [] : [`revision=${options.revision}`])],
         kubernetesMinor: options.kubernetesVersion,
+        proxyConfigs: options.proxyConfigFile === undefined ? [] : await readSources(cli, [options.proxyConfigFile]),
         namespace: options.namespace ?? "default",
       });
       cli.out(text);

@@ -174,6 +174,190 @@ describe("uninstall", { timeout: 120_000 }, () => {
   });
 });
 
+const ofRevision = (name: string, revision?: string, kind = "Deployment") => ({
+  ...leftOver,
+  kind,
+  metadata: {
+    name,
+    namespace: "istio-system",
+    labels: revision === undefined ? {} : { "istio.io/rev": revision },
+  },
+});
+const priority = { apiVersion: "scheduling.k8s.io/v1", kind: "PriorityClass", metadata: { name: "lateen-gateway" } };
+const tagged = (tag: string, revision: string) => ({
+  apiVersion: "admissionregistration.k8s.io/v1",
+  kind: "MutatingWebhookConfiguration",
+  metadata: { name: `istio-revision-tag-${tag}`, labels: { "istio.io/rev": revision, "istio.io/tag": tag } },
+  webhooks: [],
+});
+const removed = () =>
+  called("delete")
+    .flatMap(items)
+    .map(({ metadata }) => metadata.name);
+
+describe("a revision beside another", { timeout: 120_000 }, () => {
+  it("is installed under names of its own, and removes only what it had before", async () => {
+    const old = ofRevision("istio-old-canary", "canary");
+    const there = [leftOver, ofRevision("istiod", "default"), old, tagged("prod", "canary"), priority];
+    answers({ when: "get ", out: { items: there } });
+    const { code, out } = await machine.run(["install", "--set", "revision=canary", "-y", "--no-wait"], { env });
+    expect([code, out]).toEqual([0, "installed: revision canary, profile default\n"]);
+    expect(removed()).toEqual(["istio-old-canary"]);
+    const deployments = called("apply")
+      .flatMap(items)
+      .filter(({ kind }) => kind === "Deployment");
+    expect(deployments.map(({ metadata }) => metadata.name)).toContain("istio-pilot-canary");
+    expect(deployments.filter(({ metadata }) => !metadata.name.endsWith("-canary"))).toEqual([]);
+  });
+
+  it("does not lose anything when the default one is changed, which may be from before there were revisions", async () => {
+    answers({
+      when: "get ",
+      out: { items: [leftOver, ofRevision("istiod-canary", "canary"), tagged("a", "default")] },
+    });
+    expect((await machine.run(["install", "-y", "--no-wait"], { env })).code).toBe(0);
+    expect(removed()).toEqual(["istio-egressgateway"]);
+  });
+
+  it("is taken out with its tags, and leaves what is shared until the last one goes", async () => {
+    const there = [leftOver, ofRevision("istiod-canary", "canary"), tagged("prod", "canary"), priority, rule];
+    answers({ when: "get ", out: { items: there } });
+    const gone = await machine.run(["uninstall", "--revision", "canary", "-y"], { env });
+    expect(gone).toMatchObject({ code: 0, out: "removed: 2 objects\n" });
+    expect(removed()).toEqual(["istio-revision-tag-prod", "istiod-canary"]);
+    answers({ when: "get ", out: { items: [ofRevision("istiod-canary", "canary"), priority, rule] } });
+    const last = await machine.run(["uninstall", "--revision", "canary", "-y"], { env });
+    expect(last).toMatchObject({ out: "removed: 2 objects\n" });
+    expect(removed().slice(2)).toEqual(["istiod-canary", "lateen-gateway"]);
+  });
+
+  it("cannot be purged alone, and says when it is not there", async () => {
+    answers({ when: "get ", out: { items: [leftOver] } });
+    expect((await machine.run(["uninstall", "--revision", "a", "--purge", "-y"], { env })).code).toBe(64);
+    expect(await machine.run(["uninstall", "--revision", "a", "-y"], { env })).toMatchObject({
+      out: "there is no revision a\n",
+    });
+  });
+});
+
+describe("tag", { timeout: 120_000 }, () => {
+  const webhookOf = (name: string, service: string) => ({
+    ...tagged("x", "canary"),
+    metadata: { name },
+    webhooks: [{ clientConfig: { service: { name: service, namespace: "istio-system" }, caBundle: "Q0E=" } }],
+  });
+  const canary = {
+    when: "io istio-sidecar-injector-canary ",
+    out: webhookOf("istio-sidecar-injector-canary", "istiod-canary"),
+  };
+  const noTags = { when: "-l istio.io/tag", out: { items: [] } };
+  const namespace = (name: string, labels: Record<string, string>) => ({
+    kind: "Namespace",
+    metadata: { name, labels },
+  });
+  const run = (...args: string[]) => machine.run(["tag", ...args], { env });
+  const applied = () => called("apply").flatMap(items) as (Item & Record<string, unknown>)[];
+
+  it("stands for a revision: its webhook asks that injector, which may keep the bundle of this tag alone", async () => {
+    answers(canary, noTags);
+    expect(await run("set", "prod", "--revision", "canary")).toMatchObject({
+      code: 0,
+      out: "tag prod stands for revision canary\n",
+    });
+    const [webhook, role, binding] = applied();
+    expect(webhook).toMatchObject({
+      metadata: { name: "istio-revision-tag-prod", labels: { "istio.io/rev": "canary", "istio.io/tag": "prod" } },
+    });
+    const webhooks = webhook?.webhooks as { clientConfig: unknown; namespaceSelector: unknown }[];
+    expect(webhooks).toHaveLength(2);
+    for (const { clientConfig } of webhooks)
+      expect(clientConfig).toMatchObject({ service: { name: "istiod-canary", path: "/inject" }, caBundle: "Q0E=" });
+    expect(JSON.stringify(webhooks[0]?.namespaceSelector)).toContain(
+      '"istio.io/rev","operator":"In","values":["prod"]',
+    );
+    expect(role).toMatchObject({ rules: [{ resourceNames: ["istio-revision-tag-prod"], verbs: ["get", "patch"] }] });
+    expect(binding).toMatchObject({ subjects: [{ name: "istio-pilot-service-account-canary" }] });
+  });
+
+  it("`default` takes the place of the default revision's webhook, and gives it back", async () => {
+    const base = {
+      when: "io istio-sidecar-injector ",
+      out: webhookOf("istio-sidecar-injector", "istio-sidecar-injector"),
+    };
+    answers(canary, base, noTags);
+    expect((await run("set", "default", "--revision", "canary")).code).toBe(0);
+    const [own, , , before] = applied() as unknown as { webhooks: { namespaceSelector: { matchLabels?: object } }[] }[];
+    expect(own?.webhooks).toHaveLength(4);
+    expect(before?.webhooks.map(({ namespaceSelector }) => namespaceSelector.matchLabels)).toEqual(
+      Array(4).fill({ "istio.io/deactivated": "never-match" }),
+    );
+    answers(
+      base,
+      { when: "-l istio.io/tag", out: { items: [tagged("default", "canary")] } },
+      { when: "get namespaces" },
+    );
+    expect((await run("remove", "default")).code).toBe(0);
+    expect(JSON.stringify(applied().at(-1))).not.toContain("never-match");
+    expect(removed()).toEqual([
+      "istio-revision-tag-default",
+      "lateen-revision-tag-default",
+      "lateen-revision-tag-default",
+    ]);
+  });
+
+  it("`default` stays in force when the default revision is installed anew", async () => {
+    answers(
+      { when: "io istio-revision-tag-default ", out: tagged("default", "canary") },
+      { when: "get ", out: { items: [] } },
+    );
+    expect((await machine.run(["install", "-y", "--no-wait"], { env })).code).toBe(0);
+
+    expect(
+      applied()
+        .filter(({ kind }) => kind === "MutatingWebhookConfiguration")
+        .map((each) => JSON.stringify(each)),
+    ).toEqual([expect.stringContaining("never-match")]);
+  });
+
+  it("is moved only with --overwrite, is never named as a revision, and needs one that is installed", async () => {
+    const prod = { when: "-l istio.io/tag", out: { items: [tagged("prod", "default")] } };
+    answers(canary, prod, { when: "get ", out: { items: [ofRevision("istiod-a", "a")] } });
+    expect(await run("set", "prod", "--revision", "canary")).toMatchObject({
+      code: 64,
+      err: expect.stringContaining("--overwrite"),
+    });
+    expect((await run("set", "prod", "--revision", "canary", "--overwrite")).code).toBe(0);
+    expect(await run("set", "a", "--revision", "canary")).toMatchObject({ code: 64 });
+    answers({ when: "--ignore-not-found", out: "" });
+    expect(await run("generate", "prod", "--revision", "other")).toMatchObject({
+      err: expect.stringContaining("revision other is not installed"),
+    });
+  });
+
+  it("is listed with the namespaces that use it, and not removed from under them", async () => {
+    answers(
+      { when: "-l istio.io/tag", out: { items: [tagged("prod", "canary"), tagged("default", "canary")] } },
+      {
+        when: "get namespaces",
+        out: {
+          items: [
+            namespace("shop", { "istio.io/rev": "prod" }),
+            namespace("site", { "istio-injection": "enabled", "istio.io/rev": "prod" }),
+            namespace("none", {}),
+          ],
+        },
+      },
+    );
+    const { out } = await run("list", "-o", "json");
+    expect(JSON.parse(out)).toEqual([
+      { tag: "prod", revision: "canary", namespaces: ["shop"] },
+      { tag: "default", revision: "canary", namespaces: ["site"] },
+    ]);
+    expect(await run("remove", "prod")).toMatchObject({ code: 64, err: expect.stringContaining("shop") });
+    expect(await run("remove", "prod", "-y")).toMatchObject({ code: 0, out: "tag prod is gone\n" });
+  });
+});
+
 describe("check", { timeout: 120_000 }, () => {
   const deployment = (available: number) => ({
     ...leftOver,

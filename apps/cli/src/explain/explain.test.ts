@@ -124,13 +124,45 @@ describe("explain ID", () => {
   });
 });
 
+describe("a connection", () => {
+  const broken = {
+    ...{ connectionId: 4711, earlierIds: [4700], times: 2, startTimeMs: 3000, durationMs: 0, kind: "policy" },
+    ...{ direction: "inbound", listener: "virtualInbound", chain: "", flags: "" },
+    ...{ details: "rbac_access_denied_matched_policy[x]", because: "ns[shop]-policy[viewer]-rule[1]" },
+    ...{ client: { address: "10.0.0.1", port: 4000 }, destination: "10.0.0.2:80", bytesReceived: 0, bytesSent: 0 },
+    offered: { tls: false, serverName: "", protocols: [] },
+  };
+  const remembering = (path: string, more: object) =>
+    machine.mesh({
+      "/status": { ...status, gateways: [] } as unknown as StatusReport,
+      "/config/objects": { revision: 1, objects: [] },
+      [`/pods/cart-1.shop/admin/requests?${path}`]: { requests: [], connections: [broken], ...more },
+    });
+
+  it.each(["4711", "4700"])("is explained by id %s", async (id) => {
+    await remembering(`id=${id}&limit=100`, { requests: [{ ...record, requestId: `${id}-0` }] });
+    const { code, out } = await machine.run(["explain", id]);
+    expect(code).toBe(0);
+    expect(out).toMatch(/^connection 4711: TCP 10\.0\.0\.2:80 -> closed .* \(2 times\)\n/);
+    expect(out).toContain(
+      "because: a DENY policy matches, at shop/cart-1\n  AuthorizationPolicy shop/viewer rule[1]\n",
+    );
+  });
+
+  it("stands among the requests that failed", async () => {
+    await remembering("id=&limit=20", { requests: [record] });
+    const { out } = await machine.run(["explain"]);
+    expect(out.split("\n").map((line) => line.split(/ +/)[1])).toEqual(["ID", "4711", "abc-1", undefined]);
+  });
+});
+
 describe("explain", () => {
   it("lists what failed, the newest first, each request once", async () => {
     const later = { ...record, requestId: "abc-2", startTimeMs: 2000, status: 404, details: "route_not_found" };
     await meshWith("f", 1, [record, later, record], "id=&limit=20");
     const { out } = await machine.run(["explain"]);
     const [header, first, second, ...rest] = out.trimEnd().split("\n");
-    expect(header).toMatch(/^AGE +REQUEST ID +AT +REQUEST +BECAUSE$/);
+    expect(header).toMatch(/^AGE +ID +AT +REQUEST +BECAUSE$/);
     expect(first).toMatch(/ abc-2 +shop\/cart-1 +POST cart\/x -> 404 route_not_found +the route table has not arrived/);
     expect(second).toMatch(/ abc-1 .* AuthorizationPolicy shop\/viewer rule\[1\]$/);
     expect(rest).toEqual([]);

@@ -1,4 +1,4 @@
-import type { Hop } from "@lateen/simulate";
+import type { ConnectionHop, Hop } from "@lateen/simulate";
 import type { Cli } from "../cli.ts";
 import { meshUnavailable } from "../errors.ts";
 import { MeshClient } from "../mesh/client.ts";
@@ -7,8 +7,15 @@ import { type OutputFormat, printResult } from "../output/format.ts";
 /** What the proxies of a mesh remember. */
 export interface Remembered {
   readonly hops: readonly Hop[];
+  readonly connections: readonly ConnectionHop[];
   /** Proxies that could not be asked, as `namespace/pod: reason`. */
   readonly silent: readonly string[];
+}
+
+interface Answer {
+  readonly requests: readonly Hop["record"][];
+  /** Absent: a proxy of an older version. */
+  readonly connections?: readonly ConnectionHop["record"][];
 }
 
 interface Proxy {
@@ -16,7 +23,7 @@ interface Proxy {
   readonly pod: string;
 }
 
-/** Asks every proxy for the requests whose id begins with `id`. @throws LTN7502 when none can be asked. */
+/** Asks every proxy for the requests and connections whose id begins with `id`. @throws LTN7502 when none can be asked. */
 export async function remembered(client: MeshClient, id: string, limit: number): Promise<Remembered> {
   const query = `?id=${encodeURIComponent(id)}&limit=${limit}`;
   const proxies = await proxiesOf(client);
@@ -24,8 +31,12 @@ export async function remembered(client: MeshClient, id: string, limit: number):
     proxies.map(async (proxy) => {
       try {
         const path = `/pods/${proxy.pod}.${proxy.namespace}/admin/requests${query}`;
-        const { requests } = await client.get<{ readonly requests: readonly Hop["record"][] }>(path);
-        return requests.map((record) => ({ proxy: nameOf(proxy), record }));
+        const { requests, connections = [] } = await client.get<Answer>(path);
+        const name = nameOf(proxy);
+        return {
+          hops: requests.map((record) => ({ proxy: name, record })),
+          connections: connections.map((record) => ({ proxy: name, record })),
+        };
       } catch (error) {
         return `${nameOf(proxy)}: ${error instanceof Error ? error.message : String(error)}`;
       }
@@ -33,7 +44,12 @@ export async function remembered(client: MeshClient, id: string, limit: number):
   );
   const silent = answers.filter((answer) => typeof answer === "string");
   if (silent.length === proxies.length && silent[0] !== undefined) throw meshUnavailable(silent[0]);
-  return { hops: answers.flatMap((answer) => (typeof answer === "string" ? [] : answer)), silent };
+  const heard = answers.filter((answer) => typeof answer !== "string");
+  return {
+    hops: heard.flatMap(({ hops }) => hops),
+    connections: heard.flatMap(({ connections }) => connections),
+    silent,
+  };
 }
 
 /** Has every proxy remember requests that go well, too. @throws LTN7502 when none can be told. */

@@ -1,8 +1,11 @@
+import { TAG_LABEL } from "@lateen/adapter-kubernetes";
 import { INSTALL_LABELS, INSTALLED_RESOURCES, identityOf, type KubernetesObject } from "@lateen/manifests";
+import { DEFAULT_REVISION, REVISION_LABEL } from "@lateen/mesh-model";
 import type { Cli } from "../cli.ts";
 import { clusterRefused } from "../errors.ts";
 import type { Installation } from "./installation.ts";
 import type { Kubectl } from "./kubectl.ts";
+import { besideTags } from "./tags.ts";
 
 /** The oldest minor version of Kubernetes 1.x: containers sleep before they stop without a program for it. */
 export const OLDEST_MINOR = 30;
@@ -15,6 +18,8 @@ const MANAGER = "lateen-install";
 const FIRST: ReadonlySet<string> = new Set(["Namespace", "CustomResourceDefinition", "PriorityClass"]);
 /** Kinds that hold what users wrote: they stay. */
 const KEPT: ReadonlySet<string> = new Set(["Namespace", "CustomResourceDefinition"]);
+/** Kinds that all revisions share. */
+const SHARED: ReadonlySet<string> = FIRST;
 
 /**
  * Applies an installation and removes what an earlier one had and this one has not; waits until every Deployment is rolled out.
@@ -23,7 +28,7 @@ const KEPT: ReadonlySet<string> = new Set(["Namespace", "CustomResourceDefinitio
 export async function applyInstallation(
   cli: Cli,
   kubectl: Kubectl,
-  { objects }: Installation,
+  { objects, settings }: Installation,
   options: { readonly wait: boolean; readonly timeout: string },
 ): Promise<void> {
   await checkVersion(kubectl);
@@ -37,13 +42,11 @@ export async function applyInstallation(
     ...crds.map(({ metadata }) => `crd/${metadata.name}`),
   ]);
   cli.err(`custom resource definitions are there: ${crds.length}\n`);
-  await apply(
-    kubectl,
-    objects.filter(({ kind }) => !FIRST.has(kind)),
-  );
+  const rest = objects.filter(({ kind }) => !FIRST.has(kind));
+  await apply(kubectl, await besideTags(kubectl, rest));
   const wanted = new Set(objects.map(identityOf));
   const stale = (await installed(kubectl)).filter(
-    (object) => !wanted.has(identityOf(object)) && !KEPT.has(object.kind),
+    (object) => !wanted.has(identityOf(object)) && isOwn(object, settings.revision),
   );
   await remove(cli, kubectl, stale);
   const deployments = objects.filter(({ kind }) => kind === "Deployment");
@@ -61,12 +64,17 @@ export async function applyInstallation(
   }
 }
 
+/** What is to be removed: one revision, or all of them; purged, with what users wrote and the CA. */
+export type Removal = { readonly revision: string } | { readonly purge: boolean };
+
 /**
  * Removes an installation. Definitions stay with everybody's rules, unless they are to be purged, and so does the namespace, where the CA is.
+ * Of several revisions one can be removed: the others stay as they are, and what they share stays until the last one goes.
  * @returns how many objects were removed.
  */
-export async function removeInstallation(cli: Cli, kubectl: Kubectl, purge: boolean): Promise<number> {
-  const objects = (await installed(kubectl)).filter(({ kind }) => purge || !KEPT.has(kind));
+export async function removeInstallation(cli: Cli, kubectl: Kubectl, removal: Removal): Promise<number> {
+  const there = await installed(kubectl);
+  const objects = there.filter((object) => isRemoved(object, removal, revisionsOf(there)));
   // Whoever calls webhooks must not wait for those that are gone.
   const order = (object: KubernetesObject) =>
     object.kind.endsWith("WebhookConfiguration") ? 0 : object.kind === "Namespace" ? 2 : 1;
@@ -76,6 +84,29 @@ export async function removeInstallation(cli: Cli, kubectl: Kubectl, purge: bool
     objects.toSorted((a, b) => order(a) - order(b)),
   );
   return objects.length;
+}
+
+/** Tags are made by `lateen tag`, and stay when a revision is changed. */
+function isOwn(object: KubernetesObject, revision: string): boolean {
+  return revisionOf(object) === revision && object.metadata.labels?.[TAG_LABEL] === undefined;
+}
+
+function isRemoved(object: KubernetesObject, removal: Removal, revisions: ReadonlySet<string>): boolean {
+  if ("purge" in removal) return removal.purge || !KEPT.has(object.kind);
+  const own = revisionOf(object);
+  if (own !== undefined) return own === removal.revision;
+  const isLast = [...revisions].every((revision) => revision === removal.revision);
+  return isLast && !KEPT.has(object.kind);
+}
+
+/** Which revision an object is of; undefined: all share it. Objects of an installation from before there were revisions have no label. */
+export function revisionOf({ kind, metadata }: KubernetesObject): string | undefined {
+  return SHARED.has(kind) ? undefined : (metadata.labels?.[REVISION_LABEL] ?? DEFAULT_REVISION);
+}
+
+/** The revisions that objects are of. */
+export function revisionsOf(objects: readonly KubernetesObject[]): ReadonlySet<string> {
+  return new Set(objects.map(revisionOf).filter((revision) => revision !== undefined));
 }
 
 /** Whatever of an installation is in the cluster. */
@@ -106,12 +137,12 @@ export async function checkVersion(kubectl: Kubectl): Promise<string> {
   );
 }
 
-async function apply(kubectl: Kubectl, items: readonly KubernetesObject[]): Promise<void> {
+export async function apply(kubectl: Kubectl, items: readonly KubernetesObject[]): Promise<void> {
   const list = JSON.stringify({ apiVersion: "v1", kind: "List", items });
   await kubectl.must(["apply", "--server-side", "--force-conflicts", `--field-manager=${MANAGER}`, "-f", "-"], list);
 }
 
-async function remove(cli: Cli, kubectl: Kubectl, objects: readonly KubernetesObject[]): Promise<void> {
+export async function remove(cli: Cli, kubectl: Kubectl, objects: readonly KubernetesObject[]): Promise<void> {
   if (objects.length === 0) return;
   const items = objects.map(({ apiVersion, kind, metadata: { name, namespace } }) => ({
     apiVersion,

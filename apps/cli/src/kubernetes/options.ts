@@ -4,7 +4,7 @@ import { Option } from "commander";
 export function settingOption(): Option {
   return new Option(
     "--set <name=value>",
-    "a setting, repeatable: profile=minimal|default|demo, hub, tag, global.imagePullPolicy, global.multiCluster.clusterName, meshConfig.trustDomain",
+    "a setting, repeatable: profile=minimal|default|demo, revision, hub, tag, global.imagePullPolicy, global.multiCluster.clusterName, meshConfig.trustDomain",
   )
     .default([], "profile=default")
     .argParser((text: string, before: readonly string[] = []) => [...before, text]);

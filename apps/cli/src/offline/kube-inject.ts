@@ -1,5 +1,5 @@
 import { type InjectionConfig, injectDocuments, readInjectionConfig } from "@lateen/injector";
-import { valueFromText } from "@lateen/mesh-model";
+import { decodeText, diagnosticText, REVISION_LABEL, type Resource, valueFromText } from "@lateen/mesh-model";
 import type { Cli } from "../cli.ts";
 import { injectionRefused } from "../errors.ts";
 import { shortPath } from "../mesh/client.ts";
@@ -11,6 +11,8 @@ export interface InjectionInput {
   readonly config: SourceText | undefined;
   readonly values: SourceText | undefined;
   readonly set: readonly string[];
+  /** ProxyConfig objects that hold beside those among the files. */
+  readonly proxyConfigs: readonly SourceText[];
   readonly kubernetesMinor: number | undefined;
   /** Of objects that name none. */
   readonly namespace: string;
@@ -21,7 +23,14 @@ export interface InjectionInput {
  * @throws LTN7508 with everything that is wrong.
  */
 export function injectSources(cli: Cli, sources: readonly SourceText[], input: InjectionInput): string {
-  const config = configOf(input);
+  const settings = configOf(input);
+  const proxyConfigs = proxyConfigsOf(cli, sources, input);
+  const config = {
+    ...settings,
+    proxyConfigs: proxyConfigs.filter(
+      ({ metadata }) => (metadata.labels?.[REVISION_LABEL] ?? settings.revision) === settings.revision,
+    ),
+  };
   const problems: string[] = [];
   const texts = sources.map((source) => {
     const file = shortPath(cli, source.file);
@@ -47,6 +56,38 @@ function configOf({ mesh, config, values, set, kubernetesMinor }: InjectionInput
   });
   if (read.ok) return read.value;
   throw injectionRefused(read.error);
+}
+
+/**
+ * The ProxyConfigs that are given and those among the files; of two of one name the first holds. What is wrong with other documents of the files is said
+ * where sidecars are put in.
+ * @throws LTN7508 when one cannot be read.
+ */
+function proxyConfigsOf(
+  cli: Cli,
+  sources: readonly SourceText[],
+  { proxyConfigs: given, namespace }: InjectionInput,
+): readonly Resource<"ProxyConfig">[] {
+  const objects = new Map<string, Resource<"ProxyConfig">>();
+  const problems: string[] = [];
+  for (const source of [...given, ...sources]) {
+    const file = shortPath(cli, source.file);
+    for (const document of decodeText({ file, text: source.text }, { defaultNamespace: namespace })) {
+      if (!document.ok) {
+        if (document.ignored || (document.kind !== "ProxyConfig" && !given.includes(source))) continue;
+        const name = document.kind === "" ? "" : `${document.kind} ${document.namespace}/${document.name}: `;
+        const errors = document.diagnostics.filter(({ level }) => level === "error");
+        problems.push(...errors.map((each) => `${file}:${each.origin.line}: ${name}${diagnosticText(each)}`));
+        continue;
+      }
+      const { object } = document;
+      if (object.kind !== "ProxyConfig") continue;
+      const key = `${object.metadata.namespace}/${object.metadata.name}`;
+      if (!objects.has(key)) objects.set(key, object);
+    }
+  }
+  if (problems.length > 0) throw injectionRefused(problems);
+  return [...objects.values()];
 }
 
 /** The texts of a ConfigMap; undefined when the file is none. */
