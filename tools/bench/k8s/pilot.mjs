@@ -1,4 +1,6 @@
 /** The process under test: pilot behind its real gRPC server, with an API server as its registry. Driven over IPC. */
+import { writeFileSync } from "node:fs";
+import { Session } from "node:inspector/promises";
 import { adsService, serveGrpc } from "@lateen/adapter-grpc";
 import { kubernetesRegistry, openKubernetes } from "@lateen/adapter-kubernetes";
 import { memoryBus } from "@lateen/adapter-local";
@@ -52,20 +54,32 @@ function facts() {
   const { rss, heapUsed, external } = process.memoryUsage();
   return { cpuMs: (user + system) / 1000, rssMb: rss / 1e6, heapMb: (heapUsed + external) / 1e6, deliveries };
 }
+const session = new Session();
 const operations = {
   facts,
+  /** A CPU profile of what is between the two calls, for `--profile FILE`. */
+  profile: async () => {
+    session.connect();
+    await session.post("Profiler.enable");
+    await session.post("Profiler.setSamplingInterval", { interval: 200 });
+    await session.post("Profiler.start");
+  },
+  profiled: async (file) => {
+    const { profile } = await session.post("Profiler.stop");
+    writeFileSync(file, JSON.stringify(profile));
+  },
   collect: () => {
     globalThis.gc?.();
     return facts();
   },
 };
-process.on("message", async ({ id, operation }) => {
+process.on("message", async ({ id, operation, argument }) => {
   if (operation === "stop") {
     await server.close(100);
     await scope.close();
     process.exit();
   }
-  process.send?.({ id, result: operations[operation]() });
+  process.send?.({ id, result: await operations[operation](argument) });
 });
 process.on("disconnect", () => process.exit());
 process.send?.({ ready: { port: server.port, listedMs, readyMs: performance.now() - began, ...facts() } });

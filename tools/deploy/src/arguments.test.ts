@@ -2,11 +2,11 @@ import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { readInjectionConfig } from "@lateen/injector";
 import { componentsOf, manifestOf, PROFILES, settingsOf } from "@lateen/manifests";
-import { decodeText, meshConfigFromText } from "@lateen/mesh-model";
+import { decodeText, meshConfigFromText, nameInRevision } from "@lateen/mesh-model";
 import { podArguments } from "@lateen/proxy";
 import { type FlagSpecs, type Flags, readConfig } from "@lateen/runtime";
 import { describe, expect, it } from "vitest";
-import { parts } from "./parts.ts";
+import { partsOf } from "./parts.ts";
 
 const APPS = resolve(import.meta.dirname, "../../../apps");
 
@@ -23,8 +23,12 @@ function environment(env: readonly Readonly<Record<string, unknown>>[] = []): Re
   );
 }
 
-describe.each(PROFILES)("profile %s", (profile) => {
-  const components = componentsOf(settingsOf(profile), parts);
+const EVERY = PROFILES.flatMap((profile) => ["default", "canary"].map((revision) => [profile, revision] as const));
+
+describe.each(EVERY)("profile %s, revision %s", (profile, revision) => {
+  const settings = { ...settingsOf(profile), revision };
+  const parts = partsOf(revision);
+  const components = componentsOf(settings, parts);
 
   it.each(
     components.filter(({ image }) => image === undefined).map((component) => [component.name, component] as const),
@@ -44,7 +48,7 @@ describe.each(PROFILES)("profile %s", (profile) => {
   });
 
   it("those who put trust into webhooks may, and name webhooks that are there", () => {
-    const objects = manifestOf(settingsOf(profile), parts);
+    const objects = manifestOf(settings, parts);
     const named = components.flatMap(({ args, permissions }) =>
       args
         .filter((arg) => /^--([a-z]+-)?webhook=/.test(arg))
@@ -60,19 +64,21 @@ describe.each(PROFILES)("profile %s", (profile) => {
   });
 
   it("mesh and injection configuration can be read", () => {
-    const objects = manifestOf(settingsOf(profile), parts);
+    const objects = manifestOf(settings, parts);
     const data = (name: string) =>
       objects.find(({ kind, metadata }) => kind === "ConfigMap" && metadata.name === name)?.data as Record<
         string,
         string
       >;
-    const mesh = data("istio").mesh ?? "";
+    const mesh = data(nameInRevision("istio", revision)).mesh ?? "";
     const read = meshConfigFromText(mesh, "istio");
     expect(read.ok ? [] : read.error).toEqual([]);
-    const { config, values } = data("istio-sidecar-injector");
+    const { config, values } = data(nameInRevision("istio-sidecar-injector", revision));
     const injection = readInjectionConfig({ config, values, mesh });
     expect(injection.ok ? [] : injection.error).toEqual([]);
-    const map = objects.find(({ kind, metadata }) => kind === "ConfigMap" && metadata.name === "istio");
+    const map = objects.find(
+      ({ kind, metadata }) => kind === "ConfigMap" && metadata.name === nameInRevision("istio", revision),
+    );
     expect(decodeText({ file: "istio.yaml", text: JSON.stringify(map) })).toMatchObject([{ ok: true, warnings: [] }]);
   });
 });

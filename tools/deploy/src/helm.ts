@@ -12,9 +12,10 @@ import { grouped, isCommon, type Variant, variantsOf } from "./variants.ts";
 import { yamlFile, yamlText } from "./yaml-file.ts";
 
 const CHART = "helm/lateen";
-type TextSetting = Exclude<keyof InstallSettings, "profile">;
+/** What is text in the objects. A revision is more than that: which objects there are depends on it, so the chart is of the default one. */
+type TextSetting = Exclude<keyof InstallSettings, "profile" | "revision">;
 const TEXT_SETTINGS = Object.entries(SETTING_NAMES).filter(
-  (entry): entry is [string, TextSetting] => entry[1] !== "profile",
+  (entry): entry is [string, TextSetting] => entry[1] !== "profile" && entry[1] !== "revision",
 );
 
 /** Stands in a text for the value of a setting. YAML quotes what begins with it, so any value is a string there. */

@@ -1,7 +1,7 @@
 import { identityOf, manifestOf, PROFILES, settingsOf } from "@lateen/manifests";
 import { describe, expect, it } from "vitest";
 import { kubernetesSchemas } from "./kubernetes-schemas.ts";
-import { parts } from "./parts.ts";
+import { partsOf } from "./parts.ts";
 
 const schemas = kubernetesSchemas();
 const lacking = "reason" in schemas ? schemas : undefined;
@@ -11,11 +11,14 @@ describe.skipIf(lacking !== undefined && !(process.env.CI && lacking.installable
   "by Kubernetes' own schemas",
   { timeout: 120_000 },
   () => {
-    it.each(PROFILES)("every object of profile %s is valid", (profile) => {
-      const objects = manifestOf(settingsOf(profile), parts);
-      const found = objects.map((object) => [identityOf(object), faults(object)] as const);
-      expect(found.filter(([, those]) => those.length > 0)).toEqual([]);
-    });
+    it.each(PROFILES.flatMap((profile) => ["default", "canary"].map((revision) => [profile, revision] as const)))(
+      "every object of profile %s, revision %s, is valid",
+      (profile, revision) => {
+        const objects = manifestOf({ ...settingsOf(profile), revision }, partsOf(revision));
+        const found = objects.map((object) => [identityOf(object), faults(object)] as const);
+        expect(found.filter(([, those]) => those.length > 0)).toEqual([]);
+      },
+    );
 
     it.each([
       ["an unknown field", { spec: { replica: 1 } }, "additional properties"],

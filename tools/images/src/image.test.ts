@@ -53,6 +53,14 @@ describe.skipIf(skipped)("the sidecar's image (Linux, as root)", { timeout: 120_
   it("has iptables for the init container", () => {
     expect(inside(0, "/usr/sbin/iptables", "--version").stdout).toMatch(/^iptables v\d.*nf_tables/);
     expect(inside(0, "/usr/sbin/ip6tables-restore", "--version").stdout).toMatch(/v\d.*nf_tables/);
+    // Each is a file of its own, which iptables finds by a path it was built with.
+    for (const [kind, name] of [
+      ["-m", "owner"],
+      ["-m", "multiport"],
+      ["-m", "tcp"],
+      ["-j", "REDIRECT"],
+    ] as const)
+      expect(inside(0, "/usr/sbin/iptables", kind, name, "--help").stdout).toContain(name);
   });
 
   it("has no shell, and nothing that another user could write to but /tmp", () => {

@@ -1,4 +1,4 @@
-import { execFileSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync, realpathSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { APP_IMAGES, MESH_UID } from "./apps.ts";
@@ -79,20 +79,40 @@ export function nodeBinary(): string {
 
 /** What all images share: node with its libraries, users, name resolution. No shell, no package manager. */
 export function baseLayer(): RootPart {
+  const root = skeleton();
+  root.program(nodeBinary(), "usr/local/bin/node");
+  return { entries: root.entries(), fromHost: root.fromHost };
+}
+
+/** A program of this machine with its libraries, without node: the only layer of an image, for tests. @param path where it is in there. */
+export function programLayer(program: string, path: string): RootPart {
+  const root = skeleton();
+  root.program(realpathSync(program), path);
+  return { entries: root.entries(), fromHost: root.fromHost };
+}
+
+/** Text files by their paths, for a layer over {@link baseLayer}. */
+export function textLayer(files: Readonly<Record<string, string>>): RootPart {
+  const root = new RootFs();
+  for (const [path, content] of Object.entries(files)) root.text(path, content);
+  return { entries: root.entries(), fromHost: [] };
+}
+
+/** Users and name resolution. */
+function skeleton(): RootFs {
   const root = new RootFs();
   root.text("etc/passwd", `root:x:0:0:root:/:/sbin/nologin\nlateen:x:${MESH_UID}:${MESH_UID}::/:/sbin/nologin\n`);
   root.text("etc/group", `root:x:0:\nlateen:x:${MESH_UID}:\n`);
   root.text("etc/nsswitch.conf", "hosts: files dns\n");
   root.folder("tmp", 0o1777);
   root.folder("proc");
-  root.program(nodeBinary(), "usr/local/bin/node");
   for (const name of ["libnss_dns.so.2", "libnss_files.so.2", "libresolv.so.2"]) {
     const found = libraryFolders()
       .map((folder) => join(folder, name))
       .find(existsSync);
     if (found !== undefined) root.file(found, found.slice(1), MODE_PROGRAM);
   }
-  return { entries: root.entries(), fromHost: root.fromHost };
+  return root;
 }
 
 /** An app: its bundle, and what it needs of other files. @throws Error when it is not built. */
@@ -124,8 +144,9 @@ export function iptablesLayer(multi: string): RootPart {
   const extensions = libraryFolders()
     .map((folder) => join(folder, "xtables"))
     .find(existsSync);
-  // They load nothing that iptables itself does not.
-  if (extensions !== undefined) root.tree(extensions, extensions.slice(1));
+  // At the path that iptables was built with, which is not the one it was found by where /lib is a link. They load nothing that iptables
+  // itself does not.
+  if (extensions !== undefined) root.tree(extensions, realpathSync(extensions).slice(1));
   for (const name of ["protocols", "services"])
     if (existsSync(`/etc/${name}`)) root.file(`/etc/${name}`, `etc/${name}`);
   return { entries: root.entries(), fromHost: root.fromHost };
@@ -137,7 +158,9 @@ function libraryFolders(): readonly string[] {
 }
 
 function librariesOf(program: string): readonly string[] {
-  const output = execFileSync("ldd", [program], { encoding: "utf8" });
+  const { status, stdout: output } = spawnSync("ldd", [program], { encoding: "utf8" });
+  // A program that is linked statically has none, which `ldd` calls a failure.
+  if (status !== 0) return [];
   return [...output.matchAll(/(\/\S+)/g)]
     .map(([, path = ""]) => path)
     .filter((path) => statSync(path, { throwIfNoEntry: false })?.isFile());
