@@ -365,8 +365,15 @@ describe.skipIf(lacking("netcat", "curl", "python3-h2"))(
       await healthy();
     });
 
+    it("class 22: no Host at all", async () => {
+      expect(statusOf(await netcat(victim.port, get("/odd")))).toBe(400);
+      expect(backend.seen).toEqual([]);
+      await healthy();
+    });
+
     it.each([
       ["a scoped IPv6 address", "[fe80::1%25eth0]:80"],
+      ["empty", ""],
       ["a bracket that stays open", "[::1"],
       ["a port beyond all ports", "shop:999999"],
       ["nothing but a colon", ":"],

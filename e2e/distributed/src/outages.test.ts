@@ -1,40 +1,33 @@
 import { cp, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { call, fullCounts, killAll, type Mesh, pidsOf, prepareMesh, sampleRule, startLoad } from "@lateen/e2e-embedded";
-import { eventually, natsServerPath } from "@lateen/test-support";
+import { call, fullCounts, killAll, type Mesh, pidsOf, sampleRule, startLoad } from "@lateen/e2e-embedded";
+import { eventually, type RedisServer } from "@lateen/test-support";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { absence, allSynced, countedAgain, report } from "./harness/absence.ts";
+import { leaderOf, natsPort, overNats, PATIENCE_MS, portsOf } from "./harness/components.ts";
 import { ExtraPilot, Observer, tokenOf } from "./harness/extra-pilot.ts";
+import { COMPONENTS, KINDS, NATS, nats, PATH, placeOf, startSeparate } from "./harness/separate.ts";
+import { stockDeployment, stockFiles } from "./harness/stock.ts";
 
 /** How long all of one kind are kept down, in milliseconds. */
-const DOWN_MS = fullCounts ? 60_000 : 3_000;
-const COMPONENTS = ["pilot", "galley", "citadel", "mixer"] as const;
-const nats = natsServerPath();
-const KINDS = [...COMPONENTS, ...(nats.path === undefined ? [] : (["nats"] as const))];
-/** What the command lines of its processes have in common. */
-const NATS = "nats/server.conf";
-const PATIENCE_MS = 120_000;
+const DOWN_MS = 1_000 * Number(process.env.LATEEN_OUTAGE_SECONDS ?? 3);
+/** Of the workload that is rolled. */
+const STOCK = fullCounts ? 10 : 3;
 
-describe("a mesh of separate components, two of each", { timeout: 600_000 }, () => {
+describe("a mesh of separate components, two of each", { timeout: 600_000 + DOWN_MS }, () => {
   let mesh: Mesh;
+  let redis: RedisServer | undefined;
   beforeAll(async () => {
-    if (nats.path !== undefined) process.env.LATEEN_NATS_SERVER = nats.path;
-    mesh = await prepareMesh();
-    const carrier = nats.path === undefined ? "off" : "local";
-    await mesh.up("--control-plane", "separate", "--replicas", "2", "--nats", carrier, "--timeout", "180s");
+    ({ mesh, redis } = await startSeparate());
   }, 240_000);
-  afterAll(() => mesh?.down());
+  afterAll(async () => {
+    await mesh?.down();
+    await redis?.stop();
+  });
 
-  const placeOf = (name: string) => (name === "nats" ? NATS : `components/${name}/ports.json`);
   const pidOf = (name: string) => pidsOf(placeOf(name), mesh.state)[0];
-  const settled = () =>
-    eventually(
-      "all are ready and synced",
-      async () => {
-        const { ready, workloads } = await mesh.status();
-        return ready && workloads.every((one) => one.synced) ? true : undefined;
-      },
-      PATIENCE_MS,
-    );
+  const settled = () => allSynced(mesh);
+  const counted = () => countedAgain(mesh, redis);
   /** The versions of all resources that a proxy holds, as its admin port tells. */
   const held = async (workload: string) => {
     const { address } = await mesh.pod(workload);
@@ -57,8 +50,15 @@ describe("a mesh of separate components, two of each", { timeout: 600_000 }, () 
     await settled();
     const before = await held("details-v1");
     expect(before.length).toBeGreaterThan(10);
-    const load = startLoad(mesh.url("/api/v1/products/0"), { parallel: 4 });
+    await counted();
+    const load = startLoad(mesh.url(PATH), { parallel: 4 });
     for (const kind of KINDS) {
+      if (kind === "redis") {
+        await redis?.kill();
+        await redis?.resume();
+        await counted();
+        continue;
+      }
       for (const replica of fullCounts && kind !== "nats" ? [1, 2] : [1]) {
         const name = kind === "nats" ? kind : `${kind}-${replica}`;
         const pid = pidOf(name);
@@ -71,35 +71,65 @@ describe("a mesh of separate components, two of each", { timeout: 600_000 }, () 
         await settled();
       }
     }
-    expect((await load.stop()).failures).toEqual([]);
+    const came = await load.stop();
+    report("each process killed once", came);
+    expect(came.failures).toEqual([]);
     expect(await held("details-v1")).toEqual(before);
   });
 
-  it.each(KINDS)("loses no request while there is no %s at all", async (kind) => {
-    await settled();
-    const load = startLoad(mesh.url("/api/v1/products/0"), { parallel: 4 });
-    let kills = 0;
-    const until = performance.now() + DOWN_MS;
-    await eventually(
-      "the time of the outage to pass",
-      async () => {
-        kills += killAll(kind === "nats" ? NATS : `apps/${kind}/`, mesh.state);
-        // On a slow machine the outage lasts until there was something to lose.
-        return performance.now() > until && load.total() > 100 ? true : undefined;
-      },
-      DOWN_MS + 120_000,
-      50,
+  it("loses no request while a workload is rolled: every pod and its sidecar", async () => {
+    const replicas = async () => (await mesh.status()).workloads.filter(({ workload }) => workload === "stock");
+    /** Resolves when there are as many as are wanted, all of them served and none of these. */
+    const allBut = (others: readonly string[]) =>
+      eventually(
+        "all replicas are there, and no others",
+        async () => {
+          const all = await replicas();
+          const good = all.every(({ pod, ready, synced }) => ready && synced && !others.includes(pod));
+          return good && all.length === STOCK ? all.map(({ pod }) => pod) : undefined;
+        },
+        PATIENCE_MS,
+      );
+    for (const [name, text] of Object.entries(stockFiles)) await mesh.write(name, text);
+    await mesh.write("stock-pods.yaml", stockDeployment(STOCK, "no"));
+    const before = await allBut([]);
+    const slow = { parallel: 4, headers: { connection: "close" } };
+    const loads = {
+      "with a second attempt": startLoad(mesh.url("/stock"), { parallel: 4 }),
+      "with one attempt": startLoad(mesh.url("/once"), { parallel: 4 }),
+      "POST, with one attempt": startLoad(mesh.url("/once"), { parallel: 4, method: "POST" }),
+      "that lasts longer than a pod's leave": startLoad(mesh.url("/once?ms=1500"), slow),
+    };
+    await eventually("each kind was served", async () =>
+      Object.values(loads).every((load) => load.total() > 4) ? true : undefined,
     );
-    expect(kills).toBeGreaterThanOrEqual(2);
-    await settled();
-    expect((await load.stop()).failures).toEqual([]);
+    await mesh.write("stock-pods.yaml", stockDeployment(STOCK, "yes"));
+    if (fullCounts) {
+      const begun = async () => ((await replicas()).some(({ pod }) => !before.includes(pod)) ? true : undefined);
+      await eventually("it has begun", begun, PATIENCE_MS);
+      expect(killAll(placeOf("pilot-1"), mesh.state)).toBe(1);
+    }
+    await allBut(before);
+    for (const [kind, load] of Object.entries(loads)) {
+      const came = await load.stop();
+      report(`${STOCK} replicas rolled, ${kind}`, came);
+      expect([kind, came.failures]).toEqual([kind, []]);
+    }
+    for (const name of ["stock-pods.yaml", ...Object.keys(stockFiles)]) await mesh.write(name, undefined);
+  });
+
+  // With the full counts each kind is gone for much longer, in a mesh of its own: `absences.test.ts`.
+  it.skipIf(fullCounts).each(KINDS)("loses no request while there is no %s at all", async (kind) => {
+    const { failures, kills } = await absence(mesh, redis, [kind], { downMs: DOWN_MS });
+    expect(failures).toEqual([]);
+    if (kind !== "redis") expect(kills).toBeGreaterThanOrEqual(2);
   });
 
   it.skipIf(nats.path === undefined)(
     "loses no request and no change while NATS is frozen, wiped, or set back to an older backup",
     async () => {
       await settled();
-      const load = startLoad(mesh.url("/api/v1/products/0"), { parallel: 4 });
+      const load = startLoad(mesh.url(PATH), { parallel: 4 });
       const tester = { headers: { "end-user": "tester" } };
       const live = (status: number) =>
         eventually(
@@ -143,7 +173,9 @@ describe("a mesh of separate components, two of each", { timeout: 600_000 }, () 
       await mesh.write("nats-rule.yaml", undefined);
       await live(200);
       await settled();
-      expect((await load.stop()).failures).toEqual([]);
+      const came = await load.stop();
+      report("NATS frozen, wiped, set back", came);
+      expect(came.failures).toEqual([]);
     },
   );
 
@@ -222,50 +254,3 @@ describe("a mesh of separate components, two of each", { timeout: 600_000 }, () 
     );
   });
 });
-
-/** The galley that has said where it distributes configuration. */
-async function leaderOf(mesh: Mesh): Promise<string> {
-  return eventually(
-    "a galley leads",
-    async () => {
-      for (const name of ["galley-1", "galley-2"]) {
-        const ports = JSON.parse(await readFile(join(mesh.state, "components", name, "ports.json"), "utf8"));
-        const pids = pidsOf(`components/${name}/ports.json`, mesh.state);
-        if (ports.config !== undefined && pids.includes(ports.pid)) return name;
-      }
-      return undefined;
-    },
-    PATIENCE_MS,
-  );
-}
-
-/** Resolves when every pilot has over NATS what galley published there. */
-async function overNats(mesh: Mesh): Promise<void> {
-  const facts = async (name: string): Promise<string> => {
-    const { metrics } = JSON.parse(await readFile(join(mesh.state, "components", name, "ports.json"), "utf8"));
-    const { body } = await call(`http://127.0.0.1:${metrics}/metrics`);
-    return [...body.matchAll(/^lateen_nats_state_(\w+)\{topic="config"\} (\d+)$/gm)]
-      .map((all) => `${all[1]} ${all[2]}`)
-      .join(", ");
-  };
-  await eventually(
-    "pilots follow over NATS",
-    async () => {
-      const leader = await leaderOf(mesh);
-      const [published, ...followed] = await Promise.all([leader, "pilot-1", "pilot-2"].map(facts));
-      if (published === undefined || !published.includes("current 1")) throw new Error(published);
-      if (followed.some((one) => one !== published)) throw new Error(`${published}; ${followed.join("; ")}`);
-      return true;
-    },
-    PATIENCE_MS,
-  );
-}
-
-async function portsOf(mesh: Mesh, name: string): Promise<Readonly<Record<string, number>>> {
-  return JSON.parse(await readFile(join(mesh.state, "components", name, "ports.json"), "utf8"));
-}
-
-async function natsPort(mesh: Mesh): Promise<number> {
-  const config = await readFile(join(mesh.state, "nats", "server.conf"), "utf8");
-  return Number(/listen: "127\.0\.0\.1:(\d+)"/.exec(config)?.[1]);
-}

@@ -1,6 +1,6 @@
 import { eventually } from "@lateen/test-support";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type Answer, call } from "./harness/http.ts";
+import { type Answer, call, exchange } from "./harness/http.ts";
 import { type Mesh, sampleRule, startMesh } from "./harness/mesh.ts";
 
 const HOST = "why.example.com";
@@ -55,6 +55,23 @@ spec:
   rules:
     - to: [{ operation: { paths: ["/elsewhere"] } }]
     - to: [{ operation: { paths: ["/forbidden*"] } }]
+---
+apiVersion: security.istio.io/v1
+kind: PeerAuthentication
+metadata: { name: only-mtls }
+spec:
+  selector: { matchLabels: { app: ratings } }
+  mtls: { mode: STRICT }
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: { name: no-database }
+spec:
+  selector: { matchLabels: { app: mysqldb } }
+  action: DENY
+  rules:
+    - to: [{ operation: { ports: ["1"] } }]
+    - to: [{ operation: { ports: ["3306"] } }]
 `;
 
 /** Line of the first occurrence, from 1. */
@@ -68,10 +85,20 @@ interface Listed {
   readonly details: string;
 }
 
+interface Refused {
+  readonly connectionId: number;
+  readonly destination: string;
+  readonly details: string;
+}
+
 describe("lateen explain", () => {
   let mesh: Mesh;
   beforeAll(async () => {
-    mesh = await startMesh({ "why.yaml": WORLD, "delay.yaml": await sampleRule("ratings-delay") });
+    mesh = await startMesh({
+      "why.yaml": WORLD,
+      "delay.yaml": await sampleRule("ratings-delay"),
+      "database.yaml": await sampleRule("ratings-database"),
+    });
     await mesh.synced();
   });
   afterAll(() => mesh?.down());
@@ -142,6 +169,44 @@ describe("lateen explain", () => {
     expect(text).toContain("max_requests is 1");
     expect(text).toContain("trafficPolicy.connectionPool.http.http2MaxRequests");
     expect(text).toContain("DestinationRule default/narrow, ");
+  });
+
+  it.each([
+    [
+      ...["plain text where mutual TLS is demanded", "ratings-v1", 9080, "filter_chain_not_found"],
+      ...["the client speaks plain text", "PeerAuthentication default/only-mtls mtls", "{ mode: STRICT }"],
+    ],
+    [
+      ...["bytes that a policy denies", "mysqldb-v1", 3306, "rbac_access_denied_matched_policy"],
+      ...[
+        "a DENY policy matches",
+        "AuthorizationPolicy default/no-database rule[1]",
+        '- to: [{ operation: { ports: ["3306',
+      ],
+    ],
+  ] as const)("names what refused %s", async (_, workload, port, details, why, object, written) => {
+    const { address } = await mesh.pod(workload);
+    const refused = await eventually(
+      "the refused connection",
+      async () => {
+        await exchange(address, port, "GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+        const listed = JSON.parse(await mesh.ok("explain", "-o", "json", "--limit", "200")) as readonly Refused[];
+        return listed.find((each) => each.destination === `${address}:${port}` && each.details.startsWith(details));
+      },
+      60_000,
+      200,
+    );
+    const id = String(refused.connectionId);
+    const text = await mesh.ok("explain", id);
+    expect(text).toContain(`at default/${workload}-`);
+    const because = text.slice(text.indexOf("\nbecause: "));
+    expect(because).toContain(why);
+    expect(because).toMatch(new RegExp(`${escaped(object)}, \\S*why\\.yaml:${lineOf(written)}\n`));
+    const place = expect.stringMatching(new RegExp(`why\\.yaml:${lineOf(written)}$`));
+    expect(JSON.parse(await mesh.ok("explain", id, "-o", "json"))).toMatchObject({
+      connectionId: refused.connectionId,
+      because: { objects: [{ object, place }] },
+    });
   });
 
   it("follows a refused request through both proxies", async () => {

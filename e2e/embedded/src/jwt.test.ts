@@ -5,11 +5,13 @@ import { eventually } from "@lateen/test-support";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { call } from "./harness/http.ts";
 import { type Mesh, startMesh } from "./harness/mesh.ts";
+import { killAll, pidsOf } from "./harness/processes.ts";
 
 /** An issuer of tokens that publishes its keys. */
 class Issuer {
   readonly #server: Server;
   readonly #key: KeyObject;
+  #port = 0;
   asked = 0;
 
   private constructor(server: Server, key: KeyObject) {
@@ -26,11 +28,12 @@ class Issuer {
     });
     const issuer = new Issuer(server, privateKey);
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    issuer.#port = (server.address() as AddressInfo).port;
     return issuer;
   }
 
   get url(): string {
-    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+    return `http://127.0.0.1:${this.#port}`;
   }
 
   token(claims: Readonly<Record<string, unknown>>, key = this.#key): string {
@@ -96,6 +99,30 @@ describe("tokens of an issuer whose keys are fetched", () => {
     ["that is none", () => "a.b.c", 401],
   ])("%s are refused, also where none is asked for", async (_title, token, expected) => {
     expect(await status("/api/v1/products/0", token())).toBe(expected);
+  });
+
+  it("are good after a restart of the control plane while their issuer is away", async () => {
+    const good = issuer.token({ sub: "alice", aud: "bookinfo" });
+    await eventually("a token is taken", async () => ((await status("/productpage", good)) === 200 ? true : undefined));
+    issuer.stop();
+    const control = () => pidsOf("apps/control-plane/", mesh.state)[0];
+    const before = control();
+    expect(killAll("apps/control-plane/", mesh.state)).toBe(1);
+    await eventually("it runs again", async () => (control() !== undefined && control() !== before ? true : undefined));
+    // What only the new one can have told the gateway shows that its keys are in force there.
+    await mesh.write(
+      "more.yaml",
+      rules(issuer)
+        .replace(/visitors/g, "more")
+        .replace("/productpage", "/api/v1/products"),
+    );
+    await eventually("the gateway has what it says", async () =>
+      (await status("/api/v1/products")) === 403 ? true : undefined,
+    );
+    expect(await status("/api/v1/products", good)).toBe(200);
+    expect(await status("/productpage", good)).toBe(200);
+    expect(await status("/productpage", issuer.token({ sub: "a", aud: "bookinfo" }, strangersKey()))).toBe(401);
+    expect(await mesh.ok("logs", "control-plane")).toContain("keys.resumed");
   });
 });
 

@@ -7,6 +7,7 @@ import { systemClock } from "@lateen/kernel";
 import { mintToken } from "@lateen/pki";
 import { eventually } from "@lateen/test-support";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { call } from "./harness/http.ts";
 import { type Mesh, startMesh } from "./harness/mesh.ts";
 
 const repository = resolve(import.meta.dirname, "../../..");
@@ -25,6 +26,31 @@ apiVersion: v1
 kind: Service
 metadata: { name: stock }
 spec: { selector: { app: stock }, ports: [{ name: http, port: 80, targetPort: 8080 }] }
+`;
+
+/** Settings of proxies at each level, and a rule for those that one of them names. */
+const PROXIES = `
+apiVersion: networking.istio.io/v1beta1
+kind: ProxyConfig
+metadata: { name: all, namespace: istio-system }
+spec: { concurrency: 1, environmentVariables: { ISTIO_META_TEAM: everybody, ISTIO_METAJSON_TIER: '{ "level": 1 }' } }
+---
+apiVersion: networking.istio.io/v1beta1
+kind: ProxyConfig
+metadata: { name: details, namespace: default }
+spec:
+  selector: { matchLabels: { app: details } }
+  concurrency: 2
+  environmentVariables: { ISTIO_META_TEAM: details }
+---
+apiVersion: networking.istio.io/v1alpha3
+kind: EnvoyFilter
+metadata: { name: team, namespace: istio-system }
+spec:
+  configPatches:
+    - applyTo: VIRTUAL_HOST
+      match: { context: SIDECAR_INBOUND, proxy: { metadata: { TEAM: details } } }
+      patch: { operation: MERGE, value: { response_headers_to_add: [{ header: { key: x-team, value: details } }] } }
 `;
 
 describe("a process outside the mesh's own that registers itself in a WorkloadGroup", () => {
@@ -125,7 +151,7 @@ describe("a process outside the mesh's own that registers itself in a WorkloadGr
   }
 
   beforeAll(async () => {
-    mesh = await startMesh({ "stock.yaml": GROUP });
+    mesh = await startMesh({ "stock.yaml": GROUP, "proxies.yaml": PROXIES });
     application = createServer((incoming, response) => {
       const probed = incoming.url === "/healthz";
       response.statusCode = probed && !healthy ? 500 : 200;
@@ -157,6 +183,45 @@ describe("a process outside the mesh's own that registers itself in a WorkloadGr
     await eventually("the entry is removed", async () => {
       const { stdout } = await mesh.lateen("get", "workloadentry", "-o", "json");
       return stdout.includes("stock-127") ? undefined : true;
+    });
+  });
+
+  describe("ProxyConfig", () => {
+    const serverInfo = async (workload: string) => {
+      const { address } = await mesh.pod(workload);
+      return JSON.parse((await call(`http://${address}:15000/server_info`)).body) as {
+        readonly node: { readonly metadata: Readonly<Record<string, unknown>> };
+        readonly command_line_options: { readonly concurrency: number };
+      };
+    };
+
+    it.each([
+      ["details-v1", 2, "details"],
+      ["ratings-v1", 1, "everybody"],
+    ])("of %s says how many threads it has and what it says of itself", async (workload, concurrency, team) => {
+      const { node, command_line_options: started } = await serverInfo(workload);
+      expect(started.concurrency).toBe(concurrency);
+      expect(node.metadata).toMatchObject({ TEAM: team, TIER: { level: 1 }, NAMESPACE: "default" });
+    });
+
+    it("is known to the control plane: rules may name what a proxy says", async () => {
+      const headers = async (path: string) => (await call(mesh.url(path))).headers;
+      expect((await headers("/api/v1/products/0"))["x-team"]).toBeUndefined();
+      const { address } = await mesh.pod("details-v1");
+      const direct = await call(`http://${address}:9080/details/0`);
+      expect([direct.status, direct.headers["x-team"]]).toEqual([200, "details"]);
+    });
+
+    it("holds from the next start of a proxy", async () => {
+      await mesh.write("proxies.yaml", PROXIES.replace("concurrency: 2", "concurrency: 3"));
+      await mesh.synced();
+      const { address } = await mesh.pod("details-v1");
+      expect((await serverInfo("details-v1")).command_line_options.concurrency).toBe(2);
+      await call(`http://${address}:15000/quitquitquit`, { method: "POST" });
+      await eventually("the proxy is another one", async () => {
+        expect((await serverInfo("details-v1")).command_line_options.concurrency).toBe(3);
+        return true;
+      });
     });
   });
 });

@@ -3,6 +3,7 @@ import { eventually } from "@lateen/test-support";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { Bookinfo, bookinfoPods, sampleFile } from "./harness/bookinfo.ts";
 import { ask } from "./harness/http.ts";
+import { Issuer } from "./harness/issuer.ts";
 import { noEnvoy } from "./harness/mesh.ts";
 
 const skip = noEnvoy();
@@ -60,6 +61,10 @@ describe.skipIf(skip !== undefined)(`Bookinfo with Envoy${skip === undefined ? "
     }
     const handshakes = await bookinfo.stats(bookinfoPods.productpage, "details.*ssl.handshake");
     expect(handshakes).toMatch(/ssl\.handshake: [1-9]/);
+    // As a client Envoy would stop at 1.2 by itself.
+    const versions = await bookinfo.stats(bookinfoPods.productpage, "details.*ssl.versions");
+    expect(versions).toMatch(/ssl\.versions\.TLSv1\.3: [1-9]/);
+    expect(versions).not.toMatch(/ssl\.versions\.TLSv1\.2: [1-9]/);
   });
 
   it("routes the tester's requests as the rule says, from behind Envoy", async () => {
@@ -102,4 +107,98 @@ describe.skipIf(skip !== undefined)(`Bookinfo with Envoy${skip === undefined ? "
     await Promise.all(load);
     expect(failures).toEqual([]);
   });
+
+  describe("with tokens of an issuer whose keys are fetched", () => {
+    let issuer: Issuer;
+    beforeAll(async () => {
+      issuer = await Issuer.start();
+      await bookinfo.plane.apply(visitors(issuer));
+    });
+    afterAll(() => issuer?.stop());
+
+    const API = "/api/v1/products/0";
+    const status = async (flavor: (typeof gateways)[number], path: string, token?: string) => {
+      const { status } = await get(flavor, path, token === undefined ? {} : { authorization: `Bearer ${token}` });
+      return status;
+    };
+    const settles = (title: string, flavor: (typeof gateways)[number], token: string, expected: number) =>
+      eventually(title, async () => {
+        expect(await status(flavor, "/productpage", token)).toBe(expected);
+        return true;
+      });
+    /** The control plane looked again, and is done with what it found then. */
+    async function lookedAgain(): Promise<void> {
+      const before = issuer.asked;
+      await eventually("keys are looked at again", async () => (issuer.asked > before + 2 ? true : undefined));
+    }
+
+    it.each(gateways)("the page is for who has one, at the gateway: %s", async (flavor) => {
+      await settles("a good token opens the page", flavor, issuer.token("one"), 200);
+      expect(await bookinfo.plane.refusals()).toEqual([]);
+      expect(await status(flavor, "/productpage")).toBe(403);
+      expect(await status(flavor, API)).toBe(200);
+      expect(await status(flavor, API, issuer.token("one"))).toBe(200);
+      // Its claims are judged, too.
+      expect(await status(flavor, "/api/v1/products", issuer.token("one", { groups: ["guests"] }))).toBe(403);
+      expect(await status(flavor, "/api/v1/products", issuer.token("one", { groups: ["guests", "staff"] }))).toBe(200);
+    });
+
+    it.each(
+      gateways.flatMap((flavor) =>
+        (
+          [
+            ["of a key that is not published", () => issuer.token("unknown"), 401],
+            ["that has expired", () => issuer.token("one", { exp: 1 }), 401],
+            ["of another issuer", () => issuer.token("one", { iss: "https://other.example" }), 401],
+            ["for somebody else", () => issuer.token("one", { aud: "other" }), 403],
+          ] as const
+        ).map((row) => [flavor, ...row] as const),
+      ),
+    )("%s refuses a token %s, also where none is asked for", async (flavor, _title, token, expected) => {
+      expect(await status(flavor, API, token())).toBe(expected);
+    });
+
+    it("keys stay in force while the issuer is away, and others are taken when it is back", async () => {
+      issuer.breakDown(true);
+      await lookedAgain();
+      for (const flavor of gateways) {
+        expect(await status(flavor, "/productpage", issuer.token("one"))).toBe(200);
+        expect(await status(flavor, "/productpage", issuer.token("two"))).toBe(401);
+      }
+      expect((await bookinfo.plane.warnings()).join()).toContain(`${issuer.url}/keys`);
+      issuer.publish("one", "two");
+      issuer.breakDown(false);
+      for (const flavor of gateways) {
+        await settles("a token of the new key is taken", flavor, issuer.token("two"), 200);
+        expect(await status(flavor, "/productpage", issuer.token("one"))).toBe(200);
+      }
+      expect((await bookinfo.plane.warnings()).join()).not.toContain(`${issuer.url}/keys`);
+    });
+
+    it("a key that is withdrawn opens nothing any more", async () => {
+      issuer.publish("two");
+      for (const flavor of gateways) {
+        await settles("a token of the old key is refused", flavor, issuer.token("one"), 401);
+        expect(await status(flavor, "/productpage", issuer.token("two"))).toBe(200);
+      }
+    });
+  });
 });
+
+/** Who gets to the page: everybody with a token; to the list of products: staff. */
+function visitors({ url }: Issuer): string {
+  const edge = "selector: { matchLabels: { istio: ingressgateway } }";
+  const page = `{ from: [{ source: { notRequestPrincipals: ["${url}/*"] } }], to: [{ operation: { paths: [/productpage] } }] }`;
+  const list = `{ to: [{ operation: { paths: [/api/v1/products] } }], when: [{ key: "request.auth.claims[groups]", notValues: [staff] }] }`;
+  return `---
+apiVersion: security.istio.io/v1
+kind: RequestAuthentication
+metadata: { name: visitors, namespace: istio-system }
+spec: { ${edge}, jwtRules: [{ issuer: "${url}", jwksUri: "${url}/keys", audiences: [bookinfo] }] }
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: { name: visitors, namespace: istio-system }
+spec: { ${edge}, action: DENY, rules: [${page}, ${list}] }
+`;
+}

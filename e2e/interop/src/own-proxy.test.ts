@@ -1,4 +1,5 @@
-import { readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { eventually } from "@lateen/test-support";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -37,11 +38,34 @@ spec:
     - { applyTo: BOOTSTRAP, match: { context: GATEWAY }, patch: { operation: MERGE, value: { stats_flush_interval: 1.5s } } }
 `;
 
+/** How proxies are started, and what the gateway's says of itself. */
+const SETTINGS = `---
+apiVersion: v1
+kind: ConfigMap
+metadata: { name: istio, namespace: istio-system }
+data:
+  mesh: |
+    defaultConfig:
+      runtimeValues: { lateen.test.flag: "true" }
+      proxyStatsMatcher: { inclusionPrefixes: [cluster.outbound] }
+---
+apiVersion: networking.istio.io/v1beta1
+kind: ProxyConfig
+metadata: { name: edge, namespace: istio-system }
+spec:
+  selector: { matchLabels: { istio: ingressgateway } }
+  environmentVariables: { ISTIO_META_TEAM: edge, ISTIO_METAJSON_TIER: '{ "level": 1 }' }
+`;
+
 describe.skipIf(skip !== undefined)(title, () => {
   let mesh: LocalMesh;
   const stops: (() => Promise<unknown>)[] = [];
   beforeAll(async () => {
-    const flags = ["-f", sample, "-f", join(sample, "rules/strict-mtls.yaml"), "--ingress-port", "18080"];
+    const settings = join(tmpdir(), `lateen-settings-${process.pid}.yaml`);
+    writeFileSync(settings, SETTINGS);
+    stops.push(async () => rmSync(settings, { force: true }));
+    const files = [sample, join(sample, "rules/strict-mtls.yaml"), settings].flatMap((file) => ["-f", file]);
+    const flags = [...files, "--ingress-port", "18080"];
     // Certificates that live so short are renewed while the test looks.
     mesh = await LocalMesh.start(flags, { LATEEN_CERT_TTL: "20s" });
     stops.push(() => mesh.stop());
@@ -59,6 +83,10 @@ describe.skipIf(skip !== undefined)(title, () => {
     expect(await mesh.lateen("apply", "-f", patch)).toMatchObject({ code: 0 });
     const printed = await mesh.lateen("proxy-config", "bootstrap", "istio-ingressgateway", "--stock");
     expect(printed).toMatchObject({ code: 0, stderr: expect.stringContaining("the agent of istio-ingressgateway") });
+    // As the ProxyConfig says.
+    expect(JSON.parse(printed.stdout)).toMatchObject({
+      node: { metadata: { TEAM: "edge", TIER: { level: 1 }, NAMESPACE: "istio-system" } },
+    });
     const [file, adminFile] = [join(mesh.home, "envoy.json"), join(mesh.home, ADMIN_FILE)];
     writeFileSync(file, printed.stdout);
     const envoy = new Program("Envoy", [
@@ -92,6 +120,10 @@ describe.skipIf(skip !== undefined)(title, () => {
     expect(await admin("/config_dump?mask=bootstrap.stats_flush_interval")).toContain(
       '"stats_flush_interval": "1.500s"',
     );
+    // As the mesh's defaultConfig says: a feature flag, and no statistics but those asked for and Envoy's own.
+    expect(await admin("/runtime")).toContain("lateen.test.flag");
+    expect(await admin("/stats?filter=^server\\.live$")).toContain("server.live: 1");
+    expect(await admin("/stats?filter=^http\\.")).not.toContain("http.");
     // STRICT in the whole mesh: the page's proxy took the gateway's certificate.
     expect(await admin("/stats?filter=productpage.*ssl.handshake")).toMatch(/ssl\.handshake: [1-9]/);
     const serials = async () => {

@@ -88,6 +88,16 @@ class Peer:
         flags = ["END_HEADERS"] + (["END_STREAM"] if end_stream else [])
         return HeadersFrame(stream, self.encoder.encode(fields), flags=flags).serialize()
 
+    def window(self, stream):
+        """How much of a body the server has allowed so far, on the stream and in all."""
+        sizes = {0: 65535, stream: 65535}
+        for frame in self.frames:
+            if isinstance(frame, SettingsFrame):
+                sizes[stream] += frame.settings.get(SettingsFrame.INITIAL_WINDOW_SIZE, 65535) - 65535
+            if isinstance(frame, WindowUpdateFrame) and frame.stream_id in sizes:
+                sizes[frame.stream_id] += frame.window_increment
+        return min(sizes.values())
+
     def status(self, stream):
         for frame in self.frames:
             if isinstance(frame, HeadersFrame) and frame.stream_id == stream:
@@ -311,6 +321,19 @@ def bytewise(count, text):
     return {"sent": sent, "answers": sorted(set(heads))}
 
 
+def crumbs(count):
+    """A body of single bytes, each in a DATA frame of its own; as many as the windows allow at a time."""
+    peer = Peer()
+    peer.send(peer.head(1, [(":path", "/free") if name == ":path" else (name, value) for name, value in POST], False))
+    left = count
+    ended = lambda: any(isinstance(frame, RstStreamFrame) for frame in peer.frames) or peer.goaway is not None
+    while left > 0 and peer.until(lambda: ended() or peer.window(1) > count - left) and not ended():
+        part = min(left, 1000, peer.window(1) - (count - left))
+        left -= part
+        peer.send(DataFrame(1, b"x").serialize() * part + (DataFrame(1, b"", flags=["END_STREAM"]).serialize() if left == 0 else b""))
+    return {"sent": peer.sent, "outcome": peer.outcome(1)}
+
+
 def raw(directory, count):
     """Sends each file of the directory on a connection of its own and waits for the end, or for silence. Slow ones are told."""
     import os
@@ -357,6 +380,8 @@ def main():
         return paths(argv)
     if name == "headers":
         return count_headers(int(argv[0]))
+    if name == "crumbs":
+        return crumbs(int(argv[0]))
     if name == "bytewise":
         return bytewise(int(argv[0]), sys.stdin.read())
     if name == "raw":

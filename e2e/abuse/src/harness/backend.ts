@@ -8,7 +8,10 @@ export interface Seen {
   readonly host: string;
   /** Names and values in turn, as they came. */
   readonly raw: readonly string[];
+  /** The beginning of it, one character a byte. */
   body: string;
+  /** Bytes of all of it. */
+  bytes: number;
 }
 
 /** An application that keeps what it sees. */
@@ -31,6 +34,7 @@ export async function startBackend(): Promise<Backend> {
     seen.push(entry);
     request.setEncoding("latin1");
     request.on("data", (text: string) => {
+      entry.bytes += text.length;
       if (entry.body.length < 10_000) entry.body += text;
     });
     request.on("error", () => {});
@@ -63,7 +67,7 @@ export async function startBackend(): Promise<Backend> {
 }
 
 function seenOf({ method = "", url = "", headers, rawHeaders }: IncomingMessage): Seen {
-  return { method, url, host: headers.host ?? "", raw: rawHeaders, body: "" };
+  return { method, url, host: headers.host ?? "", raw: rawHeaders, body: "", bytes: 0 };
 }
 
 /** Values of one header, as they came. */

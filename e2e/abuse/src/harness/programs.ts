@@ -6,7 +6,8 @@ import { ensureService } from "@lateen/services";
 /** The full counts are wanted (`npm run test:full`). */
 export const FULL = process.env.LATEEN_TEST_FULL === "1";
 
-const FOREIGN = ["python3-h2", "curl", "h2load", "nginx", "openssl", "netcat", "slowhttptest", "zzuf"] as const;
+/** Foreign programs that the suites use. */
+export const FOREIGN = ["python3-h2", "curl", "h2load", "nginx", "openssl", "netcat", "slowhttptest", "zzuf"] as const;
 export type Foreign = (typeof FOREIGN)[number];
 const found = new Map(FOREIGN.map((name) => [name, ensureService(name)]));
 

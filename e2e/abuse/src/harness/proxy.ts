@@ -26,7 +26,7 @@ export interface VictimOptions {
   /** Further fields of the connection manager. */
   readonly manager?: object;
   /** PEM files of a second listener that speaks TLS. */
-  readonly tls?: { readonly certificate: string; readonly key: string };
+  readonly tls?: { readonly certificate: string; readonly key: string; readonly clientRoots?: string };
   readonly maxConnections?: number;
 }
 
@@ -38,12 +38,13 @@ export class Victim {
   /** The same behind a PROXY protocol header. */
   readonly proxyPort: number;
   readonly tlsPort: number;
+  readonly #admin: number;
   readonly #folder: string;
 
-  private constructor(folder: string, process_: Daemon, ports: readonly [number, number, number]) {
+  private constructor(folder: string, process_: Daemon, ports: readonly [number, number, number, number]) {
     this.#folder = folder;
     this.process = process_;
-    [this.port, this.proxyPort, this.tlsPort] = ports;
+    [this.port, this.proxyPort, this.tlsPort, this.#admin] = ports;
   }
 
   static async start(options: VictimOptions): Promise<Victim> {
@@ -53,9 +54,9 @@ export class Victim {
     await writeFile(file, JSON.stringify(bootstrap(options, [port, proxyPort, tlsPort, admin], folder)));
     const argv = [process.execPath, sidecar, "--envoy-config", file];
     if (options.maxConnections !== undefined) argv.push("--max-connections", String(options.maxConnections));
-    const victim = new Victim(folder, new Daemon(argv), [port, proxyPort, tlsPort]);
+    const victim = new Victim(folder, new Daemon(argv), [port, proxyPort, tlsPort, admin]);
     try {
-      await eventually("the proxy listens", () => victim.#listens(), STARTED_MS);
+      await eventually("the proxy listens", () => victim.#listens(options.tls !== undefined), STARTED_MS);
     } catch (error) {
       await victim.stop();
       throw error;
@@ -63,7 +64,7 @@ export class Victim {
     return victim;
   }
 
-  async #listens(): Promise<true | undefined> {
+  async #listens(tls: boolean): Promise<true | undefined> {
     this.process.alive();
     const open = (port: number) =>
       new Promise<boolean>((done) => {
@@ -73,11 +74,18 @@ export class Victim {
         });
         socket.on("error", () => done(false));
       });
-    return (await open(this.port)) && (await open(this.proxyPort)) ? true : undefined;
+    const ports = [this.port, this.proxyPort, ...(tls ? [this.tlsPort] : [])];
+    return (await Promise.all(ports.map(open))).every(Boolean) ? true : undefined;
   }
 
   url(path = "/"): string {
     return `http://127.0.0.1:${this.port}${path}`;
+  }
+
+  /** Ports of the endpoints that outlier detection holds back, as the admin interface tells. */
+  async ejected(): Promise<readonly number[]> {
+    const clusters = await (await fetch(`http://127.0.0.1:${this.#admin}/clusters`)).text();
+    return [...clusters.matchAll(/:(\d+)::health_flags::\/failed_outlier_check/g)].map(([, port]) => Number(port));
   }
 
   /** Lines of the access log so far. */
@@ -117,11 +125,15 @@ function bootstrap(options: VictimOptions, ports: readonly [number, number, numb
     name: "envoy.transport_sockets.tls",
     typed_config: {
       "@type": type("extensions.transport_sockets.tls.v3.DownstreamTlsContext"),
+      require_client_certificate: options.tls?.clientRoots !== undefined,
       common_tls_context: {
         alpn_protocols: ["h2", "http/1.1"],
         tls_certificates: [
           { certificate_chain: { filename: options.tls?.certificate }, private_key: { filename: options.tls?.key } },
         ],
+        ...(options.tls?.clientRoots === undefined
+          ? {}
+          : { validation_context: { trusted_ca: { filename: options.tls.clientRoots } } }),
       },
     },
   };

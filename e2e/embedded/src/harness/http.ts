@@ -87,16 +87,25 @@ export async function tally(
   return counts;
 }
 
-/** Steady traffic in the background; `stop` gives what happened. */
-export function startLoad(url: string, options: CallOptions & { readonly parallel?: number } = {}) {
+/** Steady traffic in the background, as much as is answered or, with `perSecond`, no more than that; `stop` gives what happened. */
+export function startLoad(
+  url: string,
+  options: CallOptions & { readonly parallel?: number; readonly perSecond?: number } = {},
+) {
   const parallel = options.parallel ?? 8;
   const agent = new http.Agent({ keepAlive: true, maxSockets: parallel });
   const failures: string[] = [];
   let total = 0;
   let running = true;
+  const begun = performance.now();
+  /** Milliseconds until the next one is due. */
+  const early = () =>
+    options.perSecond === undefined ? 0 : begun + (1_000 * total) / options.perSecond - performance.now();
   const worker = async () => {
     while (running) {
+      const wait = early();
       total++;
+      if (wait > 0) await new Promise((next) => setTimeout(next, wait));
       await call(url, { ...options, agent }).then(
         (answer) => {
           if (answer.status !== 200) failures.push(`${answer.status} ${answer.body.slice(0, 200)}`);

@@ -27,3 +27,29 @@ export function killAll(...texts: readonly string[]): number {
   }
   return pids.length;
 }
+
+/** Established TCP connections of a process to this port, over IPv4 (Linux). */
+export function connectionsTo(pid: number, port: number): number {
+  const sockets = new Set(
+    readdirSync(`/proc/${pid}/fd`).flatMap((name) => {
+      try {
+        return /^socket:\[(\d+)\]$/.exec(readlinkSync(`/proc/${pid}/fd/${name}`))?.[1] ?? [];
+      } catch {
+        return [];
+      }
+    }),
+  );
+  const to = `:${port.toString(16).toUpperCase().padStart(4, "0")}`;
+  return readFileSync(`/proc/${pid}/net/tcp`, "utf8")
+    .split("\n")
+    .map((line) => line.trim().split(/\s+/))
+    .filter(([, , peer, state, , , , , , socket = ""]) => peer?.endsWith(to) && state === "01" && sockets.has(socket))
+    .length;
+}
+
+/** What a process was given for an option. */
+export function optionOf(pid: number, name: string): string | undefined {
+  const argv = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
+  const at = argv.indexOf(`--${name}`);
+  return at < 0 ? undefined : argv[at + 1];
+}

@@ -232,7 +232,8 @@ export const balancingCases: readonly RoutingCase[] = [
       },
     },
     virtualHost: routes(["/", "c", byUser]),
-    asks: [...spread, ...spread],
+    // The sixth is the second that finds nobody there.
+    asks: [...spread.slice(0, 5), { ...asUser(5), ejected: 1 }, ...spread.slice(6), ...spread],
   },
   {
     name: "no room in the circuit",

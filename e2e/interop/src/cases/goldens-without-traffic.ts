@@ -7,3 +7,8 @@ export const withoutTraffic: Readonly<Record<string, string>> = {
   "ef-withheld": "filters that our proxy is kept from",
   "ef-listener": "the listener that is added there has a filter that our proxy does not have",
 };
+
+/** Of others, destinations that are not compared. */
+export const destinationsWithoutTraffic: Readonly<Record<string, string>> = {
+  "tcp://198.51.100.30:5000": "Envoy speaks POST to the tunnel, our proxy is kept from such destinations and says so",
+};

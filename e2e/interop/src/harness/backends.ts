@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { createServer, type IncomingMessage, type Server } from "node:http";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 
 /** A server on a free port of 127.0.0.1. */
@@ -25,22 +25,29 @@ export async function listen(server: Server): Promise<Backend> {
   return { port: (server.address() as AddressInfo).port, close };
 }
 
-/** The page of `/socket`: it opens a WebSocket to where it came from and shows what came back. */
+/**
+ * The page of `/socket`: it opens a WebSocket to where it came from and shows what came back. A browser takes a page for loaded when all its
+ * images are; this one's comes when the result is shown.
+ */
 const PAGE = `<!doctype html><title>waiting</title><p id="result">waiting</p><script>
 const socket = new WebSocket("ws://" + location.host + "/echo");
 socket.onopen = () => socket.send("from a browser");
-socket.onmessage = ({ data }) => { document.getElementById("result").textContent = "came back: " + data; };
-socket.onerror = () => { document.getElementById("result").textContent = "failed"; };
-</script>`;
+const show = (text) => { document.getElementById("result").textContent = text; fetch("/shown"); };
+socket.onmessage = ({ data }) => show("came back: " + data);
+socket.onerror = () => show("failed");
+</script><img src="/until-shown">`;
 
 /**
  * An application that sends bodies back (`/back`), answers without a body (`/nothing`: 204), with trailers (`/trailers`), with so many bytes
  * (`/bytes/N`), serves a page with a WebSocket (`/socket`), and echoes WebSocket messages.
  */
 export function startApplication(): Promise<Backend> {
+  const waiting: ServerResponse[] = [];
   const server = createServer((request, response) => {
     const path = request.url ?? "";
-    if (path === "/nothing") return void response.writeHead(204).end();
+    if (path === "/until-shown") return void waiting.push(response);
+    if (path === "/shown") for (const one of waiting.splice(0)) one.writeHead(204).end();
+    if (path === "/shown" || path === "/nothing") return void response.writeHead(204).end();
     if (path === "/socket") return void response.writeHead(200, { "content-type": "text/html" }).end(PAGE);
     if (path.startsWith("/bytes/")) return void response.end(Buffer.alloc(Number(path.slice(7)), "x"));
     if (path === "/trailers") {

@@ -75,7 +75,10 @@ export class Bookinfo {
     try {
       const files = await Promise.all(["bookinfo.yaml", "gateway.yaml", "destination-rules.yaml"].map(sampleFile));
       const base = [SYSTEM, ...files].join("\n---\n");
-      const plane = await ControlPlane.start(folder, base, Object.values(bookinfoPods));
+      const plane = await ControlPlane.start(folder, base, Object.values(bookinfoPods), [
+        // Issuers change their keys while the tests run.
+        ...["--jwks-refresh", "1s"],
+      ]);
       stops.push(() => plane.stop());
       const bookinfo = new Bookinfo(plane, stops);
       await bookinfo.#startAll().catch((error: Error) => plane.explain(error));

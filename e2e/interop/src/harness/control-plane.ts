@@ -18,6 +18,9 @@ export interface Pod {
   readonly ports: readonly { readonly name?: string; readonly containerPort: number }[];
   /** Whether a proxy in front of it takes mesh mTLS. */
   readonly mesh: boolean;
+  /** Of a StatefulSet: its name below that of its Service. */
+  readonly hostname?: string;
+  readonly subdomain?: string;
 }
 
 /** Certificate, key and roots of a workload, PEM. */
@@ -57,15 +60,25 @@ export class ControlPlane {
   #port = 0;
   #ports: Readonly<Record<string, number>> = {};
   readonly #tokenKey: string;
+  readonly #flags: readonly string[];
 
-  private constructor(folder: string, rootPem: string, tokenKey: string) {
+  private constructor(folder: string, rootPem: string, tokenKey: string, flags: readonly string[]) {
+    this.#flags = flags;
     this.folder = folder;
     this.rootPem = rootPem;
     this.#tokenKey = tokenKey;
   }
 
-  /** Starts one whose configuration is the file `config/base.yaml` with this text. */
-  static async start(folder: string, base: string, pods: readonly Pod[]): Promise<ControlPlane> {
+  /**
+   * Starts one whose configuration is the file `config/base.yaml` with this text.
+   * @param flags further ones of its command line
+   */
+  static async start(
+    folder: string,
+    base: string,
+    pods: readonly Pod[],
+    flags: readonly string[] = [],
+  ): Promise<ControlPlane> {
     for (const name of ["ca", "config", "registry", "files", "pods"]) {
       await mkdir(join(folder, name), { recursive: true, mode: 0o700 });
     }
@@ -80,7 +93,7 @@ export class ControlPlane {
     for (const [name, text] of Object.entries({ ...files, "token-pub.pem": token.publicPem })) {
       await writeFile(join(folder, name), text, { mode: 0o600 });
     }
-    const plane = new ControlPlane(folder, ca.rootPem, token.privatePem);
+    const plane = new ControlPlane(folder, ca.rootPem, token.privatePem, flags);
     await plane.#write("base.yaml", base);
     await plane.setPods(pods);
     await plane.#start();
@@ -93,6 +106,7 @@ export class ControlPlane {
       process.execPath,
       app("control-plane"),
       ...["--state-dir", this.folder, "--config", join(this.folder, "files"), "--host", "127.0.0.1"],
+      ...this.#flags,
       // Proxies know the port from before.
       ...ports.flatMap((name) => [`--${name}-port`, name === "xds" ? String(this.#port) : "0"]),
     ]);
@@ -210,6 +224,12 @@ export class ControlPlane {
     return this.#get("/debug/syncz");
   }
 
+  /** Resolves when every proxy that is connected has answered to the configuration in force, also one that came after it. */
+  async settled(): Promise<void> {
+    const { revision } = await this.sync();
+    await this.#get(`/debug/wait?revision=${revision}&timeoutMs=20000`);
+  }
+
   configDump(pod: Pod): Promise<unknown> {
     return this.#get(`/debug/config_dump?proxyID=${pod.name}.${pod.namespace}`);
   }
@@ -291,6 +311,7 @@ function podObject(pod: Pod): object {
     },
     spec: {
       serviceAccountName: pod.serviceAccount,
+      ...(pod.hostname === undefined ? {} : { hostname: pod.hostname, subdomain: pod.subdomain }),
       nodeName: "localhost",
       containers: [{ name: "app", ports: pod.ports.map((port) => ({ ...port, protocol: "TCP" })) }],
     },

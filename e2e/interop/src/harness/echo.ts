@@ -23,6 +23,8 @@ const REFUSED = "HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length
 export async function startEcho(name: string, host: string, port: number): Promise<Upstream> {
   const answer = answering(name);
   const web = http.createServer(answer);
+  // Who keeps a connection never finds it closed just as a request goes out that nobody may repeat.
+  web.keepAliveTimeout = 0;
   web.on("upgrade", (request, socket) => {
     const refused = request.headers["x-refuse"] !== undefined;
     socket.on("error", () => {});

@@ -67,6 +67,11 @@ export function ask({ method = "GET", path, headers = {}, body }: Ask, via: Via)
   request.on("error", (error: NodeJS.ErrnoException) =>
     resolve({ status: 0, headers: {}, body: error.code ?? error.message }),
   );
+  // Beyond that it is a tunnel.
+  request.on("connect", ({ statusCode = 0, headers: answered }, socket) => {
+    socket.destroy();
+    resolve({ status: statusCode, headers: answered, body: "" });
+  });
   request.end(body);
   return promise;
 }

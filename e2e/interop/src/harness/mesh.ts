@@ -30,14 +30,17 @@ const pod = (name: string, last: number, labels: Record<string, string>, more: P
   ...more,
 });
 
+/** Two pods behind our proxies also are a StatefulSet, whose Service only some tests have. */
+const inSet = (index: number) => ({ hostname: `db-${index}`, subdomain: "db" });
+
 /**
  * Pods of the test mesh. `envoy` and `own` are the same workload behind a stock Envoy and behind our proxy; `web-v1` is behind our
  * proxy, `web-v2` and `web-v3` and `legacy` have none. The gateways differ in their label only.
  */
 export const pods = {
   envoy: pod("client-envoy", 2, { app: "client", flavor: "envoy" }, { serviceAccount: "client" }),
-  own: pod("client-own", 3, { app: "client", flavor: "own" }, { serviceAccount: "client" }),
-  web1: pod("web-v1", 11, { app: "web", version: "v1" }, { serviceAccount: "web" }),
+  own: pod("client-own", 3, { app: "client", flavor: "own", set: "db" }, { serviceAccount: "client", ...inSet(1) }),
+  web1: pod("web-v1", 11, { app: "web", version: "v1", set: "db" }, { serviceAccount: "web", ...inSet(0) }),
   web2: pod("web-v2", 12, { app: "web", version: "v2" }, { serviceAccount: "web", mesh: false }),
   web3: pod("web-v3", 13, { app: "web", version: "v3" }, { serviceAccount: "web", mesh: false }),
   legacy: pod("legacy", 14, { app: "legacy" }, { mesh: false }),

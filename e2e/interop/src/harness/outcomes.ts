@@ -5,6 +5,8 @@ type Outcomes = Set<string>;
 
 /** How often a request is repeated for an outcome that only the other proxy has shown. */
 const REPEATS = 300;
+/** What takes longer is no answer, but that nobody gave one. */
+const SILENCE_MS = 10_000;
 /** And for how long that is done in all, in milliseconds. */
 const LIMIT_MS = process.env.LATEEN_TEST_FULL === "1" ? 500_000 : 30_000;
 
@@ -24,6 +26,8 @@ export class Comparison<Flavor extends string> {
     string,
     { readonly outcomes: Readonly<Record<Flavor, Outcomes>>; readonly again: Try<Flavor> }
   >();
+  /** What was waited for in vain is not asked again by chance. */
+  readonly #silent = new Set<string>();
 
   constructor(flavors: readonly [Flavor, Flavor]) {
     this.#flavors = flavors;
@@ -31,9 +35,12 @@ export class Comparison<Flavor extends string> {
 
   /** @param key tells equal requests. */
   async ask(key: string, again: Try<Flavor>): Promise<void> {
+    if (this.#silent.has(key)) return;
     const known = this.#seen.get(key) ?? { again, outcomes: this.#none() };
     this.#seen.set(key, known);
+    const start = performance.now();
     await Promise.all(this.#flavors.map(async (flavor) => known.outcomes[flavor].add(textOf(await again(flavor)))));
+    if (performance.now() - start > SILENCE_MS) this.#silent.add(key);
   }
 
   #none(): Readonly<Record<Flavor, Outcomes>> {

@@ -54,6 +54,9 @@ export const ownAddresses: readonly string[] = shopPods(NETWORKS.own)
   .slice(0, 5)
   .map(({ address }) => address);
 
+/** Files that cases name: what is below `/etc`, and certificates in the root. */
+const FILES = /\/etc\/[\w./-]*\w|(?<![\w.-])\/\w+\.pem\b/g;
+
 /** No sidecar: it is there to be called. */
 const bare = (network: string) =>
   pod("bare-v1", `${network}.7`, {
@@ -256,10 +259,10 @@ export class Shop {
     return wildcard === undefined ? undefined : names.get(wildcard)?.[0];
   }
 
-  /** The text with paths below `/etc` below a folder of this machine, where plugins and certificates are. */
+  /** The text with files that it names below a folder of this machine, where plugins and certificates are. */
   async onThisMachine(text: string): Promise<string> {
     const files = new Map<string, string>();
-    for (const [path] of text.matchAll(/\/etc\/[\w./-]*\w/g)) {
+    for (const [path] of text.matchAll(FILES)) {
       if (!path.startsWith("/etc/wasm/")) files.set(path, join(this.code, path));
     }
     const { certPem, keyPem } = edgeCa.issue({ dns: ["secure.example"] });
@@ -275,8 +278,8 @@ export class Shop {
             : certPem;
       await writeFile(file, content, { mode: 0o600 });
     }
-    return [...files]
-      .reduce((all, [path, file]) => all.replaceAll(path, file), text)
+    return text
+      .replaceAll(FILES, (path) => files.get(path) ?? path)
       .replaceAll("file:///etc/wasm/", `file://${this.code}/`);
   }
 
