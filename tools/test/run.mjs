@@ -2,7 +2,7 @@
 // `--quick` leaves out e2e; `--full` sets LATEEN_TEST_FULL=1 for the full counts. Each step is timed.
 import { spawnSync } from "node:child_process";
 import { existsSync, globSync, readFileSync, rmSync } from "node:fs";
-import { delimiter, resolve } from "node:path";
+import { delimiter, relative, resolve } from "node:path";
 
 const quick = process.argv.includes("--quick");
 const env = { ...process.env, PATH: `${resolve("node_modules/.bin")}${delimiter}${process.env.PATH}` };
@@ -42,14 +42,20 @@ for (const [title, command, args] of steps) {
 let passed = 0;
 let failed = 0;
 const skips = [];
+/** What failed and why, told once more at the end: the output before it is long, and may be cut. */
+const failures = [];
 for (const file of globSync("{libs,apps,tools,e2e,samples}/*/test-output/results.json").sort()) {
   const report = JSON.parse(readFileSync(file, "utf8"));
   passed += report.numPassedTests;
   failed += report.numFailedTests;
   for (const suite of report.testResults) {
+    const place = relative(".", suite.name);
     if (suite.status === "failed" && suite.assertionResults.length === 0) failed++;
-    for (const test of suite.assertionResults)
+    if (suite.status === "failed" && suite.message !== "") failures.push(`${place}: ${suite.message}`);
+    for (const test of suite.assertionResults) {
+      if (test.status === "failed") failures.push(`${place}: ${test.fullName}\n${test.failureMessages.join("\n")}`);
       if (test.status === "pending" || test.status === "skipped" || test.status === "todo") skips.push(test.fullName);
+    }
   }
 }
 const silent = globSync("{libs,apps,tools,e2e}/*/package.json")
@@ -58,6 +64,7 @@ const silent = globSync("{libs,apps,tools,e2e}/*/package.json")
   .filter((dir) => !existsSync(`${dir}/test-output/results.json`));
 for (const dir of silent) console.error(`${dir}: has tests but left no results`);
 for (const name of skips) console.log(`skipped: ${name}`);
+for (const text of failures) console.log(`\nfailed: ${text.split("\n").slice(0, 12).join("\n  ")}`);
 console.log(
   `\n${passed} passed, ${failed + broken + silent.length} failed${skips.length > 0 ? `, ${skips.length} skipped` : ""}`,
 );
