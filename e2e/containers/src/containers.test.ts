@@ -139,7 +139,7 @@ describe.skipIf(reason !== "")(`profile demo in containers (${reason || backend}
   });
 
   it("loses no request while parts of the control plane are killed and replaced", async () => {
-    const load = startLoad(urlOf("/x"), { headers: { host }, parallel: 2 });
+    using load = startLoad(urlOf("/x"), { headers: { host }, parallel: 2 });
     for (const name of fullCounts
       ? [...KILLED, "istio-galley", "istio-citadel", "istio-redis", "istio-mixer"]
       : KILLED) {
@@ -186,7 +186,7 @@ describe.skipIf(reason !== "")(`profile demo in containers (${reason || backend}
     await expect(create(bad("bad-1"))).rejects.toMatchObject({
       message: expect.stringMatching(/^admission webhook "validation.istio.io" denied the request: .*timeout/),
     });
-    const load = startLoad(urlOf("/x"), { headers: { host }, parallel: 2 });
+    using load = startLoad(urlOf("/x"), { headers: { host }, parallel: 2 });
     await mesh.kill("istio-galley");
     await create(bad("bad-2"));
     mesh.setFailurePolicy("Validating", "Fail");
@@ -202,7 +202,7 @@ describe.skipIf(reason !== "")(`profile demo in containers (${reason || backend}
   });
 
   it.runIf(fullCounts)("loses no request while a workload is rolled, its sidecars with it", async () => {
-    const load = startLoad(urlOf("/x"), { headers: { host }, parallel: 2 });
+    using load = startLoad(urlOf("/x"), { headers: { host }, parallel: 2 });
     for (let number = 2; number <= 5; number++) {
       const [old, before] = [web, load.total()];
       web = await mesh.runInjected(application("web", 8080, SETTLE_SECONDS), `web-${number}`);

@@ -40,10 +40,11 @@ describe("a mesh of separate components, two of each", { timeout: 600_000 + DOWN
     for (const kind of COMPONENTS) for (const replica of [1, 2]) expect(pidOf(`${kind}-${replica}`)).toBeDefined();
     const { status, body } = await call(mesh.url("/productpage"));
     expect([status, body.includes("Book Details")]).toEqual([200, true]);
+    // Each proxy is at the pilot that was there first for it: all of them may be at one.
+    const { workloads } = await mesh.status();
     const statuses = await mesh.ok("proxy-status");
-    expect(statuses).toContain("pilot-1");
-    expect(statuses).toContain("pilot-2");
-    expect(await mesh.ok("logs", "pilot-2")).toContain("pilot.serving");
+    expect(statuses.match(/ SYNCED +pilot-[12] /g)?.length).toBeGreaterThanOrEqual(workloads.length);
+    for (const pilot of ["pilot-1", "pilot-2"]) expect(await mesh.ok("logs", pilot)).toContain("pilot.serving");
   });
 
   it("loses no request whichever process is killed, and no proxy sees a change", async () => {
@@ -51,7 +52,7 @@ describe("a mesh of separate components, two of each", { timeout: 600_000 + DOWN
     const before = await held("details-v1");
     expect(before.length).toBeGreaterThan(10);
     await counted();
-    const load = startLoad(mesh.url(PATH), { parallel: 4 });
+    using load = startLoad(mesh.url(PATH), { parallel: 4 });
     for (const kind of KINDS) {
       if (kind === "redis") {
         await redis?.kill();
@@ -61,8 +62,9 @@ describe("a mesh of separate components, two of each", { timeout: 600_000 + DOWN
       }
       for (const replica of fullCounts && kind !== "nats" ? [1, 2] : [1]) {
         const name = kind === "nats" ? kind : `${kind}-${replica}`;
-        const pid = pidOf(name);
-        expect(killAll(placeOf(name), mesh.state)).toBe(1);
+        // A galley that could not renew its lease on a busy machine has just ended by itself.
+        const pid = await eventually(`${name} is there`, async () => pidOf(name), PATIENCE_MS);
+        killAll(placeOf(name), mesh.state);
         await eventually(
           `${name} is started again`,
           async () => (pidOf(name) !== undefined && pidOf(name) !== pid ? true : undefined),
@@ -94,11 +96,12 @@ describe("a mesh of separate components, two of each", { timeout: 600_000 + DOWN
     await mesh.write("stock-pods.yaml", stockDeployment(STOCK, "no"));
     const before = await allBut([]);
     const slow = { parallel: 4, headers: { connection: "close" } };
+    using running = new DisposableStack();
     const loads = {
-      "with a second attempt": startLoad(mesh.url("/stock"), { parallel: 4 }),
-      "with one attempt": startLoad(mesh.url("/once"), { parallel: 4 }),
-      "POST, with one attempt": startLoad(mesh.url("/once"), { parallel: 4, method: "POST" }),
-      "that lasts longer than a pod's leave": startLoad(mesh.url("/once?ms=1500"), slow),
+      "with a second attempt": running.use(startLoad(mesh.url("/stock"), { parallel: 4 })),
+      "with one attempt": running.use(startLoad(mesh.url("/once"), { parallel: 4 })),
+      "POST, with one attempt": running.use(startLoad(mesh.url("/once"), { parallel: 4, method: "POST" })),
+      "that lasts longer than a pod's leave": running.use(startLoad(mesh.url("/once?ms=1500"), slow)),
     };
     await eventually("each kind was served", async () =>
       Object.values(loads).every((load) => load.total() > 4) ? true : undefined,
@@ -122,14 +125,14 @@ describe("a mesh of separate components, two of each", { timeout: 600_000 + DOWN
   it.skipIf(fullCounts).each(KINDS)("loses no request while there is no %s at all", async (kind) => {
     const { failures, kills } = await absence(mesh, redis, [kind], { downMs: DOWN_MS });
     expect(failures).toEqual([]);
-    if (kind !== "redis") expect(kills).toBeGreaterThanOrEqual(2);
+    if (kind !== "redis") expect(kills).toBeGreaterThanOrEqual(kind === "nats" ? 1 : 2);
   });
 
   it.skipIf(nats.path === undefined)(
     "loses no request and no change while NATS is frozen, wiped, or set back to an older backup",
     async () => {
       await settled();
-      const load = startLoad(mesh.url(PATH), { parallel: 4 });
+      using load = startLoad(mesh.url(PATH), { parallel: 4 });
       const tester = { headers: { "end-user": "tester" } };
       const live = (status: number) =>
         eventually(
@@ -236,6 +239,7 @@ describe("a mesh of separate components, two of each", { timeout: 600_000 + DOWN
   it("takes the changes of files under a new leader", async () => {
     await settled();
     const leader = await leaderOf(mesh);
+    const { pid: ended } = await portsOf(mesh, leader);
     expect(killAll(`components/${leader}/ports.json`, mesh.state)).toBe(1);
     await mesh.write("rule.yaml", await sampleRule("ratings-abort"));
     const tester = { headers: { "end-user": "tester" } };
@@ -244,7 +248,8 @@ describe("a mesh of separate components, two of each", { timeout: 600_000 + DOWN
       async () => ((await call(mesh.url("/api/v1/products/0/ratings"), tester)).status === 500 ? true : undefined),
       PATIENCE_MS,
     );
-    expect(await leaderOf(mesh)).not.toBe(leader);
+    // Usually the other replica; on a busy machine the one that was killed may be back first.
+    expect((await portsOf(mesh, await leaderOf(mesh))).pid).not.toBe(ended);
     await mesh.write("own/reviews.yaml", await sampleRule("all-v1"));
     await mesh.write("rule.yaml", undefined);
     await eventually(

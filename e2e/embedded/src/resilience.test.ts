@@ -35,7 +35,7 @@ describe("parts of the mesh die under load", () => {
     expect(before.length).toBeGreaterThan(10);
     expect(toControlPlane(details.pod)).toBe(1);
 
-    const load = startLoad(mesh.url("/api/v1/products/0"));
+    using load = startLoad(mesh.url("/api/v1/products/0"));
     let kills = 0;
     const until = performance.now() + DOWN_MS;
     await eventually(
@@ -51,7 +51,7 @@ describe("parts of the mesh die under load", () => {
     expect(kills).toBeGreaterThan(0);
     expect((await load.stop()).failures).toEqual([]);
 
-    const after = startLoad(mesh.url("/api/v1/products/0"));
+    using after = startLoad(mesh.url("/api/v1/products/0"));
     await eventually(
       "the control plane is back and all are synced",
       async () => {

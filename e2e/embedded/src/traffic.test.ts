@@ -84,7 +84,7 @@ describe("rules of the traffic API on live traffic", () => {
 
   it("changes live routing on a file edit without failing a request", async () => {
     await mesh.write("rule.yaml", undefined);
-    const load = startLoad(mesh.url("/reviews/0"), { headers: host });
+    using load = startLoad(mesh.url("/reviews/0"), { headers: host });
     for (const version of ["v1", "v2", "v3", "v1", "v3"]) {
       await mesh.write("direct.yaml", direct({ [version]: 100 }));
       await eventually(`only ${version}`, async () => {

@@ -66,7 +66,7 @@ export async function absence(
   const { downMs, ...pace } = options;
   await allSynced(mesh);
   await countedAgain(mesh, redis);
-  const load = startLoad(mesh.url(PATH), { parallel: 4, ...pace });
+  using load = startLoad(mesh.url(PATH), { parallel: 4, ...pace });
   let kills = 0;
   if (kinds.includes("redis")) await redis?.kill();
   const until = performance.now() + downMs;

@@ -117,6 +117,10 @@ export function startLoad(
   const workers = Array.from({ length: parallel }, worker);
   return {
     total: () => total,
+    /** Ends it where a test failed: what goes on would load the machine under every test after it. */
+    [Symbol.dispose]: () => {
+      running = false;
+    },
     stop: async (): Promise<{ readonly total: number; readonly failures: readonly string[] }> => {
       running = false;
       await Promise.all(workers);
