@@ -15,7 +15,8 @@ import {
   SETTING_MAX_HEADER_LIST_SIZE,
 } from "./frames.ts";
 import type { BlockFlags } from "./header-blocks.ts";
-import { Http2Session, STREAM_WINDOW_BYTES } from "./session.ts";
+import { STREAM_WINDOW_BYTES } from "./receiver.ts";
+import { Http2Session } from "./session.ts";
 import type { Http2Stream } from "./stream.ts";
 
 /** The pool a session belongs to. */

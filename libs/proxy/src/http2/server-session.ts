@@ -18,8 +18,9 @@ import {
   SETTING_MAX_HEADER_LIST_SIZE,
 } from "./frames.ts";
 import type { BlockFlags } from "./header-blocks.ts";
+import { STREAM_WINDOW_BYTES } from "./receiver.ts";
 import { Http2ServerStream } from "./server-stream.ts";
-import { Http2Session, STREAM_WINDOW_BYTES } from "./session.ts";
+import { Http2Session } from "./session.ts";
 import type { Http2Stream } from "./stream.ts";
 
 /** Who makes exchanges of the requests that come over a session. */

@@ -33,15 +33,14 @@ import { EncodedTexts, writeLines } from "./hpack-encoder.ts";
 import { MessageBuilder, type Verdict } from "./message-builder.ts";
 import { PeerBudget } from "./peer-budget.ts";
 import { PeerSettings } from "./peer-settings.ts";
+import { CONNECTION_WINDOW_BYTES, Receiver } from "./receiver.ts";
 import { RecentStreams } from "./recent-streams.ts";
 import { Sender } from "./sender.ts";
 import type { Http2Stream, StreamEnd } from "./stream.ts";
 
-/** Bytes a peer may have under way on one stream, and on all of a connection: what one of them can make us hold. */
-export const STREAM_WINDOW_BYTES = 128 * 1024;
-export const CONNECTION_WINDOW_BYTES = 2 * 1024 * 1024;
 /** Frames that may wait for a peer that does not read (Envoy's max_outbound_frames). */
 const MAX_BACKLOG_FRAMES = 10_000;
+
 /**
  * One HTTP/2 connection, either side: frames, settings, windows, and what a peer may not do. Streams get bytes and ends; who opens
  * them, and what their heads mean, is the side's own.
@@ -65,9 +64,7 @@ export abstract class Http2Session implements ConnectionHandler, FrameSink {
   /** What streams may send, and what of them waits. */
   readonly #sender: Sender;
   protected readonly peer = new PeerSettings();
-  /** What the peer may still send on the connection, and what we owe it. */
-  #receiveLeft = CONNECTION_WINDOW_BYTES;
-  #credit = 0;
+  readonly #receiver: Receiver;
   readonly #reader = new FrameReader(this);
   readonly #decoder: HpackDecoder;
   readonly #blocks: HeaderBlocks;
@@ -82,6 +79,7 @@ export abstract class Http2Session implements ConnectionHandler, FrameSink {
   constructor(connection: Connection) {
     this.connection = connection;
     this.writer = new FrameWriter(connection);
+    this.#receiver = new Receiver(this.writer);
     this.#decoder = new HpackDecoder(connection.io.scratch);
     this.#blocks = new HeaderBlocks(
       connection.io.wheel.timer(() => this.fail(ENHANCE_YOUR_CALM, "header block too slow")),
@@ -129,8 +127,7 @@ export abstract class Http2Session implements ConnectionHandler, FrameSink {
   onDataStart(id: number, flags: number, length: number): void {
     this.#expectNoBlock();
     if (id === 0) throw new ConnectionFault(PROTOCOL_ERROR, "DATA on stream 0");
-    this.#receiveLeft -= length;
-    if (this.#receiveLeft < 0) throw new ConnectionFault(FLOW_CONTROL_ERROR, "connection window exceeded");
+    this.#receiver.take(length);
     this.#dataFlags = flags;
     this.#dataLength = length;
     this.#dataPassed = 0;
@@ -162,7 +159,7 @@ export abstract class Http2Session implements ConnectionHandler, FrameSink {
     this.#dataPassed += length;
     stream.onData(bytes, start, end);
     if (stream.throttled && !stream.closed) stream.held += length;
-    else this.giveBack(stream, length);
+    else this.#receiver.giveBack(stream, length);
   }
 
   onDataEnd(): void {
@@ -170,10 +167,10 @@ export abstract class Http2Session implements ConnectionHandler, FrameSink {
     this.#dataStream = undefined;
     const rest = this.#dataLength - this.#dataPassed;
     if (stream === undefined || stream.closed) {
-      this.#giveBackConnection(rest);
+      this.#receiver.giveBackConnection(rest);
       return;
     }
-    if (rest > 0) this.giveBack(stream, rest);
+    if (rest > 0) this.#receiver.giveBack(stream, rest);
     if ((this.#dataFlags & END_STREAM) !== 0) this.remoteEnd(stream, "");
   }
 
@@ -361,21 +358,7 @@ export abstract class Http2Session implements ConnectionHandler, FrameSink {
 
   /** Bytes of a stream were passed on: the peer may send as many more. */
   giveBack(stream: Http2Stream, bytes: number): void {
-    this.#giveBackConnection(bytes);
-    if (stream.closed || stream.remoteDone) return;
-    stream.credit += bytes;
-    if (stream.credit * 2 < STREAM_WINDOW_BYTES || this.over) return;
-    this.writer.number(WINDOW_UPDATE, stream.id, stream.credit);
-    stream.receiveLeft += stream.credit;
-    stream.credit = 0;
-  }
-
-  #giveBackConnection(bytes: number): void {
-    this.#credit += bytes;
-    if (this.#credit * 2 < CONNECTION_WINDOW_BYTES || this.over) return;
-    this.writer.number(WINDOW_UPDATE, 0, this.#credit);
-    this.#receiveLeft += this.#credit;
-    this.#credit = 0;
+    this.#receiver.giveBack(stream, bytes);
   }
 
   // ------------------------------------------------------------------ sending
@@ -469,7 +452,7 @@ export abstract class Http2Session implements ConnectionHandler, FrameSink {
     this.recent.add(stream.id, how);
     const { held } = stream;
     stream.held = 0;
-    if (held > 0) this.#giveBackConnection(held);
+    if (held > 0) this.#receiver.giveBackConnection(held);
   }
 
   /** Ends the connection because of a violation: GOAWAY, and nothing more is read. */
@@ -488,6 +471,7 @@ export abstract class Http2Session implements ConnectionHandler, FrameSink {
   protected end(code: number): void {
     if (this.over) return;
     this.over = true;
+    this.#receiver.stop();
     this.#blocks.cancel();
     this.writer.flush();
     const streams = [...this.streams.values()];
