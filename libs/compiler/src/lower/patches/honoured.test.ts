@@ -1,6 +1,7 @@
 import { Cluster } from "@lateen/proto/envoy/config/cluster/v3/cluster";
+import { Listener } from "@lateen/proto/envoy/config/listener/v3/listener";
 import { RouteConfiguration } from "@lateen/proto/envoy/config/route/v3/route";
-import { clusterSpec, routeTable } from "@lateen/proxy";
+import { clusterSpec, listenerSpec, routeTable } from "@lateen/proxy";
 import { describe, expect, it } from "vitest";
 import { described } from "../../testing/mesh.ts";
 import { run } from "../../testing/simulate.ts";
@@ -124,6 +125,51 @@ describe("what is given to proxies of this project is taken by them", () => {
     }
     const config = read("envoy.config.route.v3.RouteConfiguration", { name: "t", virtual_hosts: [host], ...parts });
     expect(() => routeTable(RouteConfiguration.decode(messages.encode(config)), run())).not.toThrow();
+  });
+
+  const HCM = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
+  const ROUTER = "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router";
+  it.each([
+    ...["OVERWRITE", "APPEND_IF_ABSENT", "PASS_THROUGH"].map((how) => ({ server_header_transformation: how })),
+    ...["SANITIZE", "FORWARD_ONLY", "APPEND_FORWARD", "SANITIZE_SET", "ALWAYS_FORWARD_ONLY"].map((how) => ({
+      forward_client_cert_details: how,
+      set_current_client_cert_details: { subject: true, cert: true, dns: true, uri: true },
+    })),
+    ...["KEEP_UNCHANGED", "REJECT_REQUEST", "UNESCAPE_AND_REDIRECT", "UNESCAPE_AND_FORWARD"].map((how) => ({
+      path_with_escaped_slashes_action: how,
+      normalize_path: true,
+      merge_slashes: true,
+    })),
+    ...["ALLOW", "REJECT_REQUEST", "DROP_HEADER"].map((how) => ({
+      common_http_protocol_options: { idle_timeout: "9s", headers_with_underscores_action: how },
+    })),
+    { http_protocol_options: { accept_http_10: true, allow_custom_methods: true } },
+    { http2_protocol_options: { max_concurrent_streams: 10 } },
+    { server_name: "edge", stream_idle_timeout: "1s", request_timeout: "2s" },
+    { use_remote_address: true, xff_num_trusted_hops: 2, append_x_forwarded_port: true },
+    {
+      generate_request_id: false,
+      preserve_external_request_id: true,
+      always_set_request_id_in_response: true,
+    },
+    { strip_matching_host_port: true },
+    { strip_any_host_port: true },
+    { upgrade_configs: [{ upgrade_type: "websocket" }, { upgrade_type: "CONNECT", enabled: false }] },
+  ])("connection manager %j", (json) => {
+    expect(notHonoured(messages, read(HCM, json))).toEqual([]);
+    const manager = {
+      "@type": `type.googleapis.com/${HCM}`,
+      stat_prefix: "s",
+      rds: { route_config_name: "r", config_source: { ads: {} } },
+      http_filters: [{ name: "envoy.filters.http.router", typed_config: { "@type": ROUTER } }],
+      ...json,
+    };
+    const listener = read("envoy.config.listener.v3.Listener", {
+      name: "l",
+      address: { socket_address: { address: "127.0.0.1", port_value: 80 } },
+      filter_chains: [{ filters: [{ name: "envoy.filters.network.http_connection_manager", typed_config: manager }] }],
+    });
+    expect(listenerSpec(Listener.decode(messages.encode(listener)), run()).name).toBe("l");
   });
 });
 
