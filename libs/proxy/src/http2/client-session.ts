@@ -94,7 +94,7 @@ export class Http2ClientSession extends Http2Session {
       send: this.peer.initialWindow,
       receive: STREAM_WINDOW_BYTES,
     });
-    this.streams.set(id, stream);
+    this.streams.add(stream);
     this.lastStream = id;
     if (this.#nextId > MAX_STREAM_ID) this.retire();
     return stream;
@@ -172,7 +172,7 @@ export class Http2ClientSession extends Http2Session {
   }
 
   protected override onGoaway(lastStream: number): void {
-    for (const stream of [...this.streams.values()]) {
+    for (const stream of this.streams.all()) {
       if (stream.id > lastStream) this.forget(stream, "refused");
     }
     this.retire();

@@ -82,17 +82,18 @@ export class Field {
     return soundValue(line, nameEnd + 2, end) ? named.kind : MALFORMED;
   }
 
-  /** A copy in memory of its own, for a table. */
-  keep(): Field {
-    // Not slice(): a Buffer's is a view of memory that is used again.
-    const kept = new Field(new Uint8Array(this.end + 2));
-    kept.line.set(this.line.subarray(0, this.end + 2));
-    kept.nameEnd = this.nameEnd;
-    kept.end = this.end;
-    kept.hash = this.hash;
-    kept.known = this.known;
-    kept.kind = this.kind;
-    return kept;
+  /** Becomes a copy of another field, in memory of its own where that has room; answers false where it has not. */
+  copyFrom(other: Field): boolean {
+    const { line } = this;
+    const length = other.end + 2;
+    if (line.length < length) return false;
+    for (let i = 0; i < length; i++) line[i] = other.line[i] as number;
+    this.nameEnd = other.nameEnd;
+    this.end = other.end;
+    this.hash = other.hash;
+    this.known = other.known;
+    this.kind = other.kind;
+    return true;
   }
 
   #judge(): FieldKind {

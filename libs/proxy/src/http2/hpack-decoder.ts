@@ -14,7 +14,13 @@ export const MAX_BLOCK_BYTES = 64 * 1024;
 export const SCRATCH_BYTES = MAX_BLOCK_BYTES * 2 + 1024;
 
 const STATIC_COUNT = STATIC_TABLE.length;
+/** An entry counts 32 bytes and what it holds (RFC 7541 §4.1). */
+const MOST_ENTRIES = HEADER_TABLE_BYTES / 32;
 const GONE = new Field(new Uint8Array(0));
+/** Memory of an entry that is used again for the next one: most lines have room in it. */
+const SPARE_BYTES = 128;
+/** Entries that are kept for that. */
+const MOST_SPARE = 16;
 
 /**
  * HPACK decoder of one direction of one connection. Its table never grows beyond {@link HEADER_TABLE_BYTES}; a block that breaks a
@@ -22,14 +28,17 @@ const GONE = new Field(new Uint8Array(0));
  * @see RFC 7541
  */
 export class HpackDecoder {
-  /** Newest last. */
-  #entries: Field[] = [];
-  /** Entries before this one are evicted. */
-  #first = 0;
+  /** The table, a ring: entry number `n` of all that ever came is at `n % MOST_ENTRIES`. */
+  readonly #entries = new Array<Field>(MOST_ENTRIES).fill(GONE);
+  /** Entries that ever came, and those of them that are gone. */
+  #added = 0;
+  #evicted = 0;
   #size = 0;
   #limit = HEADER_TABLE_BYTES;
   readonly #scratch: Field;
   #at = 0;
+  /** Of entries that were evicted. Senders that put every response's fields into the table would have us make new ones all the time. */
+  readonly #spare: Field[] = [];
 
   /** @param scratch {@link SCRATCH_BYTES} that nobody else uses while a block is decoded. */
   constructor(scratch: Uint8Array) {
@@ -42,7 +51,7 @@ export class HpackDecoder {
   }
 
   get tableCount(): number {
-    return this.#entries.length - this.#first;
+    return this.#added - this.#evicted;
   }
 
   /** Decodes a whole block; false: COMPRESSION_ERROR. */
@@ -65,7 +74,7 @@ export class HpackDecoder {
         const limit = this.#integer(bytes, end, 31);
         if (fields > 0 || limit < 0 || limit > HEADER_TABLE_BYTES) return false;
         this.#limit = limit;
-        this.#evict();
+        this.#evictTo(limit);
         continue;
       } else {
         if (!this.#literal(bytes, end, 15)) return false;
@@ -93,8 +102,8 @@ export class HpackDecoder {
   #entry(index: number): Field | undefined {
     if (index <= 0) return undefined;
     if (index <= STATIC_COUNT) return STATIC_TABLE[index - 1];
-    const at = this.#entries.length - (index - STATIC_COUNT);
-    return at < this.#first ? undefined : this.#entries[at];
+    const number = this.#added - (index - STATIC_COUNT);
+    return number < this.#evicted ? undefined : this.#entries[number % MOST_ENTRIES];
   }
 
   /** Reads a literal into the scratch field. */
@@ -137,25 +146,31 @@ export class HpackDecoder {
     const { size } = this.#scratch;
     if (size > this.#limit) {
       // Too large for the table: it empties it, which is no error (RFC 7541 §4.4).
-      this.#entries = [];
-      this.#first = 0;
-      this.#size = 0;
+      this.#evictTo(0);
       return;
     }
+    this.#evictTo(this.#limit - size);
     this.#size += size;
-    this.#evict();
-    this.#entries.push(this.#scratch.keep());
+    this.#entries[this.#added++ % MOST_ENTRIES] = this.#kept();
   }
 
-  #evict(): void {
-    while (this.#size > this.#limit && this.#first < this.#entries.length) {
-      this.#size -= (this.#entries[this.#first] as Field).size;
-      // The memory goes now, the place in the array later.
-      this.#entries[this.#first++] = GONE;
-    }
-    if (this.#first >= 64 && this.#first * 2 >= this.#entries.length) {
-      this.#entries = this.#entries.slice(this.#first);
-      this.#first = 0;
+  /** A copy of the scratch field in memory of its own. */
+  #kept(): Field {
+    const { end } = this.#scratch;
+    const spare = end + 2 > SPARE_BYTES ? undefined : (this.#spare.pop() ?? new Field(new Uint8Array(SPARE_BYTES)));
+    const field = spare ?? new Field(new Uint8Array(end + 2));
+    field.copyFrom(this.#scratch);
+    return field;
+  }
+
+  /** Takes the oldest entries out until no more than `size` is left. */
+  #evictTo(size: number): void {
+    while (this.#size > size && this.#evicted < this.#added) {
+      const at = this.#evicted++ % MOST_ENTRIES;
+      const field = this.#entries[at] as Field;
+      this.#entries[at] = GONE;
+      this.#size -= field.size;
+      if (field.line.length === SPARE_BYTES && this.#spare.length < MOST_SPARE) this.#spare.push(field);
     }
   }
 }

@@ -81,7 +81,7 @@ export class Sender {
   }
 
   forget(stream: Http2Stream): void {
-    this.#blocked.delete(stream);
+    if (this.#blocked.size > 0) this.#blocked.delete(stream);
   }
 
   clear(): void {

@@ -116,7 +116,7 @@ export class Http2ServerSession extends Http2Session {
       { send: this.peer.initialWindow, receive: STREAM_WINDOW_BYTES },
       head,
     );
-    this.streams.set(id, stream);
+    this.streams.add(stream);
     this.#idleTimer.cancel();
     stream.remoteDone = endStream;
     if (verdict === "ok" && !selfDependent && !(endStream && head.contentLength > 0)) {
@@ -213,7 +213,7 @@ export class Http2ServerSession extends Http2Session {
 
   /** The client says nothing more: requests that are not complete never will be, the others get their answers. */
   override onEnd(): void {
-    for (const stream of [...this.streams.values()]) {
+    for (const stream of this.streams.all()) {
       if (!stream.remoteDone) this.resetStream(stream, CANCEL, "connection");
     }
     if (this.streams.size === 0 && !this.over) this.#close();

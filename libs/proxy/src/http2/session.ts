@@ -37,6 +37,7 @@ import { CONNECTION_WINDOW_BYTES, Receiver } from "./receiver.ts";
 import { RecentStreams } from "./recent-streams.ts";
 import { Sender } from "./sender.ts";
 import type { Http2Stream, StreamEnd } from "./stream.ts";
+import { StreamTable } from "./stream-table.ts";
 
 /** Frames that may wait for a peer that does not read (Envoy's max_outbound_frames). */
 const MAX_BACKLOG_FRAMES = 10_000;
@@ -52,7 +53,7 @@ export abstract class Http2Session implements ConnectionHandler, FrameSink {
   readonly connection: Connection;
   protected readonly writer: FrameWriter;
   readonly texts = new EncodedTexts();
-  protected readonly streams = new Map<number, Http2Stream>();
+  protected readonly streams = new StreamTable<Http2Stream>();
   protected readonly builder = new MessageBuilder();
   protected readonly recent = new RecentStreams();
   /** The session is failed or closed: nothing more is read or written. */
@@ -312,7 +313,7 @@ export abstract class Http2Session implements ConnectionHandler, FrameSink {
     this.#settingsSeen = true;
     const change = this.peer.read(bytes, start, end);
     if (change !== 0) {
-      for (const stream of this.streams.values()) {
+      for (const stream of this.streams.all()) {
         stream.sendWindow += change;
         if (stream.sendWindow > MAX_WINDOW_BYTES) throw new ConnectionFault(FLOW_CONTROL_ERROR, "window too large");
       }
@@ -474,7 +475,7 @@ export abstract class Http2Session implements ConnectionHandler, FrameSink {
     this.#receiver.stop();
     this.#blocks.cancel();
     this.writer.flush();
-    const streams = [...this.streams.values()];
+    const streams = this.streams.all();
     this.streams.clear();
     this.#sender.clear();
     for (const stream of streams) {
