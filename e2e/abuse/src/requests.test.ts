@@ -2,10 +2,10 @@
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { eventually } from "@lateen/test-support";
+import { eventually, freePorts } from "@lateen/test-support";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { type Backend, startBackend, valuesOf } from "./harness/backend.ts";
-import { attack, Daemon, freePorts, lacking, needs, netcat, pathOf, run } from "./harness/programs.ts";
+import { attack, Daemon, lacking, needs, netcat, pathOf, run } from "./harness/programs.ts";
 import { deny, Victim } from "./harness/proxy.ts";
 
 const get = (target: string, ...headers: readonly string[]) =>

@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { configKinds, isPermitted, type PermittedComponent } from "@lateen/adapter-kubernetes";
 import { kinds } from "@lateen/mesh-model";
-import { type ApiRequest, eventually, startApiServer, type TestApiServer } from "@lateen/test-support";
+import { type ApiRequest, eventually, freePorts, startApiServer, type TestApiServer } from "@lateen/test-support";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 const LATEEN = resolve(import.meta.dirname, "../../../node_modules/.bin/lateen");
@@ -149,9 +149,8 @@ describe("a control plane on a Kubernetes API server", { timeout: 240_000 }, () 
       return { "run-dir": plane.path(name), "ca-address": `127.0.0.1:${ca}` };
     };
     // Replicas listen on one port each, which clients know before anyone leads.
-    galleys = Object.fromEntries(
-      ["galley-1", "galley-2"].map((name, at) => [name, 20_000 + (process.pid % 20_000) + at]),
-    );
+    const [one = 0, two = 0] = await freePorts(2);
+    galleys = { "galley-1": one, "galley-2": two };
     for (const [name, port] of Object.entries(galleys)) await startGalley(name, port, "metrics");
     const flags = {
       ...identity("pilot"),

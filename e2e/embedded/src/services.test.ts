@@ -1,10 +1,10 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { eventually } from "@lateen/test-support";
+import { eventually, freePort } from "@lateen/test-support";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { call } from "./harness/http.ts";
-import { freePort, type Mesh, sampleRule, startMesh } from "./harness/mesh.ts";
+import { type Mesh, sampleRule, startMesh } from "./harness/mesh.ts";
 
 describe("a database over TCP, and a host outside reached through the egress gateway", () => {
   let mesh: Mesh;

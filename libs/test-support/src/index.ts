@@ -17,6 +17,7 @@ export type { StoredObject } from "./kubernetes/storage.ts";
 export { type LogLine, type RecordingLogger, recordingLogger } from "./logging/recording-logger.ts";
 export { startTcpRelay, type TcpRelay } from "./network/tcp-relay.ts";
 export { DEAD_PORTS } from "./ports/dead-ports.ts";
+export { freePort, freePorts } from "./ports/free-port.ts";
 export { KubernetesServer, type KubernetesServerOptions, kubernetesPrograms } from "./programs/kubernetes-server.ts";
 export { NatsServer, natsServerPath } from "./programs/nats-server.ts";
 export { RedisServer, redisServerPath } from "./programs/redis-server.ts";

@@ -1,8 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import type { AddressInfo } from "node:net";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { connect } from "node:tls";
@@ -15,7 +13,7 @@ import { Scope, Secret, silentLogger, systemClock } from "@lateen/kernel";
 import { componentsOf, settingsOf } from "@lateen/manifests";
 import { type FlagSpecs, type Flags, readConfig } from "@lateen/runtime";
 import { ensureService } from "@lateen/services";
-import { createTestCa, eventually, startApiServer } from "@lateen/test-support";
+import { createTestCa, eventually, freePort, startApiServer } from "@lateen/test-support";
 import { describe, expect, it } from "vitest";
 import { parts } from "./parts.ts";
 
@@ -107,15 +105,6 @@ async function ended(child: ChildProcess): Promise<void> {
   const exit = once(child, "exit");
   child.kill("SIGKILL");
   await exit;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
 }
 
 /** What a program reads from its container's arguments, with the store's files and address of this test. */

@@ -1,5 +1,4 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
 import { ensureService } from "@lateen/services";
 
@@ -69,20 +68,6 @@ export async function attack<T>(port: number, name: string, ...argv: readonly st
   } catch {
     throw new Error(`${name} said ${out.slice(0, 500)}\n${err.slice(-2_000)}`);
   }
-}
-
-/** Ports of 127.0.0.1 that nobody has at the moment. */
-export async function freePorts(count: number): Promise<readonly number[]> {
-  const servers = await Promise.all(
-    Array.from({ length: count }, async () => {
-      const server = createServer();
-      await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-      return server;
-    }),
-  );
-  const ports = servers.map((server) => (server.address() as AddressInfo).port);
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
 }
 
 /** A process of our own with the last of its output kept. */

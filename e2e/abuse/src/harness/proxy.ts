@@ -2,8 +2,8 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { eventually } from "@lateen/test-support";
-import { Daemon, freePorts } from "./programs.ts";
+import { eventually, freePorts } from "@lateen/test-support";
+import { Daemon } from "./programs.ts";
 
 const sidecar = resolve(import.meta.dirname, "../../../../apps/sidecar/dist/main.js");
 const STARTED_MS = 60_000;

@@ -1,9 +1,8 @@
 import { spawn } from "node:child_process";
 import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
-import { eventually } from "@lateen/test-support";
+import { eventually, freePort } from "@lateen/test-support";
 
 const repository = resolve(import.meta.dirname, "../../../..");
 const sample = join(repository, "samples/bookinfo");
@@ -66,18 +65,6 @@ export function runCommand(
   // A command that does not read its input may be gone before it gets it.
   child.stdin.on("error", () => {});
   child.stdin.end(options.input ?? "");
-  return promise;
-}
-
-/** A port that was free a moment ago. */
-export function freePort(): Promise<number> {
-  const { promise, resolve: finish, reject } = Promise.withResolvers<number>();
-  const server = createServer();
-  server.on("error", reject);
-  server.listen(0, "127.0.0.1", () => {
-    const address = server.address();
-    server.close(() => finish(typeof address === "object" && address !== null ? address.port : 0));
-  });
   return promise;
 }
 

@@ -2,7 +2,7 @@ import { createServer, type Server } from "node:net";
 import { Client, connectivityState } from "@grpc/grpc-js";
 import { Scope } from "@lateen/kernel";
 import type { ChannelOptions } from "@lateen/ports";
-import { createTestCa } from "@lateen/test-support";
+import { createTestCa, freePort } from "@lateen/test-support";
 import { afterEach, describe, expect, it } from "vitest";
 import { channelMaterial } from "./channel.ts";
 import { connectAds } from "./connect-ads.ts";
@@ -49,14 +49,6 @@ function listen(server: Server, port: number): Promise<number> {
   });
 }
 
-/** A port that nobody has. */
-async function closedPort(): Promise<number> {
-  const server = createServer();
-  const port = await listen(server, 0);
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
-
 /** Listens until somebody asks for `wanted.test`. @returns the names that were asked for. */
 async function askedUntilWanted(port: number): Promise<readonly string[]> {
   const server = createServer();
@@ -85,7 +77,7 @@ async function wantedClient(port: number, backoffMs: number): Promise<void> {
 
 describe("what is closed after failed attempts does not connect any more when the server is back", () => {
   it("channels", async () => {
-    const port = await closedPort();
+    const port = await freePort();
     for (let i = 0; i < 5; i++) {
       const client = clientOf(port, "given-up.test", 300);
       await failed(client);
@@ -96,7 +88,7 @@ describe("what is closed after failed attempts does not connect any more when th
   });
 
   it("ADS streams", async () => {
-    const port = await closedPort();
+    const port = await freePort();
     const scope = new Scope();
     await new Promise<void>((resolve) => {
       let failures = 0;

@@ -4,11 +4,11 @@ import { once } from "node:events";
 import { closeSync, openSync } from "node:fs";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { request } from "node:https";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ensureService } from "@lateen/services";
 import { createTestCa } from "../certificates/test-ca.ts";
+import { freePorts } from "../ports/free-port.ts";
 import { eventually } from "../waiting/eventually.ts";
 
 const PROGRAMS = ["etcd", "kube-apiserver", "kube-controller-manager"] as const;
@@ -63,7 +63,7 @@ export class KubernetesServer {
   readonly #folder: string;
   readonly #paths: Readonly<Record<Program, string>>;
   readonly #options: KubernetesServerOptions;
-  readonly #ports: readonly [number, number, number];
+  readonly #ports: readonly number[];
   readonly #running = new Map<Program, ChildProcess>();
 
   private constructor(parts: {
@@ -72,7 +72,7 @@ export class KubernetesServer {
     readonly caPem: string;
     readonly paths: Readonly<Record<Program, string>>;
     readonly options: KubernetesServerOptions;
-    readonly ports: readonly [number, number, number];
+    readonly ports: readonly number[];
   }) {
     this.#folder = parts.folder;
     this.#token = parts.token;
@@ -80,7 +80,7 @@ export class KubernetesServer {
     this.#paths = parts.paths;
     this.#options = parts.options;
     this.#ports = parts.ports;
-    this.port = parts.ports[0];
+    this.port = parts.ports[0] as number;
     this.kubeconfig = join(parts.folder, "admin.kubeconfig");
   }
 
@@ -106,7 +106,7 @@ export class KubernetesServer {
       "audit-policy.json": JSON.stringify(AUDIT),
     };
     for (const [name, text] of Object.entries(files)) await writeFile(join(folder, name), text, { mode: 0o600 });
-    const ports = [await freePort(), await freePort(), await freePort()] as const;
+    const ports = await freePorts(3);
     const server = new KubernetesServer({ folder, token, caPem: ca.rootPem, paths: found.paths, options, ports });
     await writeFile(server.kubeconfig, server.kubeconfigOf(token), { mode: 0o600 });
     try {
@@ -232,13 +232,4 @@ export class KubernetesServer {
     }
     await rm(this.#folder, { recursive: true, force: true });
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as { readonly port: number };
-  server.close();
-  await once(server, "close");
-  return port;
 }

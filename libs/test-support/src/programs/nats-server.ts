@@ -1,10 +1,10 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { cp, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
-import net, { type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ensureService } from "@lateen/services";
+import { freePort } from "../ports/free-port.ts";
 
 /** Where nats-server is; a reason when it cannot be had here. With `CI=true` one that could be had is a failure. */
 export function natsServerPath(): { readonly path: string } | { readonly path: undefined; readonly reason: string } {
@@ -113,13 +113,4 @@ export class NatsServer {
   get #data(): string {
     return join(this.#folder, "data");
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = net.createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
 }
