@@ -1,6 +1,7 @@
 /** The one place that knows how foreign programs come to this machine. See README.md. */
 import { spawnSync } from "node:child_process";
 import { accessSync, constants, existsSync, mkdirSync, readdirSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { delimiter, dirname, isAbsolute, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { SERVICES } from "./table.mjs";
@@ -58,11 +59,15 @@ function fromDebian(service) {
   if (process.getuid?.() !== 0) return { reason: "a Debian package needs root" };
   if (onPath("apt-get") === undefined) return { reason: "no apt-get" };
   const quiet = { DEBIAN_FRONTEND: "noninteractive", RUNLEVEL: "1" };
-  const install = () => run("apt-get", ["install", "-y", "-qq", "--no-install-recommends", service.deb], quiet);
+  // One at a time: suites run side by side, and apt does not wait for another apt.
+  const [command, ...before] =
+    onPath("flock") === undefined ? ["apt-get"] : ["flock", join(tmpdir(), "lateen-apt.lock"), "apt-get"];
+  const apt = (/** @type {string[]} */ ...args) => run(command, [...before, ...args], quiet);
+  const install = () => apt("install", "-y", "-qq", "--no-install-recommends", service.deb);
   let result = install();
   if (!result.ok && !aptUpdated) {
     aptUpdated = true;
-    run("apt-get", ["update", "-qq"], quiet);
+    apt("update", "-qq");
     result = install();
   }
   if (!result.ok) return { reason: `apt-get: ${lastLine(result.output)}` };

@@ -1,8 +1,11 @@
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
+import { ensureService } from "@lateen/services";
 
 /** Why network namespaces cannot be had here; empty when they can. */
 export function whyNoNamespaces(): string {
+  const iptables = ensureService("iptables");
+  if (iptables.path === undefined) return `iptables: ${iptables.reason}`;
   const tried = spawnSync(
     "unshare",
     ["-n", "sh", "-ec", "ip link set lo up; iptables -t nat -L; ip6tables -t nat -L"],
