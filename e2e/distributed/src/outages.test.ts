@@ -62,9 +62,11 @@ describe("a mesh of separate components, two of each", { timeout: 600_000 + DOWN
       }
       for (const replica of fullCounts && kind !== "nats" ? [1, 2] : [1]) {
         const name = kind === "nats" ? kind : `${kind}-${replica}`;
-        // A galley that could not renew its lease on a busy machine has just ended by itself.
+        // Once, on a machine at load 20, one of them had ended by itself before; why is not known, so it is told here.
+        if (pidOf(name) === undefined)
+          process.stdout.write(`${name} had ended: ${(await mesh.ok("logs", name)).slice(-2_000)}\n`);
         const pid = await eventually(`${name} is there`, async () => pidOf(name), PATIENCE_MS);
-        killAll(placeOf(name), mesh.state);
+        expect(killAll(placeOf(name), mesh.state)).toBe(1);
         await eventually(
           `${name} is started again`,
           async () => (pidOf(name) !== undefined && pidOf(name) !== pid ? true : undefined),
