@@ -80,6 +80,7 @@ async function latency() {
   for (const proxy of running) {
     await arena.warm(proxy, { tool: "wrk", path: "/1k", connections: 64 });
     half[proxy.name] = (await arena.measure(proxy, { tool: "wrk", path: "/1k", connections: 64 }, 4)).rps / 2;
+    await arena.openLoop(proxy, half[proxy.name], seconds);
   }
   const results = Object.fromEntries(names.map((name) => [name, []]));
   for (let round = 1; round <= rounds; round++) {

@@ -9,7 +9,9 @@ import { backend, PROGRAMS } from "./programs.mjs";
 
 export const NEEDED = ["nginx", "nginx-stream", "haproxy", "envoy", "wrk", "h2load"];
 
-const WARM_REQUESTS = 40_000;
+/** Runs before anything is measured. Each makes its connections anew: code compiled before a connection ended is thrown away when one does. */
+const WARM_RUNS = 6;
+const WARM_SECONDS = 2;
 
 /** @typedef {{ name: string, pid: number, port: number, scheme: string }} Running */
 
@@ -93,10 +95,9 @@ export class Arena {
     };
   }
 
-  /** Load until just-in-time compilers are done, which takes requests and not seconds; at most 10 s. */
+  /** Load until just-in-time compilers are done. */
   async warm(/** @type {Running} */ running, /** @type {import("./cases.mjs").Load} */ load) {
-    let requests = 0;
-    for (let i = 0; i < 5 && requests < WARM_REQUESTS; i++) requests += (await this.measure(running, load, 2)).requests;
+    for (let i = 0; i < WARM_RUNS; i++) await this.measure(running, load, WARM_SECONDS);
   }
 
   /** Requests at a fixed rate, whatever the answers do. */

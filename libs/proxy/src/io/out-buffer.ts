@@ -6,7 +6,8 @@ import { Slab, SlabPool } from "./slab.ts";
  * does not finish keeps all of it.
  */
 const CAPACITY = 96 * 1024;
-const SHORT_TEXT = 64;
+/** Texts up to this length are written byte by byte; a call out of JavaScript takes as long as a dozen of them, whatever the length. */
+const SHORT_TEXT = 12;
 /** Where a segment may begin: places repeat, so that views of them do. */
 const PLACE_BYTES = 2048;
 /** Views of the buffer that are kept for every place. */
@@ -101,7 +102,6 @@ export class OutBuffer {
   put(text: string): void {
     const { length } = text;
     let at = this.length;
-    // A call out of JavaScript costs more than a few bytes do.
     if (length <= SHORT_TEXT) {
       const { buffer } = this;
       for (let i = 0; i < length; i++) buffer[at++] = text.charCodeAt(i);

@@ -143,14 +143,15 @@ export class TimerWheel {
       }
       this.remove(timer);
       const { deadline } = timer;
-      if (deadline <= now) {
+      if (deadline > now) this.insert(timer, deadline);
+      else if (deadline !== NEVER) {
         timer.deadline = NEVER;
         try {
           timer.callback();
         } catch (error) {
           this.#onDefect(error);
         }
-      } else if (deadline !== NEVER) this.insert(timer, deadline);
+      }
       // The callback may have changed the list in any way: start over. What it armed is due later, so this ends.
       timer = this.#slots[slot];
     }
@@ -169,8 +170,11 @@ function rethrow(error: unknown): never {
   throw error;
 }
 
-/** Tick of what is not armed. */
-const NEVER = Number.POSITIVE_INFINITY;
+/**
+ * Tick of what is not armed. A small integer like all ticks: an infinity would make V8 keep ticks as boxed doubles, in memory of their own,
+ * and throw compiled code away when it finds out.
+ */
+const NEVER = -1;
 
 /** See {@link TimerWheel.timer}. */
 export class WheelTimer {

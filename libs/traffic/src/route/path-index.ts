@@ -55,7 +55,7 @@ export function compilePathIndex(paths: readonly PathSpec[]): PathIndex {
   return {
     first(head, accept) {
       const count = search.collect(head);
-      cursors.fill(0, 0, count);
+      for (let i = 0; i < count; i++) cursors[i] = 0;
       for (;;) {
         const index = takeSmallest(lists, cursors, count);
         if (index < 0) return -1;
