@@ -21,7 +21,7 @@ const SO_ORIGINAL_DST = 80;
 const SOCKADDR_BYTES = 28;
 
 /**
- * The kernel's answer through libc's `getsockopt`. The one place that calls native code.
+ * The kernel's answer through libc's `getsockopt`. One of two places that call native code; the other splices bodies.
  * @throws LTN6601 where there is no such thing: not Linux, or no koffi for this machine.
  */
 export async function loadOriginalDestination(): Promise<AskOriginalDestination> {

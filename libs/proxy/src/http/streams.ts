@@ -22,6 +22,8 @@ export interface ServerStream {
 
 /** Where the response of one exchange goes: a connection of HTTP/1, a stream of HTTP/2. */
 export interface Downstream {
+  /** See {@link ClientStream.spliceTarget}. */
+  spliceTarget?(): Connection | undefined;
   readonly connection: Connection;
   stream: ServerStream | undefined;
   /** The request has been read to its end. */
@@ -73,6 +75,10 @@ export type ResetReason =
 
 /** One request as the client codec sees it. */
 export interface ClientStream {
+  /** Where the rest of the response's body may go unseen and unchanged; undefined: it has to be read. */
+  spliceTarget?(): Connection | undefined;
+  /** So many bytes of the body went there. */
+  onResponseSpliced?(bytes: number): void;
   /** A 1xx other than 101. */
   onInterim(head: Http1Head): void;
   /** Answers whether the stream keeps the head; then it gives it back to the pool of heads itself. */

@@ -1,6 +1,7 @@
 import type { BodyLength, ClientStream, ResetReason, Upstream, UpstreamRequest } from "../http/streams.ts";
 import { Backlog } from "../io/backlog.ts";
 import type { Connection, ConnectionHandler } from "../io/connection.ts";
+import { LEAST_SPLICED } from "../io/splice.ts";
 import { type BodySink, ChunkedDecoder } from "./chunked.ts";
 import { type HeadPool, type Http1Head, MAX_HEAD_BYTES } from "./head.ts";
 import { INCOMPLETE, parseResponseHead } from "./parse-head.ts";
@@ -13,6 +14,9 @@ export interface ClientOwner {
   idle(client: ClientConnection): void;
   gone(client: ClientConnection): void;
 }
+
+/** Times that bytes are moved for one read, so that others have their turn. */
+const MOST_SPLICES = 4;
 
 type Framing = "none" | "length" | "chunked" | "untilClose" | "tunnel";
 
@@ -167,6 +171,7 @@ export class ClientConnection implements Upstream, ConnectionHandler, BodySink {
     }
     const length = this.#frame(head, status);
     this.#headKept = stream.onResponseHead(head, length);
+    this.#expect(length);
     return true;
   }
 
@@ -203,6 +208,7 @@ export class ClientConnection implements Upstream, ConnectionHandler, BodySink {
         const take = Math.min(this.#left, end - at);
         this.#left -= take;
         this.stream?.onResponseBody(bytes, at, at + take);
+        if (this.#left >= LEAST_SPLICED) this.#splice();
         if (this.#left === 0) this.#finish("", at + take < end);
         return;
       }
@@ -215,6 +221,39 @@ export class ClientConnection implements Upstream, ConnectionHandler, BodySink {
       case "untilClose":
       case "tunnel":
         this.stream?.onResponseBody(bytes, at, end);
+    }
+  }
+
+  /** The rest of the body goes past us, as far as it has come and may. */
+  #splice(): void {
+    const { connection } = this;
+    const { splicer } = connection.io;
+    if (splicer === undefined || connection.io.direct !== connection) return;
+    for (let round = 0; round < MOST_SPLICES && this.#left > 0; round++) {
+      const target = this.stream?.spliceTarget?.();
+      if (target === undefined || connection.closed) return;
+      const moved = splicer.move(connection, target, this.#left);
+      const { left } = splicer;
+      if (moved === 0 && left === undefined) return;
+      const read = moved + (left?.length ?? 0);
+      this.#left -= read;
+      connection.bytesRead += read;
+      if (moved > 0) this.stream?.onResponseSpliced?.(moved);
+      if (left === undefined) continue;
+      this.stream?.onResponseBody(left, 0, left.length);
+      return;
+    }
+  }
+
+  /** Decides how much of what comes is read at a time. */
+  #expect(length: BodyLength): void {
+    const { io, transport } = this.connection;
+    const spliced =
+      typeof length === "number" && length >= LEAST_SPLICED && this.stream?.spliceTarget?.() !== undefined;
+    if (spliced) io.wantSplicer();
+    // Short bodies come in one read either way.
+    if (length === "unknown" || (typeof length === "number" && length >= LEAST_SPLICED)) {
+      transport.readLittle(spliced && io.splicer !== undefined);
     }
   }
 

@@ -78,6 +78,10 @@ export class ServerConnection implements Downstream, ConnectionHandler, BodySink
     return this.connection.congested;
   }
 
+  spliceTarget(): Connection | undefined {
+    return this.#bodiless || this.#chunkedOut ? undefined : this.connection;
+  }
+
   finishTunnel(): void {
     this.connection.finish();
   }

@@ -45,6 +45,10 @@ export class HandleTransport implements Transport, BulkReader, InboxOwner {
   readonly #quickRead: ReadCallback;
   /** They land in other memory. */
   #elsewhere = false;
+  /** Reads are to bring little at a time. */
+  #little = false;
+  /** Those into the shared buffer do. */
+  #landsLittle = false;
   /** Reads land in the memory of all that move bodies. */
   #bulk = false;
   /** @see BulkReader */
@@ -114,8 +118,11 @@ export class HandleTransport implements Transport, BulkReader, InboxOwner {
     const slab = this.#slab ?? (this.#bulk ? io.bulk.slab : undefined);
     if (slab === undefined) {
       if (this.#parts.state === undefined && io.later(handle as OwnedHandle, count)) return undefined;
+      io.direct = this.#connection;
       this.#connection.received(io.readBuffer, count);
-      if (count < BULK_BYTES) return undefined;
+      io.direct = undefined;
+      if (this.#little !== this.#landsLittle) return this.#landShared();
+      if (this.#little || count < BULK_BYTES) return undefined;
       // Sent before the next read of the same event: only then is it known whether whoever gets these bytes keeps up.
       io.out.flush();
       return this.#nextMemory();
@@ -130,6 +137,11 @@ export class HandleTransport implements Transport, BulkReader, InboxOwner {
   /** @see InboxOwner */
   received(bytes: Buffer, end: number, start: number): void {
     this.#connection.received(bytes, end, start);
+  }
+
+  /** @see Transport */
+  readLittle(on: boolean): void {
+    this.#little = on;
   }
 
   /** Where reads land decides who is called for them. */
@@ -150,12 +162,19 @@ export class HandleTransport implements Transport, BulkReader, InboxOwner {
     // Others that read into it must not, whatever became of this one.
     if (pinned) io.bulk.renew();
     if (this.#connection.closed) return undefined;
-    const more = count >= BULK_BYTES;
+    const more = count >= BULK_BYTES && !this.#little;
     if (more && !pinned && (this.#bulk || this.#apart > 0)) return undefined;
     this.closed();
     const memory = more ? this.#nextMemory() : undefined;
     if (memory === undefined) this.#landsElsewhere(false);
-    return memory ?? io.readBuffer;
+    return memory ?? this.#landShared();
+  }
+
+  /** The part of the shared buffer that the next read lands in. */
+  #landShared(): Uint8Array {
+    const { io } = this.#connection;
+    this.#landsLittle = this.#little;
+    return this.#little ? io.littleBuffer : io.readBuffer;
   }
 
   #readCount(handle: StreamHandle): number {
@@ -190,6 +209,7 @@ export class HandleTransport implements Transport, BulkReader, InboxOwner {
   /** @see BulkReader */
   dropped(): void {
     this.#bulk = false;
+    this.#landsLittle = false;
     this.#landsElsewhere(false);
   }
 
@@ -219,6 +239,11 @@ export class HandleTransport implements Transport, BulkReader, InboxOwner {
 
   get idleHandle(): StreamHandle | undefined {
     return this.#pending > 0 || this.#connection.secure ? undefined : this.#handle;
+  }
+
+  /** @see Transport */
+  get descriptor(): number {
+    return this.#pending > 0 || this.#connection.secure ? -1 : (this.#handle.fd ?? -1);
   }
 
   #sendPlain(bytes: Buffer, slab: Slab): void {

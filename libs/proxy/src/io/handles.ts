@@ -19,6 +19,8 @@ export interface StreamHandle {
   readonly bytesRead: number;
   /** Bytes of unfinished writes (TCP). */
   readonly writeQueueSize: number;
+  /** Descriptor of the socket; negative when it is closed. */
+  readonly fd?: number;
   /** Whether reading is on, as node's sockets keep book. */
   reading: boolean;
   readStart(): number;

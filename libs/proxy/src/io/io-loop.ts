@@ -1,15 +1,19 @@
 import type { Clock } from "@lateen/kernel";
 import { type IoBackend, PORTABLE } from "./backend.ts";
 import { BulkReads } from "./bulk-reads.ts";
+import type { Connection } from "./connection.ts";
 import { Inbox, type InboxSource } from "./inbox.ts";
 import { OutBuffer } from "./out-buffer.ts";
 import { type Slab, SlabPool } from "./slab.ts";
+import { loadSplicer, type Splicer } from "./splice.ts";
 import { TimerWheel } from "./timer-wheel.ts";
 
 /** Bytes one read into the shared buffer may bring: a body of 64 KB with its head. What a client that does not read makes us keep. */
 export const READ_BYTES = 80 * 1024;
 /** Bytes one read into a slab of its own may bring; what a body chunk is at most. */
 export const SLAB_READ_BYTES = 256 * 1024;
+/** Bytes of one read where most of a body is not read: enough for a head, few to copy, and too many to wait for their batch. */
+const LITTLE_BYTES = 5 * 1024;
 /** Bytes in front of a read slab, for what has to leave before the bytes that were read. */
 export const ROOM_BYTES = 2 * 1024;
 /** Connections that may read into memory of their own at a time, while bodies flow; others go on with the shared buffer. */
@@ -38,6 +42,8 @@ export interface Flushable {
 export class IoLoop {
   readonly backend: IoBackend;
   readonly readBuffer: Buffer = Buffer.allocUnsafeSlow(READ_BYTES);
+  /** The first part of it, for those of whom little is read. */
+  readonly littleBuffer: Buffer = this.readBuffer.subarray(0, LITTLE_BYTES);
   readonly out: OutBuffer;
   readonly #inbox = new Inbox();
   readonly wheel: TimerWheel;
@@ -48,8 +54,14 @@ export class IoLoop {
   readonly frameSlabs = new SlabPool(FRAME_BUFFER_BYTES, Number.POSITIVE_INFINITY, FREE_FRAME_SLABS);
   /** The slab that the bytes being handled now lie in, unless they lie in the shared buffer. */
   lent: Slab | undefined = undefined;
+  /** Whose bytes are being handled that were read last: all it sent before has been handled, and the rest is with the kernel. */
+  direct: Connection | undefined = undefined;
+  /** What moves bytes between sockets; undefined: not loaded, or not to be had. */
+  splicer: Splicer | undefined = undefined;
   /** Told of errors that nothing expected: the connection they came up on is closed, others go on. */
   onDefect: (error: unknown) => void = () => {};
+  #splicerAsked = false;
+  #closed = false;
   #depth = 0;
   #scratch: Buffer | undefined = undefined;
   #dirty: Flushable[] = [];
@@ -79,6 +91,26 @@ export class IoLoop {
     this.out.onFirstByteOutsideCallback = () => {
       if (this.#depth === 0) queueMicrotask(() => this.out.flush());
     };
+  }
+
+  /** A body went by that need not have been read: from now on such bodies are not, if that can be had. Without it all is read. */
+  wantSplicer(): void {
+    if (this.#splicerAsked || this.splicer !== undefined || this.backend.kind !== "handles") return;
+    this.#splicerAsked = true;
+    loadSplicer().then(
+      (splicer) => {
+        if (this.#closed) splicer.close();
+        else this.splicer = splicer;
+      },
+      () => {},
+    );
+  }
+
+  /** Nothing fires or is spliced any more. */
+  close(): void {
+    this.#closed = true;
+    this.wheel.close();
+    this.splicer?.close();
   }
 
   /** Every event from the outside enters here… */

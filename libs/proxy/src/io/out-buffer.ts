@@ -192,6 +192,14 @@ export class OutBuffer {
     this.#sink = undefined;
   }
 
+  /** So many bytes of the open segment of this sink have been sent. */
+  sentOfHeld(sink: OutSink, bytes: number): void {
+    const held = this.heldFor(sink);
+    if (bytes < held) this.buffer.copyWithin(this.#start, this.#start + bytes, this.length);
+    this.length -= bytes;
+    if (bytes === held) this.#sink = undefined;
+  }
+
   /** Forgets what was gathered for a connection that is being destroyed. */
   discard(sink: OutSink): void {
     for (let i = this.#sent; i < this.#segments; i++) if (this.#sinks[i] === sink) this.#sinks[i] = undefined;

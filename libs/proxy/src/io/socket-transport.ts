@@ -22,6 +22,12 @@ export class SocketTransport implements Transport {
     return undefined;
   }
 
+  get descriptor(): number {
+    return -1;
+  }
+
+  readLittle(): void {}
+
   written(): void {}
 
   get broken(): boolean {

@@ -12,6 +12,10 @@ export interface Transport {
   readonly broken: boolean;
   /** What bytes may be written to past this transport, which then is told by {@link written}; undefined: they have to be sent by it. */
   readonly idleHandle: StreamHandle | undefined;
+  /** Descriptor of a plain socket that nothing waits for; negative: there is none, or it must not be written to now. */
+  readonly descriptor: number;
+  /** Lets reads bring few bytes at a time, because most of what comes is not to be read at all; or not any more. */
+  readLittle(on: boolean): void;
   /** What became of a write to {@link idleHandle}; not called for those that were over at once. */
   written(failed: number, request: WriteRequest, bytes: Buffer, slab: Slab): void;
   /** Sends `bytes`. They are free again when it returns, unless `slab`, which they lie in, is pinned. */

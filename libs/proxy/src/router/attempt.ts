@@ -1,5 +1,6 @@
 import type { BodyLength, ClientStream, ResetReason, Upstream } from "../http/streams.ts";
 import type { Http1Head } from "../http1/head.ts";
+import type { Connection } from "../io/connection.ts";
 import type { WheelTimer } from "../io/timer-wheel.ts";
 import type { Route4 } from "../listener/listener.ts";
 import type { Endpoint } from "../upstream/endpoint.ts";
@@ -13,6 +14,9 @@ export interface AttemptOwner {
   /** Answers whether the head is kept. */
   attemptResponse(attempt: Attempt, head: Http1Head, length: BodyLength): boolean;
   attemptBody(bytes: Buffer, start: number, end: number): void;
+  /** See {@link ClientStream.spliceTarget}. */
+  attemptSpliceTarget?(): Connection | undefined;
+  attemptSpliced?(bytes: number): void;
   attemptEnd(trailers: string): void;
   attemptDrain(): void;
   attemptTunnelEnd(): void;
@@ -110,6 +114,14 @@ export class Attempt implements ClientStream, PoolUser {
 
   onResponseBody(bytes: Buffer, start: number, end: number): void {
     this.#owner.attemptBody(bytes, start, end);
+  }
+
+  spliceTarget(): Connection | undefined {
+    return this.#owner.attemptSpliceTarget?.();
+  }
+
+  onResponseSpliced(bytes: number): void {
+    this.#owner.attemptSpliced?.(bytes);
   }
 
   onResponseEnd(trailers: string): void {

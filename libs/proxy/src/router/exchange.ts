@@ -11,6 +11,7 @@ import type {
 import type { BodyLength, Downstream, ServerStream } from "../http/streams.ts";
 import type { Http1Head } from "../http1/head.ts";
 import { K } from "../http1/known-headers.ts";
+import type { Connection } from "../io/connection.ts";
 import type { LentTimer, TimerUser, WheelTimer } from "../io/timer-wheel.ts";
 import type { ConnectionInfo } from "../listener/connection-info.ts";
 import type { OpenSpan } from "../tracing/tracer.ts";
@@ -388,6 +389,17 @@ export class HttpExchange
     }
     transform.write(bytes, start, end);
     if (transform.congested) this.forward?.throttle(true);
+  }
+
+  spliceTarget(): Connection | undefined {
+    if (this.#done || !this.#responseStarted || this.#transform !== undefined || this.host.bodyWatchers)
+      return undefined;
+    return this.server.spliceTarget?.();
+  }
+
+  forwardSpliced(bytes: number): void {
+    this.#touch();
+    this.bytesSent += bytes;
   }
 
   #sendBody(bytes: Buffer, start: number, end: number): void {

@@ -6,6 +6,7 @@ import type { BodyLength, ResetReason, Upstream } from "../http/streams.ts";
 import type { EditList } from "../http1/edit-list.ts";
 import type { Http1Head } from "../http1/head.ts";
 import { K } from "../http1/known-headers.ts";
+import type { Connection } from "../io/connection.ts";
 import type { LentTimer, TimerUser, WheelTimer } from "../io/timer-wheel.ts";
 import type { ConnectionInfo } from "../listener/connection-info.ts";
 import type { Cluster } from "../upstream/cluster.ts";
@@ -23,6 +24,9 @@ export interface ForwardOwner {
   /** The head is the owner's now. `serviceMs` is the time the upstream took. */
   forwardResponse(head: Http1Head, length: BodyLength, serviceMs: number): void;
   forwardBody(bytes: Buffer, start: number, end: number): void;
+  /** See {@link ClientStream.spliceTarget}. */
+  spliceTarget(): Connection | undefined;
+  forwardSpliced(bytes: number): void;
   forwardEnd(trailers: string): void;
   forwardTunnelEnd(): void;
   /** What to tell the client, if it has got nothing yet. */
@@ -242,6 +246,14 @@ export class Forward implements AttemptOwner, TimerUser {
 
   attemptBody(bytes: Buffer, start: number, end: number): void {
     this.#owner.forwardBody(bytes, start, end);
+  }
+
+  attemptSpliceTarget(): Connection | undefined {
+    return this.#owner.spliceTarget();
+  }
+
+  attemptSpliced(bytes: number): void {
+    this.#owner.forwardSpliced(bytes);
   }
 
   attemptEnd(trailers: string): void {

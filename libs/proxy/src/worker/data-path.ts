@@ -338,7 +338,7 @@ export class DataPath {
     this.#downstreams.destroy();
     this.#plan.destroy();
     this.#context.logs.flush();
-    this.#io.wheel.close();
+    this.#io.close();
   }
 }
 

@@ -271,7 +271,7 @@ export async function startRig(options: RigOptions): Promise<Rig> {
       socket.close();
       manager.destroy();
       for (const cluster of clusters.values()) cluster.destroy();
-      io.wheel.close();
+      io.close();
     },
   };
 }
