@@ -208,8 +208,8 @@ export class ClientConnection implements Upstream, ConnectionHandler, BodySink {
         const take = Math.min(this.#left, end - at);
         this.#left -= take;
         this.stream?.onResponseBody(bytes, at, at + take);
-        if (this.#left >= LEAST_SPLICED) this.#splice();
-        if (this.#left === 0) this.#finish("", at + take < end);
+        const surplus = this.#left >= LEAST_SPLICED ? this.#splice() : at + take < end;
+        if (this.#left === 0) this.#finish("", surplus);
         return;
       }
       case "chunked": {
@@ -224,37 +224,35 @@ export class ClientConnection implements Upstream, ConnectionHandler, BodySink {
     }
   }
 
-  /** The rest of the body goes past us, as far as it has come and may. */
-  #splice(): void {
+  /** The rest of the body goes past us, as far as it has come and may. Answers whether something stands behind it. */
+  #splice(): boolean {
     const { connection } = this;
     const { splicer } = connection.io;
-    if (splicer === undefined || connection.io.direct !== connection) return;
+    if (splicer === undefined || connection.io.direct !== connection) return false;
     for (let round = 0; round < MOST_SPLICES && this.#left > 0; round++) {
       const target = this.stream?.spliceTarget?.();
-      if (target === undefined || connection.closed) return;
+      if (target === undefined || connection.closed) return false;
       const moved = splicer.move(connection, target, this.#left);
-      const { left } = splicer;
-      if (moved === 0 && left === undefined) return;
+      const { left, surplus } = splicer;
       const read = moved + (left?.length ?? 0);
+      if (read === 0) return false;
       this.#left -= read;
       connection.bytesRead += read;
       if (moved > 0) this.stream?.onResponseSpliced?.(moved);
-      if (left === undefined) continue;
-      this.stream?.onResponseBody(left, 0, left.length);
-      return;
+      if (left !== undefined) this.stream?.onResponseBody(left, 0, left.length);
+      if (left !== undefined || surplus) return surplus;
     }
+    return false;
   }
 
-  /** Decides how much of what comes is read at a time. */
+  /** Decides how much of what comes is read at a time. Short bodies come in one read either way. */
   #expect(length: BodyLength): void {
+    if (length === "none" || (length !== "unknown" && length < LEAST_SPLICED)) return;
     const { io, transport } = this.connection;
-    const spliced =
-      typeof length === "number" && length >= LEAST_SPLICED && this.stream?.spliceTarget?.() !== undefined;
+    const target = length === "unknown" ? undefined : this.stream?.spliceTarget?.();
+    const spliced = target !== undefined && target.transport.descriptor >= 0 && transport.descriptor >= 0;
     if (spliced) io.wantSplicer();
-    // Short bodies come in one read either way.
-    if (length === "unknown" || (typeof length === "number" && length >= LEAST_SPLICED)) {
-      transport.readLittle(spliced && io.splicer !== undefined);
-    }
+    transport.readLittle(spliced && io.splicer !== undefined);
   }
 
   onBodySpan(bytes: Buffer, start: number, end: number): void {

@@ -46,6 +46,8 @@ export class Splicer {
   moved = 0;
   /** What the target did not take of the bytes of the last {@link move}; to be written to it in the usual way. */
   left: Buffer | undefined = undefined;
+  /** The source had more than it was asked for in that {@link move}; one byte of it is lost. */
+  surplus = false;
 
   constructor(calls: SpliceCalls, pipe: Pipe) {
     this.#calls = calls;
@@ -53,11 +55,13 @@ export class Splicer {
   }
 
   /**
-   * Moves up to `most` bytes of what `source` has received and nobody has read. What was written to the target before leaves first.
-   * Answers how many the target took; {@link left} has those it did not. 0 and nothing left: there were none, or it cannot be done now.
+   * Moves up to `most` bytes of what `source` has received and nobody has read, which is all that may come of it. What was written to
+   * the target before leaves first. Answers how many the target took; {@link left} has those it did not. 0 and nothing left: there were
+   * none, or it cannot be done now.
    */
   move(source: Connection, target: Connection, most: number): number {
     this.left = undefined;
+    this.surplus = false;
     if (this.#closed || target.closed || target.finished || target.congested) return 0;
     const { out } = target.io;
     out.flushBefore(target);
@@ -66,10 +70,16 @@ export class Splicer {
     const to = target.transport.descriptor;
     if (from < 0 || to < 0) return 0;
     const [, into] = this.#pipe;
-    const came = this.#calls.splice(from, into, Math.min(most, MOST_BYTES), SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+    // One byte too many tells without another call whether something stands behind the last one.
+    const came = this.#calls.splice(from, into, Math.min(most + 1, MOST_BYTES), SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
     if (came <= 0) return 0;
-    const took = this.#sendHeld(out, target, to) ? this.#empty(to, came) : 0;
-    if (took < came) this.left = this.#takeBack(came - took);
+    this.surplus = came > most;
+    const ours = Math.min(came, most);
+    const took = this.#sendHeld(out, target, to) ? this.#empty(to, ours) : 0;
+    if (took < came) {
+      const back = this.#takeBack(came - took);
+      if (took < ours) this.left = back.subarray(0, ours - took);
+    }
     target.bytesWritten += took;
     this.moved += took;
     return took;

@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { Agent, createServer, get, type IncomingMessage, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
+import { type AddressInfo, createServer as createPlainServer, type Socket } from "node:net";
 import { afterEach, describe, expect, it } from "vitest";
 import type { HttpFilterRuntime } from "../chain/spi.ts";
 import { loadSplicer, type Splicer } from "../io/splice.ts";
@@ -144,6 +144,44 @@ describe.skipIf(unable !== undefined)("bodies that go from socket to socket", { 
       expect(await check(await ask(rig.port, `/5/${400 * KB}?cut=${cut}`), 5)).toBe(cut);
     }
     expect(await check(await ask(rig.port, `/6/${400 * KB}`), 6)).toBe(400 * KB);
+  });
+
+  it("are not followed by another one where something stands behind them", async () => {
+    const splicer = await loadSplicer();
+    const sockets: Socket[] = [];
+    const size = 64 * KB;
+    const origin = createPlainServer((socket) => {
+      sockets.push(socket);
+      socket.on("error", () => {});
+      let requests = 0;
+      // At the second request the body has one byte too many, which would be the begin of the next response.
+      socket.on("data", () => {
+        const extra = requests++ === 1 ? "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nwrong" : "";
+        socket.write(
+          Buffer.concat([
+            Buffer.from(`HTTP/1.1 200 OK\r\ncontent-length: ${size}\r\n\r\n`),
+            piece(1, 0, size),
+            Buffer.from(extra),
+          ]),
+        );
+      });
+    });
+    origin.listen(0, "127.0.0.1");
+    await once(origin, "listening");
+    closers.push(() => {
+      origin.close();
+      for (const socket of sockets) socket.destroy();
+    });
+    const rig = await stageWith(splicer, {
+      clusters: [clusterSpec("backend", [(origin.address() as AddressInfo).port])],
+    });
+    const made: number[] = [];
+    for (let i = 0; i < 4; i++) {
+      expect(await check(await ask(rig.port, "/"), 1)).toBe(size);
+      made.push(sockets.length);
+    }
+    expect(made).toEqual([1, 1, 2, 2]);
+    expect(splicer.moved).toBeGreaterThan(size);
   });
 
   it("are read where a filter looks at them, and count in the log where none does", async () => {
