@@ -9,8 +9,8 @@ export interface InboxSource {
 }
 
 const CAPACITY = 64 * 1024;
-/** Reads that may wait. */
-const MOST_READS = 40;
+/** Reads that may wait. More cost as much each, and the first of them would wait longer. */
+const MOST_READS = 16;
 /** A larger read is dealt with at once: its copy would cost more than it saves. */
 const LARGEST_READ = 4 * 1024;
 

@@ -13,7 +13,7 @@ const PLACE_BYTES = 2048;
 /** Views of the buffer that are kept for every place. */
 const VIEWS = 8;
 /** Segments that may wait. */
-const MOST_SEGMENTS = 40;
+const MOST_SEGMENTS = 16;
 /** Gather buffers that are kept for the next slow reader. */
 const KEPT = 4;
 
